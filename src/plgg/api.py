@@ -1,0 +1,189 @@
+"""One function for each command; the command line and programs call the same.
+
+Imports of the heavy rooms sit inside the functions, so that a check of a manifest does not wait
+for the network libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plgg.config import PRESETS, Arm, Config, preset, with_settings
+from plgg.errors import RunError
+from plgg.watch import Silent, Watch
+
+if TYPE_CHECKING:
+    from plgg.check import CheckReport
+    from plgg.compare import Comparison
+    from plgg.evaluate import Evaluation
+    from plgg.infer.predict import Outcome
+    from plgg.io.manifest import Case
+    from plgg.io.store import Cohort
+    from plgg.phantom import PhantomSettings
+
+SILENT = Silent()
+
+
+def configure(
+    name: str, *, arm: Arm = "multitask", seed: int = 0, settings: Sequence[str] = ()
+) -> Config:
+    """A preset with an arm, a seed and `key=value` settings.
+
+    Raises:
+        ConfigError: If a name is unknown or a value out of range.
+    """
+    chosen = preset(name).model_copy(update={"arm": arm, "seed": seed})
+    return with_settings(chosen, settings)
+
+
+def phantom(
+    out: Path, settings: PhantomSettings, *, workers: int = 1, watch: Watch = SILENT
+) -> list[Case]:
+    """Make a synthetic cohort: `out/manifest.csv` and its images."""
+    from plgg.phantom import make_cohort
+
+    with watch.task("making patients") as progress:
+        return make_cohort(out, settings, workers=workers, progress=progress)
+
+
+def check(manifest: Path, *, watch: Watch = SILENT) -> CheckReport:
+    """Validate a cohort; the report lists what was found, errors first."""
+    from plgg.check import check_manifest
+
+    with watch.task("checking scans") as progress:
+        return check_manifest(manifest, progress=progress)
+
+
+def preprocess(
+    manifest: Path, store: Path, config: Config, *, workers: int = 1, watch: Watch = SILENT
+) -> Cohort:
+    """Bring a cohort onto the atlas grid; cases that fail are listed in the result."""
+    from plgg.io.manifest import read_manifest
+    from plgg.preprocess.cohort import preprocess_cohort
+
+    cases = read_manifest(manifest)
+    with watch.task("preprocessing") as progress:
+        return preprocess_cohort(cases, store, config.grid, workers=workers, progress=progress)
+
+
+def train(
+    store: Path, run: Path, config: Config, *, split: int = 0, watch: Watch = SILENT
+) -> dict[str, Evaluation]:
+    """Train one arm on one split, then predict and evaluate its validation and test parts.
+
+    Returns:
+        The evaluation of each part.
+    """
+    from plgg.dataset.split import make_split
+    from plgg.evaluate import read_evaluation
+    from plgg.experiment import PARTS, score_run
+    from plgg.io.store import Store
+    from plgg.train.run import train as train_run
+
+    cohort = Store(store)
+    drawn = make_split(cohort.cohort.cases, k=split, seed=config.seed)
+    with watch.training(config.arm) as listener:
+        train_run(cohort, run, config, drawn, listener=listener)
+    score_run(cohort, run, drawn, watch, label=config.arm)
+    return {part: read_evaluation(run / "evaluation" / part) for part in PARTS}
+
+
+def predict(
+    inputs: Sequence[Path],
+    *,
+    model: Path,
+    out: Path,
+    part: str | None = None,
+    watch: Watch = SILENT,
+) -> list[Outcome]:
+    """Predict scans with a run's best model into `out`, one folder a case.
+
+    Args:
+        inputs: Stores, manifests, NIfTI files.
+        model: Folder of a training run.
+        out: Where to.
+        part: Only the cases of this part of the run's split.
+        watch: Told of the progress.
+
+    Returns:
+        An outcome for every scan; those that failed say why.
+    """
+    from plgg.dataset.split import Split
+    from plgg.infer.predict import Predictor, predict_scans
+    from plgg.infer.source import find_scans
+    from plgg.io.run import read_split
+
+    only = Split.model_validate(read_split(model)).part(part) if part else None
+    scans = find_scans(inputs, only=only)
+    if not scans:
+        raise RunError("none of the inputs is in that part of the run's split", where=model)
+    predictor = Predictor(model)
+    with watch.task("predicting") as progress:
+        return predict_scans(scans, predictor, out, progress=progress)
+
+
+def evaluate(
+    predictions: Path, truth: Path, *, out: Path | None = None, seed: int = 0, watch: Watch = SILENT
+) -> Evaluation:
+    """Score predictions, of plgg or of any tool, against a manifest's (or a store's) truth."""
+    from plgg.evaluate import evaluate_predictions
+    from plgg.io.manifest import read_manifest
+    from plgg.io.store import Store, is_store
+
+    cases = Store(truth).manifest_cases() if is_store(truth) else read_manifest(truth)
+    with watch.task("evaluating") as progress:
+        return evaluate_predictions(
+            predictions,
+            cases,
+            out=out or predictions / "evaluation",
+            seed=seed,
+            progress=progress,
+        )
+
+
+def compare(a: Path, b: Path | None = None, *, metric: str = "dice", seed: int = 0) -> Comparison:
+    """Compare two sets of results by patient, or the arms of one CSV table by split."""
+    from plgg.compare import compare_results, compare_table
+
+    return compare_table(a) if b is None else compare_results(a, b, metric=metric, seed=seed)
+
+
+def experiment(
+    store: Path,
+    out: Path,
+    config: Config,
+    *,
+    splits: int = 6,
+    arms: Sequence[Arm] = ("single", "multitask"),
+    command: str = "",
+    watch: Watch = SILENT,
+) -> Path:
+    """Train, evaluate and compare every arm on every split; gives the report's path."""
+    from plgg.experiment import Plan, run_experiment
+    from plgg.io.store import Store
+
+    plan = Plan(Store(store), out, config, tuple(arms), splits, command)
+    return run_experiment(plan, watch)
+
+
+def demo(out: Path, *, seed: int = 0, watch: Watch = SILENT) -> Path:
+    """Everything from synthetic patients to a report, offline; gives the report's path."""
+    from plgg.demo import run_demo
+
+    return run_demo(out, seed=seed, watch=watch)
+
+
+def info() -> dict[str, Any]:
+    """Versions, machine, device, presets and the schema of the settings."""
+    from plgg.io.environment import machine, versions
+    from plgg.model.device import choose_runtime
+
+    return {
+        "versions": versions(),
+        "machine": machine(),
+        "device": choose_runtime().name,
+        "presets": {name: config.model_dump(mode="json") for name, config in PRESETS.items()},
+        "config_schema": Config.model_json_schema(),
+    }

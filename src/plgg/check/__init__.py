@@ -1,0 +1,19 @@
+"""Checking a cohort before anything is spent on it: files, grids, masks, labels, twins."""
+
+from plgg.check.case import require_usable
+from plgg.check.cohort import check_manifest
+from plgg.check.finding import Finding, Severity
+from plgg.check.flair import inspect_flair
+from plgg.check.mask import inspect_mask
+from plgg.check.report import CaseRow, CheckReport
+
+__all__ = [
+    "CaseRow",
+    "CheckReport",
+    "Finding",
+    "Severity",
+    "check_manifest",
+    "inspect_flair",
+    "inspect_mask",
+    "require_usable",
+]

@@ -1,0 +1,152 @@
+"""What a manifest says of its patients: classes, blanks, contradictions. Looks at no image."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from plgg.check.finding import Finding, listed
+from plgg.io.manifest import Case
+
+MIN_PATIENTS_A_CLASS = 3
+_PLACEHOLDERS = frozenset(
+    ("?", "-", ".", "na", "n/a", "nan", "nd", "null", "none", "unknown", "unk", "missing", "tbd")
+)
+
+
+def check_labels(cases: Sequence[Case]) -> list[Finding]:
+    """Findings about markers, sex and patient names."""
+    return [
+        *_blanks(cases),
+        *_classes(cases),
+        *_spellings(cases),
+        *_contradictions(cases, "marker", lambda case: case.marker),
+        *_contradictions(cases, "sex", lambda case: case.sex and case.sex.casefold()),
+    ]
+
+
+def patients_by_class(cases: Iterable[Case]) -> dict[str, set[str]]:
+    """Patients of each marker class, in alphabetical order of the classes."""
+    patients: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        if case.marker is not None:
+            patients[case.marker].add(case.patient_id)
+    return dict(sorted(patients.items()))
+
+
+def _blanks(cases: Sequence[Case]) -> list[Finding]:
+    n_marker = sum(case.marker is None for case in cases)
+    n_mask = sum(case.mask is None for case in cases)
+    findings = []
+    if n_marker:
+        findings.append(
+            _note(
+                "marker-unknown",
+                f"{n_marker} of {len(cases)} scans have no marker",
+                "They teach the outline only.",
+            )
+        )
+    if n_mask:
+        findings.append(
+            _note(
+                "mask-unknown",
+                f"{n_mask} of {len(cases)} scans have no mask",
+                "They teach the marker only.",
+            )
+        )
+    return findings
+
+
+def _classes(cases: Sequence[Case]) -> list[Finding]:
+    patients = patients_by_class(cases)
+    findings = [
+        _warning(
+            "marker-placeholder",
+            f"the marker {name!r} counts as a class of its own",
+            "If it means that the marker is unknown, leave the cell blank.",
+        )
+        for name in patients
+        if name.casefold() in _PLACEHOLDERS
+    ]
+    if len(patients) == 1:
+        findings.append(
+            _warning(
+                "marker-single",
+                f"all known markers are {next(iter(patients))!r}",
+                "A marker can be learned only from two classes or more.",
+            )
+        )
+    rare = [name for name, who in patients.items() if len(who) < MIN_PATIENTS_A_CLASS]
+    findings += [
+        _warning(
+            "marker-rare",
+            f"the class {name!r} has {len(patients[name])} patient(s)",
+            "It cannot be in training, validation and test at once: join it with another class, "
+            "or leave it blank.",
+        )
+        for name in rare
+    ]
+    return findings
+
+
+def _spellings(cases: Sequence[Case]) -> list[Finding]:
+    markers = _alike(patients_by_class(cases), lambda name: re.sub(r"[\W_]+", "", name))
+    patients = _alike(
+        (case.patient_id for case in cases), lambda name: re.sub(r"[\W_]+", "-", name)
+    )
+    return [
+        *(
+            _warning(
+                "marker-similar",
+                f"the classes {listed(names)} differ only in spelling",
+                "Spell them alike if they are one class.",
+            )
+            for names in markers
+        ),
+        *(
+            _warning(
+                "patient-similar",
+                f"the patients {listed(names)} differ only in spelling",
+                "Spell them alike if they are one patient: scans of one patient must not part "
+                "into training and test.",
+            )
+            for names in patients
+        ),
+    ]
+
+
+def _alike(names: Iterable[str], simplify: Callable[[str], str]) -> list[list[str]]:
+    """Groups of different names that become one when simplified; case is not told apart."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        # A name of signs only ('+' and '-') has nothing left to compare.
+        groups[simplify(name).casefold() or name].add(name)
+    return [sorted(group) for group in groups.values() if len(group) > 1]
+
+
+def _contradictions(
+    cases: Sequence[Case], column: str, value: Callable[[Case], str | None]
+) -> list[Finding]:
+    values: Mapping[str, set[str]] = defaultdict(set)
+    for case in cases:
+        known = value(case)
+        if known:
+            values[case.patient_id].add(known)
+    return [
+        _warning(
+            f"{column}-conflict",
+            f"the scans of patient {patient!r} differ in {column} ({listed(sorted(found))})",
+            "Mend the wrong row, or give different patients different patient_ids.",
+        )
+        for patient, found in values.items()
+        if len(found) > 1
+    ]
+
+
+def _warning(code: str, message: str, remedy: str) -> Finding:
+    return Finding("warning", code, None, message, remedy)
+
+
+def _note(code: str, message: str, remedy: str) -> Finding:
+    return Finding("note", code, None, message, remedy)

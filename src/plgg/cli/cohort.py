@@ -1,0 +1,92 @@
+"""Commands on cohorts: phantom, check, preprocess."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plgg.cli import options, show
+from plgg.cli.bars import Bars
+
+commands = typer.Typer()
+
+
+@commands.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder for manifest.csv and the images.")],
+    patients: Annotated[int, typer.Option(help="How many patients.")] = 24,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    missing_masks: Annotated[float, typer.Option(help="Share of scans without a mask.")] = 0.0,
+    missing_markers: Annotated[float, typer.Option(help="Share without a marker.")] = 0.0,
+    second_scans: Annotated[float, typer.Option(help="Share with a follow-up scan.")] = 0.0,
+    slice_thickness_mm: Annotated[float | None, typer.Option(help="Thick slices, in mm.")] = None,
+    population: Annotated[str, typer.Option(help="child or adult.")] = "child",
+    link: Annotated[
+        float, typer.Option(help="How far the marker shows in the image: 0 not at all, 1 fully.")
+    ] = 1.0,
+    workers: options.Workers = options.DEFAULT_WORKERS,
+) -> None:
+    """Make a synthetic cohort with known truth, on the SRI24 grid, offline.
+
+    Example: plgg phantom patients --patients 24 --seed 1
+    """
+    from plgg import api
+    from plgg.phantom import phantom_settings
+
+    settings = phantom_settings(
+        n_patients=patients,
+        seed=seed,
+        missing_masks=missing_masks,
+        missing_markers=missing_markers,
+        second_scans=second_scans,
+        slice_thickness_mm=slice_thickness_mm,
+        population=population,
+        link=link,
+    )
+    cases = api.phantom(out, settings, workers=workers, watch=Bars())
+    typer.echo(f"{len(cases)} scans: {out / 'manifest.csv'}")
+
+
+@commands.command()
+def check(
+    manifest: Annotated[Path, typer.Argument(help="manifest.csv")],
+    as_json: options.Json = False,
+) -> None:
+    """Validate a cohort before anything is spent on it. Status 1 if there are errors.
+
+    Example: plgg check patients/manifest.csv
+    """
+    from plgg import api
+
+    report = api.check(manifest, watch=Bars(quiet=as_json))
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        show.check_report(report)
+    raise typer.Exit(1 if report.n_errors else 0)
+
+
+@commands.command()
+def preprocess(
+    manifest: Annotated[Path, typer.Argument(help="manifest.csv of skull-stripped scans.")],
+    store: Annotated[Path, typer.Argument(help="Folder of the store to write.")],
+    preset: options.Preset = "small",
+    settings: options.Set = None,
+    workers: options.Workers = options.DEFAULT_WORKERS,
+) -> None:
+    """Bring a cohort onto the SRI24 grid, ready for training. Repeat it to add or mend cases.
+
+    Every case gets a picture in STORE/qc. Status 1 if a case failed; the others are stored.
+
+    Example: plgg preprocess patients/manifest.csv store --preset small
+    """
+    from plgg import api
+
+    config = api.configure(preset, settings=settings or [])
+    cohort = api.preprocess(manifest, store, config, workers=workers, watch=Bars())
+    show.failures([(case.case_id, case.reason) for case in cohort.failed])
+    typer.echo(f"{len(cohort.cases)} scans stored: {store} (pictures: {store / 'qc'})")
+    raise typer.Exit(1 if cohort.failed else 0)

@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+DEFAULT_WORKERS = min(os.cpu_count() or 1, 8)
+
+Preset = Annotated[str, typer.Option(help="paper (1 mm, the published method) or small (2 mm).")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Change a setting, e.g. loss.marker_weight=0.5; plgg info lists them."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of splits, weights and patches.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs; the preset's if not given.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Workers = Annotated[int, typer.Option(help="Processes that work side by side.", min=1)]
+
+
+def with_epochs(settings: list[str] | None, epochs: int | None) -> list[str]:
+    """Settings with the number of epochs among them."""
+    chosen = list(settings or [])
+    return chosen if epochs is None else [*chosen, f"optimiser.epochs={epochs}"]

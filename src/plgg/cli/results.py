@@ -1,0 +1,95 @@
+"""Commands on results: evaluate, compare; and demo and info."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plgg.cli import options, show
+from plgg.cli.bars import Bars
+
+commands = typer.Typer()
+
+
+@commands.command()
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Argument(help="Folder of CASE/mask.nii.gz, or of CASE.nii.gz of any tool.")
+    ],
+    manifest: Annotated[Path, typer.Argument(help="manifest.csv with the truth, or a store.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Default: PREDICTIONS/evaluation.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Cases without a prediction are no error.")
+    ] = False,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Score masks and markers by patient: Dice, HD95, surface Dice, lesions, AUC.
+
+    Example: plgg evaluate predictions patients/manifest.csv
+    """
+    from plgg import api
+
+    found = api.evaluate(predictions, manifest, out=out, seed=seed, watch=Bars(quiet=as_json))
+    if as_json:
+        typer.echo(json.dumps(found.summary_json(), indent=2))
+    else:
+        show.evaluation(found, title=str(predictions))
+    if found.summary.missing and not partial:
+        show.failures(
+            [(case, "has no prediction (--partial accepts it)") for case in found.summary.missing]
+        )
+        raise typer.Exit(1)
+
+
+@commands.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="Results (run, predictions, evaluation) or one CSV.")],
+    b: Annotated[Path | None, typer.Argument(help="Results to compare with.")] = None,
+    metric: Annotated[str, typer.Option(help="Column of cases.csv.")] = "dice",
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Paired differences B - A by patient, with intervals and tests.
+
+    Example: plgg compare results/split-0/single results/split-0/multitask
+    """
+    from plgg import api
+    from plgg.compare import as_markdown
+
+    found = api.compare(a, b, metric=metric, seed=seed)
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else as_markdown(found))
+
+
+@commands.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything it makes.")] = Path(
+        "demo"
+    ),
+    seed: options.Seed = 0,
+) -> None:
+    """See it all, offline, in under ten minutes: synthetic patients, two arms, a report.
+
+    Example: plgg demo --out demo
+    """
+    from plgg import api
+
+    report = api.demo(out, seed=seed, watch=Bars())
+    typer.echo(f"open in a browser: {report.resolve()}")
+
+
+@commands.command()
+def info(as_json: options.Json = False) -> None:
+    """Versions, device, presets, and every setting with its meaning."""
+    from plgg import api
+
+    found = api.info()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        show.info(found)

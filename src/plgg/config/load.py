@@ -1,0 +1,98 @@
+"""From a preset's name, `key=value` settings or a run's JSON to a `Config`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from plgg.config.presets import PRESETS
+from plgg.config.schema import Config
+from plgg.errors import ConfigError
+
+
+def preset(name: str) -> Config:
+    """The preset of that name.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"no preset is called {name!r}", remedy=f"Choose {' or '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def with_settings(config: Config, settings: Iterable[str]) -> Config:
+    """A config with some `key=value` settings changed, for example `loss.marker_weight=0.5`.
+
+    Values are JSON where they parse as JSON and plain text otherwise.
+
+    Raises:
+        ConfigError: If a key is unknown or a value out of range.
+    """
+    raw = config.model_dump(mode="json")
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"{setting!r} is not key=value", remedy="Write --set key=value.")
+        _put(raw, key.strip().split("."), _value(text.strip()), setting)
+    return _validated(raw, where="settings")
+
+
+def config_from_json(text: str, *, where: str) -> Config:
+    """Read a saved config.
+
+    Raises:
+        ConfigError: If it does not fit this version's schema.
+    """
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise ConfigError("is not JSON", where=where) from error
+    return _validated(raw, where=where)
+
+
+def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """All dotted keys, such as `loss.marker_weight`."""
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += known_keys(inner, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - JSON is any
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _put(raw: dict[str, Any], path: list[str], value: object, setting: str) -> None:
+    key = ".".join(path)
+    if key not in known_keys():
+        near = get_close_matches(key, known_keys(), n=1, cutoff=0.4)
+        hint = f"Did you mean {near[0]}?" if near else "plgg info lists the settings."
+        raise ConfigError(f"no setting is called {key!r}", where=f"--set {setting}", remedy=hint)
+    for part in path[:-1]:
+        raw = raw[part]
+    raw[path[-1]] = value
+
+
+def _validated(raw: object, *, where: str) -> Config:
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{place + ': ' if place else ''}{first['msg']}",
+            where=where,
+            remedy="plgg info lists the settings and their ranges.",
+        ) from error

@@ -1,0 +1,150 @@
+"""The settings of one run, as frozen typed records.
+
+The defaults are the preset `paper`: the published method, its open points settled as faithfully as
+we know how. Knows nothing of presets, files or the command line.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Triple = tuple[PositiveInt, PositiveInt, PositiveInt]
+Arm = Literal["single", "multitask"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and a key that nobody knows is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GridConfig(Settings):
+    """The grid of the store: SRI24's field of view, 240×240×155 mm, at this spacing."""
+
+    spacing_mm: Annotated[float, Field(ge=0.5, le=8.0, description="Isotropic voxel size")] = 1.0
+
+
+class MarkerHeadConfig(Settings):
+    """The classification branch: fully connected layers on the pooled bottleneck."""
+
+    hidden: tuple[PositiveInt, ...] = (256, 128)
+    dropout: Fraction = 0.2
+    normalise: Annotated[
+        bool,
+        Field(
+            description="Standardise the pooled features by running moments. Without it what all "
+            "patients share drowns what tells them apart, and the branch dies in one answer"
+        ),
+    ] = True
+
+
+class ModelConfig(Settings):
+    """The U-Net after Myronenko and the branch on its bottleneck."""
+
+    init_filters: PositiveInt = 32
+    blocks_down: tuple[PositiveInt, ...] = (1, 2, 2, 4)
+    blocks_up: tuple[PositiveInt, ...] = (1, 1, 1)
+    norm_groups: PositiveInt = 8
+    dropout: Annotated[Fraction, Field(description="On the first feature map")] = 0.0
+    marker: MarkerHeadConfig = MarkerHeadConfig()
+
+    @property
+    def divisor(self) -> int:
+        """Every side of an input must be a multiple of this."""
+        return int(2 ** (len(self.blocks_down) - 1))
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.blocks_up) != len(self.blocks_down) - 1:
+            raise ValueError("blocks_up needs one entry fewer than blocks_down")
+        if self.init_filters % self.norm_groups:
+            raise ValueError("init_filters must be a multiple of norm_groups")
+        return self
+
+
+class LossConfig(Settings):
+    """L = L_segmentation + marker_weight · L_marker."""
+
+    marker_weight: Annotated[NonNegative, Field(description="λ of the paper")] = 0.3
+    dice_epsilon: Annotated[PositiveFloat, Field(description="ε in the denominator of eq. 2")] = (
+        1e-5
+    )
+    dice_over: Annotated[
+        Literal["sample", "batch"],
+        Field(
+            description="Sums of eq. 2 over each patch or over the batch. Per sample, a patch "
+            "without tumour gives no segmentation gradient; per batch it does"
+        ),
+    ] = "sample"
+    class_weights: Annotated[
+        Literal["inverse", "none"],
+        Field(description="N / n_c from the training split, normalised to mean 1; or equal"),
+    ] = "inverse"
+
+
+class Augmentation(Settings):
+    """Random changes of a training patch."""
+
+    flip: Annotated[Fraction, Field(description="Chance of a mirror image along each axis")] = 0.5
+    shift: Annotated[NonNegative, Field(description="Largest intensity shift, in σ")] = 0.1
+    scale: Annotated[Fraction, Field(description="Largest relative intensity change")] = 0.1
+
+
+class PatchConfig(Settings):
+    """What a training step looks at."""
+
+    size: Triple = (128, 128, 112)
+    batch: PositiveInt = 4
+    tumour_share: Annotated[
+        Fraction,
+        Field(description="Share of crops centred near a tumour voxel; 0 is the paper's uniform"),
+    ] = 0.0
+    per_case: Annotated[PositiveInt, Field(description="Crops of each case in an epoch")] = 1
+    augmentation: Augmentation = Augmentation()
+
+
+class OptimiserConfig(Settings):
+    """Adam and its schedule."""
+
+    learning_rate: PositiveFloat = 1e-4
+    weight_decay: NonNegative = 1e-5
+    schedule: Literal["poly", "cosine", "constant"] = "poly"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    clip_norm: Annotated[NonNegative, Field(description="Largest gradient norm; 0 is none")] = 0.0
+    epochs: PositiveInt = 400
+
+
+class InferenceConfig(Settings):
+    """How a whole brain is predicted."""
+
+    threshold: Annotated[
+        Fraction, Field(description="Probability from which a voxel is tumour")
+    ] = 0.5
+    mirror: Annotated[bool, Field(description="Average over left-right mirror images")] = False
+
+
+class Config(Settings):
+    """All settings of a run; saved in its folder, resolved."""
+
+    preset: str = "paper"
+    arm: Arm = "multitask"
+    seed: Annotated[int, Field(ge=0)] = 0
+    grid: GridConfig = GridConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    patches: PatchConfig = PatchConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    inference: InferenceConfig = InferenceConfig()
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    validate_every: Annotated[PositiveInt, Field(description="Epochs between validations")] = 5
+
+    @model_validator(mode="after")
+    def _patch_fits(self) -> Self:
+        divisor = self.model.divisor
+        if any(side % divisor for side in self.patches.size):
+            raise ValueError(f"patches.size must be multiples of {divisor}")
+        return self

@@ -1,0 +1,58 @@
+"""The errors that plgg raises for what a user can mend.
+
+Each says what is wrong, where (a case, a file) and what to do. The command line turns these, and
+only these, into one line and exit status 2; anything else is a bug and keeps its traceback.
+This file knows nothing of the other rooms.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class PlggError(Exception):
+    """Base of all errors that a user can mend.
+
+    Args:
+        what: What is wrong, in one clause.
+        where: The file or the case it is wrong in.
+        remedy: What to do about it.
+    """
+
+    def __init__(
+        self, what: str, *, where: str | Path | None = None, remedy: str | None = None
+    ) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.remedy = remedy
+        place = f"{self.where}: " if self.where else ""
+        advice = f" {remedy}" if remedy else ""
+        super().__init__(f"{place}{what}.{advice}")
+
+
+class InputError(PlggError):
+    """A scan or a mask that cannot be used."""
+
+
+class ManifestError(PlggError):
+    """A manifest that cannot be read as a cohort."""
+
+
+class ConfigError(PlggError):
+    """A setting that is unknown or out of range."""
+
+
+class StoreError(PlggError):
+    """A store that is missing, incomplete or of another version."""
+
+
+class RunError(PlggError):
+    """A run folder that is missing, incomplete or does not fit what is asked of it."""
+
+
+class CheckpointError(PlggError):
+    """A checkpoint that is missing, altered or of an unknown version."""
+
+
+class OutputError(PlggError):
+    """A place that cannot be written to."""

@@ -1,0 +1,1 @@
+"""Files in and out: NIfTI, manifests, stores, run folders. No torch, no processing."""

@@ -1,0 +1,184 @@
+"""The manifest: a cohort as a CSV file with one row a scan.
+
+Columns `patient_id, flair` and, each optional and possibly blank, `mask, marker, scan_id, site,
+age_years, sex`. A blank mask or marker is unknown. Other columns are left alone. Knows nothing of
+what is in the images.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.errors import ManifestError
+from plgg.io.files import write_text
+
+REQUIRED = ("patient_id", "flair")
+OPTIONAL = ("mask", "marker", "scan_id", "site", "age_years", "sex")
+COLUMNS = (*REQUIRED, *OPTIONAL)
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan of one patient, as the manifest states it.
+
+    Attributes:
+        case_id: Unique name of the scan: the patient, and the scan where a patient has several.
+        patient_id: Scans of one patient never part into different splits.
+        flair: Path of the FLAIR.
+        mask: Path of the tumour mask; None where unknown.
+        marker: Name of the molecular class; None where unknown.
+        site: Hospital or scanner; None where unknown.
+        age_years: Age at the scan in years; None where unknown.
+        sex: As the manifest writes it; None where unknown.
+    """
+
+    case_id: str
+    patient_id: str
+    flair: Path
+    mask: Path | None = None
+    marker: str | None = None
+    site: str | None = None
+    age_years: float | None = None
+    sex: str | None = None
+
+
+def read_manifest(path: Path) -> list[Case]:
+    """Read a manifest; image paths are relative to its folder.
+
+    Raises:
+        ManifestError: If the file or a needed column is missing, or a row cannot be a case.
+    """
+    rows = _rows(path)
+    cases = [_case(row, number, path) for number, row in enumerate(rows, start=2)]
+    if not cases:
+        raise ManifestError("holds no rows", where=path, remedy="Add one row for each scan.")
+    _refuse_twins(cases, path)
+    return cases
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ManifestError("no such file", where=path, remedy="Check the path.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            "cannot be read as text", where=path, remedy="Save it as CSV in UTF-8."
+        ) from error
+    header = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    found = [name.strip() for name in reader.fieldnames or []]
+    reader.fieldnames = found
+    missing = [name for name in REQUIRED if name not in found]
+    if missing:
+        raise ManifestError(
+            f"lacks the column {' and '.join(missing)} (it has: {', '.join(found) or 'none'})",
+            where=path,
+            remedy=f"The columns are {', '.join(COLUMNS)}; the first two are needed.",
+        )
+    return [{k: (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
+
+
+def _case(row: dict[str, str], number: int, path: Path) -> Case:
+    where = f"{path}, line {number}"
+    patient, flair = row["patient_id"], row["flair"]
+    if not patient or not flair:
+        raise ManifestError("patient_id or flair is blank", where=where, remedy="Fill it in.")
+    case_id = _case_id(patient, row.get("scan_id", ""))
+    if not _SAFE_NAME.fullmatch(case_id):
+        raise ManifestError(
+            f"{case_id!r} cannot name a folder",
+            where=where,
+            remedy="Use letters, digits, '.', '_' and '-' in patient_id and scan_id.",
+        )
+    mask = row.get("mask", "")
+    return Case(
+        case_id=case_id,
+        patient_id=patient,
+        flair=path.parent / flair,
+        mask=path.parent / mask if mask else None,
+        marker=row.get("marker") or None,
+        site=row.get("site") or None,
+        age_years=_number(row.get("age_years", ""), where),
+        sex=row.get("sex") or None,
+    )
+
+
+def _case_id(patient: str, scan: str) -> str:
+    if not scan or scan == patient:
+        return patient
+    return scan if scan.startswith(f"{patient}_") else f"{patient}_{scan}"
+
+
+def _number(text: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < 150:
+        raise ManifestError(
+            f"age_years is {text!r}", where=where, remedy="Write years as a number, or leave blank."
+        )
+    return value
+
+
+def _refuse_twins(cases: Sequence[Case], path: Path) -> None:
+    seen: set[str] = set()
+    for case in cases:
+        # Folders are named after cases, and some file systems do not tell 'A' from 'a'.
+        key = case.case_id.lower()
+        if key in seen:
+            raise ManifestError(
+                f"two rows are called {case.case_id!r}",
+                where=path,
+                remedy="Give each scan of a patient its own scan_id.",
+            )
+        seen.add(key)
+
+
+def write_manifest(path: Path, cases: Iterable[Case], *, scan_ids: dict[str, str]) -> None:
+    """Write a manifest with paths relative to its folder.
+
+    Args:
+        path: Where to write.
+        cases: The rows.
+        scan_ids: `scan_id` of each case by `case_id`; a case that is not named gets a blank.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for case in cases:
+        writer.writerow(_row(case, scan_ids.get(case.case_id, ""), path.parent))
+    write_text(path, text.getvalue())
+
+
+def _row(case: Case, scan_id: str, folder: Path) -> list[str]:
+    def relative(image: Path | None) -> str:
+        return "" if image is None else Path(os.path.relpath(image, folder)).as_posix()
+
+    age = "" if case.age_years is None else f"{case.age_years:g}"
+    return [
+        case.patient_id,
+        relative(case.flair),
+        relative(case.mask),
+        case.marker or "",
+        scan_id,
+        case.site or "",
+        age,
+        case.sex or "",
+    ]
+
+
+def class_names(cases: Iterable[Case]) -> tuple[str, ...]:
+    """The marker classes that occur, in alphabetical order."""
+    return tuple(sorted({case.marker for case in cases if case.marker is not None}))

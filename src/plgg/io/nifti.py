@@ -1,0 +1,132 @@
+"""NIfTI files to `Volume` and back.
+
+Any orientation and any affine that can be inverted; nothing is reoriented or resampled here.
+Knows nothing of what the image shows.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+from numpy.typing import NDArray
+
+from plgg.errors import InputError
+from plgg.io.files import written_aside
+from plgg.volume import Volume
+
+SUFFIXES = (".nii", ".nii.gz")
+_UNREADABLE = (
+    ImageFileError,
+    HeaderDataError,
+    WrapStructError,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    zlib.error,
+)
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a path is named as a NIfTI file."""
+    return path.name.endswith(SUFFIXES)
+
+
+def stem(path: Path) -> str:
+    """File name without `.nii` or `.nii.gz`."""
+    return path.name.removesuffix(".gz").removesuffix(".nii")
+
+
+def read_volume(path: Path) -> Volume:
+    """Read one 3-D image as float32; a 4-D file is accepted if it holds a single volume.
+
+    Returns:
+        The image in its own orientation; header scaling is applied.
+
+    Raises:
+        InputError: If the file is missing, unreadable, truncated, of more than one volume, or its
+            affine cannot be inverted.
+    """
+    if not path.is_file():
+        raise InputError("no such file", where=path, remedy="Check the path in the manifest.")
+    try:
+        image = _load(path)
+        data = np.asanyarray(image.dataobj, dtype=np.float32)
+    except _UNREADABLE as error:
+        reason = str(error).split("\n")[0][:120] or type(error).__name__
+        raise InputError(
+            f"cannot be read as NIfTI ({reason})", where=path, remedy="Copy or convert it again."
+        ) from error
+    return _as_volume(data, np.asarray(image.affine, dtype=np.float64), path)
+
+
+def _load(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
+    """The image; a compressed file is taken apart whole, so that its checksum is verified."""
+    if not path.name.endswith(".gz"):
+        image = nib.load(path)
+    else:
+        raw = gzip.decompress(path.read_bytes())
+        second = len(raw) > 4 and 540 in (
+            int.from_bytes(raw[:4], "little"),
+            int.from_bytes(raw[:4], "big"),
+        )
+        image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(raw)
+    if np.issubdtype(image.get_data_dtype(), np.complexfloating):
+        raise ValueError("complex numbers")
+    return image
+
+
+def _as_volume(data: NDArray[Any], affine: NDArray[np.float64], path: Path) -> Volume:
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim != 3 or 0 in data.shape:
+        raise InputError(
+            f"expected one 3-D image, got shape {data.shape}",
+            where=path,
+            remedy="Split a 4-D series and name the volume that is the FLAIR.",
+        )
+    try:
+        return Volume(data, affine)
+    except InputError as error:
+        raise InputError(error.what, where=path, remedy=error.remedy) from error
+
+
+def write_volume(path: Path, volume: Volume) -> None:
+    """Write a volume with its affine as both sform and qform; bool becomes uint8.
+
+    The sform is the exact affine (as float32, NIfTI's own precision); the qform is its nearest
+    shear-free relative, for viewers that read only that.
+    """
+    data = volume.data.astype(np.uint8) if volume.data.dtype == np.bool_ else volume.data
+    image = nib.Nifti1Image(data, volume.affine)
+    _save(path, image, volume.affine)
+
+
+def write_probability(path: Path, volume: Volume) -> None:
+    """Write probabilities in [0, 1] as 8-bit codes with a header slope of 1/255 (error ≤ 0.002)."""
+    codes = np.round(np.clip(volume.data, 0.0, 1.0) * 255.0).astype(np.uint8)
+    image = nib.Nifti1Image(codes, volume.affine)
+    image.header.set_slope_inter(1.0 / 255.0, 0.0)
+    _save(path, image, volume.affine)
+
+
+def _save(path: Path, image: nib.Nifti1Image, affine: NDArray[np.float64]) -> None:
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner", strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    raw = image.to_bytes()
+    if path.name.endswith(".gz"):
+        # No time stamp, so that equal images are equal files; level 1 is 5 times faster than 9.
+        raw = gzip.compress(raw, compresslevel=1, mtime=0)
+    with written_aside(path) as aside:
+        aside.write_bytes(raw)

@@ -1,0 +1,227 @@
+"""The store: a preprocessed cohort in one folder.
+
+    STORE/cohort.json                 grid, classes, and one record a case
+    STORE/cases/CASE/image.b2nd       coded z-scores of the brain box (int8, chunked)
+    STORE/cases/CASE/mask.b2nd        tumour on the same grid (absent where unknown)
+    STORE/cases/CASE/case.json        placement and provenance; written last, so it marks the end
+    STORE/cases/CASE/truth.nii.gz     tumour on the native grid (absent where unknown)
+    STORE/qc/CASE.png                 a picture to look at
+
+Arrays are cut into 32³ chunks, so that a patch decodes only what it covers. Knows nothing of how
+images are made or used.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import blosc2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from plgg.errors import StoreError
+from plgg.io.files import make_folder, read_json, write_json
+from plgg.io.manifest import Case
+from plgg.io.nifti import write_volume
+from plgg.io.placement import Placement
+from plgg.volume import Volume
+
+VERSION = 1
+_CHUNK = 32
+Box = tuple[slice, slice, slice]
+
+
+class StoredCase(BaseModel):
+    """What `cohort.json` says of one case; labels that are unknown are None."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    case_id: str
+    patient_id: str
+    marker: str | None
+    has_mask: bool
+    site: str | None
+    age_years: float | None
+    sex: str | None
+    flair: str
+    flair_sha256: str
+    shape: tuple[int, int, int]
+
+
+class FailedCase(BaseModel):
+    """A case that could not be stored, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    case_id: str
+    reason: str
+
+
+class Cohort(BaseModel):
+    """The contents of `cohort.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["plgg-store"] = "plgg-store"
+    version: int = VERSION
+    spacing_mm: float
+    classes: tuple[str, ...]
+    cases: tuple[StoredCase, ...]
+    failed: tuple[FailedCase, ...] = ()
+
+
+class CaseRecord(BaseModel):
+    """The contents of `case.json`: the case, its placement, and what it was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    case: StoredCase
+    spacing_mm: float
+    placement: Placement
+    mask_sha256: str | None
+
+
+class Store:
+    """A store that is read; images are opened when asked for.
+
+    Args:
+        folder: The store's folder.
+
+    Raises:
+        StoreError: If it is not a store of this version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cohort = _read_cohort(folder)
+        self.by_id = {case.case_id: case for case in self.cohort.cases}
+
+    def image(self, case_id: str, box: Box | None = None) -> NDArray[np.int8]:
+        """Codes of a case, or of a part of it; shape (I, J, K)."""
+        return self._array(case_id, "image.b2nd", box)
+
+    def mask(self, case_id: str, box: Box | None = None) -> NDArray[np.uint8] | None:
+        """Tumour mask of a case, or of a part of it; None where it is unknown."""
+        if not self.by_id[case_id].has_mask:
+            return None
+        return self._array(case_id, "mask.b2nd", box)
+
+    def placement(self, case_id: str) -> Placement:
+        """What puts the case's box back on the native scan."""
+        return read_record(self.folder, case_id).placement
+
+    def truth_path(self, case_id: str) -> Path | None:
+        """Tumour mask on the native grid; None where it is unknown."""
+        known = self.by_id[case_id].has_mask
+        return case_folder(self.folder, case_id) / "truth.nii.gz" if known else None
+
+    def manifest_cases(self) -> list[Case]:
+        """The cohort as manifest rows whose masks lie in the store."""
+        return [
+            Case(
+                case_id=case.case_id,
+                patient_id=case.patient_id,
+                flair=Path(case.flair),
+                mask=self.truth_path(case.case_id),
+                marker=case.marker,
+                site=case.site,
+                age_years=case.age_years,
+                sex=case.sex,
+            )
+            for case in self.cohort.cases
+        ]
+
+    def _array(self, case_id: str, name: str, box: Box | None) -> NDArray[Any]:
+        path = case_folder(self.folder, case_id) / name
+        try:
+            array = blosc2.open(str(path), mode="r")
+            data: NDArray[Any] = array[...] if box is None else array[box]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise StoreError(
+                "cannot be read",
+                where=path,
+                remedy="Delete the case's folder and preprocess again.",
+            ) from error
+        return data
+
+
+def case_folder(store: Path, case_id: str) -> Path:
+    """Folder of one case."""
+    return store / "cases" / case_id
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder holds a finished store."""
+    return (folder / "cohort.json").is_file()
+
+
+def write_case(
+    store: Path,
+    record: CaseRecord,
+    *,
+    image: NDArray[np.int8],
+    mask: NDArray[np.uint8] | None,
+    truth: Volume | None,
+) -> None:
+    """Write one case; it is there as a whole once its `case.json` is."""
+    folder = case_folder(store, record.case.case_id)
+    aside = folder.with_name(f".{folder.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    make_folder(aside)
+    _write_array(aside / "image.b2nd", image)
+    if mask is not None:
+        _write_array(aside / "mask.b2nd", mask)
+    if truth is not None:
+        write_volume(aside / "truth.nii.gz", truth)
+    write_json(aside / "case.json", record.model_dump(mode="json"))
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+
+
+def _write_array(path: Path, data: NDArray[Any]) -> None:
+    chunks = tuple(min(_CHUNK, n) for n in data.shape)
+    blosc2.asarray(
+        np.ascontiguousarray(data),
+        chunks=chunks,
+        blocks=chunks,
+        cparams={"codec": blosc2.Codec.ZSTD, "clevel": 5, "nthreads": 1},
+        urlpath=str(path),
+        mode="w",
+    )
+
+
+def read_record(store: Path, case_id: str) -> CaseRecord:
+    """Read one case's record.
+
+    Raises:
+        StoreError: If it is missing or not of this version.
+    """
+    path = case_folder(store, case_id) / "case.json"
+    try:
+        return CaseRecord.model_validate(read_json(path))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            "is missing or of another version", where=path, remedy="Preprocess again."
+        ) from error
+
+
+def write_cohort(store: Path, cohort: Cohort) -> None:
+    """Write `cohort.json`, which makes a folder a store."""
+    write_json(store / "cohort.json", cohort.model_dump(mode="json"))
+
+
+def _read_cohort(folder: Path) -> Cohort:
+    path = folder / "cohort.json"
+    try:
+        return Cohort.model_validate(read_json(path))
+    except FileNotFoundError as error:
+        raise StoreError(
+            "is not a store (no cohort.json)", where=folder, remedy="Make one: plgg preprocess."
+        ) from error
+    except (OSError, ValidationError, ValueError) as error:
+        raise StoreError(
+            "is not a store of this version", where=path, remedy="Run plgg preprocess again."
+        ) from error

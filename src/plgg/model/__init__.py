@@ -1,0 +1,1 @@
+"""The network: one backbone, heads by name, and its checkpoints."""

@@ -1,0 +1,209 @@
+"""Checkpoints: tensors in safetensors, everything else in JSON; never a pickle.
+
+    checkpoints/last.json               version, epoch, config, classes, hash of the weights
+    checkpoints/last-0012.safetensors   the tensors
+
+The JSON is renamed into place after the tensors are there under a name of their own, so a kill at
+any moment leaves a whole checkpoint, the old or the new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from plgg.config import Config
+from plgg.errors import CheckpointError
+from plgg.io.environment import versions
+from plgg.io.files import read_json, sha256, write_json, written_aside
+from plgg.model.network import MultitaskNet, build_network
+
+VERSION = 1
+Name = Literal["best", "last"]
+# Functions that turn the JSON of version n into that of n + 1; old files stay readable.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+class Meta(BaseModel):
+    """The JSON beside the tensors.
+
+    Attributes:
+        weights: File name of the tensors.
+        sha256: Their hash.
+        epoch: Epochs that were finished.
+        config: The run's settings.
+        classes: Marker classes, in the order of the logits.
+        metrics: Validation at that epoch.
+        best_dice: Best validation Dice so far.
+        versions: What it was made with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["plgg-checkpoint"] = "plgg-checkpoint"
+    version: int = VERSION
+    weights: str
+    sha256: str
+    epoch: int
+    config: Config
+    classes: tuple[str, ...]
+    metrics: dict[str, float | bool | None]
+    best_dice: float | None
+    versions: dict[str, str]
+
+
+class Checkpoint(BaseModel):
+    """A checkpoint read back: its meta and its tensors by name."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    meta: Meta
+    tensors: dict[str, Tensor]
+
+    def network(self) -> MultitaskNet:
+        """The network with these weights.
+
+        Raises:
+            CheckpointError: If the tensors do not fit the network that the config describes.
+        """
+        config = self.meta.config
+        network = build_network(
+            config.model, n_classes=len(self.meta.classes), arm=config.arm, seed=0
+        )
+        weights = unprefixed(self.tensors, "model.")
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                "the tensors do not fit the network of the config", where=self.meta.weights
+            ) from error
+        return network
+
+
+def unprefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose name begins with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def save_checkpoint(
+    folder: Path,
+    name: Name,
+    tensors: dict[str, Tensor],
+    *,
+    epoch: int,
+    config: Config,
+    classes: tuple[str, ...],
+    metrics: dict[str, float | bool | None],
+    best_dice: float | None,
+) -> None:
+    """Write a checkpoint; the one it replaces is removed last."""
+    weights = folder / f"{name}-{epoch:04d}.safetensors"
+    with written_aside(weights) as aside:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, aside)
+    meta = Meta(
+        weights=weights.name,
+        sha256=sha256(weights),
+        epoch=epoch,
+        config=config,
+        classes=classes,
+        metrics=metrics,
+        best_dice=best_dice,
+        versions=versions(),
+    )
+    write_json(folder / f"{name}.json", meta.model_dump(mode="json"))
+    for old in folder.glob(f"{name}-*.safetensors"):
+        if old != weights:
+            old.unlink()
+
+
+def load_checkpoint(run: Path, name: Name = "best") -> Checkpoint:
+    """Read a checkpoint of a run, checking its version and the hash of its tensors.
+
+    Raises:
+        CheckpointError: If it is missing, altered, or of an unknown version.
+    """
+    meta = read_meta(run, name)
+    weights = run / "checkpoints" / meta.weights
+    if not weights.is_file():
+        raise CheckpointError("the weights are missing", where=weights, remedy=_AGAIN)
+    if sha256(weights) != meta.sha256:
+        raise CheckpointError(
+            "the weights are not those that were saved (SHA-256 differs)",
+            where=weights,
+            remedy="Copy the run again, or train again; an altered model is not used.",
+        )
+    try:
+        return Checkpoint(meta=meta, tensors=load_file(weights))
+    except SafetensorError as error:
+        raise CheckpointError("is not a safetensors file", where=weights, remedy=_AGAIN) from error
+
+
+_AGAIN = "Copy the run again, or train again."
+
+
+def read_meta(run: Path, name: Name = "best") -> Meta:
+    """Read the JSON of a checkpoint, upgraded to this version.
+
+    Raises:
+        CheckpointError: If it is missing or of an unknown version.
+    """
+    path = run / "checkpoints" / f"{name}.json"
+    try:
+        raw = read_json(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"holds no checkpoint {name!r}",
+            where=run,
+            remedy="Give the folder of a plgg train run.",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError("is not JSON", where=path, remedy=_AGAIN) from error
+    try:
+        return Meta.model_validate(_upgraded(raw, path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(
+            f"does not fit this version ({place}: {first['msg']})", where=path, remedy=_AGAIN
+        ) from error
+
+
+def _upgraded(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    version = raw.get("version") if isinstance(raw, dict) else None
+    while version != VERSION:
+        if version not in UPGRADES:
+            raise CheckpointError(
+                f"is of version {version}; this plgg reads up to {VERSION}",
+                where=path,
+                remedy="Update plgg.",
+            )
+        raw = UPGRADES[version](raw)
+        version = raw["version"]
+    return raw
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as flat tensors, for `save_checkpoint`."""
+    state = optimiser.state_dict()["state"]
+    return {
+        f"optimiser.{index}.{key}": torch.as_tensor(value)
+        for index, values in state.items()
+        for key, value in values.items()
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put flat tensors back into an optimiser of the same parameters."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in unprefixed(tensors, "optimiser.").items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,160 @@
+"""A whole cohort: who has which class, what is missing, and all files with their manifest.
+
+    OUT/manifest.csv
+    OUT/images/CASE_flair.nii.gz, CASE_mask.nii.gz
+
+Equal settings give equal files, whatever the number of processes. Knows nothing of voxels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from plgg.errors import ConfigError
+from plgg.io.files import make_folder
+from plgg.io.manifest import Case, write_manifest
+from plgg.io.nifti import write_volume
+from plgg.phantom.patient import draw_person, make_scan
+from plgg.phantom.plan import CLASS_SHARES
+from plgg.phantom.settings import CLASSES, Marker, PhantomSettings
+from plgg.phantom.streams import Stream, cohort_stream
+
+Progress = Callable[[int, int], None]
+FOLLOW_UP_ID = "2"
+
+
+class _Job(NamedTuple):
+    """One scan to make; it travels to another process."""
+
+    settings: PhantomSettings
+    patient: int
+    marker: Marker
+    scan: int
+    flair: Path
+    mask: Path | None
+
+
+def make_cohort(
+    out: Path, settings: PhantomSettings, *, progress: Progress | None = None, workers: int = 1
+) -> list[Case]:
+    """Make a synthetic cohort on the grid of the SRI24 atlas (240×240×155, 1 mm).
+
+    Images are int16, skull-stripped and in place on the atlas; masks are uint8. Files of an earlier
+    cohort of the same name are overwritten.
+
+    Args:
+        out: Folder to write to.
+        settings: What the cohort is to be like.
+        progress: Called with the number of scans done and of all scans.
+        workers: Processes to use; the files do not depend on it.
+
+    Returns:
+        The cases as the manifest lists them: sorted by patient, with absolute or relative paths as
+        `out` is.
+
+    Raises:
+        ConfigError: If `workers` is below 1.
+        OutputError: If the folder cannot be written to.
+    """
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}", remedy="Use 1 or more.")
+    make_folder(out / "images")
+    jobs, cases = _plan_cohort(out, settings)
+    for n_done, _ in enumerate(_finished(jobs, workers), start=1):
+        if progress is not None:
+            progress(n_done, len(jobs))
+    follow_ups = {case.case_id: FOLLOW_UP_ID for case in cases if case.case_id != case.patient_id}
+    write_manifest(out / "manifest.csv", cases, scan_ids=follow_ups)
+    return cases
+
+
+def draw_markers(settings: PhantomSettings) -> list[Marker]:
+    """The class of each patient: fixed numbers of each class, shuffled.
+
+    The largest remainders are rounded up; from three patients on, each class occurs.
+    """
+    wanted = np.array(CLASS_SHARES[settings.population]) * settings.n_patients
+    counts = np.floor(wanted).astype(int)
+    for index in np.argsort(counts - wanted, kind="stable")[: settings.n_patients - counts.sum()]:
+        counts[index] += 1
+    while settings.n_patients >= len(CLASSES) and counts.min() == 0:
+        counts[np.argmax(counts)] -= 1
+        counts[np.argmin(counts)] += 1
+    markers = [name for name, n in zip(CLASSES, counts, strict=True) for _ in range(n)]
+    order = cohort_stream(settings.seed, Stream.CLASSES).permutation(len(markers))
+    return [markers[index] for index in order]
+
+
+def _plan_cohort(out: Path, settings: PhantomSettings) -> tuple[list[_Job], list[Case]]:
+    markers = draw_markers(settings)
+    patients = range(settings.n_patients)
+    followed = _chosen(settings, Stream.FOLLOW_UP, settings.second_scans, len(patients))
+    unknown = _chosen(settings, Stream.MISSING_MARKERS, settings.missing_markers, len(patients))
+    scans = [(patient, scan) for patient in patients for scan in range(1 + (patient in followed))]
+    unmasked = _chosen(settings, Stream.MISSING_MASKS, settings.missing_masks, len(scans))
+    jobs, cases = [], []
+    for number, (patient, scan) in enumerate(scans):
+        job = _job(
+            out, settings, patient, markers[patient], scan=scan, masked=number not in unmasked
+        )
+        jobs.append(job)
+        cases.append(_case(job, marker_known=patient not in unknown))
+    return jobs, cases
+
+
+def _chosen(settings: PhantomSettings, purpose: Stream, share: float, n: int) -> set[int]:
+    """Exactly the rounded share of n items, at random."""
+    order = cohort_stream(settings.seed, purpose).permutation(n)
+    return {int(index) for index in order[: round(share * n)]}
+
+
+def _job(
+    out: Path, settings: PhantomSettings, patient: int, marker: Marker, *, scan: int, masked: bool
+) -> _Job:
+    name = f"{_patient_id(patient)}_{FOLLOW_UP_ID}" if scan else _patient_id(patient)
+    images = out / "images"
+    mask = images / f"{name}_mask.nii.gz" if masked else None
+    return _Job(settings, patient, marker, scan, images / f"{name}_flair.nii.gz", mask)
+
+
+def _patient_id(patient: int) -> str:
+    return f"phantom-{patient + 1:03d}"
+
+
+def _case(job: _Job, *, marker_known: bool) -> Case:
+    person = draw_person(job.settings, job.patient, job.marker)
+    later = person.follow_up_years if job.scan else 0.0
+    return Case(
+        case_id=job.flair.name.removesuffix("_flair.nii.gz"),
+        patient_id=_patient_id(job.patient),
+        flair=job.flair,
+        mask=job.mask,
+        marker=job.marker if marker_known else None,
+        site=person.site.name,
+        age_years=round(person.age_years + later, 1),
+        sex=person.sex,
+    )
+
+
+def _finished(jobs: list[_Job], workers: int) -> Iterator[None]:
+    """Yield once for each scan that is written."""
+    if workers == 1 or len(jobs) == 1:
+        yield from map(_make, jobs)
+        return
+    # 'spawn' is the same on all systems and safe in programs that have threads.
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(_make, job) for job in jobs]):
+            yield done.result()
+
+
+def _make(job: _Job) -> None:
+    flair, mask = make_scan(job.settings, job.patient, job.marker, scan=job.scan)
+    write_volume(job.flair, flair)
+    if job.mask is not None:
+        write_volume(job.mask, mask)

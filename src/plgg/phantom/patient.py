@@ -1,0 +1,119 @@
+"""One patient and one scan: who it is, and the image with its mask.
+
+All is drawn from the patient's own streams. Knows nothing of the cohort or of files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.phantom.contrast import add_tumour, draw_contrast, normal_signal
+from plgg.phantom.decoys import add_decoys
+from plgg.phantom.grid import AFFINE, SHAPE, on_grid
+from plgg.phantom.head import draw_head, tissue
+from plgg.phantom.plan import Plan, draw_plan
+from plgg.phantom.scanner import Site, acquire, draw_site
+from plgg.phantom.settings import Marker, PhantomSettings
+from plgg.phantom.slices import n_thick_slices, thick_affine, thicken
+from plgg.phantom.streams import Stream, patient_stream
+from plgg.phantom.tumour import grow
+from plgg.volume import Volume
+
+# Mean and spread of the age in years. Children with a fusion are younger than those with V600E.
+_AGES: dict[str, dict[Marker, tuple[float, float]]] = {
+    "child": {"BRAF_fusion": (7.0, 3.5), "BRAF_V600E": (10.0, 4.0), "other": (9.0, 4.5)},
+    "adult": {"BRAF_fusion": (32.0, 9.0), "BRAF_V600E": (36.0, 11.0), "other": (43.0, 12.0)},
+}
+_AGE_RANGE = {"child": (0.5, 18.0), "adult": (19.0, 80.0)}
+_WIDENING = {"child": 1.0, "adult": 1.6}
+
+
+@dataclass(frozen=True)
+class Person:
+    """What a manifest says of a patient at the first scan, and when a second one would follow.
+
+    Attributes:
+        age_years: Age at the first scan.
+        sex: `F` or `M`.
+        site: Hospital.
+        follow_up_years: Time to the second scan.
+        growth: Factor by which the tumour has grown by then.
+    """
+
+    age_years: float
+    sex: str
+    site: Site
+    follow_up_years: float
+    growth: float
+
+
+def draw_person(settings: PhantomSettings, patient: int, marker: Marker) -> Person:
+    """Who a patient is; only the age follows the marker."""
+    rng = patient_stream(settings.seed, patient, Stream.PERSON)
+    mean, spread = _AGES[settings.population][marker]
+    low, high = _AGE_RANGE[settings.population]
+    return Person(
+        age_years=round(float(np.clip(rng.normal(mean, spread), low, high)), 1),
+        sex=str(rng.choice(["F", "M"])),
+        site=draw_site(patient_stream(settings.seed, patient, Stream.SITE), settings.population),
+        follow_up_years=round(float(rng.uniform(0.5, 2.0)), 1),
+        growth=float(rng.uniform(1.25, 2.0)),
+    )
+
+
+def plan_of(settings: PhantomSettings, patient: int, marker: Marker, *, scan: int) -> Plan:
+    """The tumour of a patient at the first (0) or the second (1) scan."""
+    rng = patient_stream(settings.seed, patient, Stream.TUMOUR)
+    plan = draw_plan(rng, marker, population=settings.population, link=settings.link)
+    return plan.grown(draw_person(settings, patient, marker).growth) if scan else plan
+
+
+def make_scan(
+    settings: PhantomSettings, patient: int, marker: Marker, *, scan: int
+) -> tuple[Volume, Volume]:
+    """Make one scan.
+
+    Args:
+        settings: The cohort's settings.
+        patient: Number of the patient, from 0.
+        marker: The patient's class.
+        scan: 0 for the first scan, 1 for the follow-up: same head, grown tumour, new noise.
+
+    Returns:
+        FLAIR (int16, 0 outside the brain) and mask (uint8) on one grid.
+    """
+    plan = plan_of(settings, patient, marker, scan=scan)
+    flair, mask = _render(settings, patient, plan, scan=scan)
+    affine = AFFINE
+    if settings.slice_thickness_mm is not None:
+        n_thick = n_thick_slices(SHAPE[2], settings.slice_thickness_mm)
+        flair, mask = thicken(flair, mask, n_thick)
+        affine = thick_affine(AFFINE, SHAPE[2], n_thick)
+    return Volume(flair, affine), Volume(mask.astype(np.uint8), affine)
+
+
+def _render(
+    settings: PhantomSettings, patient: int, plan: Plan, *, scan: int
+) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+    def stream(purpose: Stream, scan: int = 0) -> np.random.Generator:
+        return patient_stream(settings.seed, patient, purpose, scan)
+
+    population = settings.population
+    head = draw_head(stream(Stream.HEAD))
+    centre = head.patient_point(plan.centre_mni_mm)
+    pushed = head.pushed(centre, radius_mm=plan.radius_mm, push_mm=plan.push_mm)
+    tissues = tissue(pushed, widening=_WIDENING[population])
+    tumour = grow(plan, tissues, centre, stream(Stream.TUMOUR_SHAPE))
+    rng = stream(Stream.CONTRAST)
+    contrast = draw_contrast(rng, population)
+    signal = normal_signal(tissues, contrast, rng)
+    add_decoys(signal, tissues, head, population=population, rng=stream(Stream.DECOYS))
+    add_tumour(signal, tumour, plan, contrast)
+    site = draw_site(stream(Stream.SITE), population)
+    flair = acquire(signal, tissues.brain, site, stream(Stream.SCAN, scan))
+    mask = np.zeros(tissues.brain.shape, dtype=np.bool_)
+    mask[tumour.box] = tumour.mask
+    return on_grid(flair), on_grid(mask)

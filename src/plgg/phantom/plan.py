@@ -1,0 +1,153 @@
+"""What a patient's tumour is to be like: a handful of numbers, drawn before any voxel.
+
+Mixtures by class overlap on purpose, as they do in patients. Pilocytic astrocytoma, where BRAF
+fusion is common, is well circumscribed and often a cyst with a mural nodule (Louis et al. 2016,
+Acta Neuropathol, the WHO classification; Jones et al. 2008, Cancer Res). Tumours with BRAF V600E
+are more often hemispheric, with small cysts and a less sharp border (Lassaletta et al. 2017, J Clin
+Oncol); the others here are diffuse and plain. How much so is ours: no atlas of frequencies is
+claimed. Knows nothing of images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.phantom.places import draw_place
+from plgg.phantom.settings import CLASSES, Marker, Population
+
+MIN_VOLUME_ML, MAX_VOLUME_ML = 1.0, 70.0
+# Shares of the classes in CLASSES' order; fusion is the commonest in children, rare in adults.
+CLASS_SHARES: dict[Population, tuple[float, float, float]] = {
+    "child": (0.45, 0.25, 0.30),
+    "adult": (0.15, 0.25, 0.60),
+}
+_MEDIAN_ML: dict[Population, float] = {"child": 14.0, "adult": 30.0}
+_SPREAD = 0.75
+
+
+class _Look(NamedTuple):
+    """Means of a class's appearance; see `Plan` for what they are."""
+
+    one_cyst: float
+    small_cysts: float
+    softness_mm: float
+    roughness: float
+    see_through: float
+    brightness: float
+    texture: float
+    rim: float
+    size: float
+
+
+_LOOKS: dict[Marker, _Look] = {
+    "BRAF_fusion": _Look(0.60, 0.12, 0.8, 0.12, 0.10, 0.44, 0.08, 0.18, 1.0),
+    "BRAF_V600E": _Look(0.10, 0.60, 1.5, 0.22, 0.18, 0.40, 0.16, 0.10, 0.8),
+    "other": _Look(0.06, 0.10, 2.2, 0.18, 0.30, 0.34, 0.08, 0.03, 1.2),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A tumour without its voxels.
+
+    Attributes:
+        place: Name of the region.
+        centre_mni_mm: Centre in MNI's world, shape (3,).
+        volume_ml: Volume of the mask, in mL.
+        stretch: Length of the three axes relative to a ball's, shape (3,).
+        roughness: Relative irregularity of the border.
+        softness_mm: Width over which the border fades.
+        see_through: Share of the normal tissue that shows through, in [0, 1].
+        brightness: Signal above grey matter, as a share of white matter's signal.
+        texture: Relative unevenness of the solid part.
+        rim: Extra signal at the border and around cysts, as a share of white matter's.
+        cysts: One row a cyst: offset of its centre in tumour radii (3), its radius in tumour radii.
+        cyst_signal: Signal of the cysts between fluid's (0) and white matter's (1).
+        push_mm: Mass effect.
+    """
+
+    place: str
+    centre_mni_mm: NDArray[np.float64]
+    volume_ml: float
+    stretch: NDArray[np.float64]
+    roughness: float
+    softness_mm: float
+    see_through: float
+    brightness: float
+    texture: float
+    rim: float
+    cysts: NDArray[np.float64]
+    cyst_signal: float
+    push_mm: float
+
+    @property
+    def radius_mm(self) -> float:
+        """Radius of a ball of the same volume, in mm."""
+        return float((self.volume_ml * 1000.0 * 3.0 / (4.0 * np.pi)) ** (1.0 / 3.0))
+
+    def grown(self, factor: float) -> Plan:
+        """The tumour at a later scan, its volume multiplied by a factor (up to the largest)."""
+        return replace(self, volume_ml=min(self.volume_ml * factor, MAX_VOLUME_ML))
+
+
+def draw_plan(
+    rng: np.random.Generator, marker: Marker, *, population: Population, link: float
+) -> Plan:
+    """Draw a tumour.
+
+    Args:
+        rng: The patient's own stream.
+        marker: The patient's class.
+        population: Whose places, sizes and brightness.
+        link: Probability that the tumour is drawn from its own class; otherwise it is drawn from a
+            class taken at random, so that at 0 the plan does not depend on `marker` at all.
+    """
+    by_chance = CLASSES[int(rng.choice(len(CLASSES), p=CLASS_SHARES[population]))]
+    source = marker if rng.random() < link else by_chance
+    place, centre = draw_place(rng, population, source)
+    look = _LOOKS[source]
+    cysts = _draw_cysts(rng, look)
+    median_ml = _MEDIAN_ML[population] * look.size * (1.5 if len(cysts) == 1 else 1.0)
+    volume_ml = float(np.clip(median_ml * rng.lognormal(0.0, _SPREAD), 1.2, MAX_VOLUME_ML * 0.98))
+    faint = 0.6 if rng.random() < 0.12 else 1.0
+    adult = 0.85 if population == "adult" else 1.0
+    return Plan(
+        place=place,
+        centre_mni_mm=centre,
+        volume_ml=volume_ml,
+        stretch=np.exp(rng.normal(0.0, 0.16, 3)),
+        roughness=look.roughness * float(rng.lognormal(0.0, 0.45)),
+        softness_mm=look.softness_mm * float(rng.lognormal(0.0, 0.6)),
+        see_through=float(np.clip(rng.normal(look.see_through, 0.14), 0.0, 0.5)),
+        brightness=look.brightness * faint * adult * float(rng.lognormal(0.0, 0.25)),
+        texture=look.texture * float(rng.lognormal(0.0, 0.6)),
+        rim=max(float(rng.normal(look.rim, 0.12)), 0.0),
+        cysts=cysts,
+        cyst_signal=float(rng.uniform(0.05, 0.45)),
+        push_mm=float(rng.uniform(0.05, 0.16)) * float(np.cbrt(volume_ml)) * 4.0,
+    )
+
+
+def _draw_cysts(rng: np.random.Generator, look: _Look) -> NDArray[np.float64]:
+    """No cyst, one large one beside a nodule, or a few small ones; rows as in `Plan.cysts`."""
+    kind = rng.random()
+    if kind < look.one_cyst:
+        # Off the centre, so that the solid part is left as a nodule on the wall.
+        return np.array([[*(_direction(rng) * rng.uniform(0.15, 0.4)), rng.uniform(0.6, 0.85)]])
+    if kind < look.one_cyst + look.small_cysts:
+        return np.array(
+            [
+                [*(_direction(rng) * rng.uniform(0.2, 0.65)), rng.uniform(0.2, 0.36)]
+                for _ in range(int(rng.integers(2, 6)))
+            ]
+        )
+    return np.zeros((0, 4))
+
+
+def _direction(rng: np.random.Generator) -> NDArray[np.float64]:
+    vector = rng.normal(size=3)
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float64)

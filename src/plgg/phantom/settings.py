@@ -1,0 +1,60 @@
+"""What a synthetic cohort is to be like: its settings and the names of its classes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from plgg.errors import ConfigError
+
+Marker = Literal["BRAF_fusion", "BRAF_V600E", "other"]
+Population = Literal["child", "adult"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+CLASSES: tuple[Marker, ...] = ("BRAF_fusion", "BRAF_V600E", "other")
+
+
+class PhantomSettings(BaseModel):
+    """Settings of a synthetic cohort.
+
+    Attributes:
+        n_patients: How many patients.
+        seed: Same seed, same cohort. Patient k is the same in a larger cohort, but for its marker.
+        missing_masks: Share of scans without a mask; no mask file is written for them.
+        missing_markers: Share of patients whose marker is left blank.
+        second_scans: Share of patients with a follow-up, in which the tumour has grown.
+        slice_thickness_mm: Thickness of axial slices; the nearest one that divides the field of
+            view is used. None leaves voxels of 1 mm.
+        population: `child` or `adult`: places, sizes, ages, sites and contrast differ.
+        link: How strongly the marker determines place and appearance. At 0 they are drawn without
+            looking at the marker; the age still follows it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_patients: int = Field(default=24, ge=1, le=100_000)
+    seed: int = Field(default=0, ge=0)
+    missing_masks: Share = 0.0
+    missing_markers: Share = 0.0
+    second_scans: Share = 0.0
+    slice_thickness_mm: float | None = Field(default=None, ge=1.0, le=10.0)
+    population: Population = "child"
+    link: Share = 1.0
+
+
+def phantom_settings(**values: object) -> PhantomSettings:
+    """Settings from keywords, with one clear line where they do not fit.
+
+    Raises:
+        ConfigError: If a key is unknown or a value out of range.
+    """
+    try:
+        return PhantomSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(PhantomSettings.model_fields)
+        raise ConfigError(
+            f"{key}: {first['msg']}", where="phantom settings", remedy=f"The settings are {known}."
+        ) from error

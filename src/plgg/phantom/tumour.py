@@ -1,0 +1,123 @@
+"""From a plan to a tumour's voxels: an uneven level set with its cysts, within the brain.
+
+The border is a level of a distance that is roughened by smooth noise and made longer through
+fluid, so that tumours follow the tissue and stop at the fissures. The level is chosen so that the
+mask has the planned volume. Knows nothing of intensities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from plgg.phantom.grid import box_affine
+from plgg.phantom.head import Tissue
+from plgg.phantom.lattice import Axes, Field3D, evaluate, unit_control
+from plgg.phantom.plan import Plan
+from plgg.volume import apply_affine
+
+_NODE_MM = 7.0
+_NODES = (27, 27, 27)  # Reaches 84 mm from the centre: farther than any tumour.
+_REACH = 2.3
+_FLUID_DETOUR = 1.2
+_WALL_MM = 1.5
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Tumour:
+    """A tumour in a part of the head's box.
+
+    Attributes:
+        box: That part.
+        mask: Tumour with its cysts; boolean, shape of the part.
+        depth_mm: Distance from the border, positive inside; float32.
+        cyst: How much of a voxel is cyst, in [0, 1]; float32.
+        unevenness: Smooth noise of standard deviation near 1, fixed to the tumour; float32.
+    """
+
+    box: Box
+    mask: NDArray[np.bool_]
+    depth_mm: Field3D
+    cyst: Field3D
+    unevenness: Field3D
+
+
+def grow(
+    plan: Plan, tissue: Tissue, centre_mm: NDArray[np.float64], rng: np.random.Generator
+) -> Tumour:
+    """Make the voxels of a planned tumour.
+
+    Args:
+        plan: What it is to be like.
+        tissue: The head's tissues, on its box.
+        centre_mm: Its centre in the patient's world.
+        rng: A stream of the patient: the same one gives the same shape at any volume.
+    """
+    centre = apply_affine(np.linalg.inv(box_affine()), centre_mm)
+    box = _box_around(centre, _REACH * plan.radius_mm + 8.0, tissue.brain.shape)
+    offset = [np.arange(part.start, part.stop) - at for part, at in zip(box, centre, strict=True)]
+    coarse, fine, cyst_noise = (
+        _noise_about(rng, offset, node_mm) for node_mm in (_NODE_MM, _NODE_MM / 2, _NODE_MM)
+    )
+    distance = _distance_mm(offset, plan.stretch)
+    rough = np.exp(plan.roughness * (coarse + 0.5 * fine))
+    distance *= rough * (1.0 + _FLUID_DETOUR * tissue.fluid[box])
+    level = _level(distance, tissue.brain[box], plan.volume_ml)
+    mask = _one_piece((distance < level) & tissue.brain[box])
+    depth = level - distance
+    depth[~mask & (depth > 0)] = -10.0  # Pieces cut off by a fissure are not tumour.
+    cyst = _cysts(plan, offset, depth, 0.12 * cyst_noise)
+    return Tumour(box=box, mask=mask, depth_mm=depth, cyst=cyst, unevenness=fine)
+
+
+def _box_around(centre: NDArray[np.float64], reach: float, shape: tuple[int, ...]) -> Box:
+    low = [max(int(at - reach), 0) for at in centre]
+    high = [min(int(at + reach) + 2, n) for at, n in zip(centre, shape, strict=True)]
+    i, j, k = (slice(a, b) for a, b in zip(low, high, strict=True))
+    return i, j, k
+
+
+def _noise_about(
+    rng: np.random.Generator, offset: list[NDArray[np.float64]], node_mm: float
+) -> Field3D:
+    """Noise fixed to the tumour's centre, whatever the part of the head that is asked for."""
+    half = (_NODES[0] - 1) / 2
+    x, y, z = (at / node_mm + half for at in offset)
+    positions: Axes = (x, y, z)
+    return evaluate(unit_control(rng, _NODES), positions)
+
+
+def _distance_mm(offset: list[NDArray[np.float64]], stretch: NDArray[np.float64]) -> Field3D:
+    x, y, z = (((at / by) ** 2).astype(np.float32) for at, by in zip(offset, stretch, strict=True))
+    return np.sqrt(x[:, None, None] + y[None, :, None] + z[None, None, :])
+
+
+def _level(distance: Field3D, brain: NDArray[np.bool_], volume_ml: float) -> float:
+    """The level below which the brain's voxels amount to a volume; voxels are 1 mm³."""
+    inside = distance[brain]
+    n_voxels = min(round(volume_ml * 1000.0), inside.size - 1)
+    return float(np.partition(inside, n_voxels)[n_voxels])
+
+
+def _one_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    labels, n_pieces = ndimage.label(mask)
+    if n_pieces < 2:
+        return mask
+    return np.asarray(labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]), dtype=np.bool_)
+
+
+def _cysts(
+    plan: Plan, offset: list[NDArray[np.float64]], depth: Field3D, unevenness: Field3D
+) -> Field3D:
+    """Share of cyst in each voxel: soft over a voxel, and always under a wall of tumour."""
+    inside = np.full(depth.shape, -10.0, dtype=np.float32)
+    for *where, radius in plan.cysts:
+        shifted = [at - plan.radius_mm * shift for at, shift in zip(offset, where, strict=True)]
+        reach = _distance_mm(shifted, plan.stretch) * (1.0 + unevenness)
+        np.maximum(inside, plan.radius_mm * radius - reach, out=inside)
+    inside = np.minimum(inside, depth - _WALL_MM)
+    return np.clip(inside + 0.5, 0.0, 1.0)

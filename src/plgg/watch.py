@@ -1,0 +1,74 @@
+"""What a long job tells while it goes on, for whoever draws it: a bar, a log, nothing.
+
+Jobs are handed a `Watch` and know nothing of terminals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Progress = Callable[[int, int], None]
+"""Called with (done, all) after each item."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training step was made.
+
+    Attributes:
+        epoch: Counted from 1.
+        epochs: All of them.
+        step: Counted from 1 within the epoch.
+        steps: Steps of an epoch.
+        losses: Mean of each term over the epoch so far.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    losses: dict[str, float]
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """An epoch was finished and saved; `record` is its line of metrics.jsonl."""
+
+    record: dict[str, Any]
+
+
+Listener = Callable[[Step | EpochEnd], None]
+"""Called at every step and epoch of a training run."""
+
+
+class Watch(Protocol):
+    """Someone to be told."""
+
+    def task(self, label: str) -> AbstractContextManager[Progress]:
+        """Follow a job of countable items."""
+
+    def training(self, label: str) -> AbstractContextManager[Listener]:
+        """Follow a training run."""
+
+    def say(self, message: str) -> None:
+        """A sentence between jobs."""
+
+
+class Silent:
+    """A watch that draws nothing."""
+
+    @contextmanager
+    def task(self, label: str) -> Iterator[Progress]:  # noqa: ARG002
+        """Follow nothing."""
+        yield lambda done, total: None  # noqa: ARG005
+
+    @contextmanager
+    def training(self, label: str) -> Iterator[Listener]:  # noqa: ARG002
+        """Follow nothing."""
+        yield lambda event: None  # noqa: ARG005
+
+    def say(self, message: str) -> None:
+        """Say nothing."""
