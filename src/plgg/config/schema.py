@@ -17,9 +17,9 @@ Arm = Literal["single", "multitask"]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and a key that nobody knows is refused."""
+    """Base of all settings: frozen; unknown keys, infinity and NaN are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class GridConfig(Settings):
@@ -89,7 +89,14 @@ class LossConfig(Settings):
 class Augmentation(Settings):
     """Random changes of a training patch."""
 
-    flip: Annotated[Fraction, Field(description="Chance of a mirror image along each axis")] = 0.5
+    flip: Annotated[Fraction, Field(description="Chance of a mirror image along an axis")] = 0.5
+    flip_axes: Annotated[
+        tuple[Literal[0, 1, 2], ...],
+        Field(
+            description="Axes to mirror: 0 left-right, 1 front-back, 2 up-down. Heads are alike only "
+            "left and right, and the marker follows the place"
+        ),
+    ] = (0,)
     shift: Annotated[NonNegative, Field(description="Largest intensity shift, in σ")] = 0.1
     scale: Annotated[Fraction, Field(description="Largest relative intensity change")] = 0.1
 

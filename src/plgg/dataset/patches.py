@@ -62,7 +62,7 @@ def sample_plan(
     if settings.tumour_share and rng.random() < settings.tumour_share:
         start = _tumour_start(store, case_id, settings.size, rng) or start
     change = settings.augmentation
-    flips = tuple(axis for axis in range(3) if rng.random() < change.flip)
+    flips = tuple(axis for axis in change.flip_axes if rng.random() < change.flip)
     scale = 1.0 + change.scale * rng.uniform(-1, 1)
     shift = change.shift * rng.uniform(-1, 1)
     return PatchPlan(case_id, start, settings.size, flips, scale, shift)

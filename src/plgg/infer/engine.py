@@ -45,29 +45,30 @@ def predict_box(
         settings: Whether to average over mirror images.
     """
     image = torch.from_numpy(decode(codes))[None, None]
-    padded = functional.pad(image, _padding(codes.shape, network.divisor))
     views: list[tuple[int, ...]] = [(), (2,)] if settings.mirror else [()]
     with torch.inference_mode():
-        answers = [_view(network, padded, axes, runtime) for axes in views]
+        answers = [_view(network, image, axes, runtime) for axes in views]
     tumour = torch.stack([answer[0] for answer in answers]).mean(dim=0)
-    i, j, k = codes.shape
     named = [answer[1] for answer in answers if answer[1] is not None]
     marker = torch.stack(named).mean(dim=0).double().numpy() if named else None
-    return BoxPrediction(tumour[:i, :j, :k].numpy(), marker)
+    return BoxPrediction(tumour.numpy(), marker)
 
 
 def _view(
     network: MultitaskNet, image: Tensor, axes: tuple[int, ...], runtime: Runtime
 ) -> tuple[Tensor, Tensor | None]:
+    i, j, k = image.shape[2:]
+    # Padded after mirroring, at the same ends: a mirrored scan gets exactly the mirrored answer.
     seen = torch.flip(image, axes) if axes else image
+    seen = functional.pad(seen, _padding((i, j, k), network.divisor))
     seen = seen.to(runtime.device, memory_format=torch.channels_last_3d)
     with runtime.autocast():
         outputs = network(seen)
-    logits = outputs["segmentation"].float()
+    logits = outputs["segmentation"][..., :i, :j, :k].float()
     tumour = torch.sigmoid(torch.flip(logits, axes) if axes else logits)[0, 0].cpu()
     if "marker" not in outputs:
         return tumour, None
-    return tumour, torch.softmax(outputs["marker"].double(), dim=1)[0].cpu()
+    return tumour, torch.softmax(outputs["marker"].cpu().double(), dim=1)[0]
 
 
 def _padding(shape: tuple[int, ...], divisor: int) -> list[int]:

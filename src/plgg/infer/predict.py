@@ -22,6 +22,7 @@ from plgg.infer.source import Scan
 from plgg.io.environment import versions
 from plgg.io.files import make_folder, read_json, write_json
 from plgg.io.nifti import write_probability, write_volume
+from plgg.model.allocator import keep_freed_memory
 from plgg.model.checkpoint import Checkpoint, load_checkpoint
 from plgg.model.device import choose_runtime
 from plgg.preprocess.grid import sri24_grid
@@ -56,6 +57,8 @@ class Predictor:
         self.checkpoint: Checkpoint = load_checkpoint(run, "best")
         self.config = self.checkpoint.meta.config
         self.runtime = choose_runtime(self.config.precision)
+        if self.runtime.device.type == "cpu":
+            keep_freed_memory()
         self.network = self.checkpoint.network().to(self.runtime.device).eval()
         self.grid = sri24_grid(self.config.grid.spacing_mm)
 

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from plgg.volume import Affine, Volume
@@ -66,17 +67,17 @@ def template_brain(shape: tuple[int, int, int], affine: Affine) -> Volume:
         A float32 image in [0, 1]: exactly 0 outside the brain, above 0 inside it.
     """
     template = template_map("t1")
-    to_template = np.linalg.solve(mni_to_sri24() @ template.affine, affine)
+    to_template = np.asarray(
+        np.linalg.solve(mni_to_sri24() @ template.affine, affine), dtype=np.float64
+    )
     brain = _sample((template.data > 0).astype(np.float32), to_template, shape) > 0.5
     image = _sample(template.data, to_template, shape)
     return Volume(np.where(brain, np.maximum(image, 1e-3), 0.0).astype(np.float32), affine)
 
 
 def _sample(
-    data: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    to_template: Affine,
-    shape: tuple[int, int, int],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    data: NDArray[np.float32], to_template: Affine, shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
     sampled = ndimage.affine_transform(
         data, to_template[:3, :3], to_template[:3, 3], output_shape=shape, order=1
     )

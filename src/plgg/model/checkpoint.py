@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from plgg.config import Config
@@ -106,7 +106,8 @@ def save_checkpoint(
     """Write a checkpoint; the one it replaces is removed last."""
     weights = folder / f"{name}-{epoch:04d}.safetensors"
     with written_aside(weights) as aside:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, aside)
+        # Not `save_file`: it hides the file from other users and has its own error for a full disk.
+        aside.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
     meta = Meta(
         weights=weights.name,
         sha256=sha256(weights),
@@ -118,7 +119,8 @@ def save_checkpoint(
         versions=versions(),
     )
     write_json(folder / f"{name}.json", meta.model_dump(mode="json"))
-    for old in folder.glob(f"{name}-*.safetensors"):
+    # Those before, and what a kill left half-written.
+    for old in (*folder.glob(f"{name}-*.safetensors"), *folder.glob(f".*.{name}[-.]*")):
         if old != weights:
             old.unlink()
 
@@ -178,7 +180,7 @@ def read_meta(run: Path, name: Name = "best") -> Meta:
 def _upgraded(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     version = raw.get("version") if isinstance(raw, dict) else None
     while version != VERSION:
-        if version not in UPGRADES:
+        if not isinstance(version, int) or version not in UPGRADES:
             raise CheckpointError(
                 f"is of version {version}; this plgg reads up to {VERSION}",
                 where=path,
@@ -201,9 +203,18 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put flat tensors back into an optimiser of the same parameters."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in unprefixed(tensors, "optimiser.").items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
+        state.setdefault(int(index), {})[key] = _laid_out_as(value, parameters[int(index)])
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _laid_out_as(value: Tensor, parameter: Tensor) -> Tensor:
+    """A fused optimiser walks weights and moments in one order; files hold them contiguous."""
+    if value.shape != parameter.shape:
+        return value
+    like = torch.empty_like(parameter, dtype=value.dtype, device=value.device, requires_grad=False)
+    return like.copy_(value)

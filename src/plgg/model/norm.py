@@ -58,7 +58,8 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, image: Tensor) -> Tensor:
         """Normalise each group of channels of each sample."""
-        slow = image.device.type == "cpu" and image.requires_grad
+        # Also where the image needs no gradient: torch's own kernel then crashes on this layout.
+        slow = image.device.type == "cpu" and torch.is_grad_enabled()
         if not (slow and image.is_contiguous(memory_format=torch.channels_last_3d)):
             return super().forward(image)
         out: Tensor = _GroupNormFunction.apply(  # type: ignore[no-untyped-call]

@@ -48,7 +48,7 @@ def draw_contrast(rng: np.random.Generator, population: Population) -> Contrast:
 
 def normal_signal(tissue: Tissue, contrast: Contrast, rng: np.random.Generator) -> Field3D:
     """Signal of the head without its tumour; 0 outside the brain."""
-    signal = tissue.white + contrast.grey * tissue.grey + contrast.fluid * tissue.fluid
+    signal: Field3D = tissue.white + contrast.grey * tissue.grey + contrast.fluid * tissue.fluid
     for spacing in (24.0, 6.0):
         signal *= 1.0 + contrast.patchiness * noise(rng, tissue.brain.shape, spacing)
     return signal

@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.phantom.grid import box_affine
+from plgg.phantom.grid import box_voxel
 from plgg.phantom.head import Head, Tissue
 from plgg.phantom.lattice import Field3D
 from plgg.phantom.settings import Population
-from plgg.volume import apply_affine
 
 
 class _Site(NamedTuple):
@@ -51,7 +50,7 @@ def add_decoys(
         point = np.array(site.where_mm) + rng.normal(0.0, 1.5, 3)
         if rng.random() < site.chance:
             share = tissue.white if site.tissue == "white" else tissue.fluid
-            at = _voxel(head.patient_point(point))
+            at = box_voxel(head.patient_point(point))
             _blob(signal, share, at, width_mm=width * site.width_mm, signal=strength * site.signal)
     _add_spots(signal, tissue, rng, population)
 
@@ -74,10 +73,6 @@ def _white_voxel(tissue: Tissue, rng: np.random.Generator) -> NDArray[np.float64
         if tissue.white[tuple(at)] > 0.95:
             break
     return at.astype(np.float64)
-
-
-def _voxel(point_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    return apply_affine(np.linalg.inv(box_affine()), point_mm)
 
 
 def _blob(

@@ -6,6 +6,7 @@ The grid is that of the SRI24 atlas as BraTS uses it. Knows nothing of what is d
 from __future__ import annotations
 
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ AFFINE: Affine = np.array([[-1.0, 0, 0, 0], [0, -1.0, 0, 239.0], [0, 0, 1.0, 0],
 # Heads are larger, turned and moved by up to about this much.
 _MARGIN = 12
 Box = tuple[slice, slice, slice]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @cache
@@ -27,7 +29,7 @@ def head_box() -> Box:
     template = template_map("t1")
     voxels = np.argwhere(template.data[::3, ::3, ::3] > 0) * 3
     world = apply_affine(mni_to_sri24() @ template.affine, voxels)
-    grid = apply_affine(np.linalg.inv(AFFINE), world)
+    grid = apply_affine(inverse(AFFINE), world)
     low = np.maximum(np.floor(grid.min(axis=0)).astype(int) - _MARGIN, 0)
     high = np.minimum(np.ceil(grid.max(axis=0)).astype(int) + _MARGIN, SHAPE)
     i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
@@ -47,7 +49,17 @@ def box_affine() -> Affine:
     return np.asarray(AFFINE @ shift, dtype=np.float64)
 
 
-def on_grid(in_box: NDArray[np.generic]) -> NDArray[np.generic]:
+def box_voxel(point_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Position in the box, in voxels, of points of SRI24's world; shape (..., 3)."""
+    return apply_affine(inverse(box_affine()), point_mm)
+
+
+def inverse(affine: Affine) -> Affine:
+    """The affine that undoes another."""
+    return np.asarray(np.linalg.inv(affine), dtype=np.float64)
+
+
+def on_grid(in_box: NDArray[Number]) -> NDArray[Number]:
     """An array of the box on the whole grid, with 0 around it."""
     whole = np.zeros(SHAPE, dtype=in_box.dtype)
     whole[head_box()] = in_box

@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from plgg.io.template import mni_to_sri24, template_map
-from plgg.phantom.grid import box_affine, box_shape
+from plgg.phantom.grid import box_affine, box_shape, box_voxel, inverse
 from plgg.phantom.lattice import Axes, Field3D, covering, evaluate, unit_control
 from plgg.volume import Affine, apply_affine
 
@@ -55,7 +55,7 @@ class Head:
     def patient_point(self, mni_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Where a point of MNI's world lies in the patient's world, in mm; shape (3,)."""
         target = apply_affine(mni_to_sri24(), mni_mm)
-        back = np.linalg.inv(self.pose)
+        back = inverse(self.pose)
         point = apply_affine(back, target)
         for _ in range(8):  # The bend is gentle, so the fixed point is reached within 0.1 mm.
             point = apply_affine(back, target - self._bend_at(point))
@@ -65,13 +65,13 @@ class Head:
         """Template voxel under each voxel of the box, shape (3, I, J, K)."""
         nodes = _node_positions_mm(self.bend_mm.shape[1:])
         undeformed = apply_affine(self.pose, nodes) + np.moveaxis(self.bend_mm, 0, -1)
-        to_voxel = np.linalg.inv(mni_to_sri24() @ template_map("t1").affine)
+        to_voxel = inverse(mni_to_sri24() @ template_map("t1").affine)
         control = np.moveaxis(apply_affine(to_voxel, undeformed), -1, 0).astype(np.float32)
         positions = covering(box_shape(), NODE_MM)[1]
         return np.stack([evaluate(part, positions) for part in control])
 
     def _bend_at(self, point_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        voxel = apply_affine(np.linalg.inv(box_affine()), point_mm)
+        voxel = box_voxel(point_mm)
         x, y, z = (np.array([at]) / NODE_MM + 1.0 for at in voxel)
         positions: Axes = (x, y, z)
         return np.array([evaluate(part, positions).item() for part in self.bend_mm])

@@ -47,7 +47,7 @@ def evaluate(control: Field3D, positions: Axes) -> Field3D:
     a, b, c = control.shape
     along_x = (x @ control.reshape(a, b * c)).reshape(-1, b, c)
     along_y = np.matmul(y, along_x)
-    return np.ascontiguousarray(along_y @ z.T)
+    return np.ascontiguousarray(along_y @ z.T, dtype=np.float32)
 
 
 def covering(shape: Shape, spacing: float) -> tuple[Shape, Axes]:
@@ -80,4 +80,4 @@ def noise(rng: np.random.Generator, shape: Shape, spacing: float) -> Field3D:
 def unit_control(rng: np.random.Generator, nodes: Shape) -> Field3D:
     """Random control points whose field has a standard deviation near 1."""
     # A cubic B-spline passes on 0.4793 = mean over a cell of the sum of squared weights, per axis.
-    return (rng.standard_normal(nodes) / 0.4793**1.5).astype(np.float32)
+    return np.asarray(rng.standard_normal(nodes) / 0.4793**1.5, dtype=np.float32)

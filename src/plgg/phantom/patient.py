@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from plgg.phantom.contrast import add_tumour, draw_contrast, normal_signal
 from plgg.phantom.decoys import add_decoys
@@ -86,12 +87,14 @@ def make_scan(
         FLAIR (int16, 0 outside the brain) and mask (uint8) on one grid.
     """
     plan = plan_of(settings, patient, marker, scan=scan)
-    flair, mask = _render(settings, patient, plan, scan=scan)
     affine = AFFINE
-    if settings.slice_thickness_mm is not None:
-        n_thick = n_thick_slices(SHAPE[2], settings.slice_thickness_mm)
-        flair, mask = thicken(flair, mask, n_thick)
-        affine = thick_affine(AFFINE, SHAPE[2], n_thick)
+    # The matrices here are small: threads cost more than they bring, and could change a last bit.
+    with threadpool_limits(1):
+        flair, mask = _render(settings, patient, plan, scan=scan)
+        if settings.slice_thickness_mm is not None:
+            n_thick = n_thick_slices(SHAPE[2], settings.slice_thickness_mm)
+            flair, mask = thicken(flair, mask, n_thick)
+            affine = thick_affine(AFFINE, SHAPE[2], n_thick)
     return Volume(flair, affine), Volume(mask.astype(np.uint8), affine)
 
 

@@ -112,7 +112,8 @@ def draw_plan(
     look = _LOOKS[source]
     cysts = _draw_cysts(rng, look)
     median_ml = _MEDIAN_ML[population] * look.size * (1.5 if len(cysts) == 1 else 1.0)
-    volume_ml = float(np.clip(median_ml * rng.lognormal(0.0, _SPREAD), 1.2, MAX_VOLUME_ML * 0.98))
+    volume_ml = median_ml * float(rng.lognormal(0.0, _SPREAD))
+    volume_ml = min(max(volume_ml, MIN_VOLUME_ML), MAX_VOLUME_ML)
     faint = 0.6 if rng.random() < 0.12 else 1.0
     adult = 0.85 if population == "adult" else 1.0
     return Plan(

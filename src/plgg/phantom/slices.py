@@ -55,7 +55,7 @@ def _overlap(n_thin: int, n_thick: int) -> NDArray[np.float32]:
     edges = np.arange(n_thick + 1) * n_thin / n_thick
     thin = np.arange(n_thin)[:, None]
     shared = np.minimum(thin + 1, edges[1:]) - np.maximum(thin, edges[:-1])
-    return (np.maximum(shared, 0.0) * n_thick / n_thin).astype(np.float32)
+    return np.asarray(np.maximum(shared, 0.0) * n_thick / n_thin, dtype=np.float32)
 
 
 def _largest(share: NDArray[np.float32], count: int) -> NDArray[np.bool_]:

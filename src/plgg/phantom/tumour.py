@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plgg.phantom.grid import box_affine
+from plgg.phantom.grid import box_voxel
 from plgg.phantom.head import Tissue
 from plgg.phantom.lattice import Axes, Field3D, evaluate, unit_control
 from plgg.phantom.plan import Plan
-from plgg.volume import apply_affine
 
 _NODE_MM = 7.0
 _NODES = (27, 27, 27)  # Reaches 84 mm from the centre: farther than any tumour.
@@ -57,7 +56,7 @@ def grow(
         centre_mm: Its centre in the patient's world.
         rng: A stream of the patient: the same one gives the same shape at any volume.
     """
-    centre = apply_affine(np.linalg.inv(box_affine()), centre_mm)
+    centre = box_voxel(centre_mm)
     box = _box_around(centre, _REACH * plan.radius_mm + 8.0, tissue.brain.shape)
     offset = [np.arange(part.start, part.stop) - at for part, at in zip(box, centre, strict=True)]
     coarse, fine, cyst_noise = (
@@ -66,8 +65,7 @@ def grow(
     distance = _distance_mm(offset, plan.stretch)
     rough = np.exp(plan.roughness * (coarse + 0.5 * fine))
     distance *= rough * (1.0 + _FLUID_DETOUR * tissue.fluid[box])
-    level = _level(distance, tissue.brain[box], plan.volume_ml)
-    mask = _one_piece((distance < level) & tissue.brain[box])
+    level, mask = _fill(distance, tissue.brain[box], round(plan.volume_ml * 1000.0))
     depth = level - distance
     depth[~mask & (depth > 0)] = -10.0  # Pieces cut off by a fissure are not tumour.
     cyst = _cysts(plan, offset, depth, 0.12 * cyst_noise)
@@ -93,14 +91,27 @@ def _noise_about(
 
 def _distance_mm(offset: list[NDArray[np.float64]], stretch: NDArray[np.float64]) -> Field3D:
     x, y, z = (((at / by) ** 2).astype(np.float32) for at, by in zip(offset, stretch, strict=True))
-    return np.sqrt(x[:, None, None] + y[None, :, None] + z[None, None, :])
+    squared = x[:, None, None] + y[None, :, None] + z[None, None, :]
+    return np.asarray(np.sqrt(squared), dtype=np.float32)
 
 
-def _level(distance: Field3D, brain: NDArray[np.bool_], volume_ml: float) -> float:
-    """The level below which the brain's voxels amount to a volume; voxels are 1 mm³."""
-    inside = distance[brain]
-    n_voxels = min(round(volume_ml * 1000.0), inside.size - 1)
-    return float(np.partition(inside, n_voxels)[n_voxels])
+def _fill(
+    distance: Field3D, brain: NDArray[np.bool_], n_voxels: int
+) -> tuple[float, NDArray[np.bool_]]:
+    """The level, and the one piece of brain below it, that has about so many voxels of 1 mm³.
+
+    A fissure may cut pieces off; the level is moved for what they take away.
+    """
+    inside = np.sort(distance[brain])
+    rank, level, piece = n_voxels, 0.0, brain
+    for _ in range(6):
+        level = float(inside[min(rank, inside.size - 1)])
+        piece = _one_piece((distance < level) & brain)
+        missing = n_voxels - int(piece.sum())
+        if abs(missing) < 0.02 * n_voxels:
+            break
+        rank += missing
+    return level, piece
 
 
 def _one_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -120,4 +131,4 @@ def _cysts(
         reach = _distance_mm(shifted, plan.stretch) * (1.0 + unevenness)
         np.maximum(inside, plan.radius_mm * radius - reach, out=inside)
     inside = np.minimum(inside, depth - _WALL_MM)
-    return np.clip(inside + 0.5, 0.0, 1.0)
+    return np.asarray(np.clip(inside + 0.5, 0.0, 1.0), dtype=np.float32)

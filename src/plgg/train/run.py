@@ -23,6 +23,7 @@ from plgg.io.run import append_metrics, keep_metrics_until, start_run
 from plgg.io.store import Store
 from plgg.losses.marker import class_weights
 from plgg.losses.multitask import Losses, multitask_loss
+from plgg.model.allocator import keep_freed_memory
 from plgg.model.checkpoint import (
     load_checkpoint,
     optimiser_tensors,
@@ -30,7 +31,7 @@ from plgg.model.checkpoint import (
     save_checkpoint,
     unprefixed,
 )
-from plgg.model.device import choose_runtime
+from plgg.model.device import Runtime, choose_runtime
 from plgg.model.network import build_network
 from plgg.train.schedule import learning_rate
 from plgg.train.validate import Scores, validate
@@ -98,7 +99,9 @@ class Trainer:
         self, store: Store, run: Path, config: Config, split: Split, *, workers: int
     ) -> None:
         self.store, self.run, self.config, self.split = store, run, config, split
-        self.runtime = choose_runtime(config.precision)
+        self.runtime = _runtime(config)
+        if self.runtime.device.type == "cpu":
+            keep_freed_memory()
         classes = store.cohort.classes
         self.network = build_network(
             config.model, n_classes=len(classes), arm=config.arm, seed=config.seed
@@ -107,6 +110,7 @@ class Trainer:
             self.network.parameters(),
             lr=config.optimiser.learning_rate,
             weight_decay=config.optimiser.weight_decay,
+            fused=self.runtime.device.type in {"cpu", "cuda"},
         )
         self.batches = EpochBatches(
             store, split.train, config.patches, seed=config.seed, workers=workers
@@ -126,6 +130,13 @@ class Trainer:
             keep_metrics_until(self.run, 0)
             return
         last = load_checkpoint(self.run, "last")
+        if last.meta.classes != self.store.cohort.classes:
+            raise RunError(
+                f"was begun with the marker classes {', '.join(last.meta.classes)}; the store has "
+                f"{', '.join(self.store.cohort.classes)}",
+                where=self.run,
+                remedy="Choose another --run folder, or give the store that the run began with.",
+            )
         self.network.load_state_dict(unprefixed(last.tensors, "model."))
         restore_optimiser(self.optimiser, last.tensors)
         self.epoch, self.best_dice = last.meta.epoch, last.meta.best_dice
@@ -140,6 +151,8 @@ class Trainer:
         for step, losses in enumerate(self._steps(epoch), start=1):
             means = {k: v + (losses[k] - v) / step for k, v in (means or losses).items()}
             listener(Step(epoch, self.config.optimiser.epochs, step, len(self.batches), means))
+        if not all(bool(value.isfinite().all()) for value in self.network.state_dict().values()):
+            raise self._diverged(f"the weights are not finite after epoch {epoch}")
         record: dict[str, Any] = {"epoch": epoch, "train": means, "learning_rate": rate}
         scores = self._validated(epoch)
         if scores is not None:
@@ -154,19 +167,23 @@ class Trainer:
         self.network.train()
         for step, batch in enumerate(self.batches.epoch(epoch)):
             # Dropout draws from torch's own generator: seeded for each step, and given back.
-            with torch.random.fork_rng():
+            # Of one GPU: of all is the default, which would set up each of them.
+            with torch.random.fork_rng(_gpus(self.runtime)):
                 torch.manual_seed(_step_seed(self.config.seed, epoch, step))
                 losses = self.step(batch.to(self.runtime.device))
             values = {"loss": float(losses.total.detach())}
             values |= {name: float(term.detach()) for name, term in losses.terms.items()}
             if not math.isfinite(values["loss"]):
-                raise RunError(
-                    f"the loss is {values['loss']} in epoch {epoch}, step {step + 1}",
-                    where=self.run,
-                    remedy="Repeat the command to resume from the last epoch; if it comes again, "
-                    "lower optimiser.learning_rate or set precision=fp32.",
-                )
+                raise self._diverged(f"the loss is {values['loss']} in epoch {epoch}, step {step + 1}")
             yield values
+
+    def _diverged(self, what: str) -> RunError:
+        return RunError(
+            what,
+            where=self.run,
+            remedy="Repeat the command to resume from the last epoch; if it comes again, begin a "
+            "new run with a lower optimiser.learning_rate or with precision=fp32.",
+        )
 
     def step(self, batch: Batch) -> Losses:
         """Forward, loss, backward, update."""
@@ -199,20 +216,24 @@ class Trainer:
         due = epoch % self.config.validate_every == 0
         if not due and epoch != self.config.optimiser.epochs:
             return None
-        return validate(
-            self.network,
-            self.store,
-            self.split.validation,
-            runtime=self.runtime,
-            settings=self.config.inference,
-        )
+        try:
+            return validate(
+                self.network,
+                self.store,
+                self.split.validation,
+                runtime=self.runtime,
+                settings=self.config.inference,
+            )
+        except FloatingPointError as error:
+            raise self._diverged(f"{error} after epoch {epoch}") from error
 
     def _save(self, epoch: int, scores: Scores | None) -> None:
         folder = self.run / "checkpoints"
         weights = {f"model.{k}": v for k, v in self.network.state_dict().items()}
         dice = scores["dice"] if scores else None
         better = dice is not None and (self.best_dice is None or dice > self.best_dice)
-        first_ever = not (folder / "best.json").is_file()
+        # Where no validation case has a mask there is nothing to choose by: the latest is taken.
+        blind = scores is not None and dice is None
         if better:
             self.best_dice = dice
         common: dict[str, Any] = {
@@ -222,9 +243,25 @@ class Trainer:
             "metrics": scores or {},
             "best_dice": self.best_dice,
         }
-        if better or (scores is not None and first_ever):
+        if better or blind:
             save_checkpoint(folder, "best", weights, **common)
         save_checkpoint(folder, "last", weights | optimiser_tensors(self.optimiser), **common)
+
+
+def _runtime(config: Config) -> Runtime:
+    """The chosen runtime, in float32 where bf16 is known to go wrong."""
+    runtime = choose_runtime(config.precision)
+    # oneDNN's bf16 weight gradient of a 3×3×3 convolution reads memory that nobody wrote where the
+    # first axis has 2 voxels (seen with torch 2.13): gradients of 1e35 or NaN.
+    smallest = min(config.patches.size) // config.model.divisor
+    if runtime.bf16 and runtime.device.type == "cpu" and smallest < 3:
+        log.warning("patches.size is too small for bf16 on a processor: training in fp32")
+        return Runtime(runtime.device, bf16=False)
+    return runtime
+
+
+def _gpus(runtime: Runtime) -> list[torch.device]:
+    return [runtime.device] if runtime.device.type == "cuda" else []
 
 
 def _step_seed(seed: int, epoch: int, step: int) -> int:

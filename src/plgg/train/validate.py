@@ -35,6 +35,9 @@ def validate(
     Returns:
         `dice`, `soft_dice`, `marker_auc`, `marker_loss`, each None where nothing is known to
         measure it by, and `marker_collapsed` for a multitask network.
+
+    Raises:
+        FloatingPointError: If an answer is NaN.
     """
     network.eval()
     hard: list[float] = []
@@ -43,6 +46,10 @@ def validate(
     truths: list[int] = []
     for case_id in cases:
         answer = predict_box(network, store.image(case_id), runtime, settings)
+        if np.isnan(answer.tumour).any() or (
+            answer.marker is not None and np.isnan(answer.marker).any()
+        ):
+            raise FloatingPointError(f"the network's answer for {case_id} is not a number")
         mask = store.mask(case_id)
         if mask is not None:
             hard.append(hard_dice(answer.tumour >= settings.threshold, mask > 0))

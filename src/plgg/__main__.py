@@ -1,0 +1,5 @@
+"""`python -m plgg`, the same as `plgg`."""
+
+from plgg.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""Results as tables on a terminal. Numbers come as records; nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from plgg.check import CheckReport
+    from plgg.evaluate import Evaluation
+    from plgg.infer.predict import Outcome
+
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def failures(failed: Sequence[tuple[str, str | None]]) -> None:
+    """One line on standard error for each case that failed."""
+    for case_id, reason in failed:
+        typer.echo(f"plgg: {case_id}: {reason}", err=True)
+
+
+def check_report(report: CheckReport) -> None:
+    """What a check found, errors first, and the cohort in numbers."""
+    console = Console()
+    if report.findings:
+        table = _table("Findings", "severity", "case", "what", "what to do")
+        for found in report.findings:
+            severity = Text(found.severity, style=_STYLES[found.severity])
+            table.add_row(severity, found.case_id or "", found.message, found.remedy)
+        console.print(table)
+    classes = ", ".join(f"{name} {n}" for name, n in report.class_counts.items()) or "none"
+    console.print(
+        f"{report.n_cases} scans of {report.n_patients} patients; markers: {classes}; "
+        f"unknown: {report.n_unknown_marker} markers, {report.n_unknown_mask} masks",
+        highlight=False,
+    )
+    console.print(f"{report.n_errors} errors, {report.n_warnings} warnings", highlight=False)
+
+
+def evaluation(found: Evaluation, *, title: str) -> None:
+    """An evaluation's headline numbers with their intervals."""
+    table = _table(title, "metric", "value", "95 % interval", "n")
+    for name, value, interval, n in found.as_rows():
+        table.add_row(name, value, interval, n)
+    Console().print(table)
+
+
+def predictions(outcomes: Sequence[Outcome]) -> None:
+    """Volume and marker of each predicted scan."""
+    table = _table("Predictions", "case", "volume mL", "marker (not calibrated)", "warnings")
+    for outcome in outcomes:
+        if outcome.result:
+            result = outcome.result
+            table.add_row(
+                outcome.case_id,
+                f"{result['volume_ml']:.1f}",
+                _marker(result["marker"]),
+                "; ".join(result["warnings"]),
+            )
+    Console().print(table)
+
+
+def _marker(marker: dict[str, Any] | None) -> str:
+    if marker is None:
+        return "-"
+    ranked = sorted(marker["probabilities"].items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {p:.2f}" for name, p in ranked)
+
+
+def info(found: dict[str, Any]) -> None:
+    """Versions, machine and the settings of the presets."""
+    console = Console()
+    console.print(f"device: {found['device']}; machine: {found['machine']}", highlight=False)
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    console.print(versions, highlight=False)
+    presets = found["presets"]
+    table = _table("Settings (change with --set key=value)", "key", *presets, "meaning")
+    meanings = dict(_described(found["config_schema"]))
+    columns = [dict(_flat(values)) for values in presets.values()]
+    for key in [key for key in columns[0] if key != "preset"]:
+        table.add_row(key, *(str(column[key]) for column in columns), meanings.get(key, ""))
+    console.print(table)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        nested = isinstance(value, dict)
+        pairs += _flat(value, f"{prefix}{key}.") if nested else [(f"{prefix}{key}", value)]
+    return pairs
+
+
+def _described(
+    schema: dict[str, Any], part: dict[str, Any] | None = None, prefix: str = ""
+) -> list[tuple[str, str]]:
+    """Dotted keys and descriptions of a JSON schema with references."""
+    pairs: list[tuple[str, str]] = []
+    for key, field in (part or schema).get("properties", {}).items():
+        reference = field.get("$ref", "").rpartition("/")[2]
+        if reference:
+            pairs += _described(schema, schema["$defs"][reference], f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", field.get("description", "")))
+    return pairs

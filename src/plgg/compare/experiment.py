@@ -1,0 +1,187 @@
+"""`compare_experiment`: the arms of an experiment over its splits.
+
+Reads `experiment.json` and the evaluations below it. Knows nothing of how the runs were made.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.compare.contrast import Question, contrast_of_cells
+from plgg.compare.metric import find_metric
+from plgg.compare.pairs import pair
+from plgg.compare.records import ArmScores, Contrast, ExperimentComparison, Scores
+from plgg.compare.results import Score, read_marker_auc, read_scores
+from plgg.compare.sources import CASES, size_ratio
+from plgg.errors import RunError
+from plgg.io.files import read_json
+
+# The headline first.
+PARTS = ("test", "validation")
+DICE = find_metric("dice")
+
+OVERLAP = (
+    "The splits share patients: the plain t and Wilcoxon tests over splits take them for "
+    "independent and are too hopeful, and so, a little, is the bootstrap over splits and "
+    "patients; the corrected t test is the one to go by. Tests over patients speak of the models "
+    "that were trained, not of the method."
+)
+ONE_SPLIT = (
+    "With one split no test over splits is possible: how much of the difference is chance in "
+    "training cannot be told. Run more splits."
+)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Evaluation of one arm on one part of one split."""
+
+    folder: Path
+    scores: Mapping[str, Score]
+    auc: float | None
+
+
+_Pieces = Mapping[tuple[int, str, str], _Piece]
+
+
+def compare_experiment(experiment: Path, *, seed: int = 0) -> ExperimentComparison:
+    """Compare every arm of an experiment with its first, on test and on validation.
+
+    Args:
+        experiment: Folder with `experiment.json` and `split-K/ARM/evaluation/PART`.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Mean Dice over patients and marker AUC of each split, arm and part, and paired statistics
+        over patients and splits. Evaluations that are not there yet are listed as missing.
+
+    Raises:
+        RunError: If the folder is no experiment, or none of it is evaluated.
+    """
+    arms, splits = _plan(experiment)
+    pieces, missing = _read(experiment, arms, splits)
+    if not pieces:
+        raise RunError(
+            "nothing is evaluated yet", where=experiment, remedy="Run plgg experiment to its end."
+        )
+    pairs = [(part, (arms[0], arm)) for part in PARTS for arm in arms[1:]]
+    found = (_contrast(pieces, pair_of, part, splits, seed) for part, pair_of in pairs)
+    contrasts = tuple(contrast for contrast in found if contrast is not None)
+    return ExperimentComparison(
+        experiment=str(experiment),
+        arms=arms,
+        splits=splits,
+        scores=tuple(_scores(pieces, arm, part, splits) for arm in arms for part in PARTS),
+        contrasts=contrasts,
+        won={c.b: _won(c) for c in contrasts if c.part == "test"},
+        missing=missing,
+        notes=_notes(arms, contrasts),
+    )
+
+
+def _plan(experiment: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    path = experiment / "experiment.json"
+    try:
+        record = read_json(path)
+        arms = tuple(str(arm) for arm in record["arms"])
+        n_splits = int(record["n_splits"])
+    except FileNotFoundError as error:
+        raise RunError(
+            "is no experiment (no experiment.json)",
+            where=experiment,
+            remedy="Make one: plgg experiment.",
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            "cannot be read as an experiment", where=path, remedy="Repeat plgg experiment."
+        ) from error
+    if not arms:
+        raise RunError("names no arms", where=path, remedy="Repeat plgg experiment.")
+    return arms, tuple(range(n_splits))
+
+
+def _read(
+    experiment: Path, arms: tuple[str, ...], splits: tuple[int, ...]
+) -> tuple[_Pieces, tuple[str, ...]]:
+    pieces: dict[tuple[int, str, str], _Piece] = {}
+    missing = []
+    for split in splits:
+        for arm in arms:
+            for part in PARTS:
+                folder = experiment / f"split-{split}" / arm / "evaluation" / part
+                if (folder / CASES).is_file():
+                    scores = read_scores(folder, DICE)
+                    pieces[split, arm, part] = _Piece(folder, scores, read_marker_auc(folder))
+                else:
+                    missing.append(f"split-{split}/{arm}/{part}")
+    return pieces, tuple(missing)
+
+
+def _contrast(
+    pieces: _Pieces, arms: tuple[str, str], part: str, splits: tuple[int, ...], seed: int
+) -> Contrast | None:
+    there = [k for k in splits if all((k, arm, part) in pieces for arm in arms)]
+    a, b = ({f"split-{k}": pieces[k, arm, part].scores for k in there} for arm in arms)
+    cells, unpaired = pair(a, b)
+    if not cells:
+        return None
+    question = Question(
+        a=arms[0],
+        b=arms[1],
+        part=part,
+        metric=DICE,
+        seed=seed,
+        test_to_train=size_ratio((pieces[k, arms[0], part].folder for k in there), part),
+    )
+    return contrast_of_cells(cells, unpaired, question)
+
+
+def _scores(pieces: _Pieces, arm: str, part: str, splits: tuple[int, ...]) -> ArmScores:
+    found = [pieces.get((split, arm, part)) for split in splits]
+    return ArmScores(
+        arm=arm,
+        part=part,
+        dice=_summary(None if piece is None else _mean(piece.scores) for piece in found),
+        marker_auc=_summary(None if piece is None else piece.auc for piece in found),
+    )
+
+
+def _mean(scores: Mapping[str, Score]) -> float | None:
+    """Mean over patients of the mean over their scans."""
+    patients: dict[str, list[float]] = defaultdict(list)
+    for score in scores.values():
+        if score.value is not None:
+            patients[score.patient_id].append(score.value)
+    means = [math.fsum(values) / len(values) for values in patients.values()]
+    return math.fsum(means) / len(means) if means else None
+
+
+def _summary(values: Iterable[float | None]) -> Scores:
+    row = tuple(values)
+    known = [value for value in row if value is not None]
+    return Scores(
+        row,
+        statistics.fmean(known) if known else None,
+        statistics.stdev(known) if len(known) > 1 else None,
+    )
+
+
+def _won(contrast: Contrast) -> int:
+    """Splits in the arm's favour; `contrast.splits` is None for a single one."""
+    if contrast.splits is None:
+        return int(contrast.difference > 0)
+    return contrast.splits.n_improved or 0
+
+
+def _notes(arms: tuple[str, ...], contrasts: tuple[Contrast, ...]) -> tuple[str, ...]:
+    if not contrasts:
+        return ("There is nothing to compare: no two arms are evaluated on a common split.",)
+    notes = [ONE_SPLIT if contrasts[0].splits is None else OVERLAP]
+    if len(arms) > 2:
+        notes.append(f"The p values are not adjusted for comparing {len(arms) - 1} arms.")
+    return tuple(notes)

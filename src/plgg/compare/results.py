@@ -1,0 +1,102 @@
+"""Reading one metric of an evaluation folder: a value for each case, and whose case it is.
+
+Knows nothing of pairs or statistics.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.compare.metric import Metric
+from plgg.compare.sources import CASES
+from plgg.errors import ConfigError, RunError
+from plgg.io.files import read_json
+
+
+@dataclass(frozen=True)
+class Score:
+    """One case.
+
+    Attributes:
+        patient_id: Whose scan it is; the case itself where that is unknown.
+        value: The metric; None where it is undefined.
+    """
+
+    patient_id: str
+    value: float | None
+
+
+def read_scores(evaluation: Path, metric: Metric) -> Mapping[str, Score]:
+    """Read a metric of `cases.csv` by case.
+
+    Raises:
+        RunError: If the file cannot be read.
+        ConfigError: If it has no such column of numbers.
+    """
+    path = evaluation / CASES
+    rows = _rows(path)
+    if not rows:
+        raise RunError("holds no cases", where=path, remedy="Evaluate again.")
+    if metric.name not in rows[0]:
+        raise ConfigError(
+            f"has no column {metric.name!r} (it has: {', '.join(rows[0])})",
+            where=path,
+            remedy="Choose one of these as --metric.",
+        )
+    return {
+        row["case_id"]: Score(row.get("patient_id") or row["case_id"], _value(row, metric, path))
+        for row in rows
+    }
+
+
+def read_marker_auc(evaluation: Path) -> float | None:
+    """Macro AUC of the marker by `summary.json`; None where none was named or could be scored.
+
+    Raises:
+        RunError: If the file is there but cannot be read.
+    """
+    path = evaluation / "summary.json"
+    try:
+        marker = read_json(path)["marker"]
+        value = None if marker is None or marker["auc"] is None else marker["auc"]["value"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError("cannot be read", where=path, remedy="Evaluate again.") from error
+    return None if value is None else float(value)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = [
+                {key: value or "" for key, value in row.items() if key}
+                for row in csv.DictReader(handle)
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RunError("cannot be read as CSV", where=path, remedy="Evaluate again.") from error
+    names = [row.get("case_id", "") for row in rows]
+    if "" in names or len(set(names)) < len(names):
+        raise RunError("a case_id is blank or occurs twice", where=path, remedy="Evaluate again.")
+    return rows
+
+
+def _value(row: Mapping[str, str], metric: Metric, path: Path) -> float | None:
+    text = row[metric.name].strip()
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{metric.name} of {row['case_id']} is {text!r}, no number",
+            where=path,
+            remedy="Choose a column of numbers as --metric.",
+        ) from error
+    if not math.isfinite(value):
+        return None
+    return abs(value) if metric.absolute else value

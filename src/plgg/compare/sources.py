@@ -1,0 +1,146 @@
+"""Finding the evaluation folders that a user means by a path.
+
+An evaluation folder, a predictions folder that holds one, a run, or an arm of an experiment with
+all its splits. Knows nothing of what is in `cases.csv`.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.compare.statistics import TEST_TO_TRAIN
+from plgg.errors import RunError
+from plgg.io.files import read_json
+
+CASES = "cases.csv"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Results of one model, or of one arm on several splits.
+
+    Attributes:
+        path: What the user wrote.
+        folders: Evaluation folders by the name of their split; that name is blank for one folder.
+        part: Part of the split that was evaluated; None where unknown.
+    """
+
+    path: str
+    folders: Mapping[str, Path]
+    part: str | None
+
+
+def find_source(path: Path, *, part: str) -> Source:
+    """Find the evaluation folders under a path.
+
+    Args:
+        path: An evaluation folder, a predictions folder with `evaluation/`, a run folder,
+            `EXPERIMENT:ARM` or, the same, `EXPERIMENT/split-*/ARM`.
+        part: Which part of a run is meant, `validation` or `test`.
+
+    Raises:
+        RunError: If there is none.
+    """
+    text = str(path)
+    if not path.exists():
+        experiment, colon, arm = text.rpartition(":")
+        if colon and Path(experiment).is_dir():
+            return _arm(text, f"{glob.escape(experiment)}/split-*/{glob.escape(arm)}", part)
+        if "*" in text:
+            return _arm(text, text, part)
+        raise RunError("no such folder", where=text, remedy="Check the path.")
+    folder = _evaluation(path, part)
+    return Source(text, {"": folder}, _part_of(folder))
+
+
+def _arm(text: str, pattern: str, part: str) -> Source:
+    found = [Path(match) for match in glob.glob(pattern) if Path(match).is_dir()]  # noqa: PTH207
+    if not found:
+        raise RunError(
+            "no split has such an arm",
+            where=text,
+            remedy="Write EXPERIMENT:ARM, for example results:multitask.",
+        )
+    folders = {_split_name(path): path for path in found}
+    if len(folders) < len(found):
+        raise RunError(
+            "matches several folders of one split",
+            where=text,
+            remedy="Name one arm, for example results:multitask.",
+        )
+    names = sorted(folders, key=split_order)
+    return Source(text, {name: _evaluation(folders[name], part) for name in names}, part)
+
+
+def _split_name(run: Path) -> str:
+    named = [part for part in run.parts if part.startswith("split-")]
+    return named[-1] if named else run.as_posix()
+
+
+def split_order(name: str) -> tuple[int, str]:
+    """Key that sorts `split-2` before `split-10`."""
+    number = re.search(r"(\d+)$", name)
+    return (int(number[1]) if number else -1, name)
+
+
+def _evaluation(path: Path, part: str) -> Path:
+    for folder in (path, path / "evaluation", path / "evaluation" / part):
+        if (folder / CASES).is_file():
+            return folder
+    if (path / "experiment.json").is_file():
+        raise RunError(
+            "is an experiment with several arms",
+            where=path,
+            remedy=f"Name one, for example {path}:multitask.",
+        )
+    raise RunError(f"holds no evaluation ({CASES})", where=path, remedy="Make one: plgg evaluate.")
+
+
+def _part_of(evaluation: Path) -> str | None:
+    return evaluation.name if evaluation.parent.name == "evaluation" else None
+
+
+def size_ratio(evaluations: Iterable[Path], part: str) -> float:
+    """Mean n_test / n_train of runs by their `split.json`; 15/70 where none is known.
+
+    Args:
+        evaluations: Folders `RUN/evaluation/PART`.
+        part: The part that stands for "test" in the ratio.
+    """
+    ratios = [ratio for folder in evaluations if (ratio := _ratio(folder, part)) is not None]
+    return sum(ratios) / len(ratios) if ratios else TEST_TO_TRAIN
+
+
+def _ratio(evaluation: Path, part: str) -> float | None:
+    path = evaluation.parent.parent / "split.json"
+    if evaluation.parent.name != "evaluation" or not path.is_file():
+        return None
+    try:
+        split = read_json(path)
+        return len(split[part]) / len(split["train"])
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise RunError("is not a readable split", where=path, remedy="Train again.") from error
+
+
+def short_names(paths: Iterable[str]) -> tuple[str, ...]:
+    """The end of each path, as long as it takes to tell them apart."""
+    known = [
+        [part for part in re.split(r"[/\\:]", text) if part not in ("", "*")] for text in paths
+    ]
+    longest = max(len(parts) for parts in known)
+    for length in range(1, longest + 1):
+        names = tuple("/".join(_without_tail(parts)[-length:]) for parts in known)
+        if len(set(names)) == len(names):
+            return names
+    return tuple(f"{'/'.join(parts)} ({n})" for n, parts in enumerate(known, start=1))
+
+
+def _without_tail(parts: list[str]) -> list[str]:
+    kept = list(parts)
+    while len(kept) > 1 and kept[-1] in ("evaluation", "validation", "test", "predictions"):
+        kept.pop()
+    return kept

@@ -1,0 +1,153 @@
+"""Reading a CSV table with one row for each split and one column for each arm.
+
+Knows nothing of statistics.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.errors import RunError
+
+PARTS = ("test", "validation")
+# Rows that papers add below the splits, in the words they use.
+_SUMMARY = re.compile(r"(mean|average|sd|std|median)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Values by split and arm.
+
+    Attributes:
+        splits: Names of the splits.
+        arms: Names of the arms, in the order of their columns.
+        values: For each split a value of each arm; None where the cell is blank.
+        part: Part that was chosen; None where the table has none.
+        notes: What was left out, in whole sentences.
+    """
+
+    splits: tuple[str, ...]
+    arms: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    part: str | None
+    notes: tuple[str, ...]
+
+
+def read_table(path: Path, part: str | None) -> Table:
+    """Read a table; rows and columns that are no values of an arm are left out and noted.
+
+    Args:
+        path: The table.
+        part: Which part to read; by default `test` where the table has parts.
+
+    Raises:
+        RunError: If it cannot be read so.
+    """
+    names, rows = _cells(path)
+    columns, chosen = _columns(names, part)
+    if part and chosen is None and "part" not in names:
+        raise RunError("tells no parts", where=path, remedy="Leave the part out.")
+    if "part" in names:
+        chosen = part or _default({row["part"].lower() for row in rows})
+        rows = [row for row in rows if row["part"].lower() == chosen]
+    kept = [row for row in rows if not _SUMMARY.match(row["split"])]
+    splits = [row["split"] for row in kept]
+    _require(path, columns, splits, chosen)
+    values = tuple(
+        tuple(_number(row[column], f"{path}, split {row['split']}") for column in columns)
+        for row in kept
+    )
+    notes = [
+        f"The row {row['split']!r} is a summary and was left out."
+        for row in rows
+        if row not in kept
+    ]
+    notes += [
+        f"The column {name!r} belongs to no part and was left out."
+        for name in names
+        if name not in ("split", "part") and name not in columns and _parted(name) is None
+    ]
+    return Table(tuple(splits), tuple(columns.values()), values, chosen, tuple(notes))
+
+
+def _cells(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Column names in lower case where they are ours, and the rows as text."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(
+            "cannot be read as a table",
+            where=path,
+            remedy="Give a CSV file in UTF-8, or two results to compare.",
+        ) from error
+    header = text.split("\n", 1)[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
+    lines = [[cell.strip() for cell in line] for line in reader if any(map(str.strip, line))]
+    names = [n.lower() if n.lower() in ("split", "part") else n for n in (lines or [[]])[0]]
+    if "split" not in names or len(set(names)) < len(names):
+        raise RunError(
+            f"needs a column 'split' and one for each arm (it has: {', '.join(names) or 'none'})",
+            where=path,
+            remedy="Write, for example: split,single,multitask.",
+        )
+    blank = [""] * len(names)
+    return names, [dict(zip(names, [*line, *blank], strict=False)) for line in lines[1:]]
+
+
+def _columns(names: Sequence[str], part: str | None) -> tuple[dict[str, str], str | None]:
+    """Columns of the part and the arms they belong to."""
+    arms = [name for name in names if name not in ("split", "part")]
+    parted = {name: found for name in arms if (found := _parted(name)) is not None}
+    if not parted:
+        return {name: name for name in arms}, None
+    chosen = part or _default({found[1] for found in parted.values()})
+    return {name: arm for name, (arm, of) in parted.items() if of == chosen}, chosen
+
+
+def _parted(name: str) -> tuple[str, str] | None:
+    """The arm and part in `multitask_test` or `test_multitask`; None for another name."""
+    for part in PARTS:
+        for arm in (name.removesuffix(f"_{part}"), name.removeprefix(f"{part}_")):
+            if arm != name:
+                return arm, part
+    return None
+
+
+def _default(parts: set[str]) -> str:
+    return next((part for part in PARTS if part in parts), min(parts, default="test"))
+
+
+def _require(path: Path, columns: dict[str, str], splits: list[str], part: str | None) -> None:
+    of = f" of the part {part!r}" if part else ""
+    if len(columns) < 2:
+        raise RunError(
+            f"needs two arms{of}, has {len(columns)}",
+            where=path,
+            remedy="Write one column for each arm, for example: split,single,multitask.",
+        )
+    if not splits or "" in splits or len(set(splits)) < len(splits):
+        raise RunError(
+            f"has no rows{of}, or a split that is blank or occurs twice",
+            where=path,
+            remedy="Write one row for each split.",
+        )
+
+
+def _number(text: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RunError(
+            f"{text!r} is no number", where=where, remedy="Leave a cell blank where unknown."
+        )
+    return value

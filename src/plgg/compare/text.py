@@ -1,0 +1,179 @@
+"""A comparison in words: rows for a terminal's table, Markdown, JSON. Computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from plgg.compare.records import (
+    Comparison,
+    Contrast,
+    ExperimentComparison,
+    Interval,
+    PairedStatistics,
+    Significance,
+)
+from plgg.io.files import write_json
+
+UNDEFINED = "–"
+_SHOWN_UNPAIRED = 8
+_METHODS = {"dice": "Dice", "soft_dice": "soft Dice", "surface_dice": "surface Dice"}
+
+
+def write_comparison(path: Path, comparison: Comparison | ExperimentComparison) -> None:
+    """Write a comparison as JSON; an undefined number is null and its record says why.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    write_json(path, comparison.as_json())
+
+
+def as_rows(comparison: Comparison | ExperimentComparison) -> tuple[tuple[str, ...], ...]:
+    """All statistics as rows of text: a header, then one row for each quantity.
+
+    There is one column for each contrast and unit (patients, splits).
+    """
+    columns = [
+        (contrast, found)
+        for contrast in comparison.contrasts
+        for found in (contrast.patients, contrast.splits)
+        if found is not None
+    ]
+    several = len(comparison.contrasts) > 1
+    header = ["", *(_column_title(c, s, several) for c, s in columns)]
+    cells = [[text for _, text in _quantities(c, s)] for c, s in columns]
+    names = [name for name, _ in _quantities(*columns[0])] if columns else []
+    if names and not several:
+        names[:2] = [f"mean of {columns[0][0].a}", f"mean of {columns[0][0].b}"]
+    rows = [(name, *row) for name, row in zip(names, zip(*cells, strict=True), strict=True)]
+    return (tuple(header), *rows)
+
+
+def _column_title(contrast: Contrast, found: PairedStatistics, several: bool) -> str:
+    over = f"over {found.n} {found.unit}{'' if found.n == 1 else 's'}"
+    if not several:
+        return over
+    part = f", {contrast.part}" if contrast.part else ""
+    return f"{contrast.b} − {contrast.a}{part}, {over}"
+
+
+def _quantities(contrast: Contrast, found: PairedStatistics) -> list[tuple[str, str]]:
+    return [
+        ("mean of the baseline", number(found.mean_a)),
+        ("mean of the other", number(found.mean_b)),
+        ("mean difference", signed(found.difference)),
+        ("95 % interval", interval(found.interval)),
+        ("standard deviation", number(found.sd)),
+        ("median difference", signed(found.median)),
+        ("effect size d_z", signed(found.effect_size)),
+        ("paired t", p_value(found.paired_t)),
+        ("Wilcoxon", p_value(found.wilcoxon)),
+        ("corrected t", p_value(found.corrected_t)),
+        ("better / equal / worse", _counts(found, contrast.better is not None)),
+    ]
+
+
+def _counts(found: PairedStatistics, directed: bool) -> str:
+    if not directed:
+        return f"{UNDEFINED} / {found.n_equal} / {UNDEFINED}"
+    return f"{found.n_improved} / {found.n_equal} / {found.n_worse}"
+
+
+def as_markdown(comparison: Comparison | ExperimentComparison) -> str:
+    """A comparison as Markdown: the headline, the statistics, what was left out, notes."""
+    blocks = [headline(contrast) for contrast in comparison.contrasts]
+    rows = as_rows(comparison)
+    if len(rows) > 1:
+        blocks.append(markdown_table(rows))
+    blocks.extend(_reasons(comparison.contrasts))
+    blocks.extend(filter(None, (_left_out(contrast) for contrast in comparison.contrasts)))
+    blocks.extend(comparison.notes)
+    return "\n\n".join(blocks) + "\n"
+
+
+def headline(contrast: Contrast) -> str:
+    """One sentence: what is compared, by how much it differs, and the interval."""
+    part = f" on {contrast.part}" if contrast.part else ""
+    metric = _METHODS.get(contrast.metric, contrast.metric)
+    direction = f" ({contrast.better} is better)" if contrast.better else ""
+    found = contrast.interval
+    reach = found.reason if found.low is None else f"{interval(found)}; {found.method}"
+    return (
+        f"{metric}{part}{direction}: {contrast.b} − {contrast.a} = "
+        f"{signed(contrast.difference)} (95 % interval {reach})."
+    )
+
+
+def _reasons(contrasts: Iterable[Contrast]) -> list[str]:
+    """Why something is undefined or limited, each reason once."""
+    found = []
+    for contrast in contrasts:
+        for statistics in filter(None, (contrast.patients, contrast.splits)):
+            over = f"over {statistics.unit}s"
+            found += [
+                f"{name} {over}: {reason}."
+                for name, reason in (
+                    ("Interval", statistics.interval.reason),
+                    ("Paired t", statistics.paired_t.note),
+                    ("Wilcoxon", statistics.wilcoxon.note),
+                )
+                if reason
+            ]
+    return list(dict.fromkeys(found))
+
+
+def _left_out(contrast: Contrast) -> str:
+    parts = (
+        (f"only in {contrast.a}", contrast.unpaired.only_a),
+        (f"only in {contrast.b}", contrast.unpaired.only_b),
+        (f"{contrast.metric} undefined", contrast.unpaired.undefined),
+    )
+    told = [f"{why}: {_listed(names)}" for why, names in parts if names]
+    return f"Not compared: {'; '.join(told)}." if told else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN_UNPAIRED])
+    rest = len(names) - _SHOWN_UNPAIRED
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a Markdown table; the first is the header, all columns but the first are numbers."""
+    header, *body = rows
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    lines = [header, rule, *body]
+    # A bar inside a cell, as in |volume_error_ml|, would end it.
+    return "\n".join(
+        "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
+    )
+
+
+def number(value: float | None) -> str:
+    """Three decimals; a dash for None."""
+    return UNDEFINED if value is None else f"{value:.3f}"
+
+
+def signed(value: float | None) -> str:
+    """Three decimals with a sign, none for zero; a dash for None."""
+    if value is None:
+        return UNDEFINED
+    text = f"{value:+.3f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def interval(found: Interval) -> str:
+    """Both ends with their signs; a dash where undefined."""
+    if found.low is None or found.high is None:
+        return UNDEFINED
+    return f"{signed(found.low)} to {signed(found.high)}"
+
+
+def p_value(found: Significance | None) -> str:
+    """As `p = 0.230`; a dash where there is none."""
+    if found is None or found.p is None:
+        return UNDEFINED
+    if found.p < 0.001:
+        return "p < 0.001"
+    return f"p = {found.p:.3f}"

@@ -1,0 +1,65 @@
+"""The frozen surface: names that others call. Add to it; do not rename."""
+
+import pytest
+from program import one_line, plgg
+
+SURFACE = {
+    "phantom": ["--patients", "--seed", "--missing-masks", "--missing-markers", "--second-scans",
+                "--slice-thickness-mm", "--population", "--link"],
+    "check": ["--json"],
+    "preprocess": ["--preset", "--set", "--workers"],
+    "train": ["--run", "--preset", "--arm", "--epochs", "--seed", "--split", "--set"],
+    "predict": ["--model", "--out"],
+    "evaluate": ["--out", "--json"],
+    "compare": ["--json"],
+    "experiment": ["--out", "--splits", "--preset"],
+    "demo": ["--out"],
+    "info": ["--json"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", SURFACE)
+def test_options_are_there_and_explained(command):
+    text = plgg(command, "--help").out
+    for option in SURFACE[command]:
+        assert option in text
+    assert "Example" in text or command == "info"
+
+
+def test_help_names_every_command_without_the_heavy_libraries():
+    text = plgg("--help").out
+    for command in SURFACE:
+        assert command in text
+
+
+def test_info_tells_versions_presets_and_schema():
+    found = plgg("info", "--json").json()
+    assert set(found["presets"]) == {"paper", "small"}
+    assert found["presets"]["paper"]["patches"]["size"] == [128, 128, 112]
+    assert found["presets"]["paper"]["loss"]["marker_weight"] == 0.3
+    assert found["config_schema"]["additionalProperties"] is False
+    assert found["versions"]["torch"] != "absent"
+    assert "loss.marker_weight" in plgg("info").out
+
+
+def test_wrong_words_are_one_line(tmp_path):
+    assert (
+        "did you mean"
+        in one_line(
+            plgg(
+                "train",
+                tmp_path,
+                "--run",
+                tmp_path / "r",
+                "--set",
+                "loss.marker_wieght=1",
+                status=2,
+            )
+        ).lower()
+    )
+    assert "preset" in one_line(
+        plgg("preprocess", tmp_path / "m.csv", tmp_path / "s", "--preset", "big", status=2)
+    )
+    assert "arm" in one_line(
+        plgg("train", tmp_path, "--run", tmp_path / "r", "--arm", "both", status=2)
+    )

@@ -1,0 +1,129 @@
+"""Epochs: every case, in an order and with patches that only seed and epoch decide."""
+
+from collections import Counter
+
+import pytest
+import torch
+from tiny import CLASSES, SMALL_SHAPE, tiny_config, tiny_store
+
+from plgg.dataset.batches import UNKNOWN, EpochBatches
+from plgg.errors import StoreError
+
+N = 7
+NO_MASK, NO_MARKER = ("P02",), ("P03",)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    return tiny_store(folder, n=N, shape=SMALL_SHAPE, no_mask=NO_MASK, no_marker=NO_MARKER)
+
+
+def batches(store, *settings, seed=0, workers=1, cases=None):
+    wanted = tiny_config("patches.size=[16,16,16]", *settings).patches
+    return EpochBatches(store, cases or list(store.by_id), wanted, seed=seed, workers=workers)
+
+
+def fingerprint(made, epoch):
+    return [(batch.image.clone(), batch.mask, batch.marker) for batch in made.epoch(epoch)]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(
+        torch.equal(x, y) for one, two in zip(a, b, strict=True) for x, y in zip(one, two, strict=True)
+    )
+
+
+def whole(store, *settings, **more):
+    """Patches as large as the case and nothing changed: the patch tells the case."""
+    none = "patches.augmentation."
+    plain = (f"{none}flip=0", f"{none}shift=0", f"{none}scale=0", "patches.size=[24,32,24]")
+    return batches(store, *plain, *settings, **more)
+
+
+def seen(store, made, epoch):
+    keys = {store.image(case).tobytes(): case for case in store.by_id}
+    from plgg.io.codes import encode
+
+    found = []
+    for batch in made.epoch(epoch):
+        for image in batch.image[:, 0].numpy():
+            codes = encode(image, image != 0)
+            found.append(min(keys, key=lambda raw, c=codes: sum(x != y for x, y in zip(raw, c.tobytes(), strict=True))))
+    return [keys[key] for key in found]
+
+
+@pytest.mark.parametrize("per_case", [1, 2])
+def test_every_case_as_often_as_asked(store, per_case):
+    made = whole(store, f"patches.per_case={per_case}")
+    assert Counter(seen(store, made, 1)) == {case: per_case for case in store.by_id}
+    assert len(made) == -(-N * per_case // 2)
+    assert len(list(made.epoch(3))) == len(made)
+
+
+def test_shapes_and_labels_belong_together(store):
+    made = whole(store)
+    names = seen(store, made, 2)
+    rows = [
+        (bool(has), int(marker), mask)
+        for batch in made.epoch(2)
+        for has, marker, mask in zip(batch.has_mask, batch.marker, batch.mask, strict=True)
+    ]
+    for name, (has_mask, marker, mask) in zip(names, rows, strict=True):
+        record = store.by_id[name]
+        assert has_mask is record.has_mask
+        expected = UNKNOWN if record.marker is None else CLASSES.index(record.marker)
+        assert marker == expected
+        truth = store.mask(name)
+        assert int(mask.sum()) == (0 if truth is None else int(truth.sum()))
+    assert any(marker == UNKNOWN for _, marker, _ in rows)
+    assert not all(has_mask for has_mask, _, _ in rows)
+
+
+def test_the_last_batch_may_be_smaller(store):
+    sizes = [len(batch.marker) for batch in batches(store).epoch(1)]
+    assert sizes == [2, 2, 2, 1]
+
+
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_threads_change_nothing(store, workers):
+    settings = ("patches.per_case=3", "patches.tumour_share=0.5")
+    one = fingerprint(batches(store, *settings), 5)
+    assert same(one, fingerprint(batches(store, *settings, workers=workers), 5))
+
+
+def test_order_of_the_cases_given_changes_nothing(store):
+    backwards = batches(store, cases=list(reversed(store.by_id)))
+    assert same(fingerprint(batches(store), 1), fingerprint(backwards, 1))
+
+
+def test_epochs_and_seeds_differ_and_an_epoch_is_itself_again(store):
+    made = batches(store)
+    first = fingerprint(made, 1)
+    second = fingerprint(made, 2)
+    assert same(first, fingerprint(made, 1))
+    assert not same(first, second)
+    assert not same(first, fingerprint(batches(store, seed=1), 1))
+
+
+def test_an_epoch_left_early_does_not_hang_or_change_the_next(store):
+    made = batches(store, workers=3)
+    unfinished = made.epoch(1)
+    next(unfinished)
+    unfinished.close()
+    assert same(fingerprint(made, 1), fingerprint(batches(store), 1))
+
+
+def test_a_broken_case_is_named(tmp_path):
+    broken = tiny_store(tmp_path, n=3, shape=SMALL_SHAPE)
+    (tmp_path / "cases" / "P01" / "image.b2nd").write_bytes(b"nothing")
+    with pytest.raises(StoreError, match=r"P01.*cannot be read.*preprocess again"):
+        list(batches(broken, workers=2).epoch(1))
+
+
+def test_a_batch_on_its_device_is_channels_last_and_the_same(store):
+    batch = next(batches(store).epoch(1))
+    moved = batch.to(torch.device("cpu"))
+    assert torch.equal(moved.image, batch.image)
+    assert moved.image.is_contiguous(memory_format=torch.channels_last_3d)
+    assert torch.equal(moved.marker, batch.marker)

@@ -1,0 +1,23 @@
+"""One small cohort that the tests of the phantom room share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plgg.io.manifest import Case
+from plgg.phantom import PhantomSettings, make_cohort
+
+
+@pytest.fixture(scope="session")
+def cohort_settings() -> PhantomSettings:
+    return PhantomSettings(n_patients=4, seed=3, second_scans=0.25)
+
+
+@pytest.fixture(scope="session")
+def cohort(
+    cohort_settings: PhantomSettings, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Case]]:
+    out = tmp_path_factory.mktemp("phantom")
+    return out, make_cohort(out, cohort_settings)

@@ -1,0 +1,155 @@
+"""Known answers about phantom images: contrast, cysts, decoys, noise, thick slices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plgg.io.manifest import Case
+from plgg.io.nifti import read_volume
+from plgg.io.template import template_map
+from plgg.phantom import phantom_settings
+from plgg.phantom.contrast import Contrast, add_tumour, draw_contrast, normal_signal
+from plgg.phantom.decoys import add_decoys
+from plgg.phantom.grid import AFFINE, SHAPE, box_shape, head_box
+from plgg.phantom.head import Head, Tissue, draw_head, tissue
+from plgg.phantom.patient import make_scan, plan_of
+from plgg.phantom.plan import Plan
+from plgg.phantom.scanner import SITES, acquire
+from plgg.phantom.slices import n_thick_slices, thick_affine, thicken
+from plgg.phantom.tumour import Tumour, grow
+from plgg.volume import Volume, apply_affine
+
+
+@pytest.fixture(scope="module")
+def head() -> Head:
+    return draw_head(np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def tissues(head: Head) -> Tissue:
+    return tissue(head)
+
+
+@pytest.fixture(scope="module")
+def cystic() -> Plan:
+    """A ball in the right cerebellum with one cyst in its middle."""
+    plan = plan_of(phantom_settings(), 0, "BRAF_fusion", scan=0)
+    return replace(
+        plan,
+        centre_mni_mm=np.array([26.0, -62.0, -36.0]),
+        volume_ml=10.0,
+        cysts=np.array([[0.0, 0.0, 0.0, 0.6]]),
+        cyst_signal=0.1,
+        brightness=0.5,
+    )
+
+
+@pytest.fixture(scope="module")
+def tumour(head: Head, tissues: Tissue, cystic: Plan) -> Tumour:
+    centre = head.patient_point(cystic.centre_mni_mm)
+    return grow(cystic, tissues, centre, np.random.default_rng(1))
+
+
+def test_tissue_shares_sum_to_one_in_the_brain_only(tissues: Tissue):
+    total = tissues.grey + tissues.white + tissues.fluid
+    assert np.allclose(total[tissues.brain], 1.0, atol=1e-5)
+    assert not total[~tissues.brain].any()
+
+
+def test_flair_orders_fluid_white_grey(tissues: Tissue):
+    rng = np.random.default_rng(0)
+    signal = normal_signal(tissues, draw_contrast(rng, "child"), rng)
+    image = acquire(signal, tissues.brain, SITES["child"][2], rng).astype(float)
+    fluid, white, grey = (
+        image[share > 0.9].mean() for share in (tissues.fluid, tissues.white, tissues.grey)
+    )
+    assert 1.5 * fluid < white
+    assert 1.05 * white < grey
+    assert not image[~tissues.brain].any()
+    assert (image[tissues.brain] > 0).all()
+
+
+def test_patient_point_undoes_the_deformation(head: Head):
+    template = head.template_voxels()
+    point = head.patient_point(np.array([20.0, -40.0, 10.0]))
+    voxel = apply_affine(np.linalg.inv(AFFINE), point).round().astype(int)
+    i, j, k = (int(v) - part.start for v, part in zip(voxel, head_box(), strict=True))
+    back = apply_affine(template_map("t1").affine, template[:, i, j, k])
+    assert np.linalg.norm(back - [20.0, -40.0, 10.0]) < 1.2  # up to half a voxel each way
+
+
+def test_mass_effect_moves_tissue_outward(head: Head):
+    centre = head.patient_point(np.array([20.0, -40.0, 10.0]))
+    pushed = head.pushed(centre, radius_mm=15.0, push_mm=3.0)
+    moved = pushed.template_voxels() - head.template_voxels()
+    size = np.linalg.norm(moved, axis=0)
+    assert 2.0 < size.max() < 4.5
+    assert size[0, 0, 0] < 0.01
+
+
+def test_tumour_has_its_volume_in_one_piece_of_brain(tumour: Tumour, tissues: Tissue, cystic: Plan):
+    assert tumour.mask.sum() / 1000 == pytest.approx(cystic.volume_ml, rel=0.03)
+    assert not (tumour.mask & ~tissues.brain[tumour.box]).any()
+
+
+def test_cyst_is_dark_and_belongs_to_the_mask(tumour: Tumour, tissues: Tissue, cystic: Plan):
+    contrast = Contrast(grey=1.2, fluid=0.3, patchiness=0.0)
+    signal = normal_signal(tissues, contrast, np.random.default_rng(0))
+    add_tumour(signal, tumour, cystic, contrast)
+    cyst = tumour.cyst > 0.99
+    assert 0.1 < cyst.sum() / tumour.mask.sum() < 0.5
+    assert tumour.mask[cyst].all()
+    deep_solid = (tumour.depth_mm > 2) & (tumour.cyst == 0)
+    here = signal[tumour.box]
+    assert here[cyst].mean() < 0.6
+    assert here[deep_solid].mean() > contrast.grey + 0.3
+
+
+def test_shape_is_kept_as_it_grows(head: Head, tissues: Tissue, cystic: Plan, tumour: Tumour):
+    centre = head.patient_point(cystic.centre_mni_mm)
+    later = grow(cystic.grown(1.5), tissues, centre, np.random.default_rng(1))
+    before, after = (np.zeros(box_shape(), dtype=bool) for _ in range(2))
+    before[tumour.box], after[later.box] = tumour.mask, later.mask
+    assert (before & ~after).sum() < 0.01 * before.sum()
+
+
+def test_decoys_brighten_little_and_only_the_brain(tissues: Tissue, head: Head):
+    signal = np.zeros(box_shape(), dtype=np.float32)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        add_decoys(signal, tissues, head, population="adult", rng=rng)
+    assert signal.min() >= 0
+    assert 0 < (signal > 0.2).sum() < 20_000
+    assert not signal[~tissues.brain].any()
+
+
+@pytest.mark.parametrize("thickness", [1.0, 3.0, 4.0, 5.0])
+def test_thick_slices_keep_extent_and_volume(cohort: tuple[Path, list[Case]], thickness: float):
+    case = cohort[1][0]
+    flair, mask = read_volume(case.flair), read_volume(case.mask)
+    n_thick = n_thick_slices(SHAPE[2], thickness)
+    image, tumour = thicken(flair.data.astype(np.int16), mask.data > 0, n_thick)
+    thick = Volume(tumour, thick_affine(AFFINE, SHAPE[2], n_thick))
+    edges = np.array([[-0.5, -0.5, -0.5], np.array(SHAPE) - 0.5])
+    thick_edges = np.array([[-0.5, -0.5, -0.5], np.array(thick.shape) - 0.5])
+    assert np.allclose(apply_affine(AFFINE, edges), apply_affine(thick.affine, thick_edges))
+    assert thick.spacing_mm[2] == pytest.approx(thickness, rel=0.05)
+    volume_ml = tumour.sum() * thick.voxel_volume_ml
+    assert volume_ml == pytest.approx(mask.data.sum() / 1000, rel=0.05)
+    assert not (tumour & (image == 0)).any()
+    if n_thick == SHAPE[2]:
+        assert np.array_equal(image, flair.data)
+        assert np.array_equal(tumour, mask.data > 0)
+
+
+def test_make_scan_in_thick_slices_of_an_adult():
+    settings = phantom_settings(slice_thickness_mm=5.0, population="adult")
+    flair, mask = make_scan(settings, 0, "other", scan=0)
+    assert flair.shape == mask.shape == (240, 240, 31)
+    assert (flair.data.dtype, mask.data.dtype) == (np.int16, np.uint8)
+    assert np.allclose(flair.spacing_mm, [1, 1, 5])
+    assert mask.data.any()

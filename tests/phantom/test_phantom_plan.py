@@ -1,0 +1,81 @@
+"""How the marker determines the tumour, and that it does not where it must not."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from plgg.phantom import CLASSES
+from plgg.phantom.places import FREQUENCIES, PLACES
+from plgg.phantom.plan import MAX_VOLUME_ML, MIN_VOLUME_ML, Plan, draw_plan
+
+BEHIND = {"cerebellar hemisphere", "vermis", "brainstem", "optic pathway"}
+
+
+def _plans(marker: str, link: float, n: int = 400, population: str = "child") -> list[Plan]:
+    return [
+        draw_plan(np.random.default_rng(seed), marker, population=population, link=link)
+        for seed in range(n)
+    ]
+
+
+def _same(a: Plan, b: Plan) -> bool:
+    return all(
+        np.array_equal(getattr(a, field.name), getattr(b, field.name)) for field in fields(Plan)
+    )
+
+
+@pytest.mark.parametrize("population", ["child", "adult"])
+def test_without_link_the_marker_changes_nothing(population: str):
+    by_class = [_plans(name, 0.0, 60, population) for name in CLASSES]
+    for plans in zip(*by_class, strict=True):
+        assert _same(plans[0], plans[1])
+        assert _same(plans[0], plans[2])
+
+
+def test_with_link_fusion_lies_behind_or_midline_and_v600e_in_the_hemispheres():
+    share = {
+        name: np.mean([plan.place in BEHIND for plan in _plans(name, 1.0)]) for name in CLASSES
+    }
+    assert share["BRAF_fusion"] > 0.7
+    assert share["BRAF_V600E"] < 0.25
+    assert share["other"] < 0.25
+
+
+def test_half_a_link_is_between():
+    share = [
+        np.mean([plan.place in BEHIND for plan in _plans("BRAF_fusion", link)])
+        for link in (0.0, 0.5, 1.0)
+    ]
+    assert share[0] < share[1] < share[2]
+
+
+def test_appearances_differ_by_class_and_overlap():
+    cystic = {name: np.mean([len(p.cysts) == 1 for p in _plans(name, 1.0)]) for name in CLASSES}
+    assert cystic["BRAF_fusion"] > 0.5
+    assert 0.02 < cystic["other"] < 0.2
+    soft = {name: [p.softness_mm for p in _plans(name, 1.0)] for name in CLASSES}
+    assert np.median(soft["BRAF_fusion"]) < np.median(soft["other"])
+    assert np.quantile(soft["BRAF_fusion"], 0.9) > np.quantile(soft["other"], 0.1)
+
+
+def test_volumes_stay_in_range_and_vary():
+    volumes = [plan.volume_ml for name in CLASSES for plan in _plans(name, 1.0)]
+    assert min(volumes) >= MIN_VOLUME_ML
+    assert max(volumes) <= MAX_VOLUME_ML
+    assert np.quantile(volumes, 0.9) > 4 * np.quantile(volumes, 0.1)
+
+
+def test_growth_stops_at_the_largest_volume():
+    (plan,) = _plans("other", 1.0, 1)
+    assert plan.grown(1.5).volume_ml == pytest.approx(min(1.5 * plan.volume_ml, MAX_VOLUME_ML))
+    assert plan.grown(1e6).volume_ml == MAX_VOLUME_ML
+
+
+def test_every_place_named_is_known():
+    for classes in FREQUENCIES.values():
+        assert set(classes) == set(CLASSES)
+        for places in classes.values():
+            assert set(places) <= set(PLACES)
