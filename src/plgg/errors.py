@@ -7,6 +7,7 @@ This file knows nothing of the other rooms.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -28,6 +29,16 @@ class PlggError(Exception):
         place = f"{self.where}: " if self.where else ""
         advice = f" {remedy}" if remedy else ""
         super().__init__(f"{place}{what}.{advice}")
+
+    def __reduce__(self) -> tuple[Callable[..., PlggError], tuple[object, ...]]:
+        """Cross from a worker process with all three parts."""
+        return _rebuilt, (type(self), self.what, self.where, self.remedy)
+
+
+def _rebuilt(
+    kind: type[PlggError], what: str, where: str | None, remedy: str | None
+) -> PlggError:
+    return kind(what, where=where, remedy=remedy)
 
 
 class InputError(PlggError):

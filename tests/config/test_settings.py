@@ -82,6 +82,7 @@ def test_patch_and_body_change_together():
         ("patches.tumour_share=1.5", "patches.tumour_share.*less than or equal to 1"),
         ("patches.size=[20,24,24]", "multiples of 8"),
         ("patches.size=[24,24]", "patches.size"),
+        ("inference.window=[50,50,50]", "inference.window.*multiples of 8"),
         ("patches.size=24,24,24", "patches.size"),
         ("patches.batch=0", "patches.batch"),
         ("optimiser.epochs=1.5", "optimiser.epochs"),
@@ -123,6 +124,5 @@ def test_every_key_can_be_set_to_what_it_is(key):
     value = config.model_dump(mode="json")
     for part in key.split("."):
         value = value[part]
-
 
     assert with_settings(config, [f"{key}={json.dumps(value)}"]) == config

@@ -30,7 +30,9 @@ def fingerprint(made, epoch):
 
 def same(a, b):
     return len(a) == len(b) and all(
-        torch.equal(x, y) for one, two in zip(a, b, strict=True) for x, y in zip(one, two, strict=True)
+        torch.equal(x, y)
+        for one, two in zip(a, b, strict=True)
+        for x, y in zip(one, two, strict=True)
     )
 
 
@@ -49,7 +51,14 @@ def seen(store, made, epoch):
     for batch in made.epoch(epoch):
         for image in batch.image[:, 0].numpy():
             codes = encode(image, image != 0)
-            found.append(min(keys, key=lambda raw, c=codes: sum(x != y for x, y in zip(raw, c.tobytes(), strict=True))))
+            found.append(
+                min(
+                    keys,
+                    key=lambda raw, c=codes: sum(
+                        x != y for x, y in zip(raw, c.tobytes(), strict=True)
+                    ),
+                )
+            )
     return [keys[key] for key in found]
 
 

@@ -19,7 +19,12 @@ def patches(*rows):
     return tiny_config(*rows).patches
 
 
-BOX = st.tuples(*[st.integers(0, n - 1).flatmap(lambda a, n=n: st.tuples(st.just(a), st.integers(a + 1, n))) for n in SHAPE])
+BOX = st.tuples(
+    *[
+        st.integers(0, n - 1).flatmap(lambda a, n=n: st.tuples(st.just(a), st.integers(a + 1, n)))
+        for n in SHAPE
+    ]
+)
 
 
 @settings(max_examples=40, deadline=None)

@@ -219,7 +219,11 @@ def test_no_known_marker_leaves_the_marker_head_alone_and_the_body_to_the_outlin
 
 def test_no_known_mask_leaves_the_segmentation_head_alone(network):
     found = gradients(
-        network, IMAGE, mask=BALL, has_mask=torch.tensor([False, False]), marker=torch.tensor([0, 1])
+        network,
+        IMAGE,
+        mask=BALL,
+        has_mask=torch.tensor([False, False]),
+        marker=torch.tensor([0, 1]),
     )
     for name, value in found.items():
         if name.startswith(("heads.segmentation", "backbone.up_layers")):

@@ -50,7 +50,9 @@ def save(run, tensors, *, name="last", epoch=1, config=CONFIG, **metrics):
 
 @pytest.fixture
 def run(tmp_path):
-    save(tmp_path, weights_of(network_of(0)), dice=0.1 + 0.2, marker_auc=None, marker_collapsed=True)
+    save(
+        tmp_path, weights_of(network_of(0)), dice=0.1 + 0.2, marker_auc=None, marker_collapsed=True
+    )
     return tmp_path
 
 

@@ -38,7 +38,9 @@ def tiny(arm="multitask", *settings, seed=0, n_classes=3):
     return build_network(tiny_config(*settings).model, n_classes=n_classes, arm=arm, seed=seed)
 
 
-@pytest.mark.parametrize(("down", "up"), [("[1,1]", "[1]"), ("[1,2,2,4]", "[1,1,1]"), ("[2]", "[]")])
+@pytest.mark.parametrize(
+    ("down", "up"), [("[1,1]", "[1]"), ("[1,2,2,4]", "[1,1,1]"), ("[2]", "[]")]
+)
 def test_shapes_follow_the_settings(down, up):
     settings = (f"model.blocks_down={down}", f"model.blocks_up={up}")
     model = tiny_config(*settings).model
@@ -58,7 +60,9 @@ def test_both_arms_start_from_the_same_body():
     assert set(both) - set(alone) == {name for name in both if name.startswith("heads.marker")}
     assert all(torch.equal(alone[name], both[name]) for name in alone)
     other = tiny("single", seed=8).state_dict()
-    assert not torch.equal(alone["backbone.convInit.conv.weight"], other["backbone.convInit.conv.weight"])
+    assert not torch.equal(
+        alone["backbone.convInit.conv.weight"], other["backbone.convInit.conv.weight"]
+    )
 
 
 def test_building_leaves_the_global_generator_alone():
@@ -82,9 +86,7 @@ def test_outline_is_monais_own():
     ).eval()
     image = torch.randn(1, 1, 16, 16, 24, generator=torch.manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(
-            ours(image)["segmentation"], theirs(image), rtol=1e-4, atol=1e-5
-        )
+        torch.testing.assert_close(ours(image)["segmentation"], theirs(image), rtol=1e-4, atol=1e-5)
 
 
 def test_a_patch_does_not_see_its_neighbours_in_the_batch():

@@ -127,7 +127,9 @@ def begun(store, run):
         killed.begin(store, run, stop)
 
 
-@pytest.mark.parametrize("classes", [("bright", "dark", "other"), ("a", "bright", "dark", "middle")])
+@pytest.mark.parametrize(
+    "classes", [("bright", "dark", "other"), ("a", "bright", "dark", "middle")]
+)
 def test_a_store_of_other_classes_cannot_carry_a_run_on(store, tmp_path, classes):
     """The head's outputs are in the order of the classes: other names would be learned wrongly."""
     begun(store, tmp_path / "run")

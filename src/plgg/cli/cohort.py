@@ -11,7 +11,7 @@ import typer
 from plgg.cli import options, show
 from plgg.cli.bars import Bars
 
-commands = typer.Typer()
+commands: typer.Typer = typer.Typer()
 
 
 @commands.command()

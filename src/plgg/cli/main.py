@@ -25,8 +25,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for room in (cohort.commands, model.commands, results.commands):
-    app.registered_commands += room.registered_commands
+for group in (cohort.commands, model.commands, results.commands):
+    app.registered_commands += group.registered_commands
 
 
 @app.callback()

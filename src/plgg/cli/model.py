@@ -15,7 +15,7 @@ from plgg.cli.bars import Bars
 from plgg.config import Arm
 from plgg.errors import ConfigError
 
-commands = typer.Typer()
+commands: typer.Typer = typer.Typer()
 
 
 def _arm(name: str) -> Arm:

@@ -93,8 +93,8 @@ class Augmentation(Settings):
     flip_axes: Annotated[
         tuple[Literal[0, 1, 2], ...],
         Field(
-            description="Axes to mirror: 0 left-right, 1 front-back, 2 up-down. Heads are alike only "
-            "left and right, and the marker follows the place"
+            description="Axes to mirror: 0 left-right, 1 front-back, 2 up-down. Heads are alike "
+            "only left and right, and the marker follows the place"
         ),
     ] = (0,)
     shift: Annotated[NonNegative, Field(description="Largest intensity shift, in σ")] = 0.1
@@ -132,6 +132,13 @@ class InferenceConfig(Settings):
         Fraction, Field(description="Probability from which a voxel is tumour")
     ] = 0.5
     mirror: Annotated[bool, Field(description="Average over left-right mirror images")] = False
+    window: Annotated[
+        Triple | None,
+        Field(
+            description="Voxels of a sliding window, overlap 0.5, Gaussian weights, the marker "
+            "averaged over the windows; null is the whole brain box in one pass"
+        ),
+    ] = None
 
 
 class Config(Settings):
@@ -154,4 +161,6 @@ class Config(Settings):
         divisor = self.model.divisor
         if any(side % divisor for side in self.patches.size):
             raise ValueError(f"patches.size must be multiples of {divisor}")
+        if any(side % divisor for side in self.inference.window or ()):
+            raise ValueError(f"inference.window must be multiples of {divisor}")
         return self

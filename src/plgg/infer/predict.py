@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from plgg.errors import OutputError, PlggError
+from plgg.errors import InputError, OutputError, PlggError
 from plgg.infer.engine import BoxPrediction, predict_box
 from plgg.infer.source import Scan
 from plgg.io.environment import versions
@@ -68,6 +68,11 @@ class Predictor:
         Raises:
             PlggError: If the scan cannot be used or the result not be written.
         """
+        if not scan.case_id or scan.case_id.startswith("."):
+            # `out / ".."` would be replaced with all that is in it.
+            raise InputError(
+                f"{scan.case_id!r} cannot name a folder", where=scan.path, remedy="Rename the file."
+            )
         digest = scan.digest()
         kept = self._kept(out / scan.case_id, digest)
         if kept is not None:
@@ -84,8 +89,9 @@ class Predictor:
     def _kept(self, folder: Path, digest: str) -> Record | None:
         try:
             result: Record = read_json(folder / "result.json")
-            same = result["model"]["sha256"] == self.checkpoint.meta.sha256
-            return result if same and result["input"]["sha256"] == digest else None
+            made = (result["model"]["sha256"], result["input"]["sha256"])
+            whole = all((folder / name).is_file() for name in ("mask.nii.gz", "probability.nii.gz"))
+            return result if whole and made == (self.checkpoint.meta.sha256, digest) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -11,7 +11,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,15 +55,22 @@ def read_manifest(path: Path) -> list[Case]:
     Raises:
         ManifestError: If the file or a needed column is missing, or a row cannot be a case.
     """
-    rows = _rows(path)
-    cases = [_case(row, number, path) for number, row in enumerate(rows, start=2)]
+    try:
+        cases = [_case(row, number, path) for number, row in _rows(path)]
+    except csv.Error as error:
+        raise ManifestError(
+            f"cannot be read as CSV ({error})",
+            where=path,
+            remedy="Look for a quotation mark that is never closed.",
+        ) from error
     if not cases:
         raise ManifestError("holds no rows", where=path, remedy="Add one row for each scan.")
     _refuse_twins(cases, path)
     return cases
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row with the number of its (last) line in the file."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -74,7 +81,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         ) from error
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     found = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = found
     missing = [name for name in REQUIRED if name not in found]
@@ -84,7 +91,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
             where=path,
             remedy=f"The columns are {', '.join(COLUMNS)}; the first two are needed.",
         )
-    return [{k: (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
+    for row in reader:
+        yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k is not None}
 
 
 def _case(row: dict[str, str], number: int, path: Path) -> Case:
@@ -166,7 +174,7 @@ def _row(case: Case, scan_id: str, folder: Path) -> list[str]:
     def relative(image: Path | None) -> str:
         return "" if image is None else Path(os.path.relpath(image, folder)).as_posix()
 
-    age = "" if case.age_years is None else f"{case.age_years:g}"
+    age = "" if case.age_years is None else repr(float(case.age_years)).removesuffix(".0")
     return [
         case.patient_id,
         relative(case.flair),

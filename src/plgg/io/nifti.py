@@ -61,7 +61,8 @@ def read_volume(path: Path) -> Volume:
         raise InputError("no such file", where=path, remedy="Check the path in the manifest.")
     try:
         image = _load(path)
-        data = np.asanyarray(image.dataobj, dtype=np.float32)
+        with np.errstate(over="ignore"):  # Infinity is found and named by the check.
+            data = np.asanyarray(image.dataobj, dtype=np.float32)
     except _UNREADABLE as error:
         reason = str(error).split("\n")[0][:120] or type(error).__name__
         raise InputError(

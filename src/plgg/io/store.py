@@ -29,7 +29,6 @@ from plgg.io.nifti import write_volume
 from plgg.io.placement import Placement
 from plgg.volume import Volume
 
-VERSION = 1
 _CHUNK = 32
 Box = tuple[slice, slice, slice]
 
@@ -66,7 +65,7 @@ class Cohort(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["plgg-store"] = "plgg-store"
-    version: int = VERSION
+    version: Literal[1] = 1
     spacing_mm: float
     classes: tuple[str, ...]
     cases: tuple[StoredCase, ...]
@@ -171,14 +170,17 @@ def write_case(
     aside = folder.with_name(f".{folder.name}")
     shutil.rmtree(aside, ignore_errors=True)
     make_folder(aside)
-    _write_array(aside / "image.b2nd", image)
-    if mask is not None:
-        _write_array(aside / "mask.b2nd", mask)
-    if truth is not None:
-        write_volume(aside / "truth.nii.gz", truth)
-    write_json(aside / "case.json", record.model_dump(mode="json"))
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    try:
+        _write_array(aside / "image.b2nd", image)
+        if mask is not None:
+            _write_array(aside / "mask.b2nd", mask)
+        if truth is not None:
+            write_volume(aside / "truth.nii.gz", truth)
+        write_json(aside / "case.json", record.model_dump(mode="json"))
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write_array(path: Path, data: NDArray[Any]) -> None:

@@ -31,7 +31,10 @@ class Runtime:
 def choose_runtime(precision: Literal["auto", "bf16", "fp32"] = "auto") -> Runtime:
     """CUDA if there is one, then Apple's mps, then the CPU; bf16 where the hardware has it."""
     if torch.cuda.is_available():
-        device, has_bf16 = torch.device("cuda"), torch.cuda.is_bf16_supported(including_emulation=False)
+        device, has_bf16 = (
+            torch.device("cuda"),
+            torch.cuda.is_bf16_supported(including_emulation=False),
+        )
     elif torch.backends.mps.is_available():
         device, has_bf16 = torch.device("mps"), False
     else:

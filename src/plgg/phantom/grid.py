@@ -11,12 +11,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.io.template import mni_to_sri24, template_map
 from plgg.volume import Affine, apply_affine
 
-SHAPE = (240, 240, 155)
-# Array axes run to the patient's Left, Posterior and Superior.
-AFFINE: Affine = np.array([[-1.0, 0, 0, 0], [0, -1.0, 0, 239.0], [0, 0, 1.0, 0], [0, 0, 0, 1.0]])
 # Heads are larger, turned and moved by up to about this much.
 _MARGIN = 12
 Box = tuple[slice, slice, slice]

@@ -60,7 +60,8 @@ def prepare(flair: Volume, mask: Volume | None, grid: Grid) -> Prepared:
     inside = weight >= 0.5
     _refuse_cut(brain, flair, inside, grid)
     # Dividing by the interpolated brain keeps the zeros outside from darkening its rim.
-    image = path.carry(np.where(brain, flair.data, 0)) / np.maximum(weight, np.float32(0.5))
+    carried = path.carry(np.where(brain, flair.data, 0))
+    image = np.asarray(carried / np.maximum(weight, 0.5), dtype=np.float32)
     box = bounding_box(inside, margin=MARGIN)
     codes = encode(z_score(image[box], inside[box]), inside[box])
     tumour = None if mask is None else (path.carry(mask.data > 0)[box] >= 0.5).astype(np.uint8)

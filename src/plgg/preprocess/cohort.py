@@ -162,7 +162,17 @@ def _kept(case: Case, store: Path, settings: GridConfig, hashes: Hashes) -> Stor
     except PlggError:
         return None
     same = (record.case.flair_sha256, record.mask_sha256) == hashes
-    if not same or record.spacing_mm != settings.spacing_mm:
+    # A mask that is named but not there has no hash either, and must be told.
+    named = record.case.has_mask == (case.mask is not None)
+    if not same or not named or record.spacing_mm != settings.spacing_mm:
         return None
-    labels = {"marker": case.marker, "site": case.site, "age_years": case.age_years}
-    return record.case.model_copy(update=labels | {"sex": case.sex, "patient_id": case.patient_id})
+    return record.case.model_copy(
+        update={
+            "patient_id": case.patient_id,
+            "marker": case.marker,
+            "site": case.site,
+            "age_years": case.age_years,
+            "sex": case.sex,
+            "flair": str(case.flair.resolve()),
+        }
+    )

@@ -9,16 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.volume import Affine
-
-# BraTS convention: array axes run to the patient's Left, Posterior and Superior.
-SRI24_SHAPE = (240, 240, 155)
-SRI24_AFFINE: Affine = np.array(
-    [[-1.0, 0, 0, 0], [0, -1.0, 0, 239.0], [0, 0, 1.0, 0], [0, 0, 0, 1.0]]
-)
-# Centre of mass of the SRI24 brain (tissues > 0) in world mm.
-SRI24_BRAIN_CENTRE_MM = np.array([-118.8, 104.3, 77.0])
-
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -33,7 +25,7 @@ def sri24_grid(spacing_mm: float) -> Grid:
 
     At 1 mm this is the atlas' own grid, at 2 mm 120×120×78.
     """
-    i, j, k = (int(np.ceil(n / spacing_mm)) for n in SRI24_SHAPE)
+    i, j, k = (int(np.ceil(n / spacing_mm)) for n in SHAPE)
     scale = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     scale[:3, 3] = (spacing_mm - 1.0) / 2.0
-    return Grid((i, j, k), SRI24_AFFINE @ scale)
+    return Grid((i, j, k), AFFINE @ scale)

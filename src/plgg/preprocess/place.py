@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.preprocess.grid import SRI24_BRAIN_CENTRE_MM, Grid
+from plgg.io.sri24 import BRAIN_CENTRE_MM
+from plgg.preprocess.grid import Grid
 from plgg.volume import Affine, apply_affine
 
 METHOD = "brain-centre"
@@ -29,7 +30,7 @@ def centre_on_atlas(brain: NDArray[np.bool_], affine: Affine, grid: Grid) -> Aff
         4×4 matrix from native world to atlas world.
     """
     points = apply_affine(affine, np.argwhere(brain))
-    shift = SRI24_BRAIN_CENTRE_MM - points.mean(axis=0)
+    shift = BRAIN_CENTRE_MM - points.mean(axis=0)
     corners = apply_affine(grid.affine, np.array([(0, 0, 0), np.array(grid.shape) - 1]))
     low, high = corners.min(axis=0), corners.max(axis=0)
     below = low - (points.min(axis=0) + shift)

@@ -46,11 +46,13 @@ def smooth_for(
     """Low-pass an array along the axes that are finer than the grid it goes to.
 
     A Gaussian widens the voxel's response from FWHM `spacing_mm` to `target_mm`, so that nothing
-    aliases: σ² = (target² - spacing²) / (8 ln 2).
+    aliases: σ² = (target² - spacing²) / (8 ln 2). Beyond the array its outermost voxels go on, so
+    an array cropped to a brain and a voxel of background is smoothed as the whole would be.
     """
     sigma_mm = np.sqrt(np.maximum(target_mm**2 - spacing_mm**2, 0.0)) / _FWHM
     sigma = sigma_mm / spacing_mm
     source = np.asarray(data, dtype=np.float32)
     if not np.any(sigma > 0.1):
         return source
-    return np.asarray(ndimage.gaussian_filter(source, sigma, truncate=3.0), dtype=np.float32)
+    smooth = ndimage.gaussian_filter(source, sigma, mode="nearest", truncate=3.0)
+    return np.asarray(smooth, dtype=np.float32)

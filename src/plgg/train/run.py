@@ -174,7 +174,9 @@ class Trainer:
             values = {"loss": float(losses.total.detach())}
             values |= {name: float(term.detach()) for name, term in losses.terms.items()}
             if not math.isfinite(values["loss"]):
-                raise self._diverged(f"the loss is {values['loss']} in epoch {epoch}, step {step + 1}")
+                raise self._diverged(
+                    f"the loss is {values['loss']} in epoch {epoch}, step {step + 1}"
+                )
             yield values
 
     def _diverged(self, what: str) -> RunError:

@@ -1,0 +1,21 @@
+"""Metrics on arrays: overlap, surfaces, lesions, markers, and intervals by patient. No torch."""
+
+from plgg.metrics.bootstrap import Estimate, patient_interval
+from plgg.metrics.lesions import LesionCounts, count_lesions
+from plgg.metrics.markers import MarkerScores, macro_auc, score_markers
+from plgg.metrics.overlap import hard_dice, soft_dice
+from plgg.metrics.surface import hd95_mm, surface_dice
+
+__all__ = [
+    "Estimate",
+    "LesionCounts",
+    "MarkerScores",
+    "count_lesions",
+    "hard_dice",
+    "hd95_mm",
+    "macro_auc",
+    "patient_interval",
+    "score_markers",
+    "soft_dice",
+    "surface_dice",
+]

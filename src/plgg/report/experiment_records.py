@@ -1,0 +1,174 @@
+"""An experiment folder as typed records: its plan, its runs, their epochs and evaluations.
+
+What is not there yet is left out and told in `notes`. Knows nothing of pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plgg.errors import RunError
+from plgg.io.files import read_json
+from plgg.io.run import read_metrics
+from plgg.report.evaluation_records import (
+    CaseScore,
+    Evaluation,
+    Record,
+    dig,
+    finite,
+    read_evaluation,
+)
+
+PARTS = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm on one split.
+
+    Attributes:
+        split: Number of the split.
+        arm: Name of the arm.
+        folder: The run folder.
+        epochs: Lines of `metrics.jsonl`.
+        evaluations: By part; those that are not there are left out.
+        config: Its settings; empty where unknown.
+        environment: Versions and machine; empty where unknown.
+        sizes: Cases of each part of the split; empty where unknown.
+    """
+
+    split: int
+    arm: str
+    folder: Path
+    epochs: tuple[Record, ...]
+    evaluations: Mapping[str, Evaluation]
+    config: Record
+    environment: Record
+    sizes: Mapping[str, int]
+
+    @property
+    def test(self) -> Evaluation | None:
+        """The evaluation of the test part."""
+        return self.evaluations.get("test")
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the marker head gave one constant answer when it was last looked at."""
+        looks = [e["validation"] for e in self.epochs if dig(e, "validation")]
+        return bool(looks and dig(looks[-1], "marker_collapsed"))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A finished, or half finished, experiment.
+
+    Attributes:
+        folder: Where it lies.
+        record: `experiment.json`.
+        arms: Names of the arms; the first is the baseline.
+        n_splits: Splits that were planned.
+        runs: By split, then arm; those that were not begun are left out.
+        unseen: Evaluation on further patients, of a demo; None without one.
+        notes: What is missing or could not be read, in whole sentences.
+    """
+
+    folder: Path
+    record: Record
+    arms: tuple[str, ...]
+    n_splits: int
+    runs: tuple[Run, ...]
+    unseen: Evaluation | None
+    notes: tuple[str, ...]
+
+    def of(self, arm: str) -> tuple[Run, ...]:
+        """The runs of one arm, by split."""
+        return tuple(run for run in self.runs if run.arm == arm)
+
+    def tests(self, arm: str) -> Iterator[Evaluation]:
+        """The test evaluations of one arm, by split."""
+        return (run.test for run in self.of(arm) if run.test is not None)
+
+    def tested(self, arm: str) -> Iterator[tuple[Run, CaseScore]]:
+        """The tested cases of one arm; a case that several splits test comes several times."""
+        return ((run, case) for run in self.of(arm) if run.test for case in run.test.cases)
+
+    @property
+    def marker_arms(self) -> tuple[str, ...]:
+        """The arms that give marker probabilities."""
+        return tuple(a for a in self.arms if any(case.probabilities for _, case in self.tested(a)))
+
+
+def read_experiment(folder: Path) -> Experiment:
+    """Read an experiment folder.
+
+    Raises:
+        RunError: If it is not an experiment.
+    """
+    record = _plan(folder)
+    arms = tuple(str(arm) for arm in record["arms"])
+    n_splits = int(record["n_splits"])
+    runs, notes = [], []
+    for split in range(n_splits):
+        for arm in arms:
+            run = _run(folder / f"split-{split}" / arm, split, arm)
+            notes += _problems(run)
+            if run.folder.is_dir():
+                runs.append(run)
+    unseen = read_evaluation(folder / "unseen" / "evaluation")
+    return Experiment(folder, record, arms, n_splits, tuple(runs), unseen, tuple(notes))
+
+
+def _plan(folder: Path) -> Record:
+    path = folder / "experiment.json"
+    try:
+        record: Record = read_json(path)
+        if not record["arms"] or int(record["n_splits"]) < 1:
+            raise ValueError("empty")
+    except FileNotFoundError as error:
+        raise RunError(
+            "is no experiment (no experiment.json)",
+            where=folder,
+            remedy="Make one: plgg experiment.",
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            "cannot be read as an experiment", where=path, remedy="Repeat plgg experiment."
+        ) from error
+    return record
+
+
+def _run(folder: Path, split: int, arm: str) -> Run:
+    found = {part: read_evaluation(folder / "evaluation" / part) for part in PARTS}
+    drawn = _optional(folder / "split.json")
+    return Run(
+        split=split,
+        arm=arm,
+        folder=folder,
+        epochs=tuple(e for e in read_metrics(folder) if finite(dig(e, "epoch")) is not None),
+        evaluations={part: evaluation for part, evaluation in found.items() if evaluation},
+        config=_optional(folder / "config.json"),
+        environment=_optional(folder / "environment.json"),
+        sizes={p: len(drawn[p]) for p in ("train", *PARTS) if isinstance(drawn.get(p), list)},
+    )
+
+
+def _optional(path: Path) -> Record:
+    try:
+        record: Any = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _problems(run: Run) -> list[str]:
+    name = f"Split {run.split + 1}, {run.arm}"
+    if not run.folder.is_dir():
+        return [f"{name}: not run yet."]
+    told = [f"{name}: {p} is not evaluated." for p in PARTS if p not in run.evaluations]
+    if not run.epochs:
+        told.append(f"{name}: no training record (metrics.jsonl).")
+    told += [f"{name}, {p}: {e.problem}." for p, e in run.evaluations.items() if e.problem]
+    return told

@@ -1,0 +1,127 @@
+"""How the marker was named: the confusion matrix and every patient's probabilities."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from plgg.report.canvas import panel
+from plgg.report.evaluation_records import CaseScore, dig
+from plgg.report.experiment_records import Experiment
+from plgg.report.palette import FAINT, INK, RULE, class_colour
+
+_BLUES = LinearSegmentedColormap.from_list("calm", ["#ffffff", "#cfe3f1", "#0072b2"])
+
+
+def class_list(experiment: Experiment, arm: str) -> tuple[str, ...]:
+    """The classes that an arm tells apart, as its first evaluation lists them."""
+    for found in experiment.tests(arm):
+        classes = dig(found.summary, "marker", "classes")
+        if isinstance(classes, list) and classes:
+            return tuple(str(name) for name in classes)
+    named = [case.probabilities for _, case in experiment.tested(arm) if case.probabilities]
+    return tuple(named[0]) if named else ()
+
+
+def confusion(experiment: Experiment, arm: str) -> NDArray[np.int64]:
+    """Tested scans by true class (rows) and named class, summed over the splits."""
+    classes = class_list(experiment, arm)
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for _, case in experiment.tested(arm):
+        if case.marker in classes and case.predicted_marker in classes:
+            counts[classes.index(case.marker), classes.index(case.predicted_marker)] += 1
+    return counts
+
+
+def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str]) -> Figure:
+    """Counts, and the share of each true class."""
+    figure, axes = panel("Confusion matrix", x="named by the model", y="true marker")
+    rows = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(rows, 1)
+    axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1, aspect="auto")
+    for (row, column), n in np.ndenumerate(counts):
+        told = f"{n}\n{shares[row, column]:.0%}" if rows[row, 0] else "–"
+        ink = "white" if shares[row, column] > 0.6 else INK
+        axes.text(column, row, told, ha="center", va="center", color=ink, fontsize=10)
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.grid(visible=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    for edge in range(len(classes) - 1):
+        axes.axhline(edge + 0.5, color="white", linewidth=2)
+        axes.axvline(edge + 0.5, color="white", linewidth=2)
+    return figure
+
+
+def probabilities(experiment: Experiment, arm: str) -> dict[str, list[Mapping[str, float]]]:
+    """Probabilities of the tested scans by true class, a scan's mean over splits; best first."""
+    found: dict[str, list[CaseScore]] = defaultdict(list)
+    for _, case in experiment.tested(arm):
+        if case.marker and case.probabilities:
+            found[case.case_id].append(case)
+    by_class: dict[str, list[Mapping[str, float]]] = defaultdict(list)
+    for cases in found.values():
+        mean = {
+            name: sum(case.probabilities.get(name, 0.0) for case in cases) / len(cases)
+            for name in cases[0].probabilities
+        }
+        by_class[str(cases[0].marker)].append(mean)
+    return {
+        name: sorted(patients, key=lambda p, name=name: -p.get(name, 0.0))  # type: ignore[misc]
+        for name, patients in by_class.items()
+    }
+
+
+def probability_figure(experiment: Experiment, arm: str) -> Figure:
+    """A bar for each scan, grouped by its true class and sorted by the probability of that."""
+    classes = class_list(experiment, arm)
+    groups = probabilities(experiment, arm)
+    present = [name for name in classes if groups.get(name)]
+    figure, axes = panel("Probabilities of each scan, by true marker", x="", y="probability")
+    start, ticks = 0.0, []
+    for name in present:
+        patients = groups[name]
+        _bars(
+            axes, patients, start, (name, *(other for other in classes if other != name)), classes
+        )
+        ticks.append(start + (len(patients) - 1) / 2)
+        start += len(patients) + max(1.0, 0.03 * sum(map(len, groups.values())))
+    axes.set_xticks(ticks, [f"{name}\nn = {len(groups[name])}" for name in present], color=INK)
+    axes.axhline(1 / len(classes), color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
+    axes.set_ylim(0, 1)
+    axes.grid(visible=False, axis="x")
+    for index, name in enumerate(classes):
+        axes.bar([0], [0], color=class_colour(index), label=name)
+    figure.legend(
+        loc="outside lower center", ncols=len(classes), frameon=False, fontsize=9, labelcolor=INK
+    )
+    return figure
+
+
+def _bars(
+    axes: object,
+    patients: Sequence[Mapping[str, float]],
+    start: float,
+    order: Sequence[str],
+    classes: Sequence[str],
+) -> None:
+    """Stacked bars; the true class stands on the ground, where heights can be compared."""
+    x = start + np.arange(len(patients))
+    ground = np.zeros(len(patients))
+    for name in order:
+        heights = np.array([p.get(name, 0.0) for p in patients])
+        axes.bar(  # type: ignore[attr-defined]
+            x,
+            heights,
+            0.86,
+            bottom=ground,
+            color=class_colour(classes.index(name)),
+            edgecolor=RULE,
+            linewidth=0.3,
+        )
+        ground += heights

@@ -1,0 +1,117 @@
+"""One case in three planes: the scan in grey, the truth and the prediction as outlines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from plgg.io.codes import OUTSIDE, decode
+from plgg.io.nifti import read_volume
+from plgg.io.store import Store
+from plgg.preprocess.brain import bounding_box
+from plgg.preprocess.resample import resample
+from plgg.report.palette import PREDICTION, TRUTH
+
+# Axis that is cut, its name, and what lies at the left and the right of the picture.
+_PLANES = ((2, "axial", "RL"), (1, "coronal", "RL"), (0, "sagittal", "AP"))
+_GREY = (-2.5, 4.5)
+_BLACK = "#0b0e11"
+
+
+@dataclass(frozen=True, eq=False)
+class ScanViews:
+    """A case on the store's grid, whose axes run to the patient's left, back and top.
+
+    Attributes:
+        image: z-scores, shape (I, J, K), 0 outside the brain.
+        brain: Where the brain is.
+        truth: Tumour by hand; None where unknown.
+        prediction: Tumour by the model.
+        spacing_mm: Distance of voxels along each axis.
+    """
+
+    image: NDArray[np.float32]
+    brain: NDArray[np.bool_]
+    truth: NDArray[np.bool_] | None
+    prediction: NDArray[np.bool_]
+    spacing_mm: float
+
+
+def load_views(store: Store, case_id: str, prediction: Path) -> ScanViews:
+    """Read a case and bring its prediction from the native grid onto the store's.
+
+    Raises:
+        PlggError: If one of them cannot be read.
+    """
+    codes = store.image(case_id)
+    truth = store.mask(case_id)
+    placement = store.placement(case_id)
+    mask = read_volume(prediction)
+    found = resample(mask.data, placement.native_from_box(), placement.box_shape)
+    return ScanViews(
+        image=decode(codes),
+        brain=codes != OUTSIDE,
+        truth=None if truth is None else truth > 0,
+        prediction=found >= 0.5,
+        spacing_mm=store.cohort.spacing_mm,
+    )
+
+
+def scan_figure(views: ScanViews) -> Figure:
+    """Three planes through the largest slice of the tumour, the patient's right on the left."""
+    box = bounding_box(views.brain, margin=2) if views.brain.any() else (slice(None),) * 3
+    figure = Figure(figsize=(9.0, 3.35), facecolor=_BLACK)
+    centre = _centre(views)
+    planes = [
+        _plane(views.image[box], axis, centre[axis] - (box[axis].start or 0))
+        for axis, _, _ in _PLANES
+    ]
+    widths = [plane.shape[1] / plane.shape[0] for plane in planes]
+    grid = figure.subplots(1, 3, width_ratios=widths)
+    figure.subplots_adjust(left=0.005, right=0.995, top=0.92, bottom=0.01, wspace=0.02)
+    for axes, plane, (axis, name, sides) in zip(grid, planes, _PLANES, strict=True):
+        cut = centre[axis] - (box[axis].start or 0)
+        axes.imshow(plane, cmap="gray", vmin=_GREY[0], vmax=_GREY[1], interpolation="bicubic")
+        if views.truth is not None:
+            _outline(axes, _plane(views.truth[box], axis, cut), TRUTH, 1.8)
+        _outline(axes, _plane(views.prediction[box], axis, cut), PREDICTION, 1.1)
+        _label(axes, name, sides)
+    return figure
+
+
+def _centre(views: ScanViews) -> tuple[int, int, int]:
+    """Along each axis the slice that holds most of the truth, else of the prediction."""
+    marked = (m for m in (views.truth, views.prediction) if m is not None and m.any())
+    mask = next(marked, None)
+    if mask is None:
+        i, j, k = (int(n) // 2 for n in views.image.shape)
+        return i, j, k
+    i, j, k = (int(mask.sum(axis=o).argmax()) for o in ((1, 2), (0, 2), (0, 1)))
+    return i, j, k
+
+
+def _plane(data: NDArray[Any], axis: int, cut: int) -> NDArray[Any]:
+    """A plane with anterior or superior up."""
+    plane: NDArray[Any] = np.take(data, cut, axis=axis).T
+    return plane if axis == 2 else plane[::-1]
+
+
+def _outline(axes: Axes, plane: NDArray[np.bool_], colour: str, width: float) -> None:
+    if plane.any() and not plane.all():
+        axes.contour(plane.astype(float), levels=[0.5], colors=[colour], linewidths=width)
+
+
+def _label(axes: Axes, name: str, sides: str) -> None:
+    axes.axis("off")
+    axes.set_facecolor(_BLACK)
+    axes.set_title(name, color="#aeb8c1", fontsize=9.5, pad=4)
+    for x, side, align in ((0.02, sides[0], "left"), (0.98, sides[1], "right")):
+        axes.text(
+            x, 0.97, side, transform=axes.transAxes, color="#8b959e", fontsize=9, ha=align, va="top"
+        )

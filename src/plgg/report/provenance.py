@@ -1,0 +1,111 @@
+"""What was run, on what and with what, as pairs of a label and a value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from plgg.io.store import Store
+from plgg.report.evaluation_records import dig, finite
+from plgg.report.experiment_records import Experiment, Run
+from plgg.report.numbers import UNDEFINED, count, duration, number
+
+Facts = tuple[tuple[str, str], ...]
+
+
+def cohort_facts(store: Store) -> Facts:
+    """Who is in the store."""
+    cases = store.cohort.cases
+    ages = sorted(case.age_years for case in cases if case.age_years is not None)
+    facts = [
+        ("Patients", str(len({case.patient_id for case in cases}))),
+        ("Scans", str(len(cases))),
+        ("Scans with a mask", str(sum(case.has_mask for case in cases))),
+        ("Markers", _counted([case.marker or "unknown" for case in cases])),
+        ("Age, years", f"{number(ages[0], 1)} to {number(ages[-1], 1)}" if ages else ""),
+        ("Sex", _counted([case.sex for case in cases if case.sex])),
+        ("Sites", _counted([case.site for case in cases if case.site])),
+        ("Grid", f"SRI24 atlas, {store.cohort.spacing_mm:g} mm"),
+    ]
+    return tuple((label, value) for label, value in facts if value)
+
+
+def _counted(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(Counter(names).items()))
+
+
+def run_facts(experiment: Experiment) -> Facts:
+    """How it was trained."""
+    record = experiment.record
+    epochs = {len(run.epochs) for run in experiment.runs}
+    facts = (
+        ("Preset", str(record.get("preset") or "")),
+        ("Arms", ", ".join(experiment.arms)),
+        ("Splits", _splits(experiment)),
+        ("Seed", str(record.get("seed", ""))),
+        ("Epochs", _range(epochs)),
+        ("Settings", _settings(experiment.runs)),
+        ("Time of the commands", _known(duration(finite(record.get("seconds"))))),
+        ("Time of training", _known(_training_time(experiment.runs))),
+        ("Machine", _machine(experiment.runs)),
+    )
+    return tuple((label, value) for label, value in facts if value)
+
+
+def _splits(experiment: Experiment) -> str:
+    sizes = next((run.sizes for run in experiment.runs if run.sizes), {})
+    told = ", ".join(f"{n} {part}" for part, n in sizes.items())
+    return f"{experiment.n_splits}" + (f" (scans in the first: {told})" if told else "")
+
+
+def _range(values: set[int]) -> str:
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _settings(runs: Sequence[Run]) -> str:
+    config = next((run.config for run in runs if run.config), {})
+    told = (
+        ("learning rate", dig(config, "optimiser", "learning_rate")),
+        ("λ", dig(config, "loss", "marker_weight")),
+        ("batch", dig(config, "patches", "batch")),
+        ("patch", "×".join(map(str, dig(config, "patches", "size") or ()))),
+        ("first filters", dig(config, "model", "init_filters")),
+    )
+    return ", ".join(f"{name} {value}" for name, value in told if value not in (None, ""))
+
+
+def _training_time(runs: Sequence[Run]) -> str:
+    seconds = [s for r in runs for e in r.epochs if (s := finite(e.get("seconds"))) is not None]
+    return duration(sum(seconds)) if seconds else UNDEFINED
+
+
+def _known(text: str) -> str:
+    return "" if text == UNDEFINED else text
+
+
+def _machine(runs: Sequence[Run]) -> str:
+    machine = next((m for run in runs if (m := dig(run.environment, "machine"))), None)
+    if not isinstance(machine, dict):
+        return ""
+    cores = finite(machine.get("cores"))
+    parts = [str(machine[key]) for key in ("system", "processor") if machine.get(key)]
+    parts += [count(int(cores), "core")] if cores else []
+    memory = finite(machine.get("memory_gib"))
+    parts += [f"{memory:g} GiB of memory"] if memory else []
+    parts += [str(machine[key]) for key in ("gpu", "device") if machine.get(key)]
+    return ", ".join(parts)
+
+
+def version_facts(experiment: Experiment) -> Facts:
+    """Packages and their versions, of the first run that tells."""
+    known = next((v for run in experiment.runs if (v := dig(run.environment, "versions"))), {})
+    return tuple((str(name), str(version)) for name, version in dict(known).items())
+
+
+def commands(experiment: Experiment) -> tuple[str, ...]:
+    """What was typed."""
+    typed = experiment.record.get("commands")
+    return tuple(str(c) for c in typed if c) if isinstance(typed, list) else ()

@@ -1,0 +1,152 @@
+"""What the experiment found, in plain sentences with numbers from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plgg.compare import Contrast, ExperimentComparison
+from plgg.report.experiment_records import Experiment
+from plgg.report.numbers import UNDEFINED, count, listed, number, reach, signed, spread
+from plgg.report.palette import arm_title
+
+_SIGNIFICANT = 0.05
+
+
+def summary(experiment: Experiment, comparison: ExperimentComparison | None) -> list[str]:
+    """A paragraph for a reader who is no statistician."""
+    if comparison is None:
+        return ["Nothing is evaluated yet, so there is nothing to sum up."]
+    told = [_who(experiment), _outlines(experiment, comparison)]
+    for contrast in comparison.on("test"):
+        told += [_difference(contrast), _verdict(contrast)]
+    told += [_marker(experiment, comparison, arm) for arm in experiment.marker_arms]
+    return [sentence for sentence in told if sentence]
+
+
+def _who(experiment: Experiment) -> str:
+    patients = {c.patient_id for arm in experiment.arms for _, c in experiment.tested(arm)}
+    who = count(len(patients), "patient")
+    if experiment.n_splits == 1:
+        return f"The models were tested on {who} whom they had not seen in training."
+    return (
+        f"In {experiment.n_splits} random splits of the cohort, {who} were tested at least once, "
+        "always by models that had not seen them in training."
+    )
+
+
+def _outlines(experiment: Experiment, comparison: ExperimentComparison) -> str:
+    told = [
+        f"{dice_of(experiment, comparison, arm)} for the {arm_title(arm).lower()} model"
+        for arm in comparison.arms
+        if comparison.of(arm, "test").dice.mean is not None
+    ]
+    if not told:
+        return ""
+    return (
+        f"The overlap of the outlined tumour with the truth (Dice; 1 is perfect, 0 is none) was on "
+        f"average {_joined(told)}."
+    )
+
+
+def dice_of(experiment: Experiment, comparison: ExperimentComparison, arm: str) -> str:
+    """Mean test Dice, of several splits with its spread, of one with its interval."""
+    scores = comparison.of(arm, "test").dice
+    if experiment.n_splits > 1 or scores.mean is None:
+        return spread(scores.mean, scores.sd)
+    found = next(iter(experiment.tests(arm)), None)
+    return number(scores.mean) + _interval(
+        *(found.value("segmentation", "dice", end) if found else None for end in _ENDS)
+    )
+
+
+def auc_of(experiment: Experiment, comparison: ExperimentComparison, arm: str) -> str:
+    """Mean test AUC of the marker, likewise."""
+    scores = comparison.of(arm, "test").marker_auc
+    if experiment.n_splits > 1 or scores.mean is None:
+        return spread(scores.mean, scores.sd)
+    found = next(iter(experiment.tests(arm)), None)
+    return number(scores.mean) + _interval(
+        *(found.value("marker", "auc", end) if found else None for end in _ENDS)
+    )
+
+
+_ENDS = ("ci_low", "ci_high")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    told = reach(low, high)
+    return "" if told == UNDEFINED else f" (95 % interval {told})"
+
+
+def _difference(contrast: Contrast) -> str:
+    found = contrast.interval
+    told = reach(found.low, found.high, with_sign=True)
+    interval = "" if told == UNDEFINED else f" (95 % interval {told})"
+    return (
+        f"{arm_title(contrast.b)} minus {arm_title(contrast.a).lower()} is "
+        f"{signed(contrast.difference)}{interval}."
+    )
+
+
+def _verdict(contrast: Contrast) -> str:
+    """What may be concluded, by the corrected test where there are splits to base it on."""
+    if not _is_shown(contrast):
+        return "That does not settle which of them is better."
+    better = contrast.b if contrast.difference > 0 else contrast.a
+    if contrast.splits is None:
+        return (
+            f"For these patients and these two trained models {arm_title(better).lower()} is "
+            "better; one split cannot tell how much of that is chance in training."
+        )
+    return f"The evidence favours the {arm_title(better).lower()} model."
+
+
+def _is_shown(contrast: Contrast) -> bool:
+    if contrast.splits is not None:
+        test = contrast.splits.corrected_t
+        return test is not None and test.p is not None and test.p < _SIGNIFICANT
+    low, high = contrast.interval.low, contrast.interval.high
+    return low is not None and high is not None and (low > 0 or high < 0)
+
+
+def _marker(experiment: Experiment, comparison: ExperimentComparison, arm: str) -> str:
+    told = auc_of(experiment, comparison, arm)
+    if told == UNDEFINED:
+        return ""
+    return (
+        f"The {arm_title(arm).lower()} model ranked the genetic marker with an AUC of {told}; "
+        "0.5 is guessing, 1 is perfect."
+    )
+
+
+def _joined(parts: Sequence[str]) -> str:
+    *head, last = parts
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def is_synthetic(patients: Sequence[str]) -> bool:
+    """Whether a cohort comes from `plgg phantom`, by the names that it gives its patients."""
+    return bool(patients) and all(name.startswith("phantom-") for name in patients)
+
+
+def warnings(experiment: Experiment, failed: Sequence[tuple[str, str]]) -> list[str]:
+    """What went wrong or is missing and bears on the results.
+
+    Args:
+        experiment: Its records.
+        failed: Case and reason of each scan that could not be preprocessed.
+    """
+    told = [
+        f"Split {run.split + 1}, {run.arm}: the marker head has collapsed, it gives every patient "
+        "the same answer. Its probabilities mean nothing."
+        for run in experiment.runs
+        if run.collapsed
+    ]
+    for run in experiment.runs:
+        for part, found in run.evaluations.items():
+            missing = found.summary.get("missing")
+            if isinstance(missing, list) and missing:
+                names = listed([str(name) for name in missing])
+                told.append(f"Split {run.split + 1}, {run.arm}, {part}: no prediction of {names}.")
+    told += [f"{case} could not be preprocessed and is in no split: {why}" for case, why in failed]
+    return [*told, *experiment.notes]

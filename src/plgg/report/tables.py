@@ -1,0 +1,188 @@
+"""The page's tables as rows of text. Knows nothing of HTML."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from plgg.compare import ExperimentComparison, as_rows
+from plgg.report.evaluation_records import CaseScore, Evaluation
+from plgg.report.experiment_records import Experiment
+from plgg.report.numbers import UNDEFINED, number, reach, spread, typographic
+from plgg.report.palette import arm_title
+
+PAPER_ORDER = ("validation", "test")
+Rows = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and its rows; the cells of `words` columns are text, the others numbers."""
+
+    header: tuple[str, ...]
+    rows: Rows
+    words: frozenset[int] = frozenset({0})
+    foot: tuple[str, ...] = ()
+
+
+def table1(comparison: ExperimentComparison) -> Table:
+    """The paper's Table 1: a row for each split, a column for each arm and part."""
+    columns = [(arm, part) for arm in comparison.arms for part in PAPER_ORDER]
+    scores = [comparison.of(arm, part).dice for arm, part in columns]
+    return Table(
+        header=("Split", *(f"{arm_title(arm)}, {part}" for arm, part in columns)),
+        rows=tuple(
+            (str(split + 1), *(number(score.values[n]) for score in scores))
+            for n, split in enumerate(comparison.splits)
+        ),
+        foot=("Mean ± SD", *(spread(score.mean, score.sd) for score in scores)),
+    )
+
+
+def all_statistics(comparison: ExperimentComparison) -> Table | None:
+    """Every paired statistic that was made; None without a contrast."""
+    rows = [tuple(map(typographic, row)) for row in as_rows(comparison)]
+    return Table(rows[0], tuple(rows[1:])) if len(rows) > 1 else None
+
+
+@dataclass(frozen=True)
+class _Measure:
+    label: str
+    keys: tuple[str, ...]
+    digits: int = 3
+    ends: tuple[str, str] = ("ci_low", "ci_high")
+
+
+_MEASURES = (
+    _Measure("Dice (mean)", ("segmentation", "dice", "mean")),
+    _Measure("Dice (median)", ("segmentation", "dice", "median"), ends=("", "")),
+    _Measure("Soft Dice (mean)", ("segmentation", "soft_dice", "mean")),
+    _Measure("Surface Dice (mean)", ("segmentation", "surface_dice", "mean")),
+    _Measure("HD95, mm (mean)", ("segmentation", "hd95_mm", "mean"), 1),
+    _Measure("Volume error, mL (mean)", ("segmentation", "volume_error_ml", "mean"), 1),
+    _Measure("Lesions found, share", ("lesions", "sensitivity"), ends=("", "")),
+    _Measure("Found lesions that are real, share", ("lesions", "precision"), ends=("", "")),
+    _Measure("Marker AUC (macro)", ("marker", "auc", "value")),
+    _Measure("Marker balanced accuracy", ("marker", "balanced_accuracy", "value")),
+    _Measure("Marker F1 (macro)", ("marker", "f1", "value")),
+    _Measure("Marker Brier score", ("marker", "brier", "value")),
+)
+
+
+def measures(columns: Sequence[tuple[str, Sequence[Evaluation]]]) -> Table:
+    """All measures of evaluations; one of them with its interval, of several mean ± SD.
+
+    Args:
+        columns: Name and evaluations of each column.
+    """
+    rows = [
+        (measure.label, *(_measured(list(found), measure) for _, found in columns))
+        for measure in _MEASURES
+    ]
+    known = tuple(row for row in rows if any(cell != UNDEFINED for cell in row[1:]))
+    return Table(("On test", *(name for name, _ in columns)), known)
+
+
+def _measured(found: list[Evaluation], measure: _Measure) -> str:
+    known = [v for e in found if (v := e.value(*measure.keys)) is not None]
+    if not known:
+        return UNDEFINED
+    mean = number(statistics.fmean(known), measure.digits)
+    if len(found) > 1:
+        sd = statistics.stdev(known) if len(known) > 1 else None
+        return mean if sd is None else f"{mean} ± {number(sd, measure.digits)}"
+    low, high = (found[0].value(*measure.keys[:-1], end) for end in measure.ends)
+    told = reach(low, high)
+    return mean if told == UNDEFINED else f"{mean} ({_shortened(low, high, measure.digits)})"
+
+
+def _shortened(low: float | None, high: float | None, digits: int) -> str:
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+@dataclass(frozen=True)
+class _Column:
+    header: str
+    cell: Callable[[CaseScore], str]
+    is_words: bool = False
+
+
+_KNOWN = (
+    _Column("Patient", lambda c: c.patient_id, is_words=True),
+    _Column("Site", lambda c: c.site or "", is_words=True),
+    _Column("Age", lambda c: _blank(number(c.age_years, 1))),
+    _Column("Sex", lambda c: c.sex or "", is_words=True),
+    _Column("Marker", lambda c: c.marker or "", is_words=True),
+    _Column("Volume, mL", lambda c: _blank(number(c.volume_ml, 1))),
+)
+_FOUND = (
+    _Column("Dice", lambda c: _blank(number(c.dice))),
+    _Column("HD95, mm", lambda c: _blank(number(c.hd95_mm, 1))),
+    _Column("Volume, mL", lambda c: _blank(number(c.predicted_volume_ml, 1))),
+)
+_NAMED = (
+    _Column("Marker named", lambda c: c.predicted_marker or "", is_words=True),
+    _Column("its probability", lambda c: _blank(number(_certainty(c), 2))),
+)
+
+
+def patients(experiment: Experiment) -> Table | None:
+    """Every tested scan of every split with what each arm found; None before any is tested."""
+    cases = {
+        (run.split, case.case_id): case
+        for arm in experiment.arms
+        for run, case in experiment.tested(arm)
+    }
+    if not cases:
+        return None
+    known = [column for column in _KNOWN if _says_something(column, cases.values())]
+    by_arm = {
+        arm: {(r.split, c.case_id): c for r, c in experiment.tested(arm)} for arm in experiment.arms
+    }
+    found = [(arm, c) for arm in experiment.arms for c in _columns(arm, experiment)]
+    rows = []
+    for (split, case_id), case in sorted(cases.items(), key=lambda item: item[0]):
+        rows.append(
+            (
+                case_id,
+                str(split + 1),
+                *(column.cell(case) for column in known),
+                *(_cell(column, by_arm[arm].get((split, case_id))) for arm, column in found),
+            )
+        )
+    header = ("Scan", "Split", *(c.header for c in known), *(_head(a, c) for a, c in found))
+    every = [_SCAN, _SPLIT, *known, *(column for _, column in found)]
+    words = frozenset(n for n, column in enumerate(every) if column.is_words)
+    return Table(header, tuple(rows), words)
+
+
+_SCAN = _Column("Scan", lambda c: c.case_id, is_words=True)
+_SPLIT = _Column("Split", lambda _: "")
+
+
+def _columns(arm: str, experiment: Experiment) -> tuple[_Column, ...]:
+    return (*_FOUND, *_NAMED) if arm in experiment.marker_arms else _FOUND
+
+
+def _head(arm: str, column: _Column) -> str:
+    return f"{arm_title(arm)}: {column.header}"
+
+
+def _cell(column: _Column, case: CaseScore | None) -> str:
+    return "" if case is None else column.cell(case)
+
+
+def _says_something(column: _Column, cases: Iterable[CaseScore]) -> bool:
+    """Whether a column has an entry; patients are told apart only where scans have other names."""
+    if column.header == "Patient":
+        return any(case.patient_id != case.case_id for case in cases)
+    return any(column.cell(case) for case in cases)
+
+
+def _certainty(case: CaseScore) -> float | None:
+    return max(case.probabilities.values(), default=None)
+
+
+def _blank(text: str) -> str:
+    return "" if text == UNDEFINED else text

@@ -1,0 +1,251 @@
+"""Predicting scans: on the patient's own grid, whole or not at all, and never twice."""
+
+import json
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helper import ODD_AFFINES, blob_brain, write_case, write_nifti
+from tiny import tiny_config, tiny_store
+
+from plgg.errors import CheckpointError, InputError, OutputError
+from plgg.infer.predict import Predictor, predict_scans
+from plgg.infer.source import find_scans
+from plgg.io.files import sha256
+from plgg.model.checkpoint import load_checkpoint, save_checkpoint
+from plgg.model.network import build_network
+
+CLASSES = ("fusion", "other", "v600e")
+
+
+def make_run(folder, *settings, seed=0):
+    """A run folder as training leaves it, its network untrained."""
+    config = tiny_config(*settings)
+    network = build_network(config.model, n_classes=3, arm=config.arm, seed=seed)
+    save_checkpoint(
+        folder / "checkpoints",
+        "best",
+        {f"model.{name}": value for name, value in network.state_dict().items()},
+        epoch=7,
+        config=config,
+        classes=CLASSES,
+        metrics={},
+        best_dice=None,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def predictor(run):
+    return Predictor(run)
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scan")
+    return write_case(folder, "odd", affine=ODD_AFFINES["oblique-lps"])[0]
+
+
+def predict(predictor, out, *paths):
+    return predict_scans(find_scans(paths), predictor, out)
+
+
+def listing(out):
+    return sorted(path.name for path in out.iterdir())
+
+
+FILES = ["mask.nii.gz", "probability.nii.gz", "result.json"]
+
+
+@pytest.mark.parametrize("name", ["oblique-lps", "sagittal", "thick", "far"])
+def test_the_answer_lies_on_the_patients_own_grid(predictor, tmp_path, name):
+    path = write_case(tmp_path, name, affine=ODD_AFFINES[name])[0]
+    (outcome,) = predict(predictor, tmp_path / "out", path)
+    assert outcome.reason is None
+    native = nib.load(path)
+    folder = tmp_path / "out" / f"{name}_flair"
+    assert listing(folder) == FILES
+    for file in FILES[:2]:
+        image = nib.load(folder / file)
+        assert image.shape == native.shape
+        assert np.array_equal(image.affine, native.affine)
+    mask = np.asanyarray(nib.load(folder / "mask.nii.gz").dataobj)
+    probability = nib.load(folder / "probability.nii.gz").get_fdata()
+    assert mask.dtype == np.uint8
+    assert set(np.unique(mask)) <= {0, 1}
+    assert np.array_equal(mask > 0, probability >= 0.5)
+    assert 0 <= probability.min() <= probability.max() <= 1
+    volume = mask.sum() * abs(np.linalg.det(native.affine[:3, :3])) / 1000
+    assert outcome.result["volume_ml"] == pytest.approx(volume, rel=1e-4)
+
+
+def test_the_result_says_what_it_was_made_from(run, predictor, scan, tmp_path):
+    (outcome,) = predict(predictor, tmp_path, scan)
+    result = json.loads((tmp_path / "odd_flair" / "result.json").read_text())
+    assert result == outcome.result
+    assert (result["format"], result["version"]) == ("plgg-result", 1)
+    assert result["case_id"] == "odd_flair"
+    assert result["patient_id"] is None
+    assert result["input"] == {"path": str(scan), "sha256": sha256(scan)}
+    assert result["model"]["sha256"] == load_checkpoint(run, "best").meta.sha256
+    assert (result["model"]["preset"], result["model"]["arm"]) == ("small", "multitask")
+    assert "torch" in result["versions"]
+    marker = result["marker"]
+    assert marker["classes"] == list(CLASSES)
+    assert sum(marker["probabilities"].values()) == pytest.approx(1.0)
+    assert marker["predicted"] == max(marker["probabilities"], key=marker["probabilities"].get)
+
+
+def test_the_single_arm_gives_no_marker(scan, tmp_path):
+    single = Predictor(make_run(tmp_path / "run", "arm=single"))
+    (outcome,) = predict(single, tmp_path / "out", scan)
+    assert outcome.result["marker"] is None
+
+
+def test_no_tumour_is_said(scan, tmp_path):
+    sure = Predictor(make_run(tmp_path / "run", "inference.threshold=1"))
+    (outcome,) = predict(sure, tmp_path / "out", scan)
+    assert outcome.result["volume_ml"] == 0
+    assert outcome.result["warnings"] == ["no tumour was found"]
+
+
+def times(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_a_result_is_kept_until_model_or_scan_change(predictor, tmp_path):
+    path = write_case(tmp_path, "x")[0]
+    out, folder = tmp_path / "out", tmp_path / "out" / "x_flair"
+    first = predict(predictor, out, path)[0].result
+    before = times(folder)
+    assert predict(predictor, out, path)[0].result == first
+    assert times(folder) == before
+
+    other = Predictor(make_run(tmp_path / "other", seed=1))
+    second = predict(other, out, path)[0].result
+    assert second["model"]["sha256"] != first["model"]["sha256"]
+    assert times(folder)["mask.nii.gz"] > before["mask.nii.gz"]
+
+    flair = blob_brain(seed=3)[0]
+    write_nifti(path, flair.data, flair.affine)
+    third = predict(other, out, path)[0].result
+    assert third["input"]["sha256"] == sha256(path) != second["input"]["sha256"]
+    assert listing(out) == ["x_flair"]
+
+
+@pytest.mark.parametrize("lost", FILES)
+def test_a_result_with_a_piece_missing_is_made_again(predictor, scan, tmp_path, lost):
+    predict(predictor, tmp_path, scan)
+    (tmp_path / "odd_flair" / lost).unlink()
+    predict(predictor, tmp_path, scan)
+    assert listing(tmp_path / "odd_flair") == FILES
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"model": 1}', '{"model": {}, "input": 2}'])
+def test_a_result_that_cannot_be_read_is_made_again(predictor, scan, tmp_path, text):
+    (tmp_path / "odd_flair").mkdir()
+    (tmp_path / "odd_flair" / "result.json").write_text(text)
+    assert predict(predictor, tmp_path, scan)[0].reason is None
+    assert listing(tmp_path / "odd_flair") == FILES
+
+
+def test_broken_scans_are_named_and_the_others_finish(predictor, scan, tmp_path):
+    truncated = tmp_path / "truncated.nii.gz"
+    truncated.write_bytes(scan.read_bytes()[:3000])
+    empty = write_nifti(tmp_path / "empty.nii.gz", np.zeros((9, 9, 9), dtype=np.float32))
+    missing = tmp_path / "missing.nii.gz"
+    told = []
+    outcomes = predict_scans(
+        find_scans([truncated, empty, missing, scan]),
+        predictor,
+        tmp_path / "out",
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert [outcome.case_id for outcome in outcomes] == [
+        "truncated",
+        "empty",
+        "missing",
+        "odd_flair",
+    ]
+    assert [outcome.result is None for outcome in outcomes] == [True, True, True, False]
+    for outcome, path in zip(outcomes, (truncated, empty, missing), strict=False):
+        assert str(path) in outcome.reason
+        assert "\n" not in outcome.reason
+        assert "unexpected" not in outcome.reason
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    # Nothing half-written, nothing hidden.
+    assert listing(tmp_path / "out") == ["odd_flair"]
+
+
+def test_what_nobody_foresaw_fails_one_scan_only(predictor, scan, tmp_path, caplog):
+    good = find_scans([scan])[0]
+
+    def load(grid):
+        raise ZeroDivisionError(grid.shape)
+
+    outcomes = predict_scans([replace(good, case_id="bad", load=load), good], predictor, tmp_path)
+    assert "unexpected ZeroDivisionError" in outcomes[0].reason
+    assert outcomes[1].result
+    assert "bad" in caplog.text
+
+
+def test_what_a_kill_left_half_written_is_cleared(predictor, scan, tmp_path):
+    half = tmp_path / ".odd_flair"
+    half.mkdir()
+    (half / "mask.nii.gz").write_bytes(b"half")
+    predict(predictor, tmp_path, scan)
+    assert listing(tmp_path) == ["odd_flair"]
+    assert listing(tmp_path / "odd_flair") == FILES
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden"])
+def test_a_case_never_takes_the_place_of_the_folder_above(predictor, scan, tmp_path, name):
+    """`out / '..'` would be the folder above, and it would be replaced."""
+    (tmp_path / "keep").mkdir()
+    named = replace(find_scans([scan])[0], case_id=name)
+    (outcome,) = predict_scans([named], predictor, tmp_path / "out")
+    assert "cannot name a folder" in outcome.reason
+    assert listing(tmp_path) == ["keep", "out"]
+    assert listing(tmp_path / "out") == []
+
+
+def test_a_place_that_cannot_be_written_to_is_named(predictor, scan, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="file"):
+        predict(predictor, tmp_path / "file", scan)
+
+
+def test_a_store_is_predicted_without_its_native_scans(predictor, tmp_path):
+    store = tiny_store(tmp_path / "store", n=3)
+    scans = find_scans([store.folder], only=["P00", "P02"])
+    outcomes = predict_scans(scans, predictor, tmp_path / "out")
+    assert [outcome.result["patient_id"] for outcome in outcomes] == ["P00", "P02"]
+    image = nib.load(tmp_path / "out" / "P02" / "mask.nii.gz")
+    placement = store.placement("P02")
+    assert image.shape == placement.native_shape
+    assert np.array_equal(image.affine, np.array(placement.native_affine))
+
+
+def test_a_store_of_another_spacing_is_refused_for_each_case(tmp_path):
+    other = Predictor(make_run(tmp_path / "run", "grid.spacing_mm=3"))
+    store = tiny_store(tmp_path / "store", n=1)
+    (outcome,) = predict(other, tmp_path / "out", store.folder)
+    assert "4 mm voxels, the model wants 3 mm" in outcome.reason
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match="plgg train"):
+        Predictor(tmp_path)
+
+
+def test_two_scans_of_one_name_are_refused(scan, tmp_path):
+    copy = tmp_path / scan.name
+    copy.write_bytes(scan.read_bytes())
+    with pytest.raises(InputError, match="two scans are called"):
+        find_scans([scan, copy])

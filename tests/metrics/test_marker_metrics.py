@@ -1,0 +1,91 @@
+"""Known answers of the marker's scores, and laws of the intervals."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, roc_auc_score
+
+from plgg.metrics import macro_auc, patient_interval, score_markers
+from plgg.metrics.markers import macro_f1
+
+
+def drawn(n=60, classes=3, seed=0):
+    random = np.random.default_rng(seed)
+    truth = random.integers(classes, size=n)
+    scores = random.random((n, classes)) + 0.5 * np.eye(classes)[truth]
+    return truth, scores / scores.sum(axis=1, keepdims=True)
+
+
+def test_auc_of_a_case_counted_by_hand():
+    # Of the 2 × 2 pairs of member and other, three are in the right order.
+    truth = np.array([1, 1, 0, 0])
+    second = np.array([0.9, 0.4, 0.5, 0.1])
+    assert macro_auc(truth, np.stack([1 - second, second], axis=1)) == pytest.approx(0.75)
+
+
+def test_scikit_learn_agrees():
+    truth, chances = drawn()
+    assert macro_auc(truth, chances) == pytest.approx(
+        roc_auc_score(truth, chances, multi_class="ovr", average="macro")
+    )
+    named = chances.argmax(axis=1)
+    assert macro_f1(truth, named, 3) == pytest.approx(f1_score(truth, named, average="macro"))
+
+
+def test_order_alone_matters_to_the_auc():
+    truth, chances = drawn()
+    assert macro_auc(truth, chances**3) == pytest.approx(macro_auc(truth, chances))
+
+
+def test_one_answer_for_all_is_chance():
+    truth, _ = drawn()
+    assert macro_auc(truth, np.full((60, 3), 1 / 3)) == pytest.approx(0.5)
+
+
+def test_a_class_without_cases_is_left_out():
+    truth, chances = drawn(classes=2)
+    wider = np.concatenate([chances, np.zeros((60, 1))], axis=1)
+    assert macro_auc(truth, wider) == pytest.approx(macro_auc(truth, chances))
+    assert macro_auc(np.zeros(5, dtype=int), np.ones((5, 2)) / 2) is None
+
+
+def test_certainty_has_brier_0_or_2():
+    truth = np.array([0, 1, 2])
+    assert score_markers(truth, np.eye(3)).brier == 0.0
+    wrong = score_markers(truth, np.eye(3)[[1, 2, 0]])
+    assert wrong.brier == 2.0
+    assert wrong.balanced_accuracy == wrong.f1 == 0.0
+    assert wrong.confusion == ((0, 1, 0), (0, 0, 1), (1, 0, 0))
+
+
+def test_nothing_known_is_undefined():
+    scores = score_markers(np.zeros(0, dtype=int), np.zeros((0, 3)))
+    assert (scores.auc, scores.f1, scores.brier) == (None, None, None)
+
+
+def interval(values, patients, seed=0):
+    values = np.asarray(values, dtype=float)
+    rng = np.random.default_rng(seed)
+    return patient_interval(lambda i: float(values[i].mean()), patients, rng)
+
+
+def test_interval_holds_the_mean_and_follows_the_seed():
+    values = np.random.default_rng(1).normal(size=40)
+    found = interval(values, range(40))
+    assert found.ci_low < values.mean() < found.ci_high
+    assert found == interval(values, range(40))
+    # The standard error of a mean, by theory.
+    assert found.ci_high - found.ci_low == pytest.approx(
+        2 * 1.96 * values.std(ddof=1) / np.sqrt(40), rel=0.15
+    )
+
+
+def test_scans_of_one_patient_are_not_independent():
+    values = np.random.default_rng(2).normal(size=20)
+    alone = interval(np.repeat(values, 4), range(80))
+    grouped = interval(np.repeat(values, 4), np.repeat(np.arange(20), 4).tolist())
+    assert grouped.ci_high - grouped.ci_low > 1.6 * (alone.ci_high - alone.ci_low)
+
+
+def test_one_patient_has_no_interval():
+    found = interval([0.5, 0.7], ["p", "p"])
+    assert (found.value, found.ci_low, found.n) == (pytest.approx(0.6), None, 2)
