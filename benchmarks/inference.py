@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import compare, timed
 from monai.inferers import SlidingWindowInferer
 
+from common import compare, timed
 from plgg.config import PRESETS
 from plgg.infer.engine import predict_box
 from plgg.io.codes import decode

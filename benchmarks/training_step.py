@@ -10,10 +10,10 @@ import argparse
 from typing import Any
 
 import torch
-from common import compare, timed
 from monai.networks.nets import SegResNet
 from torch import Tensor
 
+from common import compare, timed
 from plgg.config import PRESETS, Config
 from plgg.losses.dice import soft_dice_loss
 from plgg.model.allocator import keep_freed_memory
@@ -52,7 +52,7 @@ def plain(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def ours(options: argparse.Namespace) -> dict[str, Any]:
-    """plgg's network in channels-last, bfloat16 where the processor has it, memory kept."""
+    """Plgg's network in channels-last, bfloat16 where the processor has it, memory kept."""
     config = PRESETS[options.size]
     keep_freed_memory()
     runtime = Runtime(torch.device("cpu"), cpu_has_bf16())

@@ -1,4 +1,4 @@
-"""A cohort so small that training on it takes seconds: blob tumours whose brightness tells the class.
+"""A cohort so small that training takes seconds: blob tumours whose brightness tells the class.
 
 Written straight through `plgg.io.store`, so that training is tested apart from preprocessing.
 """

@@ -35,9 +35,7 @@ class PlggError(Exception):
         return _rebuilt, (type(self), self.what, self.where, self.remedy)
 
 
-def _rebuilt(
-    kind: type[PlggError], what: str, where: str | None, remedy: str | None
-) -> PlggError:
+def _rebuilt(kind: type[PlggError], what: str, where: str | None, remedy: str | None) -> PlggError:
     return kind(what, where=where, remedy=remedy)
 
 

@@ -28,7 +28,7 @@ def plgg(*arguments, status=0, cwd=None):
 
 def one_line(done):
     """The error of a command, which must be one line and no traceback."""
-    lines = [line for line in done.err.splitlines() if line.strip()]
+    lines = [line for line in done.err.splitlines() if line.startswith("plgg: ")]
     assert len(lines) == 1, done.err
-    assert lines[0].startswith("plgg: ")
+    assert "Traceback" not in done.err
     return lines[0]

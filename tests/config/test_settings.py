@@ -35,7 +35,7 @@ def test_small_is_paper_made_small():
 
 
 def test_no_such_preset_names_those_there_are():
-    with pytest.raises(ConfigError, match="'best'.*paper or small"):
+    with pytest.raises(ConfigError, match=r"'best'.*paper or small"):
         preset("best")
 
 
@@ -82,6 +82,8 @@ def test_patch_and_body_change_together():
         ("patches.tumour_share=1.5", "patches.tumour_share.*less than or equal to 1"),
         ("patches.size=[20,24,24]", "multiples of 8"),
         ("patches.size=[24,24]", "patches.size"),
+        ("patches.augmentation.flip_axes=[0,0]", "names an axis twice"),
+        ("patches.augmentation.flip_axes=[3]", "flip_axes"),
         ("inference.window=[50,50,50]", "inference.window.*multiples of 8"),
         ("patches.size=24,24,24", "patches.size"),
         ("patches.batch=0", "patches.batch"),

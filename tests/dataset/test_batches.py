@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 import torch
-from tiny import CLASSES, SMALL_SHAPE, tiny_config, tiny_store
 
 from plgg.dataset.batches import UNKNOWN, EpochBatches
 from plgg.errors import StoreError
+from plgg.io.codes import decode
+from tiny import CLASSES, SMALL_SHAPE, tiny_config, tiny_store
 
 N = 7
 NO_MASK, NO_MARKER = ("P02",), ("P03",)
@@ -44,28 +45,17 @@ def whole(store, *settings, **more):
 
 
 def seen(store, made, epoch):
-    keys = {store.image(case).tobytes(): case for case in store.by_id}
-    from plgg.io.codes import encode
-
-    found = []
-    for batch in made.epoch(epoch):
-        for image in batch.image[:, 0].numpy():
-            codes = encode(image, image != 0)
-            found.append(
-                min(
-                    keys,
-                    key=lambda raw, c=codes: sum(
-                        x != y for x, y in zip(raw, c.tobytes(), strict=True)
-                    ),
-                )
-            )
-    return [keys[key] for key in found]
+    """The cases of an epoch, in its order, known by their images."""
+    names = {decode(store.image(case)).tobytes(): case for case in store.by_id}
+    return [
+        names[image.tobytes()] for batch in made.epoch(epoch) for image in batch.image.numpy()[:, 0]
+    ]
 
 
 @pytest.mark.parametrize("per_case", [1, 2])
 def test_every_case_as_often_as_asked(store, per_case):
     made = whole(store, f"patches.per_case={per_case}")
-    assert Counter(seen(store, made, 1)) == {case: per_case for case in store.by_id}
+    assert Counter(seen(store, made, 1)) == dict.fromkeys(store.by_id, per_case)
     assert len(made) == -(-N * per_case // 2)
     assert len(list(made.epoch(3))) == len(made)
 

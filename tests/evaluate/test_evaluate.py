@@ -1,6 +1,7 @@
 """Evaluation of small trees of files, plgg's and a foreign tool's."""
 
 import csv
+import dataclasses
 import json
 
 import nibabel as nib
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, blob_brain
-from plgg.errors import InputError
+from plgg.errors import InputError, RunError
 from plgg.evaluate import evaluate_predictions, read_evaluation
 from plgg.io.manifest import Case
 
@@ -143,3 +144,143 @@ def test_a_folder_without_predictions(tree, tmp_path):
     _, cases, out = tree
     with pytest.raises(InputError, match="no prediction"):
         evaluate_predictions(tmp_path / "nothing", cases, out=out)
+
+
+def change_result(predictions, case_id, change):
+    path = predictions / case_id / "result.json"
+    result = json.loads(path.read_text())
+    change(result)
+    path.write_text(json.dumps(result))
+
+
+def test_missing_cases_are_named_in_a_warning(tree, caplog):
+    predictions, cases, out = tree
+    asked = [*cases, Case("absent", "r", cases[0].flair, cases[0].mask)]
+    evaluate_predictions(predictions, asked, out=out)
+    assert "1 of 5 cases have no prediction: absent" in caplog.text
+
+
+def test_markers_the_model_does_not_know_leave_the_mask_scored(tree, caplog):
+    predictions, cases, out = tree
+    strange = [dataclasses.replace(case, marker="unheard-of") for case in cases]
+    evaluation = evaluate_predictions(predictions, strange, out=out)
+    marker = evaluation.summary.marker
+    assert (marker.n, marker.auc.value, marker.unknown_markers) == (0, None, ("unheard-of",))
+    assert evaluation.summary.segmentation["dice"].n == 4
+    assert "unheard-of" in caplog.text
+    assert read_evaluation(out) == evaluation
+
+
+@pytest.mark.parametrize("marker", [{"probabilities": {"a": float("nan"), "b": 0.2}}, 7, [1]])
+def test_a_result_that_is_none_is_refused(tree, marker):
+    predictions, cases, out = tree
+    change_result(predictions, "lps", lambda result: result.update(marker=marker))
+    with pytest.raises(InputError, match=r"lps.*result.json.*Predict"):
+        evaluate_predictions(predictions, cases, out=out)
+
+
+def test_two_models_in_one_folder_are_refused(tree):
+    predictions, cases, out = tree
+    other = {"probabilities": {"a": 0.5, "c": 0.5}, "predicted": "c"}
+    change_result(predictions, "lps", lambda result: result.update(marker=other))
+    with pytest.raises(InputError, match=r"lps.*a, c.*oblique.*a, b.*one model"):
+        evaluate_predictions(predictions, cases, out=out)
+
+
+def test_a_single_task_result_names_no_marker(tree):
+    predictions, cases, out = tree
+    for case in cases:
+        change_result(predictions, case.case_id, lambda result: result.update(marker=None))
+    evaluation = evaluate_predictions(predictions, cases, out=out)
+    assert evaluation.summary.marker is None
+    assert evaluation.rows[0].predicted_marker is None
+
+
+def test_labels_are_tumour_but_a_map_of_probabilities_is_refused(tree):
+    predictions, cases, out = tree
+    path = predictions / "thick" / "mask.nii.gz"
+    image = nib.load(path)
+    data = np.asarray(image.dataobj)
+    expected = evaluate_predictions(predictions, cases, out=out).rows[1]
+    halves = np.indices(data.shape)[0] % 2
+    save(path, (data * (1 + 3 * halves)).astype(np.uint8), image.affine)
+    assert evaluate_predictions(predictions, cases, out=out).rows[1] == expected
+    save(path, (data * (0.3 + 0.4 * halves)).astype(np.float32), image.affine)
+    with pytest.raises(InputError, match=r"thick.*fractions.*threshold"):
+        evaluate_predictions(predictions, cases, out=out)
+
+
+def test_a_truth_that_is_not_finite_is_refused(tree):
+    predictions, cases, out = tree
+    image = nib.load(cases[0].mask)
+    data = np.asarray(image.dataobj).astype(np.float32)
+    data[0, 0, 0] = np.nan
+    save(cases[0].mask, data, image.affine)
+    with pytest.raises(InputError, match=r"oblique.nii.gz.*NaN.*Mend the mask"):
+        evaluate_predictions(predictions, cases, out=out)
+
+
+def test_only_one_empty_mask_has_no_distance(tree):
+    predictions, cases, out = tree
+    path = predictions / "lps" / "mask.nii.gz"
+    image = nib.load(path)
+    save(path, np.zeros(image.shape, dtype=np.uint8), image.affine)
+    evaluation = evaluate_predictions(predictions, cases, out=out)
+    row = evaluation.rows[2]
+    assert (row.dice, row.surface_dice, row.hd95_mm, row.both_empty) == (0.0, 0.0, None, False)
+    segmentation = evaluation.summary.segmentation
+    assert (segmentation["dice"].n, segmentation["hd95_mm"].n) == (4, 3)
+    assert evaluation.summary.lesions.sensitivity == 0.75
+
+
+def test_scans_of_one_patient_are_one_patient(tree):
+    predictions, cases, out = tree
+    one = [dataclasses.replace(case, patient_id="p") for case in cases]
+    summary = evaluate_predictions(predictions, one, out=out).summary
+    assert (summary.n_cases, summary.n_patients) == (4, 1)
+    assert summary.segmentation["dice"].ci_low is None
+
+
+def test_the_seed_makes_the_interval(tree):
+    predictions, cases, out = tree
+    first = evaluate_predictions(predictions, cases, out=out)
+    assert evaluate_predictions(predictions, cases, out=out) == first
+
+
+def test_a_single_files_folder_with_a_stray_map_has_no_soft_dice(tree, tmp_path):
+    predictions, cases, out = tree
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    folder = predictions / "thick"
+    (folder / "mask.nii.gz").rename(flat / "thick.nii.gz")
+    (folder / "probability.nii.gz").rename(flat / "probability.nii.gz")
+    (folder / "result.json").rename(flat / "result.json")
+    row = evaluate_predictions(flat, [cases[1]], out=out).rows[0]
+    assert row.dice > 0.8
+    assert (row.soft_dice, row.predicted_marker) == (None, None)
+
+
+def test_progress_counts_every_case(tree):
+    predictions, cases, out = tree
+    told = []
+    evaluate_predictions(predictions, cases, out=out, progress=lambda *step: told.append(step))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize("broken", ["cut", "column", "version", "absent", "none"])
+def test_what_is_no_evaluation_is_said_so(tree, broken):
+    predictions, cases, out = tree
+    evaluate_predictions(predictions, cases, out=out)
+    table, summary = out / "cases.csv", out / "summary.json"
+    if broken == "cut":
+        summary.write_text(summary.read_text()[:100])
+    elif broken == "column":
+        table.write_text(table.read_text().replace("patient_id", "patient", 1))
+    elif broken == "version":
+        summary.write_text(summary.read_text().replace('"version": 1', '"version": 2'))
+    elif broken == "absent":
+        table.unlink()
+    else:
+        out = out / "nowhere"
+    with pytest.raises(RunError, match="plgg evaluate"):
+        read_evaluation(out)

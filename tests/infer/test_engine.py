@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny import blob_case, tiny_config
 
 from plgg.infer.engine import predict_box
 from plgg.io.codes import OUTSIDE, decode
 from plgg.model.device import choose_runtime
 from plgg.model.network import build_network
+from tiny import blob_case, tiny_config
 
 FP32 = choose_runtime("fp32")
 EVEN, ODD = (24, 32, 16), (21, 27, 13)

@@ -6,15 +6,15 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from helper import ODD_AFFINES, blob_brain, write_case, write_nifti
-from tiny import tiny_config, tiny_store
 
+from helper import ODD_AFFINES, blob_brain, write_case, write_nifti
 from plgg.errors import CheckpointError, InputError, OutputError
 from plgg.infer.predict import Predictor, predict_scans
 from plgg.infer.source import find_scans
 from plgg.io.files import sha256
 from plgg.model.checkpoint import load_checkpoint, save_checkpoint
 from plgg.model.network import build_network
+from tiny import tiny_config, tiny_store
 
 CLASSES = ("fusion", "other", "v600e")
 

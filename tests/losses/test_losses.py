@@ -5,13 +5,13 @@ import math
 
 import pytest
 import torch
-from tiny import tiny_config
 
 from plgg.config import LossConfig
 from plgg.losses.dice import soft_dice_loss
 from plgg.losses.marker import class_weights, marker_loss
 from plgg.losses.multitask import multitask_loss
 from plgg.model.network import build_network
+from tiny import tiny_config
 
 YES, NO = torch.tensor([True]), torch.tensor([False])
 WEIGHTS = torch.tensor([2.0, 0.5, 1.0])
@@ -92,7 +92,7 @@ def test_dice_of_bf16_logits_is_summed_in_float32():
 
 
 def test_cross_entropy_by_hand():
-    # Softmax (1, 2, 5)/8 and (1, 1, 1)/3.
+    # The softmax of the first row is 1/8, 2/8, 5/8, that of the second 1/3 each.
     logits = torch.tensor([[0.0, math.log(2), math.log(5)], [0.0, 0.0, 0.0]])
     loss = float(marker_loss(logits, torch.tensor([2, 0]), WEIGHTS))
     assert loss == pytest.approx((1.0 * math.log(8 / 5) + 2.0 * math.log(3)) / 2)

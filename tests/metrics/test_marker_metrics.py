@@ -1,8 +1,10 @@
 """Known answers of the marker's scores, and laws of the intervals."""
 
+import time
+
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from plgg.metrics import macro_auc, patient_interval, score_markers
 from plgg.metrics.markers import macro_f1
@@ -29,6 +31,9 @@ def test_scikit_learn_agrees():
     )
     named = chances.argmax(axis=1)
     assert macro_f1(truth, named, 3) == pytest.approx(f1_score(truth, named, average="macro"))
+    found = score_markers(truth, chances)
+    assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, named))
+    assert found.accuracy == pytest.approx((truth == named).mean())
 
 
 def test_order_alone_matters_to_the_auc():
@@ -53,7 +58,7 @@ def test_certainty_has_brier_0_or_2():
     assert score_markers(truth, np.eye(3)).brier == 0.0
     wrong = score_markers(truth, np.eye(3)[[1, 2, 0]])
     assert wrong.brier == 2.0
-    assert wrong.balanced_accuracy == wrong.f1 == 0.0
+    assert wrong.accuracy == wrong.balanced_accuracy == wrong.f1 == 0.0
     assert wrong.confusion == ((0, 1, 0), (0, 0, 1), (1, 0, 0))
 
 
@@ -89,3 +94,35 @@ def test_scans_of_one_patient_are_not_independent():
 def test_one_patient_has_no_interval():
     found = interval([0.5, 0.7], ["p", "p"])
     assert (found.value, found.ci_low, found.n) == (pytest.approx(0.6), None, 2)
+
+
+def test_scans_of_one_patient_weigh_as_one_draw():
+    # Two patients: a resample holds both, or one of them twice, and each draw brings all its scans.
+    found = set()
+
+    def keep(index):
+        found.add(tuple(sorted(index.tolist())))
+        return 0.0
+
+    patient_interval(keep, ["p", "q", "p"], np.random.default_rng(0), n_resamples=50)
+    assert found == {(0, 1, 2), (0, 0, 2, 2), (1, 1)}
+
+
+def test_resamples_without_a_class_are_counted_and_left_out():
+    truth, chances = np.array([0, 1]), np.eye(2)
+    found = patient_interval(
+        lambda i: macro_auc(truth[i], chances[i]), ["p", "q"], np.random.default_rng(0)
+    )
+    # Half of the draws of two patients hold one of them twice.
+    assert found.n_undefined == pytest.approx(1000, abs=100)
+    few = patient_interval(
+        lambda i: 1.0 if len(set(i.tolist())) == 3 else None, "pqr", np.random.default_rng(0)
+    )
+    assert (few.value, few.ci_low, few.ci_high) == (1.0, None, None)
+
+
+def test_an_auc_of_a_whole_cohort_takes_seconds_at_most():
+    truth, chances = drawn(n=86)
+    begun = time.process_time()
+    patient_interval(lambda i: macro_auc(truth[i], chances[i]), range(86), np.random.default_rng(0))
+    assert time.process_time() - begun < 2.0

@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.ndimage import gaussian_filter
 
-from plgg.metrics import count_lesions, hard_dice, hd95_mm, soft_dice, surface_dice
+from plgg.metrics import (
+    count_lesions,
+    hard_dice,
+    hd95_mm,
+    soft_dice,
+    surface_dice,
+    surface_scores,
+    volume_ml,
+)
 
 SHAPE = (9, 8, 7)
 masks = arrays(np.bool_, SHAPE)
@@ -65,12 +74,53 @@ def test_surface_dice_grows_with_the_tolerance():
     assert found == sorted(found)
 
 
+def by_hand(a, b, spacing):
+    """Distances of the surfaces by a table of all pairs of voxels."""
+    surfaces = []
+    for mask in (a, b):
+        padded = np.pad(mask, 1)
+        inner = np.ones_like(padded)
+        for axis in range(3):
+            inner &= np.roll(padded, 1, axis) & np.roll(padded, -1, axis)
+        surfaces.append(np.argwhere(padded & ~inner) * spacing)
+    table = np.linalg.norm(surfaces[0][:, None] - surfaces[1][None], axis=-1)
+    return table.min(axis=1), table.min(axis=0)
+
+
+@given(masks, masks)
+@settings(deadline=None, max_examples=50)
+def test_distances_are_those_of_all_pairs(a, b):
+    assume(a.any() and b.any())
+    ways = by_hand(a, b, SPACING)
+    found = surface_scores(a, b, spacing_mm=SPACING, tolerance_mm=1.2)
+    assert found.hd95_mm == pytest.approx(max(np.percentile(way, 95) for way in ways))
+    assert found.surface_dice == pytest.approx((np.concatenate(ways) <= 1.2).mean())
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 2.0, 3.0), (0.5, 0.5, 6.0)])
+def test_monai_agrees_on_ragged_masks(spacing):
+    from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+
+    random = np.random.default_rng(5)
+    a, b = (gaussian_filter(random.normal(size=(28, 24, 20)), 2) > 0.08 for _ in range(2))
+    x, y = (torch_mask(mask) for mask in (a, b))
+    theirs = compute_hausdorff_distance(x, y, percentile=95, spacing=list(spacing))
+    found = surface_scores(a, b, spacing_mm=spacing)
+    assert found.hd95_mm == pytest.approx(float(theirs), rel=1e-4)
+    theirs = compute_surface_dice(x, y, class_thresholds=[2.0], spacing=list(spacing))
+    assert found.surface_dice == pytest.approx(float(theirs), abs=1e-4)
+
+
+def torch_mask(mask):
+    torch = pytest.importorskip("torch")
+    return torch.from_numpy(mask)[None, None].float()
+
+
 def test_monai_agrees():
     from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
-    torch = pytest.importorskip("torch")
     a, b = cube((5, 6, 7), 9), cube((7, 6, 5), 12)
-    x, y = (torch.from_numpy(mask)[None, None].float() for mask in (a, b))
+    x, y = torch_mask(a), torch_mask(b)
     theirs = compute_hausdorff_distance(x, y, percentile=95, spacing=[1.0, 2.0, 3.0])
     assert hd95_mm(a, b, spacing_mm=(1, 2, 3)) == pytest.approx(float(theirs), rel=0.02)
     theirs = compute_surface_dice(x, y, class_thresholds=[2.0], spacing=[1.0, 2.0, 3.0])
@@ -100,3 +150,47 @@ def test_specks_are_no_lesions_unless_there_is_nothing_else():
     assert count_lesions(speck, cube((2, 2, 2), 5), voxel_volume_ml=0.001).false == 0
     alone = count_lesions(speck, speck, voxel_volume_ml=0.001)
     assert (alone.n, alone.found, alone.false) == (1, 1, 0)
+
+
+def test_a_truth_that_fills_its_grid_with_a_speck():
+    full = np.ones((2, 2, 2), dtype=bool)
+    found = count_lesions(full, full, voxel_volume_ml=0.001)
+    assert (found.n, found.found, found.false) == (1, 1, 0)
+
+
+def test_a_tenth_is_what_finds_a_lesion():
+    truth = cube((5, 5, 5), 10)
+    layer, less = truth.copy(), truth.copy()
+    layer[6:], less[6:] = False, False
+    less[5, 5, 5] = False
+    found = [count_lesions(p, truth, voxel_volume_ml=0.001).found for p in (layer, less)]
+    assert found == [1, 0]
+
+
+def test_just_the_smallest_volume_is_a_lesion():
+    bar = np.zeros((60, 3, 3), dtype=bool)
+    bar[:50, 1, 1] = True
+    nothing = np.zeros_like(bar)
+    assert count_lesions(bar, nothing, voxel_volume_ml=0.001).false == 1
+    bar[49] = False
+    assert count_lesions(bar, nothing, voxel_volume_ml=0.001).false == 0
+
+
+def test_touching_by_a_corner_is_one_lesion():
+    truth = cube((2, 2, 2), 5) | cube((7, 7, 7), 5)
+    assert count_lesions(truth, truth, voxel_volume_ml=0.001).n == 1
+
+
+def test_no_lesions_without_tumour():
+    nothing = np.zeros(SHAPE, dtype=bool)
+    found = count_lesions(nothing, nothing, voxel_volume_ml=1.0)
+    assert (found.n, found.found, found.false) == (0, 0, 0)
+
+
+def test_volume_is_that_of_the_voxels():
+    assert volume_ml(cube((2, 2, 2), 10), voxel_volume_ml=0.002) == pytest.approx(2.0)
+
+
+def test_soft_dice_by_hand():
+    probability, truth = np.array([0.5, 0.5, 1.0]), np.array([True, False, True])
+    assert soft_dice(probability, truth) == pytest.approx(2 * 1.5 / (1.5 + 2))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny_config
 
 import plgg
 from plgg.errors import CheckpointError, OutputError
@@ -22,6 +21,7 @@ from plgg.model.checkpoint import (
     unprefixed,
 )
 from plgg.model.network import build_network
+from tiny import tiny_config
 
 CONFIG = tiny_config()
 CLASSES = ("a", "b", "c")
@@ -194,12 +194,12 @@ def test_a_meta_that_does_not_fit_is_named(run, change, words):
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "\x00"])
 def test_a_meta_that_is_no_json_object_is_refused(run, text):
     (run / "checkpoints" / "last.json").write_text(text)
-    with pytest.raises(CheckpointError, match="last.json"):
+    with pytest.raises(CheckpointError, match=r"last\.json"):
         load_checkpoint(run, "last")
 
 
 def test_missing_pieces_are_named(run, tmp_path):
-    with pytest.raises(CheckpointError, match="no checkpoint 'best'.*plgg train"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint 'best'.*plgg train"):
         load_checkpoint(run, "best")
     with pytest.raises(CheckpointError, match="no checkpoint"):
         load_checkpoint(tmp_path / "nowhere", "last")
@@ -243,7 +243,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_older_checkpoint(run):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(OutputError, match="last-0002.*could not be written") as caught:
+        with pytest.raises(OutputError, match=r"last-0002.*could not be written") as caught:
             save(run, weights_of(network_of(1)), epoch=2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -3,11 +3,12 @@
 import pytest
 import torch
 from monai.networks.nets import SegResNet
-from tiny import tiny_config
 
 from plgg.config import preset
 from plgg.model.device import Runtime, choose_runtime
-from plgg.model.network import MultitaskNet, Standardise, bottleneck_channels, build_network
+from plgg.model.marker import Standardise
+from plgg.model.network import MultitaskNet, bottleneck_channels, build_network
+from tiny import tiny_config
 
 CPU = torch.device("cpu")
 
@@ -141,7 +142,7 @@ def test_standardise_bears_a_first_batch_of_one_and_constant_features():
 
 def test_the_raw_branch_has_no_standardise():
     raw = tiny("multitask", "model.marker.normalise=false").heads["marker"]
-    assert not any(isinstance(layer, Standardise) for layer in raw.layers)
+    assert not any(isinstance(layer, Standardise) for layer in raw.modules())
 
 
 def test_the_branch_may_have_no_hidden_layer():

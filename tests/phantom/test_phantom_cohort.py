@@ -12,9 +12,9 @@ from plgg.errors import ConfigError, OutputError
 from plgg.io.files import sha256
 from plgg.io.manifest import Case, read_manifest
 from plgg.io.nifti import read_volume
+from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.phantom import CLASSES, PhantomSettings, make_cohort, phantom_settings
 from plgg.phantom.cohort import _plan_cohort, draw_markers
-from plgg.phantom.grid import AFFINE, SHAPE
 from plgg.phantom.plan import MAX_VOLUME_ML, MIN_VOLUME_ML
 
 Cohort = tuple[Path, list[Case]]

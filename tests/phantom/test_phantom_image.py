@@ -10,11 +10,12 @@ import pytest
 
 from plgg.io.manifest import Case
 from plgg.io.nifti import read_volume
+from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.io.template import template_map
 from plgg.phantom import phantom_settings
 from plgg.phantom.contrast import Contrast, add_tumour, draw_contrast, normal_signal
 from plgg.phantom.decoys import add_decoys
-from plgg.phantom.grid import AFFINE, SHAPE, box_shape, head_box
+from plgg.phantom.grid import box_shape, head_box
 from plgg.phantom.head import Head, Tissue, draw_head, tissue
 from plgg.phantom.patient import make_scan, plan_of
 from plgg.phantom.plan import Plan

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from plgg.io.nifti import read_volume
+from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.io.template import mni_to_sri24, template_brain, template_map
-from plgg.phantom.grid import AFFINE, SHAPE, head_box
+from plgg.phantom.grid import head_box
 from plgg.volume import apply_affine
 
 

@@ -11,11 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tiny import hand_split, tiny_config
-
 from plgg.io.store import Store
 from plgg.train.run import train
 from plgg.watch import Step
+from tiny import hand_split, tiny_config
 
 # Killed before the n-th renaming of a file into this place; None: within the second epoch.
 MOMENTS = {

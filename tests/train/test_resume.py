@@ -8,7 +8,6 @@ from pathlib import Path
 
 import killed
 import pytest
-from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 from plgg.errors import RunError
 from plgg.io.run import read_metrics
@@ -16,6 +15,7 @@ from plgg.io.store import Cohort, Store, write_cohort
 from plgg.model.checkpoint import load_checkpoint
 from plgg.train.run import train
 from plgg.watch import Step
+from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 
 @pytest.fixture(scope="module")

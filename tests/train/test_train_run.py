@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 from plgg.errors import ConfigError, RunError
 from plgg.io.run import is_run, read_config, read_metrics, read_split
@@ -16,6 +15,7 @@ from plgg.train.run import train
 from plgg.train.schedule import learning_rate
 from plgg.train.validate import validate
 from plgg.watch import EpochEnd, Silent, Step
+from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 PATCH = "patches.size=[16,16,16]"
 SPLIT = {"validation": ("P00", "P01"), "test": ()}
@@ -195,7 +195,7 @@ def test_nothing_to_learn_from_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no training case has a mask"):
         trained(blind, tmp_path / "run")
     alike = tiny_store(tmp_path / "alike", n=6, shape=SMALL_SHAPE, classes=("only",))
-    with pytest.raises(ConfigError, match="fewer than two marker classes.*--arm single"):
+    with pytest.raises(ConfigError, match=r"fewer than two marker classes.*--arm single"):
         trained(alike, tmp_path / "run")
     assert len(trained(alike, tmp_path / "run", "arm=single")) == 2
 
@@ -208,7 +208,7 @@ def validated(store, cases, *, spoil=None):
     network = build_network(config.model, n_classes=3, arm=config.arm, seed=0)
     if spoil:
         with torch.no_grad():
-            spoil(network.heads["marker"].layers[-1])
+            spoil(network.heads["marker"].classifiers["average"][-1])
     runtime = choose_runtime("fp32")
     return validate(network, store, cases, runtime=runtime, settings=config.inference)
 
@@ -242,7 +242,7 @@ def test_what_is_unknown_is_not_scored(tmp_path):
 
 
 def test_marker_loss_is_the_mean_negative_log_likelihood(store):
-    even = validated(store, list(store.by_id), spoil=lambda l: (l.weight.zero_(), l.bias.zero_()))
+    even = validated(store, list(store.by_id), spoil=lambda x: (x.weight.zero_(), x.bias.zero_()))
     assert even["marker_loss"] == pytest.approx(math.log(3))
 
 

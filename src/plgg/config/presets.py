@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from plgg.config.schema import Config, GridConfig, ModelConfig, OptimiserConfig, PatchConfig
+from plgg.config.schema import (
+    Config,
+    GridConfig,
+    MarkerHeadConfig,
+    ModelConfig,
+    OptimiserConfig,
+    PatchConfig,
+)
 
 PRESETS: dict[str, Config] = {
     "paper": Config(preset="paper"),
     "small": Config(
         preset="small",
         grid=GridConfig(spacing_mm=2.0),
-        model=ModelConfig(init_filters=16),
+        model=ModelConfig(init_filters=16, marker=MarkerHeadConfig(inputs=("average", "tumour"))),
         # 160×192×144 mm: the whole brain of most patients. A network with group normalisation that
         # was trained on halves of brains outlines far too much on whole ones (docs/results.md).
         patches=PatchConfig(size=(80, 96, 72), batch=1),

@@ -31,6 +31,14 @@ class GridConfig(Settings):
 class MarkerHeadConfig(Settings):
     """The classification branch: fully connected layers on the pooled bottleneck."""
 
+    inputs: Annotated[
+        tuple[Literal["average", "tumour"], ...],
+        Field(
+            min_length=1,
+            description="What the marker is read from: the bottleneck's average (published); "
+            "traits of the outlined tumour: place, size, brightness. Logits are summed",
+        ),
+    ] = ("average",)
     hidden: tuple[PositiveInt, ...] = (256, 128)
     dropout: Fraction = 0.2
     normalise: Annotated[
@@ -80,6 +88,13 @@ class LossConfig(Settings):
             "without tumour gives no segmentation gradient; per batch it does"
         ),
     ] = "sample"
+    voxel_weight: Annotated[
+        NonNegative,
+        Field(
+            description="Weight of a voxel-wise cross-entropy added to the Dice loss; 0 is the "
+            "paper. It learns faster at first, when hardly a voxel is right"
+        ),
+    ] = 0.0
     class_weights: Annotated[
         Literal["inverse", "none"],
         Field(description="N / n_c from the training split, normalised to mean 1; or equal"),
@@ -99,6 +114,12 @@ class Augmentation(Settings):
     ] = (0,)
     shift: Annotated[NonNegative, Field(description="Largest intensity shift, in σ")] = 0.1
     scale: Annotated[Fraction, Field(description="Largest relative intensity change")] = 0.1
+
+    @model_validator(mode="after")
+    def _axes_once(self) -> Self:
+        if len(set(self.flip_axes)) < len(self.flip_axes):
+            raise ValueError("flip_axes names an axis twice")
+        return self
 
 
 class PatchConfig(Settings):

@@ -7,36 +7,29 @@ from typing import Any
 
 import numpy as np
 
+from plgg.check.finding import first_error
+from plgg.check.mask import inspect_mask
 from plgg.errors import InputError
+from plgg.evaluate.prediction import NamedMarker, Prediction, read_marker
 from plgg.evaluate.records import CaseScores
-from plgg.io.files import read_json
 from plgg.io.manifest import Case
 from plgg.io.nifti import read_volume
-from plgg.metrics import count_lesions, hard_dice, hd95_mm, soft_dice, surface_dice
+from plgg.metrics import count_lesions, hard_dice, soft_dice, surface_scores, volume_ml
 from plgg.volume import Volume, same_grid
 
 
-def predicted_mask(predictions: Path, case_id: str) -> Path | None:
-    """Where the mask of a case lies: CASE/mask.nii.gz, or CASE.nii.gz as other tools write it."""
-    for name in (f"{case_id}/mask.nii.gz", f"{case_id}.nii.gz", f"{case_id}.nii"):
-        if (predictions / name).is_file():
-            return predictions / name
-    return None
-
-
-def score_case(case: Case, mask: Path) -> CaseScores:
-    """Score one case.
+def score_case(case: Case, prediction: Prediction) -> CaseScores:
+    """Score one case; what has no truth stays None.
 
     Args:
         case: The truth.
-        mask: The predicted mask; `probability.nii.gz` and `result.json` beside it are used.
+        prediction: Where the predicted mask lies, and what is beside it.
 
     Raises:
         InputError: If a file cannot be read or lies on another grid than the truth.
     """
-    result = _result(mask)
-    marker = result.get("marker") or {}
-    predicted = _read(mask, case)
+    marker = read_marker(prediction.result) if prediction.result else NamedMarker()
+    predicted = _predicted_mask(prediction.mask)
     scores: dict[str, Any] = {
         "case_id": case.case_id,
         "patient_id": case.patient_id,
@@ -45,50 +38,26 @@ def score_case(case: Case, mask: Path) -> CaseScores:
         "age_years": case.age_years,
         "sex": case.sex,
         "predicted_volume_ml": _volume_ml(predicted),
-        "predicted_marker": marker.get("predicted"),
-        "probabilities": marker.get("probabilities", {}),
+        "predicted_marker": marker.predicted,
+        "probabilities": marker.probabilities,
     }
     if case.mask is not None:
-        scores |= _segmentation(case, predicted, mask.parent / "probability.nii.gz")
+        truth = _finite(case.mask, "Mend the mask, or leave its cell in the manifest blank.")
+        scores |= _segmentation(case, predicted, truth)
+        if prediction.probability is not None:
+            scores["soft_dice"] = _soft_dice(case, prediction.probability, truth)
     return CaseScores.model_validate(scores)
 
 
-def _result(mask: Path) -> dict[str, Any]:
-    path = mask.parent / "result.json"
-    if mask.name != "mask.nii.gz" or not path.is_file():
-        return {}
-    try:
-        result: dict[str, Any] = read_json(path)
-    except (OSError, ValueError) as error:
-        raise InputError("is not JSON", where=path, remedy="Predict this case again.") from error
-    return result
-
-
-def _read(path: Path, case: Case) -> Volume:
-    volume = read_volume(path)
-    if not np.isfinite(volume.data).all():
-        raise InputError(
-            "holds NaN or infinity", where=path, remedy=f"Predict {case.case_id} again."
-        )
-    return volume
-
-
-def _segmentation(case: Case, predicted: Volume, probability: Path) -> dict[str, Any]:
-    truth = _read(case.mask, case) if case.mask else predicted
+def _segmentation(case: Case, predicted: Volume, truth: Volume) -> dict[str, Any]:
     _require_grid(predicted, truth, case)
     p, t = predicted.data > 0, truth.data > 0
-    spacing = truth.spacing_mm
+    surfaces = surface_scores(p, t, spacing_mm=truth.spacing_mm)
     lesions = count_lesions(p, t, voxel_volume_ml=truth.voxel_volume_ml)
-    soft = None
-    if probability.is_file():
-        chance = _read(probability, case)
-        _require_grid(chance, truth, case)
-        soft = soft_dice(chance.data, t)
     return {
         "dice": hard_dice(p, t),
-        "soft_dice": soft,
-        "hd95_mm": hd95_mm(p, t, spacing_mm=spacing),
-        "surface_dice": surface_dice(p, t, spacing_mm=spacing),
+        "hd95_mm": surfaces.hd95_mm,
+        "surface_dice": surfaces.surface_dice,
         "n_lesions": lesions.n,
         "n_lesions_found": lesions.found,
         "n_false_lesions": lesions.false,
@@ -96,6 +65,32 @@ def _segmentation(case: Case, predicted: Volume, probability: Path) -> dict[str,
         "volume_error_ml": _volume_ml(predicted) - _volume_ml(truth),
         "both_empty": not p.any() and not t.any(),
     }
+
+
+def _soft_dice(case: Case, path: Path, truth: Volume) -> float:
+    probability = _finite(path, "Predict this case again.")
+    _require_grid(probability, truth, case)
+    return soft_dice(probability.data, truth.data > 0)
+
+
+def _predicted_mask(path: Path) -> Volume:
+    """A mask of any labels above 0; a map of probabilities would be tumour all over."""
+    mask = read_volume(path)
+    wrong = first_error(inspect_mask(mask, None))
+    if wrong:
+        raise InputError(
+            wrong.message,
+            where=path,
+            remedy="Write a mask of 0 and 1: threshold a probability at 0.5.",
+        )
+    return mask
+
+
+def _finite(path: Path, remedy: str) -> Volume:
+    volume = read_volume(path)
+    if not np.isfinite(volume.data).all():
+        raise InputError("holds NaN or infinity", where=path, remedy=remedy)
+    return volume
 
 
 def _require_grid(predicted: Volume, truth: Volume, case: Case) -> None:
@@ -109,4 +104,4 @@ def _require_grid(predicted: Volume, truth: Volume, case: Case) -> None:
 
 
 def _volume_ml(mask: Volume) -> float:
-    return float(np.count_nonzero(mask.data > 0)) * mask.voxel_volume_ml
+    return volume_ml(mask.data > 0, voxel_volume_ml=mask.voxel_volume_ml)

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from plgg.check.finding import listed
 from plgg.errors import InputError
-from plgg.evaluate.case import predicted_mask, score_case
-from plgg.evaluate.records import Evaluation
+from plgg.evaluate.case import score_case
+from plgg.evaluate.prediction import find_prediction
+from plgg.evaluate.records import CaseScores, Evaluation
 from plgg.evaluate.storage import write_evaluation
 from plgg.evaluate.summary import summarise
 from plgg.io.files import make_folder
@@ -39,10 +41,12 @@ def evaluate_predictions(
         Rows and summary; cases without a prediction are in `summary.missing`.
 
     Raises:
-        InputError: If no case has a prediction, or one lies on another grid than its truth.
+        InputError: If there is no case or none has a prediction, if one cannot be read, lies on
+            another grid than its truth, or names other marker classes than the rest.
+        OutputError: If the folder cannot be written to.
     """
-    found = [(case, predicted_mask(predictions, case.case_id)) for case in cases]
-    missing = [case.case_id for case, mask in found if mask is None]
+    found = [(case, find_prediction(predictions, case.case_id)) for case in cases]
+    missing = [case.case_id for case, prediction in found if prediction is None]
     if len(missing) == len(found):
         raise InputError(
             "holds no prediction of any case of the manifest",
@@ -50,14 +54,32 @@ def evaluate_predictions(
             remedy="Masks are looked for as CASE/mask.nii.gz and CASE.nii.gz.",
         )
     if missing:
-        log.warning("%d of %d cases have no prediction", len(missing), len(found))
+        log.warning(
+            "%d of %d cases have no prediction: %s", len(missing), len(found), listed(missing)
+        )
     make_folder(out)
     rows = []
-    for done, (case, mask) in enumerate(found, start=1):
-        if mask is not None:
-            rows.append(score_case(case, mask))
+    for done, (case, prediction) in enumerate(found, start=1):
+        if prediction is not None:
+            rows.append(score_case(case, prediction))
         if progress:
             progress(done, len(found))
-    evaluation = Evaluation(tuple(rows), summarise(rows, missing, seed=seed))
+    _require_one_model(rows)
+    summary = summarise(rows, missing, seed=seed)
+    if summary.marker and summary.marker.unknown_markers:
+        log.warning("markers unknown to the model: %s", listed(summary.marker.unknown_markers))
+    evaluation = Evaluation(tuple(rows), summary)
     write_evaluation(out, evaluation)
     return evaluation
+
+
+def _require_one_model(rows: Sequence[CaseScores]) -> None:
+    named = [row for row in rows if row.probabilities]
+    for row in named[1:]:
+        if row.probabilities.keys() != named[0].probabilities.keys():
+            raise InputError(
+                f"the named markers ({listed(row.probabilities)}) are not those of "
+                f"{named[0].case_id} ({listed(named[0].probabilities)})",
+                where=row.case_id,
+                remedy="Predict all cases with one model.",
+            )

@@ -11,8 +11,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-VERSION = 1
-
 
 class Record(BaseModel):
     """Base: frozen, unknown keys refused."""
@@ -55,11 +53,15 @@ class CaseScores(Record):
 
 
 class Interval(Record):
-    """A number with its 95 % interval over resampled patients; None where undefined."""
+    """A number with its 95 % interval over resampled patients; None where undefined.
+
+    `n_undefined` of the resamples had no such number (a class was not drawn) and were left out.
+    """
 
     value: float | None
     ci_low: float | None
     ci_high: float | None
+    n_undefined: int = 0
 
 
 class Spread(Record):
@@ -84,7 +86,14 @@ class Lesions(Record):
 
 
 class Markers(Record):
-    """How well markers were named; `confusion` has the truth in its rows."""
+    """How well markers were named.
+
+    Attributes:
+        classes: In the order of the model.
+        n: Scans with a known marker that the model knows.
+        confusion: Counts; the truth in its rows, the most probable class in its columns.
+        unknown_markers: True markers that the model does not know; their scans are not scored here.
+    """
 
     classes: tuple[str, ...]
     n: int
@@ -98,10 +107,20 @@ class Markers(Record):
 
 
 class Summary(Record):
-    """The contents of summary.json."""
+    """The contents of summary.json.
+
+    Attributes:
+        n_cases: Scans that were scored.
+        n_patients: Patients they are of.
+        n_both_empty: Scans whose Dice is 1 by rule: neither mask has a voxel.
+        missing: Scans of the manifest without a prediction.
+        segmentation: By metric, over the scans in which it is defined.
+        lesions: Of all scans together.
+        marker: None where no scan has both a known and a named marker.
+    """
 
     format: Literal["plgg-evaluation"] = "plgg-evaluation"
-    version: int = VERSION
+    version: Literal[1] = 1
     n_cases: int
     n_patients: int
     n_both_empty: int

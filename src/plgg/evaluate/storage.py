@@ -6,8 +6,6 @@ import csv
 import io
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from plgg.errors import RunError
 from plgg.evaluate.records import CaseScores, Evaluation, Summary
 from plgg.io.files import read_json, write_json, write_text
@@ -39,10 +37,19 @@ def read_evaluation(folder: Path) -> Evaluation:
     try:
         summary = Summary.model_validate(read_json(folder / "summary.json"))
         text = (folder / "cases.csv").read_text(encoding="utf-8")
-        rows = tuple(_row(row) for row in csv.DictReader(io.StringIO(text, newline="")))
-    except (OSError, ValueError, ValidationError) as error:
+        reader = csv.DictReader(io.StringIO(text, newline=""), restval="", strict=True)
+        rows = tuple(_row(row) for row in reader)
+    except FileNotFoundError as error:
         raise RunError(
-            "is not an evaluation", where=folder, remedy="Make one: plgg evaluate."
+            "is not an evaluation (no cases.csv or summary.json)",
+            where=folder,
+            remedy="Make one: plgg evaluate.",
+        ) from error
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise RunError(
+            "is no evaluation of this version, or was altered",
+            where=folder,
+            remedy="Run plgg evaluate again.",
         ) from error
     return Evaluation(rows, summary)
 
@@ -51,7 +58,7 @@ def _row(cells: dict[str, str]) -> CaseScores:
     chances = {
         name.removeprefix(_CHANCE): float(value)
         for name, value in cells.items()
-        if name.startswith(_CHANCE) and value
+        if name and name.startswith(_CHANCE) and value
     }
     known = {name: cells[name] or None for name in _FIELDS}
     return CaseScores.model_validate(known | {"probabilities": chances})

@@ -1,4 +1,4 @@
-"""From rows to a summary: means, medians and intervals by patient."""
+"""From rows to a summary: means, medians and intervals by patient. Knows nothing of files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def summarise(rows: Sequence[CaseScores], missing: Sequence[str], *, seed: int) 
     """The summary of some rows.
 
     Args:
-        rows: One a case.
+        rows: One a case; all that name a marker know the same classes.
         missing: Cases without a prediction.
         seed: Of the resampling.
     """
@@ -99,4 +99,9 @@ def _markers(rows: Sequence[CaseScores], rng: np.random.Generator) -> Markers | 
 
 
 def _interval(estimate: Estimate) -> Interval:
-    return Interval(value=estimate.value, ci_low=estimate.ci_low, ci_high=estimate.ci_high)
+    return Interval(
+        value=estimate.value,
+        ci_low=estimate.ci_low,
+        ci_high=estimate.ci_high,
+        n_undefined=estimate.n_undefined,
+    )

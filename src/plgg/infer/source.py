@@ -67,20 +67,12 @@ def _scans(path: Path) -> list[Scan]:
     if path.suffix.lower() == ".csv":
         return [_native(case, case.patient_id) for case in read_manifest(path)]
     if is_nifti(path):
-        return [_native(_named_by_file(path), None)]
+        return [_native(Case(stem(path), stem(path), path), None)]
     raise InputError(
         "is not a store, a manifest (.csv) or a NIfTI file (.nii, .nii.gz)",
         where=path,
         remedy="Name one of these." if path.exists() else "Check the path: nothing is there.",
     )
-
-
-def _named_by_file(path: Path) -> Case:
-    name = stem(path)
-    # The name becomes a folder: '', '.' and '..' would be the output folder itself or its parent.
-    if not name or name.startswith("."):
-        raise InputError("its name begins with a dot", where=path, remedy="Rename the file.")
-    return Case(name, name, path)
 
 
 def _stored(store: Store, case_id: str) -> Scan:

@@ -11,6 +11,7 @@ from torch import Tensor
 from plgg.config import LossConfig
 from plgg.losses.dice import soft_dice_loss
 from plgg.losses.marker import marker_loss
+from plgg.losses.voxel import voxel_cross_entropy
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,9 @@ def multitask_loss(
         epsilon=settings.dice_epsilon,
         over=settings.dice_over,
     )
+    if settings.voxel_weight:
+        voxels = voxel_cross_entropy(outputs["segmentation"], mask, has_mask)
+        segmentation = segmentation + settings.voxel_weight * voxels
     if "marker" not in outputs:
         return Losses(segmentation, {"segmentation": segmentation})
     named = marker_loss(outputs["marker"], marker, weights)

@@ -3,13 +3,14 @@
 from plgg.metrics.bootstrap import Estimate, patient_interval
 from plgg.metrics.lesions import LesionCounts, count_lesions
 from plgg.metrics.markers import MarkerScores, macro_auc, score_markers
-from plgg.metrics.overlap import hard_dice, soft_dice
-from plgg.metrics.surface import hd95_mm, surface_dice
+from plgg.metrics.overlap import hard_dice, soft_dice, volume_ml
+from plgg.metrics.surface import SurfaceScores, hd95_mm, surface_dice, surface_scores
 
 __all__ = [
     "Estimate",
     "LesionCounts",
     "MarkerScores",
+    "SurfaceScores",
     "count_lesions",
     "hard_dice",
     "hd95_mm",
@@ -18,4 +19,6 @@ __all__ = [
     "score_markers",
     "soft_dice",
     "surface_dice",
+    "surface_scores",
+    "volume_ml",
 ]

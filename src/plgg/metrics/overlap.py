@@ -1,4 +1,4 @@
-"""Overlap of a prediction and the truth: Dice, hard and soft."""
+"""Overlap of a prediction and the truth: Dice, hard and soft; and the volume of a mask."""
 
 from __future__ import annotations
 
@@ -34,3 +34,8 @@ def soft_dice(probability: NDArray[Any], truth: NDArray[np.bool_]) -> float:
     if size == 0.0:
         return 1.0
     return 2.0 * float(np.sum(inside, dtype=np.float64)) / size
+
+
+def volume_ml(mask: NDArray[np.bool_], *, voxel_volume_ml: float) -> float:
+    """Volume of a mask in mL: its voxels times the volume of one."""
+    return int(np.count_nonzero(mask)) * voxel_volume_ml

@@ -1,7 +1,7 @@
 """The multitask network: MONAI's SegResNet as shared body, heads as a named dict.
 
-The backbone encodes and decodes; `segmentation` reads the decoded features, `marker` the
-bottleneck. Knows nothing of losses, of data or of training.
+The backbone encodes and decodes; `segmentation` reads the decoded features, `marker` (see
+`plgg.model.marker`) the bottleneck. Knows nothing of losses, of data or of training.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from jaxtyping import Float
 from monai.networks.nets import SegResNet
 from torch import Tensor, nn
 
-from plgg.config import Arm, MarkerHeadConfig, ModelConfig
+from plgg.config import Arm, ModelConfig
+from plgg.model.marker import MarkerHead
 from plgg.model.norm import with_fast_norm
 
 Image = Float[Tensor, "batch 1 i j k"]
@@ -37,7 +38,8 @@ class MultitaskNet(nn.Module):
         heads: dict[str, nn.Module] = {"segmentation": self.backbone.get_submodule("conv_final")}
         self.backbone.set_submodule("conv_final", nn.Identity())
         if arm == "multitask":
-            heads["marker"] = MarkerHead(bottleneck_channels(settings), n_classes, settings.marker)
+            channels = bottleneck_channels(settings)
+            heads["marker"] = MarkerHead(channels, n_classes, settings.marker)
         self.heads = nn.ModuleDict(heads)
 
     def forward(self, image: Image) -> dict[str, Tensor]:
@@ -46,10 +48,11 @@ class MultitaskNet(nn.Module):
         Every side of the image must be a multiple of `divisor`.
         """
         bottleneck, skips = self.encode(image)
-        outputs = {"segmentation": self.heads["segmentation"](self._decode(bottleneck, skips))}
-        if "marker" in self.heads:
-            outputs["marker"] = self.heads["marker"](bottleneck)
-        return outputs
+        segmentation = self.heads["segmentation"](self._decode(bottleneck, skips))
+        if "marker" not in self.heads:
+            return {"segmentation": segmentation}
+        marker = self.heads["marker"](bottleneck, image, segmentation)
+        return {"segmentation": segmentation, "marker": marker}
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
         """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and the skips."""
@@ -62,75 +65,6 @@ class MultitaskNet(nn.Module):
         backbone: Any = self.backbone
         decoded: Tensor = backbone.decode(bottleneck, skips[::-1])
         return decoded
-
-
-class MarkerHead(nn.Module):
-    """Global average pool, then fully connected layers with ReLU and dropout.
-
-    Args:
-        channels: Of the bottleneck.
-        n_classes: Marker classes.
-        settings: Widths, dropout, and whether the pooled features are normalised.
-    """
-
-    def __init__(self, channels: int, n_classes: int, settings: MarkerHeadConfig) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [Standardise(channels)] if settings.normalise else []
-        for width in settings.hidden:
-            layers += [nn.Linear(channels, width), nn.ReLU(), nn.Dropout(settings.dropout)]
-            channels = width
-        self.layers = nn.Sequential(*layers, nn.Linear(channels, n_classes))
-
-    def forward(self, bottleneck: Float[Tensor, "batch c i j k"]) -> Float[Tensor, "batch classes"]:
-        """Logits of the classes."""
-        # Averaged in float32: thousands of bf16 terms would lose the small differences.
-        pooled = bottleneck.float().mean(dim=(2, 3, 4))
-        logits: Tensor = self.layers(pooled)
-        return logits
-
-
-class Standardise(nn.Module):
-    """Each feature to mean 0 and variance 1 over the patients seen lately.
-
-    What patients share dwarfs what tells them apart in the pooled bottleneck, and a branch fed on
-    that ends in one constant answer. The moments are running averages that take no part in the
-    gradient and are used alike in training and after it, so that a batch of one will do and a
-    prediction does not depend on its neighbours.
-
-    Args:
-        channels: Number of features.
-        momentum: Weight of a new batch in the running averages.
-    """
-
-    mean: Tensor
-    square: Tensor
-    weight: Tensor
-
-    def __init__(self, channels: int, *, momentum: float = 0.05) -> None:
-        super().__init__()
-        self.momentum = momentum
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("square", torch.zeros(channels))
-        # Sum of the weights so far: divides out the zeros that the averages began with.
-        self.register_buffer("weight", torch.zeros(()))
-
-    def forward(self, features: Float[Tensor, "batch c"]) -> Float[Tensor, "batch c"]:
-        """Features less their running mean over their running standard deviation."""
-        if self.training:
-            self._update(features.detach())
-        # Without any training the moments are unknown: mean 0, variance 1.
-        known = self.weight.clamp(min=self.momentum)
-        mean = self.mean / known
-        variance = torch.where(self.weight > 0, self.square / known - mean * mean, 1.0)
-        return (features - mean) * torch.rsqrt(variance.clamp(min=0.0) + 1e-5)
-
-    def _update(self, features: Tensor) -> None:
-        for average, value in (
-            (self.mean, features.mean(dim=0)),
-            (self.square, features.square().mean(dim=0)),
-            (self.weight, torch.ones_like(self.weight)),
-        ):
-            average.lerp_(value, self.momentum)
 
 
 def _segresnet(settings: ModelConfig) -> nn.Module:

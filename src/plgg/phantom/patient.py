@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.phantom.contrast import add_tumour, draw_contrast, normal_signal
 from plgg.phantom.decoys import add_decoys
-from plgg.phantom.grid import AFFINE, SHAPE, on_grid
+from plgg.phantom.grid import on_grid
 from plgg.phantom.head import draw_head, tissue
 from plgg.phantom.plan import Plan, draw_plan
 from plgg.phantom.scanner import Site, acquire, draw_site

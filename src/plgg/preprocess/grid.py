@@ -12,6 +12,7 @@ import numpy as np
 from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.volume import Affine
 
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """A regular grid: shape (I, J, K) and voxel → world affine in mm."""

@@ -44,7 +44,7 @@ def panel(title: str, *, x: str, y: str, size: tuple[float, float] = _PANEL) -> 
     axes.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold")
     axes.set_xlabel(x, color=FAINT, fontsize=9.5)
     axes.set_ylabel(y, color=FAINT, fontsize=9.5)
-    axes.tick_params(colors=FAINT, labelsize=9, length=0)
+    axes.tick_params(which="both", colors=FAINT, labelsize=9, length=0)
     axes.grid(visible=True, color=RULE, linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

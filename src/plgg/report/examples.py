@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import PlggError
+from plgg.evaluate import CaseScores
 from plgg.io.store import Store
 from plgg.report.canvas import Picture, as_png
-from plgg.report.evaluation_records import CaseScore
 from plgg.report.experiment_records import Experiment, Run
 from plgg.report.figures_scan import load_views, scan_figure
 from plgg.report.numbers import number
@@ -51,11 +51,11 @@ def examples(experiment: Experiment, arm: str, store: Store | None) -> tuple[Exa
     )
 
 
-def choose(ascending: Sequence[tuple[Run, CaseScore]]) -> list[tuple[str, Run, CaseScore]]:
+def choose(ascending: Sequence[tuple[Run, CaseScores]]) -> list[tuple[str, Run, CaseScores]]:
     """Best, median and worst of cases in ascending order, no scan twice."""
     last = len(ascending) - 1
     wanted = (("Best", last), ("Worst", 0), ("Median", last // 2)) if ascending else ()
-    chosen: dict[str, tuple[str, Run, CaseScore]] = {}
+    chosen: dict[str, tuple[str, Run, CaseScores]] = {}
     for rank, index in wanted:
         run, case = ascending[index]
         chosen.setdefault(case.case_id, (rank, run, case))
@@ -64,7 +64,7 @@ def choose(ascending: Sequence[tuple[Run, CaseScore]]) -> list[tuple[str, Run, C
 
 
 def _example(
-    rank: str, run: Run, case: CaseScore, store: Store | None, *, n_splits: int
+    rank: str, run: Run, case: CaseScores, store: Store | None, *, n_splits: int
 ) -> Example:
     facts = _facts(run, case, n_splits)
     mask = run.folder / "predictions" / "test" / case.case_id / "mask.nii.gz"
@@ -79,7 +79,7 @@ def _example(
     return Example(rank, case.case_id, facts, picture)
 
 
-def _picture(rank: str, run: Run, case: CaseScore, store: Store, mask: Path) -> Picture:
+def _picture(rank: str, run: Run, case: CaseScores, store: Store, mask: Path) -> Picture:
     figure = scan_figure(load_views(store, case.case_id, mask))
     alt = (
         f"{rank} test case of the {arm_title(run.arm).lower()} model, {case.case_id}, Dice "
@@ -89,7 +89,7 @@ def _picture(rank: str, run: Run, case: CaseScore, store: Store, mask: Path) -> 
     return as_png(figure, alt, colours=_GREYS)
 
 
-def _facts(run: Run, case: CaseScore, n_splits: int) -> tuple[tuple[str, str], ...]:
+def _facts(run: Run, case: CaseScores, n_splits: int) -> tuple[tuple[str, str], ...]:
     facts = [
         ("Dice", number(case.dice)),
         ("Volume", f"{number(case.volume_ml, 1)} mL"),
@@ -102,7 +102,7 @@ def _facts(run: Run, case: CaseScore, n_splits: int) -> tuple[tuple[str, str], .
     return tuple(facts)
 
 
-def _named(case: CaseScore) -> str:
+def _named(case: CaseScores) -> str:
     """The named class with its probability, and the true one's where that is another."""
     named = case.predicted_marker or max(case.probabilities, key=case.probabilities.__getitem__)
     told = f"{named} ({number(case.probabilities.get(named), 2)})"

@@ -10,17 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plgg.errors import RunError
+from plgg.errors import PlggError, RunError
+from plgg.evaluate import CaseScores, Evaluation, read_evaluation
 from plgg.io.files import read_json
 from plgg.io.run import read_metrics
-from plgg.report.evaluation_records import (
-    CaseScore,
-    Evaluation,
-    Record,
-    dig,
-    finite,
-    read_evaluation,
-)
+from plgg.report.lookup import Record, dig, finite
 
 PARTS = ("validation", "test")
 
@@ -38,6 +32,7 @@ class Run:
         config: Its settings; empty where unknown.
         environment: Versions and machine; empty where unknown.
         sizes: Cases of each part of the split; empty where unknown.
+        problems: What is missing or could not be read, in clauses.
     """
 
     split: int
@@ -48,6 +43,7 @@ class Run:
     config: Record
     environment: Record
     sizes: Mapping[str, int]
+    problems: tuple[str, ...]
 
     @property
     def test(self) -> Evaluation | None:
@@ -91,9 +87,9 @@ class Experiment:
         """The test evaluations of one arm, by split."""
         return (run.test for run in self.of(arm) if run.test is not None)
 
-    def tested(self, arm: str) -> Iterator[tuple[Run, CaseScore]]:
+    def tested(self, arm: str) -> Iterator[tuple[Run, CaseScores]]:
         """The tested cases of one arm; a case that several splits test comes several times."""
-        return ((run, case) for run in self.of(arm) if run.test for case in run.test.cases)
+        return ((run, case) for run in self.of(arm) if run.test for case in run.test.rows)
 
     @property
     def marker_arms(self) -> tuple[str, ...]:
@@ -114,10 +110,10 @@ def read_experiment(folder: Path) -> Experiment:
     for split in range(n_splits):
         for arm in arms:
             run = _run(folder / f"split-{split}" / arm, split, arm)
-            notes += _problems(run)
+            notes += [f"Split {split + 1}, {arm}: {problem}." for problem in run.problems]
             if run.folder.is_dir():
                 runs.append(run)
-    unseen = read_evaluation(folder / "unseen" / "evaluation")
+    unseen, _ = _evaluation(folder / "unseen" / "evaluation")
     return Experiment(folder, record, arms, n_splits, tuple(runs), unseen, tuple(notes))
 
 
@@ -141,18 +137,33 @@ def _plan(folder: Path) -> Record:
 
 
 def _run(folder: Path, split: int, arm: str) -> Run:
-    found = {part: read_evaluation(folder / "evaluation" / part) for part in PARTS}
+    found = {part: _evaluation(folder / "evaluation" / part) for part in PARTS}
+    epochs = tuple(e for e in read_metrics(folder) if finite(dig(e, "epoch")) is not None)
     drawn = _optional(folder / "split.json")
+    problems = [f"the {p} part {why}" for p, (_, why) in found.items() if why]
+    if not epochs:
+        problems.append("there is no training record (metrics.jsonl)")
     return Run(
         split=split,
         arm=arm,
         folder=folder,
-        epochs=tuple(e for e in read_metrics(folder) if finite(dig(e, "epoch")) is not None),
-        evaluations={part: evaluation for part, evaluation in found.items() if evaluation},
+        epochs=epochs,
+        evaluations={part: evaluation for part, (evaluation, _) in found.items() if evaluation},
         config=_optional(folder / "config.json"),
         environment=_optional(folder / "environment.json"),
         sizes={p: len(drawn[p]) for p in ("train", *PARTS) if isinstance(drawn.get(p), list)},
+        problems=tuple(problems) if folder.is_dir() else ("not run yet",),
     )
+
+
+def _evaluation(folder: Path) -> tuple[Evaluation | None, str | None]:
+    """An evaluation, or why there is none."""
+    if not folder.is_dir():
+        return None, "is not evaluated yet"
+    try:
+        return read_evaluation(folder), None
+    except PlggError:
+        return None, "has an evaluation that cannot be read"
 
 
 def _optional(path: Path) -> Record:
@@ -161,14 +172,3 @@ def _optional(path: Path) -> Record:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def _problems(run: Run) -> list[str]:
-    name = f"Split {run.split + 1}, {run.arm}"
-    if not run.folder.is_dir():
-        return [f"{name}: not run yet."]
-    told = [f"{name}: {p} is not evaluated." for p in PARTS if p not in run.evaluations]
-    if not run.epochs:
-        told.append(f"{name}: no training record (metrics.jsonl).")
-    told += [f"{name}, {p}: {e.problem}." for p, e in run.evaluations.items() if e.problem]
-    return told

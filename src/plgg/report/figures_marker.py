@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from plgg.evaluate import CaseScores
 from plgg.report.canvas import panel
-from plgg.report.evaluation_records import CaseScore, dig
 from plgg.report.experiment_records import Experiment
 from plgg.report.palette import FAINT, INK, RULE, class_colour
 
@@ -21,9 +22,8 @@ _BLUES = LinearSegmentedColormap.from_list("calm", ["#ffffff", "#cfe3f1", "#0072
 def class_list(experiment: Experiment, arm: str) -> tuple[str, ...]:
     """The classes that an arm tells apart, as its first evaluation lists them."""
     for found in experiment.tests(arm):
-        classes = dig(found.summary, "marker", "classes")
-        if isinstance(classes, list) and classes:
-            return tuple(str(name) for name in classes)
+        if found.summary.marker:
+            return found.summary.marker.classes
     named = [case.probabilities for _, case in experiment.tested(arm) if case.probabilities]
     return tuple(named[0]) if named else ()
 
@@ -60,7 +60,7 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str]) -> Figur
 
 def probabilities(experiment: Experiment, arm: str) -> dict[str, list[Mapping[str, float]]]:
     """Probabilities of the tested scans by true class, a scan's mean over splits; best first."""
-    found: dict[str, list[CaseScore]] = defaultdict(list)
+    found: dict[str, list[CaseScores]] = defaultdict(list)
     for _, case in experiment.tested(arm):
         if case.marker and case.probabilities:
             found[case.case_id].append(case)
@@ -86,9 +86,7 @@ def probability_figure(experiment: Experiment, arm: str) -> Figure:
     start, ticks = 0.0, []
     for name in present:
         patients = groups[name]
-        _bars(
-            axes, patients, start, (name, *(other for other in classes if other != name)), classes
-        )
+        _bars(axes, patients, start=start, first=name, classes=classes)
         ticks.append(start + (len(patients) - 1) / 2)
         start += len(patients) + max(1.0, 0.03 * sum(map(len, groups.values())))
     axes.set_xticks(ticks, [f"{name}\nn = {len(groups[name])}" for name in present], color=INK)
@@ -104,18 +102,19 @@ def probability_figure(experiment: Experiment, arm: str) -> Figure:
 
 
 def _bars(
-    axes: object,
+    axes: Axes,
     patients: Sequence[Mapping[str, float]],
+    *,
     start: float,
-    order: Sequence[str],
+    first: str,
     classes: Sequence[str],
 ) -> None:
     """Stacked bars; the true class stands on the ground, where heights can be compared."""
     x = start + np.arange(len(patients))
     ground = np.zeros(len(patients))
-    for name in order:
+    for name in (first, *(other for other in classes if other != first)):
         heights = np.array([p.get(name, 0.0) for p in patients])
-        axes.bar(  # type: ignore[attr-defined]
+        axes.bar(
             x,
             heights,
             0.86,

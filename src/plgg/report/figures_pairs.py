@@ -8,14 +8,15 @@ from matplotlib.figure import Figure
 from plgg.compare import Contrast, Difference
 from plgg.report.canvas import panel
 from plgg.report.numbers import number
-from plgg.report.palette import BETTER, FAINT, INK, WORSE, arm_colour, arm_title
+from plgg.report.palette import FAINT, INK, arm_colour, arm_title
 
 
 def paired_figure(contrast: Contrast, arms: tuple[str, ...]) -> Figure:
     """A line for each patient from the baseline's test Dice to the other arm's."""
     figure, axes = panel("Test Dice of each patient", x="", y="Dice")
     for found in contrast.patient_differences:
-        axes.plot((0, 1), (found.a, found.b), color=_colour(found), linewidth=1.1, alpha=0.55)
+        colour = _colour(found, contrast, arms)
+        axes.plot((0, 1), (found.a, found.b), color=colour, linewidth=1.1, alpha=0.6)
     for x, arm in enumerate((contrast.a, contrast.b)):
         values = [found.b if x else found.a for found in contrast.patient_differences]
         colour = arm_colour(arm, arms)
@@ -28,10 +29,11 @@ def paired_figure(contrast: Contrast, arms: tuple[str, ...]) -> Figure:
     return figure
 
 
-def _colour(found: Difference) -> str:
+def _colour(found: Difference, contrast: Contrast, arms: tuple[str, ...]) -> str:
+    """The colour of the arm that is better."""
     if found.difference == 0:
         return FAINT
-    return BETTER if found.difference > 0 else WORSE
+    return arm_colour(contrast.b if found.difference > 0 else contrast.a, arms)
 
 
 def _mean(axes: Axes, x: int, value: float) -> None:

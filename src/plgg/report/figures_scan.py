@@ -21,7 +21,9 @@ from plgg.report.palette import PREDICTION, TRUTH
 # Axis that is cut, its name, and what lies at the left and the right of the picture.
 _PLANES = ((2, "axial", "RL"), (1, "coronal", "RL"), (0, "sagittal", "AP"))
 _GREY = (-2.5, 4.5)
-_BLACK = "#0b0e11"
+# Inches.
+_WIDTH = 9.0
+_TITLE = 0.28
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +35,12 @@ class ScanViews:
         brain: Where the brain is.
         truth: Tumour by hand; None where unknown.
         prediction: Tumour by the model.
-        spacing_mm: Distance of voxels along each axis.
     """
 
     image: NDArray[np.float32]
     brain: NDArray[np.bool_]
     truth: NDArray[np.bool_] | None
     prediction: NDArray[np.bool_]
-    spacing_mm: float
 
 
 def load_views(store: Store, case_id: str, prediction: Path) -> ScanViews:
@@ -59,28 +59,26 @@ def load_views(store: Store, case_id: str, prediction: Path) -> ScanViews:
         brain=codes != OUTSIDE,
         truth=None if truth is None else truth > 0,
         prediction=found >= 0.5,
-        spacing_mm=store.cohort.spacing_mm,
     )
 
 
 def scan_figure(views: ScanViews) -> Figure:
     """Three planes through the largest slice of the tumour, the patient's right on the left."""
     box = bounding_box(views.brain, margin=2) if views.brain.any() else (slice(None),) * 3
-    figure = Figure(figsize=(9.0, 3.35), facecolor=_BLACK)
-    centre = _centre(views)
-    planes = [
-        _plane(views.image[box], axis, centre[axis] - (box[axis].start or 0))
-        for axis, _, _ in _PLANES
-    ]
+    cuts = [at - (part.start or 0) for at, part in zip(_centre(views), box, strict=True)]
+    image = np.where(views.brain, views.image, _GREY[0])[box]
+    planes = [_plane(image, axis, cuts[axis]) for axis, _, _ in _PLANES]
+    # All planes are drawn equally high, and the figure is as high as they need.
     widths = [plane.shape[1] / plane.shape[0] for plane in planes]
+    height = _WIDTH / sum(widths) + _TITLE
+    figure = Figure(figsize=(_WIDTH, height), facecolor="black")
     grid = figure.subplots(1, 3, width_ratios=widths)
-    figure.subplots_adjust(left=0.005, right=0.995, top=0.92, bottom=0.01, wspace=0.02)
+    figure.subplots_adjust(left=0, right=1, top=1 - _TITLE / height, bottom=0, wspace=0)
     for axes, plane, (axis, name, sides) in zip(grid, planes, _PLANES, strict=True):
-        cut = centre[axis] - (box[axis].start or 0)
         axes.imshow(plane, cmap="gray", vmin=_GREY[0], vmax=_GREY[1], interpolation="bicubic")
         if views.truth is not None:
-            _outline(axes, _plane(views.truth[box], axis, cut), TRUTH, 1.8)
-        _outline(axes, _plane(views.prediction[box], axis, cut), PREDICTION, 1.1)
+            _outline(axes, _plane(views.truth[box], axis, cuts[axis]), TRUTH, 1.8)
+        _outline(axes, _plane(views.prediction[box], axis, cuts[axis]), PREDICTION, 1.1)
         _label(axes, name, sides)
     return figure
 
@@ -109,7 +107,6 @@ def _outline(axes: Axes, plane: NDArray[np.bool_], colour: str, width: float) ->
 
 def _label(axes: Axes, name: str, sides: str) -> None:
     axes.axis("off")
-    axes.set_facecolor(_BLACK)
     axes.set_title(name, color="#aeb8c1", fontsize=9.5, pad=4)
     for x, side, align in ((0.02, sides[0], "left"), (0.98, sides[1], "right")):
         axes.text(

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from plgg.report.canvas import legend, panel
-from plgg.report.evaluation_records import dig, finite
 from plgg.report.experiment_records import Experiment, Run
+from plgg.report.lookup import dig, finite
 from plgg.report.palette import FAINT, arm_colour, arm_title
 
 Points = list[tuple[int, float]]
@@ -73,7 +73,7 @@ def training_figure(experiment: Experiment, curve: Curve) -> Figure:
         )
     if curve.share:
         axes.set_ylim(-0.03, 1.03)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     legend(axes)
     return figure
 

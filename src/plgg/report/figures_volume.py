@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from plgg.evaluate import CaseScores
 from plgg.report.canvas import legend, panel
-from plgg.report.evaluation_records import CaseScore
 from plgg.report.experiment_records import Experiment
 from plgg.report.palette import FAINT, SHAPES, arm_colour, arm_title
 
@@ -24,7 +26,7 @@ def dice_figure(experiment: Experiment) -> Figure:
             if case.volume_ml and case.dice is not None
         ]
         _scatter(axes, found, arm, experiment)
-    _volumes(axes.xaxis, axes.set_xscale)
+    _logarithmic(axes, "x")
     axes.set_ylim(-0.03, 1.03)
     legend(axes, loc="lower right")
     return figure
@@ -43,17 +45,17 @@ def agreement_figure(experiment: Experiment) -> Figure:
     if everything:
         ends = (min(everything) * 0.8, max(everything) * 1.25)
         axes.plot(ends, ends, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), label="equal")
-    _volumes(axes.xaxis, axes.set_xscale)
-    _volumes(axes.yaxis, axes.set_yscale)
+    _logarithmic(axes, "x")
+    _logarithmic(axes, "y")
     legend(axes, loc="upper left")
     return figure
 
 
-def _measured(case: CaseScore) -> bool:
+def _measured(case: CaseScores) -> bool:
     return bool(case.volume_ml) and case.predicted_volume_ml is not None
 
 
-def _pair(case: CaseScore) -> tuple[float, float]:
+def _pair(case: CaseScores) -> tuple[float, float]:
     """Both volumes; a missed tumour is drawn at the lower edge, as zero has no logarithm."""
     floor = _SMALLEST_ML
     return max(case.volume_ml or 0.0, floor), max(case.predicted_volume_ml or 0.0, floor)
@@ -64,7 +66,8 @@ def _scatter(axes: Axes, found: list[tuple[float, float]], arm: str, all_of: Exp
         return
     shape = SHAPES[all_of.arms.index(arm) % len(SHAPES)]
     axes.scatter(
-        *zip(*found, strict=True),
+        [x for x, _ in found],
+        [y for _, y in found],
         s=26,
         marker=shape,
         color=arm_colour(arm, all_of.arms),
@@ -74,10 +77,10 @@ def _scatter(axes: Axes, found: list[tuple[float, float]], arm: str, all_of: Exp
     )
 
 
-def _volumes(axis: Axes, set_scale: object) -> None:
+def _logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
     """A logarithmic axis with plain numbers on it."""
-    if callable(set_scale):
-        set_scale("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

@@ -12,8 +12,6 @@ FAINT = "#66727e"
 RULE = "#dfe4e8"
 TRUTH = "#19e37d"
 PREDICTION = "#ff3df0"
-BETTER = "#0072b2"
-WORSE = "#d55e00"
 
 _ARMS = {"single": "#e69f00", "multitask": "#0072b2"}
 _OTHER_ARMS = ("#009e73", "#cc79a7", "#d55e00", "#56b4e9")

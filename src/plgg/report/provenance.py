@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from plgg.io.store import Store
-from plgg.report.evaluation_records import dig, finite
 from plgg.report.experiment_records import Experiment, Run
+from plgg.report.lookup import Record, dig, finite
 from plgg.report.numbers import UNDEFINED, count, duration, number
 
 Facts = tuple[tuple[str, str], ...]
@@ -101,8 +101,10 @@ def _machine(runs: Sequence[Run]) -> str:
 
 def version_facts(experiment: Experiment) -> Facts:
     """Packages and their versions, of the first run that tells."""
-    known = next((v for run in experiment.runs if (v := dig(run.environment, "versions"))), {})
-    return tuple((str(name), str(version)) for name, version in dict(known).items())
+    known: Record = next(
+        (v for run in experiment.runs if (v := dig(run.environment, "versions"))), {}
+    )
+    return tuple((str(name), str(version)) for name, version in known.items())
 
 
 def commands(experiment: Experiment) -> tuple[str, ...]:

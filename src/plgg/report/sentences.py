@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from plgg.compare import Contrast, ExperimentComparison
 from plgg.report.experiment_records import Experiment
+from plgg.report.lookup import summary_value
 from plgg.report.numbers import UNDEFINED, count, listed, number, reach, signed, spread
 from plgg.report.palette import arm_title
 
@@ -53,10 +54,7 @@ def dice_of(experiment: Experiment, comparison: ExperimentComparison, arm: str) 
     scores = comparison.of(arm, "test").dice
     if experiment.n_splits > 1 or scores.mean is None:
         return spread(scores.mean, scores.sd)
-    found = next(iter(experiment.tests(arm)), None)
-    return number(scores.mean) + _interval(
-        *(found.value("segmentation", "dice", end) if found else None for end in _ENDS)
-    )
+    return number(scores.mean) + _interval(experiment, arm, "segmentation", "dice")
 
 
 def auc_of(experiment: Experiment, comparison: ExperimentComparison, arm: str) -> str:
@@ -64,28 +62,32 @@ def auc_of(experiment: Experiment, comparison: ExperimentComparison, arm: str) -
     scores = comparison.of(arm, "test").marker_auc
     if experiment.n_splits > 1 or scores.mean is None:
         return spread(scores.mean, scores.sd)
-    found = next(iter(experiment.tests(arm)), None)
-    return number(scores.mean) + _interval(
-        *(found.value("marker", "auc", end) if found else None for end in _ENDS)
-    )
+    return number(scores.mean) + _interval(experiment, arm, "marker", "auc")
 
 
-_ENDS = ("ci_low", "ci_high")
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    told = reach(low, high)
+def _interval(experiment: Experiment, arm: str, *keys: str) -> str:
+    """The interval of the only split, in brackets; blank where there is none."""
+    found = next(experiment.tests(arm), None)
+    if found is None:
+        return ""
+    told = reach(summary_value(found, *keys, "ci_low"), summary_value(found, *keys, "ci_high"))
     return "" if told == UNDEFINED else f" (95 % interval {told})"
 
 
 def _difference(contrast: Contrast) -> str:
-    found = contrast.interval
-    told = reach(found.low, found.high, with_sign=True)
-    interval = "" if told == UNDEFINED else f" (95 % interval {told})"
+    told = interval_of(contrast)
+    interval = f" (95 % interval {told})" if told else ""
     return (
         f"{arm_title(contrast.b)} minus {arm_title(contrast.a).lower()} is "
         f"{signed(contrast.difference)}{interval}."
     )
+
+
+def interval_of(contrast: Contrast) -> str:
+    """The interval to go by: over splits that share patients the corrected one; may be blank."""
+    found = contrast.splits.interval if contrast.splits else contrast.interval
+    told = reach(found.low, found.high, with_sign=True)
+    return "" if told == UNDEFINED else told
 
 
 def _verdict(contrast: Contrast) -> str:
@@ -144,9 +146,8 @@ def warnings(experiment: Experiment, failed: Sequence[tuple[str, str]]) -> list[
     ]
     for run in experiment.runs:
         for part, found in run.evaluations.items():
-            missing = found.summary.get("missing")
-            if isinstance(missing, list) and missing:
-                names = listed([str(name) for name in missing])
+            if found.summary.missing:
+                names = listed(found.summary.missing)
                 told.append(f"Split {run.split + 1}, {run.arm}, {part}: no prediction of {names}.")
     told += [f"{case} could not be preprocessed and is in no split: {why}" for case, why in failed]
     return [*told, *experiment.notes]

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from plgg.compare import ExperimentComparison, as_rows
-from plgg.report.evaluation_records import CaseScore, Evaluation
+from plgg.evaluate import CaseScores, Evaluation
 from plgg.report.experiment_records import Experiment
+from plgg.report.lookup import summary_value
 from plgg.report.numbers import UNDEFINED, number, reach, spread, typographic
 from plgg.report.palette import arm_title
 
@@ -18,12 +19,21 @@ Rows = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Table:
-    """A header and its rows; the cells of `words` columns are text, the others numbers."""
+    """A header and its rows.
+
+    Attributes:
+        header: A name for each column.
+        rows: A cell for each column.
+        words: Columns of text; the others are numbers.
+        foot: A last row that sums up; empty for none.
+        groups: Headings above the header with the number of columns each spans; empty for none.
+    """
 
     header: tuple[str, ...]
     rows: Rows
     words: frozenset[int] = frozenset({0})
     foot: tuple[str, ...] = ()
+    groups: tuple[tuple[str, int], ...] = ()
 
 
 def table1(comparison: ExperimentComparison) -> Table:
@@ -36,7 +46,10 @@ def table1(comparison: ExperimentComparison) -> Table:
             (str(split + 1), *(number(score.values[n]) for score in scores))
             for n, split in enumerate(comparison.splits)
         ),
-        foot=("Mean ± SD", *(spread(score.mean, score.sd) for score in scores)),
+        # The mean of one split is that split.
+        foot=("Mean ± SD", *(spread(score.mean, score.sd) for score in scores))
+        if len(comparison.splits) > 1
+        else (),
     )
 
 
@@ -58,7 +71,7 @@ _MEASURES = (
     _Measure("Dice (mean)", ("segmentation", "dice", "mean")),
     _Measure("Dice (median)", ("segmentation", "dice", "median"), ends=("", "")),
     _Measure("Soft Dice (mean)", ("segmentation", "soft_dice", "mean")),
-    _Measure("Surface Dice (mean)", ("segmentation", "surface_dice", "mean")),
+    _Measure("Surface Dice at 2 mm (mean)", ("segmentation", "surface_dice", "mean")),
     _Measure("HD95, mm (mean)", ("segmentation", "hd95_mm", "mean"), 1),
     _Measure("Volume error, mL (mean)", ("segmentation", "volume_error_ml", "mean"), 1),
     _Measure("Lesions found, share", ("lesions", "sensitivity"), ends=("", "")),
@@ -85,14 +98,14 @@ def measures(columns: Sequence[tuple[str, Sequence[Evaluation]]]) -> Table:
 
 
 def _measured(found: list[Evaluation], measure: _Measure) -> str:
-    known = [v for e in found if (v := e.value(*measure.keys)) is not None]
+    known = [v for e in found if (v := summary_value(e, *measure.keys)) is not None]
     if not known:
         return UNDEFINED
     mean = number(statistics.fmean(known), measure.digits)
     if len(found) > 1:
         sd = statistics.stdev(known) if len(known) > 1 else None
         return mean if sd is None else f"{mean} ± {number(sd, measure.digits)}"
-    low, high = (found[0].value(*measure.keys[:-1], end) for end in measure.ends)
+    low, high = (summary_value(found[0], *measure.keys[:-1], end) for end in measure.ends)
     told = reach(low, high)
     return mean if told == UNDEFINED else f"{mean} ({_shortened(low, high, measure.digits)})"
 
@@ -104,7 +117,7 @@ def _shortened(low: float | None, high: float | None, digits: int) -> str:
 @dataclass(frozen=True)
 class _Column:
     header: str
-    cell: Callable[[CaseScore], str]
+    cell: Callable[[CaseScores], str]
     is_words: bool = False
 
 
@@ -114,16 +127,16 @@ _KNOWN = (
     _Column("Age", lambda c: _blank(number(c.age_years, 1))),
     _Column("Sex", lambda c: c.sex or "", is_words=True),
     _Column("Marker", lambda c: c.marker or "", is_words=True),
-    _Column("Volume, mL", lambda c: _blank(number(c.volume_ml, 1))),
+    _Column("mL", lambda c: _blank(number(c.volume_ml, 1))),
 )
 _FOUND = (
     _Column("Dice", lambda c: _blank(number(c.dice))),
     _Column("HD95, mm", lambda c: _blank(number(c.hd95_mm, 1))),
-    _Column("Volume, mL", lambda c: _blank(number(c.predicted_volume_ml, 1))),
+    _Column("mL", lambda c: _blank(number(c.predicted_volume_ml, 1))),
 )
 _NAMED = (
-    _Column("Marker named", lambda c: c.predicted_marker or "", is_words=True),
-    _Column("its probability", lambda c: _blank(number(_certainty(c), 2))),
+    _Column("Named", lambda c: c.predicted_marker or "", is_words=True),
+    _Column("p", lambda c: _blank(number(_certainty(c), 2))),
 )
 
 
@@ -151,10 +164,11 @@ def patients(experiment: Experiment) -> Table | None:
                 *(_cell(column, by_arm[arm].get((split, case_id))) for arm, column in found),
             )
         )
-    header = ("Scan", "Split", *(c.header for c in known), *(_head(a, c) for a, c in found))
     every = [_SCAN, _SPLIT, *known, *(column for _, column in found)]
     words = frozenset(n for n, column in enumerate(every) if column.is_words)
-    return Table(header, tuple(rows), words)
+    spans = ((arm_title(arm), len(_columns(arm, experiment))) for arm in experiment.arms)
+    groups = (("", 2 + len(known)), *spans)
+    return Table(tuple(c.header for c in every), tuple(rows), words, groups=groups)
 
 
 _SCAN = _Column("Scan", lambda c: c.case_id, is_words=True)
@@ -165,22 +179,18 @@ def _columns(arm: str, experiment: Experiment) -> tuple[_Column, ...]:
     return (*_FOUND, *_NAMED) if arm in experiment.marker_arms else _FOUND
 
 
-def _head(arm: str, column: _Column) -> str:
-    return f"{arm_title(arm)}: {column.header}"
-
-
-def _cell(column: _Column, case: CaseScore | None) -> str:
+def _cell(column: _Column, case: CaseScores | None) -> str:
     return "" if case is None else column.cell(case)
 
 
-def _says_something(column: _Column, cases: Iterable[CaseScore]) -> bool:
+def _says_something(column: _Column, cases: Iterable[CaseScores]) -> bool:
     """Whether a column has an entry; patients are told apart only where scans have other names."""
     if column.header == "Patient":
         return any(case.patient_id != case.case_id for case in cases)
     return any(column.cell(case) for case in cases)
 
 
-def _certainty(case: CaseScore) -> float | None:
+def _certainty(case: CaseScores) -> float | None:
     return max(case.probabilities.values(), default=None)
 
 

@@ -1,0 +1,82 @@
+"""Finding what was predicted of a case, by plgg or by any tool, and the marker it names.
+
+CASE/mask.nii.gz    as plgg writes it, with probability.nii.gz and result.json beside it or not
+CASE.nii.gz         as most tools do (or CASE.nii): a mask and no more
+
+Knows nothing of the truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from plgg.errors import InputError
+from plgg.io.files import read_json
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Files of one case; None where there is no such file."""
+
+    mask: Path
+    probability: Path | None = None
+    result: Path | None = None
+
+
+class NamedMarker(BaseModel):
+    """The marker of a result; empty where the model names none.
+
+    Attributes:
+        probabilities: By class, in the order of the model.
+        predicted: The class that was named.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    probabilities: dict[str, Probability] = {}
+    predicted: str | None = None
+
+
+class _Result(BaseModel):
+    """The one part of result.json that is scored."""
+
+    marker: NamedMarker | None = None
+
+
+def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
+    """What a folder of predictions holds of a case; None where it has no mask of it."""
+    folder = predictions / case_id
+    if (folder / "mask.nii.gz").is_file():
+        return Prediction(
+            folder / "mask.nii.gz",
+            _if_there(folder / "probability.nii.gz"),
+            _if_there(folder / "result.json"),
+        )
+    flat = _if_there(predictions / f"{case_id}.nii.gz") or _if_there(predictions / f"{case_id}.nii")
+    return Prediction(flat) if flat else None
+
+
+def read_marker(path: Path) -> NamedMarker:
+    """The marker that a result.json names.
+
+    Raises:
+        InputError: If it cannot be read, or a probability is outside [0, 1].
+    """
+    try:
+        return _Result.model_validate(read_json(path)).marker or NamedMarker()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "is not a result with a marker's probabilities",
+            where=path,
+            remedy="Predict this case again, or delete the file to score its mask alone.",
+        ) from error
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.is_file() else None

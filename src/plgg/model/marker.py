@@ -1,0 +1,149 @@
+"""The classification branch: from the bottleneck, and from the outlined tumour, to the marker.
+
+Two inputs, each with fully connected layers of its own; their logits are summed. `average` is the
+published one, `tumour` is ours. Knows nothing of the backbone, of losses or of training.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from plgg.config import MarkerHeadConfig
+
+N_TRAITS = 8
+
+
+class MarkerHead(nn.Module):
+    """Sum of one classifier for each input.
+
+    Args:
+        channels: Of the bottleneck.
+        n_classes: Marker classes.
+        settings: Inputs, widths, dropout, and whether features are standardised.
+    """
+
+    def __init__(self, channels: int, n_classes: int, settings: MarkerHeadConfig) -> None:
+        super().__init__()
+        widths = {"average": channels, "tumour": N_TRAITS}
+        self.inputs = settings.inputs
+        self.classifiers = nn.ModuleDict(
+            {name: _classifier(widths[name], n_classes, settings) for name in settings.inputs}
+        )
+
+    def forward(
+        self,
+        bottleneck: Float[Tensor, "batch c i j k"],
+        image: Float[Tensor, "batch 1 x y z"],
+        segmentation: Float[Tensor, "batch 1 x y z"],
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits of the classes.
+
+        Args:
+            bottleneck: Deepest features of the encoder.
+            image: The network's input, z-scores, 0 outside the brain.
+            segmentation: Logits of the other head.
+        """
+        logits = []
+        # In float32: averages over thousands of bf16 terms would lose the small differences.
+        with torch.autocast(bottleneck.device.type, enabled=False):
+            for name, classifier in self.classifiers.items():
+                if name == "average":
+                    features = bottleneck.float().mean(dim=(2, 3, 4))
+                else:
+                    features = tumour_traits(image, segmentation.detach())
+                logits.append(classifier(features))
+        return torch.stack(logits).sum(dim=0)
+
+
+def _classifier(width: int, n_classes: int, settings: MarkerHeadConfig) -> nn.Sequential:
+    """Fully connected layers with ReLU and dropout."""
+    layers: list[nn.Module] = [Standardise(width)] if settings.normalise else []
+    for hidden in settings.hidden:
+        layers += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(settings.dropout)]
+        width = hidden
+    return nn.Sequential(*layers, nn.Linear(width, n_classes))
+
+
+def tumour_traits(
+    image: Float[Tensor, "batch 1 i j k"], segmentation: Float[Tensor, "batch 1 i j k"]
+) -> Float[Tensor, "batch traits"]:
+    """What a radiologist would say of the outlined tumour: where, how large, how bright, how mixed.
+
+    Distance from the midplane, position front to back and bottom to top (in standard deviations of
+    the brain's extent from its centre); log of the share of the brain; mean and standard deviation
+    of the z-scores; shares darker than the brain's mean and brighter than 2 σ. Weighted by the
+    probability of tumour; where none is seen the traits are those of the whole brain. Meant for
+    whole brains: in a patch the place is relative to the patch.
+
+    Returns:
+        Eight traits, in the order above.
+    """
+    image = image.float()
+    brain = (image != 0).float()
+    brain = brain / brain.sum(dim=(2, 3, 4), keepdim=True).clamp(min=1.0)
+    seen = torch.sigmoid(segmentation.float()) * (image != 0)
+    size = seen.sum(dim=(2, 3, 4), keepdim=True)
+    weight = (seen + brain) / (size + 1.0)
+
+    def mean(values: Tensor, weights: Tensor) -> Tensor:
+        return (values * weights).sum(dim=(1, 2, 3, 4))
+
+    places = []
+    for axis, n in enumerate(image.shape[2:]):
+        view = [n if other == axis + 2 else 1 for other in range(5)]
+        line = torch.arange(n, device=image.device, dtype=torch.float32).view(view)
+        centre = mean(line, brain)
+        extent = (mean(line * line, brain) - centre * centre).clamp(min=1.0).sqrt()
+        places.append((mean(line, weight) - centre) / extent)
+    places[0] = places[0].abs()
+    bright = mean(image, weight)
+    spread = (mean(image * image, weight) - bright * bright).clamp(min=0.0).sqrt()
+    share = torch.log10((size * brain.amax(dim=(2, 3, 4), keepdim=True)).flatten() + 1e-4)
+    dark, light = mean((image < 0).float(), weight), mean((image > 2).float(), weight)
+    return torch.stack([*places, share, bright, spread, dark, light], dim=1)
+
+
+class Standardise(nn.Module):
+    """Each feature to mean 0 and variance 1 over the patients seen lately.
+
+    What patients share dwarfs what tells them apart in the pooled bottleneck, and a branch fed on
+    that ends in one constant answer. The moments are running averages that take no part in the
+    gradient and are used alike in training and after it, so that a batch of one will do and a
+    prediction does not depend on its neighbours.
+
+    Args:
+        channels: Number of features.
+        momentum: Weight of a new batch in the running averages.
+    """
+
+    mean: Tensor
+    square: Tensor
+    weight: Tensor
+
+    def __init__(self, channels: int, *, momentum: float = 0.05) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("square", torch.zeros(channels))
+        # Sum of the weights so far: divides out the zeros that the averages began with.
+        self.register_buffer("weight", torch.zeros(()))
+
+    def forward(self, features: Float[Tensor, "batch c"]) -> Float[Tensor, "batch c"]:
+        """Features less their running mean over their running standard deviation."""
+        if self.training:
+            self._update(features.detach())
+        # Without any training the moments are unknown: mean 0, variance 1.
+        known = self.weight.clamp(min=self.momentum)
+        mean = self.mean / known
+        variance = torch.where(self.weight > 0, self.square / known - mean * mean, 1.0)
+        return (features - mean) * torch.rsqrt(variance.clamp(min=0.0) + 1e-5)
+
+    def _update(self, features: Tensor) -> None:
+        for average, value in (
+            (self.mean, features.mean(dim=0)),
+            (self.square, features.square().mean(dim=0)),
+            (self.weight, torch.ones_like(self.weight)),
+        ):
+            average.lerp_(value, self.momentum)

@@ -1,0 +1,95 @@
+"""What can be predicted: stores, manifests and single files, by name and once each."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from helper import write_case, write_csv
+from plgg.config import GridConfig
+from plgg.errors import InputError, ManifestError
+from plgg.infer.source import find_scans
+from plgg.io.manifest import read_manifest
+from plgg.preprocess.cohort import preprocess_cohort
+from plgg.preprocess.grid import sri24_grid
+
+GRID = sri24_grid(8.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A manifest of two scans of one patient, their files and the store made from them."""
+    folder = tmp_path_factory.mktemp("cohort")
+    for name in ("one", "two"):
+        write_case(folder, name, seed=len(name))
+    rows = [f"P1,{name}_flair.nii.gz,{name}_mask.nii.gz,{name}" for name in ("one", "two")]
+    manifest = write_csv(folder / "manifest.csv", "patient_id,flair,mask,scan_id", *rows)
+    preprocess_cohort(read_manifest(manifest), folder / "store", GridConfig(spacing_mm=8.0))
+    return folder
+
+
+def names(scans):
+    return [scan.case_id for scan in scans]
+
+
+def test_the_three_kinds_of_input(folder):
+    assert names(find_scans([folder / "store"])) == ["P1_one", "P1_two"]
+    assert names(find_scans([folder / "manifest.csv"])) == ["P1_one", "P1_two"]
+    files = [folder / "one_flair.nii.gz", folder / "two_flair.nii.gz"]
+    assert names(find_scans(files)) == ["one_flair", "two_flair"]
+
+
+def test_all_ways_give_one_scan(folder):
+    stored = find_scans([folder / "store"])[0]
+    listed = find_scans([folder / "manifest.csv"])[0]
+    (single,) = find_scans([folder / "one_flair.nii.gz"])
+    digest = hashlib.sha256((folder / "one_flair.nii.gz").read_bytes()).hexdigest()
+    prepared = stored.load(GRID)
+    for scan in (listed, single):
+        other = scan.load(GRID)
+        np.testing.assert_array_equal(other.image, prepared.image)
+        assert other.placement == prepared.placement
+    for scan in (stored, listed, single):
+        assert scan.digest() == digest
+        assert scan.path.resolve() == (folder / "one_flair.nii.gz").resolve()
+    assert (stored.patient_id, listed.patient_id, single.patient_id) == ("P1", "P1", None)
+
+
+def test_the_truth_is_not_looked_at(folder, tmp_path):
+    """A mask that is broken or missing does not keep its scan from being predicted."""
+    flair = folder / "one_flair.nii.gz"
+    manifest = write_csv(tmp_path / "m.csv", "patient_id,flair,mask", f"P1,{flair},none.nii.gz")
+    (scan,) = find_scans([manifest])
+    assert scan.load(GRID).mask is None
+
+
+def test_only_the_cases_asked_for(folder):
+    assert names(find_scans([folder / "store"], only=["P1_two"])) == ["P1_two"]
+    assert find_scans([folder / "store"], only=[]) == []
+
+
+def test_a_store_of_another_spacing_is_refused(folder):
+    scan = find_scans([folder / "store"])[0]
+    with pytest.raises(InputError, match="8 mm voxels, the model wants 2 mm"):
+        scan.load(sri24_grid(2.0))
+
+
+def test_one_name_for_two_scans_is_refused(folder):
+    with pytest.raises(InputError, match="two scans are called 'P1_one'"):
+        find_scans([folder / "store", folder / "manifest.csv"])
+
+
+def test_a_missing_scan_is_told_when_it_is_needed(tmp_path):
+    (scan,) = find_scans([tmp_path / "none.nii.gz"])
+    for need in (scan.digest, lambda: scan.load(GRID)):
+        with pytest.raises(InputError, match=r"none\.nii\.gz: no such file"):
+            need()
+
+
+def test_what_is_none_of_these_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    for name, remedy in {"notes.txt": "Name one", "none": "nothing is there", ".": "Name"}.items():
+        with pytest.raises(InputError, match=f"is not a store.*{remedy}"):
+            find_scans([tmp_path / name])
+    with pytest.raises(ManifestError, match="no such file"):
+        find_scans([tmp_path / "none.csv"])

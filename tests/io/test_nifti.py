@@ -1,0 +1,199 @@
+"""NIfTI in and out: geometry to the bit, scaling, and files that are broken in each known way."""
+
+import gzip
+import struct
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from helper import ODD_AFFINES, SHAPE, make_affine, write_nifti
+from plgg.errors import InputError
+from plgg.io.nifti import is_nifti, read_volume, stem, write_probability, write_volume
+from plgg.volume import Volume
+
+DATA = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+SHEAR = np.array([[1.0, 0.2, 0, 0], [0, 1, 0, 0], [0.1, 0, 1, 0], [0, 0, 0, 1]])
+AFFINES = {**ODD_AFFINES, "sheared": SHEAR @ ODD_AFFINES["oblique"]}
+
+
+def refused(path):
+    with pytest.raises(InputError) as caught:
+        read_volume(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def with_header(folder, offset, layout, *values):
+    """A healthy file with some bytes of its header overwritten."""
+    raw = bytearray(write_nifti(folder / "good.nii", DATA).read_bytes())
+    struct.pack_into(layout, raw, offset, *values)
+    path = folder / "spoilt.nii"
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("name", AFFINES)
+def test_a_read_scan_is_written_with_the_very_same_affine(tmp_path, name, suffix):
+    first = read_volume(write_nifti(tmp_path / f"a{suffix}", DATA, AFFINES[name]))
+    np.testing.assert_allclose(first.affine, AFFINES[name], rtol=1e-6, atol=1e-4)
+    write_volume(tmp_path / f"b{suffix}", first)
+    second = read_volume(tmp_path / f"b{suffix}")
+    np.testing.assert_array_equal(second.affine, first.affine)
+    np.testing.assert_array_equal(second.data, DATA)
+    assert second.data.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ODD_AFFINES)
+def test_viewers_of_the_qform_see_the_same_place(tmp_path, name):
+    write_volume(tmp_path / "a.nii", Volume(DATA, ODD_AFFINES[name]))
+    header = nib.load(tmp_path / "a.nii").header
+    assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
+    assert header.get_xyzt_units()[0] == "mm"
+    np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-3)
+
+
+def test_a_scan_with_only_a_qform_keeps_its_place(tmp_path):
+    image = nib.Nifti1Image(DATA, None)
+    image.set_qform(ODD_AFFINES["oblique-lps"], code=1)
+    image.set_sform(None, code=0)
+    nib.save(image, tmp_path / "a.nii.gz")
+    first = read_volume(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(first.affine, ODD_AFFINES["oblique-lps"], atol=1e-3)
+    write_volume(tmp_path / "b.nii.gz", first)
+    np.testing.assert_allclose(read_volume(tmp_path / "b.nii.gz").affine, first.affine, atol=1e-4)
+
+
+def test_slope_and_intercept_are_applied(tmp_path):
+    image = nib.Nifti1Image(DATA, np.eye(4))
+    image.header.set_slope_inter(0.5, 3.0)
+    nib.save(image, tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(read_volume(tmp_path / "a.nii.gz").data, DATA * 0.5 + 3.0)
+
+
+def test_nifti_2_is_read(tmp_path):
+    nib.save(nib.Nifti2Image(DATA, ODD_AFFINES["lps"]), tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii.gz").data, DATA)
+
+
+def test_one_volume_of_a_series_is_accepted_and_several_refused(tmp_path):
+    one = write_nifti(tmp_path / "one.nii.gz", DATA[..., None])
+    assert read_volume(one).shape == DATA.shape
+    two = write_nifti(tmp_path / "two.nii.gz", np.stack([DATA, DATA], axis=-1))
+    assert "(3, 4, 5, 2)" in refused(two)
+
+
+@pytest.mark.parametrize("shape", [(60,), (12, 5)])
+def test_fewer_dimensions_are_refused(tmp_path, shape):
+    assert "expected one 3-D image" in refused(write_nifti(tmp_path / "a.nii", DATA.reshape(shape)))
+
+
+@pytest.mark.parametrize("cut", [1, 8, 20, 200])
+def test_a_truncated_file_is_refused(tmp_path, cut):
+    rng = np.random.default_rng(0)
+    for name in ("a.nii", "a.nii.gz"):
+        path = write_nifti(tmp_path / name, rng.normal(size=(6, 7, 8)))
+        path.write_bytes(path.read_bytes()[:-cut])
+        assert "cannot be read as NIfTI" in refused(path)
+
+
+def test_a_flipped_bit_in_a_compressed_file_is_refused(tmp_path):
+    path = write_nifti(tmp_path / "a.nii.gz", np.random.default_rng(0).normal(size=(9, 9, 9)))
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 16
+    path.write_bytes(raw)
+    refused(path)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("content", [b"", b"junk", b"patient_id,flair\n" * 100, bytes(400)])
+def test_what_is_no_nifti_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    refused(tmp_path / name)
+    (tmp_path / name).write_bytes(gzip.compress(content))
+    refused(tmp_path / name)
+
+
+def test_a_file_with_the_wrong_suffix_is_refused(tmp_path):
+    plain = write_nifti(tmp_path / "a.nii", DATA)
+    plain.rename(tmp_path / "b.nii.gz")
+    refused(tmp_path / "b.nii.gz")
+    packed = write_nifti(tmp_path / "c.nii.gz", DATA)
+    packed.rename(tmp_path / "d.nii")
+    refused(tmp_path / "d.nii")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    (tmp_path / "folder.nii.gz").mkdir()
+    for name in ("none.nii.gz", "folder.nii.gz"):
+        assert "no such file" in refused(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("offset", "layout", "values"),
+    [
+        (40, "<h", (9,)),  # dimensions
+        (40, "<4h", (3, -3, 4, 5)),
+        (40, "<4h", (3, 32767, 32767, 32767)),
+        (70, "<h", (777,)),  # data type
+        (108, "<f", (1e9,)),  # offset of the voxels
+        (108, "<f", (float("nan"),)),
+        (344, "<4s", (b"none",)),  # magic
+    ],
+)
+def test_a_spoilt_header_is_refused(tmp_path, offset, layout, values):
+    assert "cannot be read as NIfTI" in refused(with_header(tmp_path, offset, layout, *values))
+
+
+def test_an_affine_that_is_none_is_refused(tmp_path):
+    assert "inverted" in refused(with_header(tmp_path, 280, "<12f", *[0.0] * 12))
+    assert "finite" in refused(with_header(tmp_path, 280, "<f", float("nan")))
+
+
+def test_colours_and_complex_numbers_are_refused(tmp_path):
+    colours = np.zeros(SHAPE, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    refused(write_nifti(tmp_path / "a.nii.gz", colours))
+    assert "complex" in refused(write_nifti(tmp_path / "b.nii", DATA.astype(np.complex64)))
+
+
+def test_values_beyond_float32_become_infinite_without_a_warning(tmp_path):
+    path = write_nifti(tmp_path / "a.nii", DATA.astype(np.float64) * 1e300)
+    assert np.isinf(read_volume(path).data.max())
+
+
+def test_equal_images_are_equal_files(tmp_path):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        write_volume(tmp_path / name, Volume(DATA > 30, ODD_AFFINES["far"]))
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
+def test_a_mask_is_written_as_bytes(tmp_path):
+    write_volume(tmp_path / "a.nii.gz", Volume(DATA > 30, np.eye(4)))
+    image = nib.load(tmp_path / "a.nii.gz")
+    assert image.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(np.asarray(image.dataobj), DATA > 30)
+
+
+def test_probabilities_come_back_within_half_a_code(tmp_path):
+    exact = np.linspace(0.0, 1.0, 1001).reshape(7, 11, 13)
+    write_probability(tmp_path / "a.nii.gz", Volume(exact, make_affine((1, 2, 3))))
+    back = read_volume(tmp_path / "a.nii.gz").data
+    assert np.abs(back - exact).max() <= 1 / 510 + 1e-6
+    assert (back.min(), back.max()) == (0.0, 1.0)
+    assert nib.load(tmp_path / "a.nii.gz").get_data_dtype() == np.uint8
+
+
+def test_probabilities_out_of_range_are_clipped(tmp_path):
+    data = np.array([-0.5, 0.0, 1.0, 1.5], np.float32).reshape(1, 2, 2)
+    write_probability(tmp_path / "a.nii.gz", Volume(data, np.eye(4)))
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii.gz").data.ravel(), [0, 0, 1, 1])
+
+
+def test_names(tmp_path):
+    for name, expected in {"a.nii": "a", "a.b.nii.gz": "a.b", "x.nii.gz": "x"}.items():
+        assert is_nifti(tmp_path / name)
+        assert stem(tmp_path / name) == expected
+    for name in ("a.nrrd", "nii", "a.gz", "a.nii.zip"):
+        assert not is_nifti(tmp_path / name)

@@ -1,0 +1,197 @@
+"""A manifest into a store: nothing dropped, nothing done twice, each case on its own."""
+
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from helper import ODD_AFFINES, write_case, write_nifti
+from plgg.config import GridConfig
+from plgg.errors import OutputError
+from plgg.io.manifest import Case
+from plgg.io.store import Store
+from plgg.preprocess.cohort import preprocess_cohort
+
+COARSE = GridConfig(spacing_mm=8.0)
+NAMES = ("P1", "P2", "P3")
+
+
+@pytest.fixture
+def cases(tmp_path):
+    grids = ("lps", "sagittal", "oblique")
+    markers = ("b", None, "a")
+    return [
+        Case(name, name, *write_case(tmp_path, name, affine=ODD_AFFINES[grid], seed=seed), marker)
+        for seed, (name, grid, marker) in enumerate(zip(NAMES, grids, markers, strict=True))
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "store"
+
+
+def files(folder):
+    """Every file below `folder` that is not the cohort's, with its time and size."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_ino)
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "cohort.json"
+    }
+
+
+def changed(before, after):
+    """Names of the cases of which a file is new, gone or other."""
+    names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    return {name.split("/")[1].removesuffix(".png") for name in names}
+
+
+def test_a_cohort_is_stored(cases, folder):
+    seen = []
+    cohort = preprocess_cohort(
+        cases, folder, COARSE, progress=lambda done, of: seen.append((done, of))
+    )
+    store = Store(folder)
+    assert store.cohort == cohort
+    assert (cohort.spacing_mm, cohort.classes, cohort.failed) == (8.0, ("a", "b"), ())
+    assert list(store.by_id) == list(NAMES)
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    for case in cases:
+        assert store.image(case.case_id).shape == store.by_id[case.case_id].shape
+        assert store.mask(case.case_id).any()
+        truth, source = nib.load(store.truth_path(case.case_id)), nib.load(case.mask)
+        np.testing.assert_array_equal(np.asarray(truth.dataobj), np.asarray(source.dataobj))
+        np.testing.assert_array_equal(truth.affine, source.affine)
+        assert (folder / "qc" / f"{case.case_id}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_doing_it_again_does_nothing(cases, folder):
+    first = preprocess_cohort(cases, folder, COARSE)
+    before = files(folder)
+    assert preprocess_cohort(cases, folder, COARSE) == first
+    assert files(folder) == before
+
+
+def test_labels_follow_the_manifest_without_work(cases, folder):
+    preprocess_cohort(cases, folder, COARSE)
+    before = files(folder)
+    other = replace(cases[1], marker="c", site="Ulm", age_years=3.0, sex="F", patient_id="someone")
+    preprocess_cohort([cases[0], other], folder, COARSE)
+    store = Store(folder)
+    assert files(folder) == before
+    assert store.cohort.classes == ("b", "c")
+    assert list(store.by_id) == ["P1", "P2"]
+    found = store.by_id["P2"]
+    assert (found.marker, found.site, found.age_years, found.sex, found.patient_id) == (
+        "c",
+        "Ulm",
+        3.0,
+        "F",
+        "someone",
+    )
+
+
+def test_a_scan_that_was_moved_is_followed_without_work(cases, folder, tmp_path):
+    preprocess_cohort(cases, folder, COARSE)
+    before = files(folder)
+    moved = tmp_path / "moved.nii.gz"
+    cases[0].flair.rename(moved)
+    preprocess_cohort([replace(cases[0], flair=moved), *cases[1:]], folder, COARSE)
+    assert files(folder) == before
+    assert Store(folder).manifest_cases()[0].flair == moved
+
+
+def test_only_what_changed_is_done_again(cases, folder):
+    preprocess_cohort(cases, folder, COARSE)
+    before, mask = files(folder), Store(folder).mask("P2")
+    image = nib.load(cases[1].mask)
+    data = np.asarray(image.dataobj).copy()
+    data[: int(np.argwhere(data)[:, 0].mean())] = 0
+    write_nifti(cases[1].mask, data, image.affine)
+    preprocess_cohort(cases, folder, COARSE)
+    assert changed(before, files(folder)) == {"P2"}
+    assert 0 < Store(folder).mask("P2").sum() != mask.sum()
+
+
+def test_a_mask_that_is_blanked_is_forgotten(cases, folder):
+    preprocess_cohort(cases, folder, COARSE)
+    preprocess_cohort([cases[0], replace(cases[1], mask=None)], folder, COARSE)
+    store = Store(folder)
+    assert store.mask("P2") is None
+    assert store.truth_path("P2") is None
+    assert not (folder / "cases" / "P2" / "truth.nii.gz").exists()
+    assert store.mask("P1") is not None
+
+
+def test_a_mask_that_is_named_later_is_taken_up_or_missed(cases, folder, tmp_path):
+    preprocess_cohort([replace(cases[0], mask=None)], folder, COARSE)
+    missing = replace(cases[0], mask=tmp_path / "none.nii.gz")
+    (failed,) = preprocess_cohort([missing], folder, COARSE).failed
+    assert "none.nii.gz: no such file" in failed.reason
+    preprocess_cohort(cases[:1], folder, COARSE)
+    assert Store(folder).mask("P1").any()
+
+
+def test_another_spacing_is_done_again(cases, folder):
+    preprocess_cohort(cases[:1], folder, COARSE)
+    before = Store(folder).image("P1").shape
+    preprocess_cohort(cases[:1], folder, GridConfig(spacing_mm=4.0))
+    assert Store(folder).image("P1").shape > before
+
+
+def test_a_case_that_fails_is_named_and_the_others_stored(cases, folder, tmp_path):
+    cases[0].flair.write_bytes(cases[0].flair.read_bytes()[:-50])
+    empty = write_nifti(tmp_path / "empty.nii.gz", np.zeros((9, 9, 9), np.float32))
+    gone = Case("gone", "gone", tmp_path / "gone.nii.gz")
+    all_cases = [*cases, Case("empty", "empty", empty), gone]
+    cohort = preprocess_cohort(all_cases, folder, COARSE)
+    assert [case.case_id for case in cohort.cases] == ["P2", "P3"]
+    reasons = {failed.case_id: failed.reason for failed in cohort.failed}
+    assert set(reasons) == {"P1", "empty", "gone"}
+    assert "cannot be read as NIfTI" in reasons["P1"]
+    assert "every voxel" in reasons["empty"]
+    assert "no such file" in reasons["gone"]
+    assert {path.name for path in (folder / "cases").iterdir()} == {"P2", "P3"}
+    assert Store(folder).cohort == cohort
+
+
+def test_a_case_that_was_mended_is_stored(cases, folder):
+    good = cases[0].flair.read_bytes()
+    cases[0].flair.write_bytes(good[:-50])
+    assert preprocess_cohort(cases[:1], folder, COARSE).failed
+    cases[0].flair.write_bytes(good)
+    cohort = preprocess_cohort(cases[:1], folder, COARSE)
+    assert not cohort.failed
+    assert list(Store(folder).by_id) == ["P1"]
+
+
+def test_what_was_interrupted_is_finished(cases, folder):
+    preprocess_cohort(cases[:2], folder, COARSE)
+    # As a kill leaves it: one case written, the cohort not.
+    (folder / "cohort.json").unlink()
+    before = files(folder)
+    preprocess_cohort(cases, folder, COARSE)
+    assert changed(before, files(folder)) == {"P3"}
+    assert list(Store(folder).by_id) == list(NAMES)
+
+
+def test_two_workers_do_what_one_does(cases, folder, tmp_path):
+    gone = Case("gone", "gone", tmp_path / "gone.nii.gz")
+    one = preprocess_cohort([gone, *cases[:2]], folder, COARSE)
+    two = preprocess_cohort([gone, *cases[:2]], tmp_path / "two", COARSE, workers=2)
+    assert two == one
+    first, second = Store(folder), Store(tmp_path / "two")
+    for case in cases[:2]:
+        name = case.case_id
+        np.testing.assert_array_equal(first.image(name), second.image(name))
+        np.testing.assert_array_equal(first.mask(name), second.mask(name))
+        assert first.placement(name) == second.placement(name)
+        truths = (first.truth_path(name).read_bytes(), second.truth_path(name).read_bytes())
+        assert truths[0] == truths[1]
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_any_work(cases, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="file"):
+        preprocess_cohort(cases, tmp_path / "file" / "store", COARSE)
