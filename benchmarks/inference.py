@@ -43,7 +43,7 @@ def plain(options: argparse.Namespace) -> dict[str, Any]:
     prepared, grid = _patient(options), sri24_grid(config.grid.spacing_mm)
     whole = np.zeros(grid.shape, dtype=np.float32)
     corner = np.linalg.solve(grid.affine, np.array(prepared.placement.box_affine))[:3, 3]
-    i, j, k = (int(round(c)) for c in corner)
+    i, j, k = (round(float(c)) for c in corner)
     di, dj, dk = prepared.image.shape
     whole[i : i + di, j : j + dj, k : k + dk] = decode(prepared.image)
     network = build_network(config.model, n_classes=3, arm="multitask", seed=0).eval()

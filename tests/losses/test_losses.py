@@ -10,6 +10,7 @@ from plgg.config import LossConfig
 from plgg.losses.dice import soft_dice_loss
 from plgg.losses.marker import class_weights, marker_loss
 from plgg.losses.multitask import multitask_loss
+from plgg.losses.voxel import voxel_cross_entropy
 from plgg.model.network import build_network
 from tiny import tiny_config
 
@@ -229,3 +230,14 @@ def test_no_known_mask_leaves_the_segmentation_head_alone(network):
         if name.startswith(("heads.segmentation", "backbone.up_layers")):
             assert torch.count_nonzero(value) == 0, name
     assert float(found["backbone.convInit.conv.weight"].abs().sum()) > 0
+
+
+def test_voxel_cross_entropy_by_hand_and_blind_to_unknown_masks():
+    logits = torch.zeros(2, 1, 1, 1, 2, requires_grad=True)
+    mask = torch.tensor([[1.0, 0.0], [1.0, 1.0]]).view(2, 1, 1, 1, 2)
+    loss = voxel_cross_entropy(logits, mask, torch.tensor([True, False]))
+    assert float(loss) == pytest.approx(math.log(2))
+    loss.backward()
+    assert logits.grad[0].flatten().tolist() == pytest.approx([-0.25, 0.25])
+    assert not logits.grad[1].any()
+    assert float(voxel_cross_entropy(logits, mask, torch.tensor([False, False]))) == 0.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.phantom.contrast import add_tumour, draw_contrast, normal_signal

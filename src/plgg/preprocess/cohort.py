@@ -10,6 +10,9 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+import SimpleITK as sitk
+from threadpoolctl import threadpool_limits
+
 from plgg.check import require_usable
 from plgg.config import GridConfig
 from plgg.errors import PlggError
@@ -93,8 +96,15 @@ def _mapped(
         yield from map(one, cases)
         return
     # Spawned, not forked: the imaging libraries hold threads that do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_one_thread) as pool:
         yield from pool.map(one, cases)
+
+
+def _one_thread() -> None:
+    """A worker is one of many: threads of its own would only get into each other's way."""
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    threadpool_limits(1)
 
 
 def _guarded(case: Case, *, store: Path, settings: GridConfig) -> Outcome:
