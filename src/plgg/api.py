@@ -16,7 +16,7 @@ from plgg.watch import Silent, Watch
 
 if TYPE_CHECKING:
     from plgg.check import CheckReport
-    from plgg.compare import Comparison
+    from plgg.compare import Comparison, ExperimentComparison
     from plgg.evaluate import Evaluation
     from plgg.infer.predict import Outcome
     from plgg.io.manifest import Case
@@ -143,11 +143,15 @@ def evaluate(
         )
 
 
-def compare(a: Path, b: Path | None = None, *, metric: str = "dice", seed: int = 0) -> Comparison:
-    """Compare two sets of results by patient, or the arms of one CSV table by split."""
-    from plgg.compare import compare_results, compare_table
+def compare(
+    a: Path, b: Path | None = None, *, metric: str = "dice", seed: int = 0
+) -> Comparison | ExperimentComparison:
+    """Compare two sets of results by patient, or the arms of one experiment or CSV table."""
+    from plgg.compare import compare_experiment, compare_results, compare_table
 
-    return compare_table(a) if b is None else compare_results(a, b, metric=metric, seed=seed)
+    if b is not None:
+        return compare_results(a, b, metric=metric, seed=seed)
+    return compare_experiment(a, seed=seed) if a.is_dir() else compare_table(a, metric=metric)
 
 
 def experiment(

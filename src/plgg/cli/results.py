@@ -49,7 +49,9 @@ def evaluate(
 
 @commands.command()
 def compare(
-    a: Annotated[Path, typer.Argument(help="Results (run, predictions, evaluation) or one CSV.")],
+    a: Annotated[
+        Path, typer.Argument(help="Results (run, predictions), an experiment, or a CSV table.")
+    ],
     b: Annotated[Path | None, typer.Argument(help="Results to compare with.")] = None,
     metric: Annotated[str, typer.Option(help="Column of cases.csv.")] = "dice",
     seed: options.Seed = 0,

@@ -150,7 +150,7 @@ class InferenceConfig(Settings):
     """How a whole brain is predicted."""
 
     threshold: Annotated[
-        Fraction, Field(description="Probability from which a voxel is tumour")
+        Fraction, Field(gt=0.0, description="Probability from which a voxel is tumour")
     ] = 0.5
     mirror: Annotated[bool, Field(description="Average over left-right mirror images")] = False
     window: Annotated[

@@ -51,7 +51,8 @@ def _strip(
     """Points side by side in the order of the values, so that none hides another."""
     if not values:
         return
-    order = np.argsort(np.argsort(values, kind="stable")) / max(len(values) - 1, 1) - 0.5
+    ranks = np.argsort(np.argsort(values, kind="stable"))
+    order = (ranks - ranks.mean()) / max(len(values) - 1, 1)
     colour, shape = look
     axes.scatter(
         x + order * step * 0.6, values, s=20, color=colour, marker=shape, alpha=0.7, linewidth=0

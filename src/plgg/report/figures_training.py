@@ -74,7 +74,7 @@ def training_figure(experiment: Experiment, curve: Curve) -> Figure:
     if curve.share:
         axes.set_ylim(-0.03, 1.03)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    legend(axes)
+    legend(axes, loc="lower right" if curve.share else "upper right")
     return figure
 
 

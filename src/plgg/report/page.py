@@ -46,6 +46,7 @@ class Page:
 
     title: str
     subtitle: str
+    n_splits: int
     is_synthetic: bool
     tiles: list[Tile]
     summary: list[str]
@@ -96,6 +97,7 @@ def make_page(
     return Page(
         title=" versus ".join(arm_title(arm).lower() for arm in experiment.arms).capitalize(),
         subtitle=experiment.folder.resolve().name,
+        n_splits=experiment.n_splits,
         is_synthetic=sentences.is_synthetic(_patients(experiment, store)),
         tiles=_tiles(experiment, comparison),
         summary=sentences.summary(experiment, comparison),

@@ -57,8 +57,8 @@ def _paired(contrast: Contrast, experiment: Experiment) -> Picture:
     told = f"{count(n, 'patient')}."
     if found is not None and found.n_improved is not None:
         told = (
-            f"Of {count(n, 'patient')}, {found.n_improved} are outlined better by {b}, "
-            f"{found.n_worse} by {a}, {found.n_equal} equally well."
+            f"Of {count(n, 'patient')}, better with {b}: {found.n_improved}, with {a}: "
+            f"{found.n_worse}, equal: {found.n_equal}."
         )
     alt = f"Lines from each patient's test Dice with {a} to that with {b}. {told}"
     caption = f"One line a patient, in the colour of the arm that is better. {told}"

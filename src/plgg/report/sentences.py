@@ -11,6 +11,7 @@ from plgg.report.numbers import UNDEFINED, count, listed, number, reach, signed,
 from plgg.report.palette import arm_title
 
 _SIGNIFICANT = 0.05
+_FEW = 10
 
 
 def summary(experiment: Experiment, comparison: ExperimentComparison | None) -> list[str]:
@@ -149,5 +150,17 @@ def warnings(experiment: Experiment, failed: Sequence[tuple[str, str]]) -> list[
             if found.summary.missing:
                 names = listed(found.summary.missing)
                 told.append(f"Split {run.split + 1}, {run.arm}, {part}: no prediction of {names}.")
+    told += _few(experiment)
     told += [f"{case} could not be preprocessed and is in no split: {why}" for case, why in failed]
     return [*told, *experiment.notes]
+
+
+def _few(experiment: Experiment) -> list[str]:
+    """A caution where a test part is so small that resampling it shows too little spread."""
+    sizes = [found.summary.n_patients for arm in experiment.arms for found in experiment.tests(arm)]
+    if not sizes or min(sizes) >= _FEW:
+        return []
+    return [
+        f"A test part holds only {count(min(sizes), 'patient')}: intervals within a split are "
+        "rough and may be too narrow, and a perfect AUC of so few says little."
+    ]

@@ -167,7 +167,7 @@ def patients(experiment: Experiment) -> Table | None:
     every = [_SCAN, _SPLIT, *known, *(column for _, column in found)]
     words = frozenset(n for n, column in enumerate(every) if column.is_words)
     spans = ((arm_title(arm), len(_columns(arm, experiment))) for arm in experiment.arms)
-    groups = (("", 2 + len(known)), *spans)
+    groups = (("Scan and truth", 2 + len(known)), *spans)
     return Table(tuple(c.header for c in every), tuple(rows), words, groups=groups)
 
 
