@@ -25,8 +25,8 @@ CLASS_SHARES: dict[Population, tuple[float, float, float]] = {
     "child": (0.45, 0.25, 0.30),
     "adult": (0.15, 0.25, 0.60),
 }
-_MEDIAN_ML: dict[Population, float] = {"child": 22.0, "adult": 30.0}
-_SPREAD = 0.75
+_MEDIAN_ML: dict[Population, float] = {"child": 15.0, "adult": 30.0}
+_SPREAD = 0.5
 
 
 class _Look(NamedTuple):
