@@ -30,7 +30,7 @@ def test_masks_of_thick_slices_come_back_from_2_mm(shared_data, tmp_path):
 
 
 def test_z_scores_with_negative_values_survive(shared_data):
-    folder = shared_data / "brats2013" / "brats_2013_pat0005_1"
+    folder = shared_data / "brats2013" / "brats_2013_pat0006_1"
     flair = read_volume(folder / "Flair_subtrMeanDivStd.nii.gz")
     brain = read_volume(folder / "brainmask.nii.gz").data > 0.5
     mask = read_volume(folder / "OTMultiClass.nii.gz")
