@@ -57,7 +57,7 @@ def other_grid(folder):
     moved = AFFINE.copy()
     moved[0, 3] += 10
     flair = save(folder / "f.nii.gz", data)
-    return {"flair": flair, "mask": save(folder / "m.nii.gz", mask, moved)}, "grid"
+    return {"flair": flair, "mask": save(folder / "m.nii.gz", mask, moved)}, "affine"
 
 
 FAULTS = [missing_file, four_d, nan, zeros, truncated, other_shape, other_grid]

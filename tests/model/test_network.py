@@ -30,9 +30,6 @@ def test_a_paper_patch_has_a_bottleneck_of_256_channels_and_16_16_14_voxels(pape
     with torch.no_grad():
         image = torch.empty(1, 1, 128, 128, 112, device="meta")
         assert paper.encode(image)[0].shape == (1, 256, 16, 16, 14)
-        outputs = paper(image)
-    assert outputs["segmentation"].shape == (1, 1, 128, 128, 112)
-    assert outputs["marker"].shape == (1, 3)
 
 
 def tiny(arm="multitask", *settings, seed=0, n_classes=3):

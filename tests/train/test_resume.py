@@ -67,8 +67,13 @@ def test_an_interrupt_from_the_keyboard_leaves_a_run_to_resume(store, whole, tmp
         if isinstance(event, Step) and (event.epoch, event.step) == (3, 1):
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        killed.begin(store, tmp_path / "run", interrupt)
+    # Ctrl-C as at a terminal, also where the tests run in the background and it is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            killed.begin(store, tmp_path / "run", interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert load_checkpoint(tmp_path / "run", "last").meta.epoch == 2
     killed.begin(store, tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)

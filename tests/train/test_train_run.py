@@ -208,7 +208,8 @@ def validated(store, cases, *, spoil=None):
     network = build_network(config.model, n_classes=3, arm=config.arm, seed=0)
     if spoil:
         with torch.no_grad():
-            spoil(network.heads["marker"].classifiers["average"][-1])
+            for classifier in network.heads["marker"].classifiers.values():
+                spoil(classifier[-1])
     runtime = choose_runtime("fp32")
     return validate(network, store, cases, runtime=runtime, settings=config.inference)
 

@@ -87,6 +87,7 @@ def info(found: dict[str, Any]) -> None:
     console.print(versions, highlight=False)
     presets = found["presets"]
     table = _table("Settings (change with --set key=value)", "key", *presets, "meaning")
+    table.columns[0].no_wrap = True  # a key is copied and pasted
     meanings = dict(_described(found["config_schema"]))
     columns = [dict(_flat(values)) for values in presets.values()]
     for key in [key for key in columns[0] if key != "preset"]:
