@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plgg.config import PRESETS, Arm, Config, preset, with_settings
-from plgg.errors import RunError
+from plgg.errors import ConfigError, RunError
 from plgg.watch import Silent, Watch
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from plgg.infer.predict import Outcome
     from plgg.io.manifest import Case
     from plgg.io.store import Cohort
+    from plgg.layouts import Choices, Written
     from plgg.phantom import PhantomSettings
 
 SILENT = Silent()
@@ -46,6 +47,45 @@ def phantom(
 
     with watch.task("making patients") as progress:
         return make_cohort(out, settings, workers=workers, progress=progress)
+
+
+def manifest(
+    layout: str,
+    folder: Path,
+    out: Path | None = None,
+    *,
+    choices: Choices | None = None,
+    overwrite: bool = False,
+    watch: Watch = SILENT,
+) -> Written:
+    """Write the manifest of scans in a layout that people have; what is left out is listed.
+
+    Args:
+        layout: One of `plgg.layouts.LAYOUTS`.
+        folder: The data.
+        out: Where to; by default `manifest.csv` in the working folder.
+        choices: Columns, tables and patterns that the user settles.
+        overwrite: Whether a manifest of other content may be replaced.
+        watch: Told of the progress.
+
+    Raises:
+        ConfigError: If there is no such layout.
+    """
+    from plgg.layouts import LAYOUTS, Choices, build_manifest
+
+    if layout not in LAYOUTS:
+        raise ConfigError(
+            f"no layout is called {layout!r}", remedy=f"Choose of {', '.join(LAYOUTS)}."
+        )
+    with watch.task("reading scans") as progress:
+        return build_manifest(
+            LAYOUTS[layout],
+            folder,
+            out,
+            choices=choices or Choices(),
+            overwrite=overwrite,
+            progress=progress,
+        )
 
 
 def check(manifest: Path, *, watch: Watch = SILENT) -> CheckReport:

@@ -4,6 +4,7 @@ import pytest
 from program import one_line, plgg
 
 SURFACE = {
+    "manifest": ["--out", "--labels", "--marker-column", "--flair", "--mask", "--overwrite"],
     "phantom": ["--patients", "--seed", "--missing-masks", "--missing-markers", "--second-scans",
                 "--slice-thickness-mm", "--population", "--link"],
     "check": ["--json"],

@@ -9,7 +9,15 @@ import pytest
 
 from helper import ODD_AFFINES, SHAPE, make_affine, write_nifti
 from plgg.errors import InputError
-from plgg.io.nifti import is_nifti, read_volume, stem, write_probability, write_volume
+from plgg.io.nifti import (
+    geometry_conflict_mm,
+    is_nifti,
+    orientation_is_known,
+    read_volume,
+    stem,
+    write_probability,
+    write_volume,
+)
 from plgg.volume import Volume
 
 DATA = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
@@ -197,3 +205,83 @@ def test_names(tmp_path):
         assert stem(tmp_path / name) == expected
     for name in ("a.nrrd", "nii", "a.gz", "a.nii.zip"):
         assert not is_nifti(tmp_path / name)
+
+
+def with_forms(path, sform, qform, *, codes=(1, 1), units="mm"):
+    image = nib.Nifti1Image(DATA, None)
+    image.set_sform(sform, code=codes[0])
+    image.set_qform(qform, code=codes[1])
+    image.header.set_xyzt_units(units)
+    nib.save(image, path)
+    return path
+
+
+RAS, LAS = ODD_AFFINES["ras"], ODD_AFFINES["las"]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_mirrored_orientations_are_refused_only_where_both_count(tmp_path, suffix):
+    path = with_forms(tmp_path / f"a{suffix}", RAS, LAS)
+    message = refused(path)
+    assert "left and right cannot be told" in message
+    assert "fslorient" in message
+    assert geometry_conflict_mm(path) > 2
+    for codes, kept in (((1, 0), RAS), ((0, 1), LAS)):
+        path = with_forms(tmp_path / f"b{suffix}", RAS, LAS, codes=codes)
+        np.testing.assert_allclose(read_volume(path).affine, kept, atol=1e-3)
+        assert geometry_conflict_mm(path) is None
+        assert orientation_is_known(path)
+
+
+@pytest.mark.parametrize(("by_mm", "told"), [(0.0, False), (1.5, False), (3.0, True)])
+def test_other_conflicts_are_told_and_the_sform_counts(tmp_path, caplog, by_mm, told):
+    moved = RAS.copy()
+    moved[2, 3] += by_mm
+    path = with_forms(tmp_path / "a.nii.gz", RAS, moved)
+    np.testing.assert_allclose(read_volume(path).affine, RAS, atol=1e-3)
+    assert ("sform" in caplog.text) == told
+    assert geometry_conflict_mm(path) == (pytest.approx(by_mm, abs=1e-3) if told else None)
+
+
+def test_a_guessed_orientation_is_read_and_can_be_told(tmp_path):
+    path = with_forms(tmp_path / "a.nii.gz", RAS, RAS, codes=(0, 0))
+    assert read_volume(path).shape == DATA.shape
+    assert not orientation_is_known(path)
+    assert geometry_conflict_mm(path) is None
+
+
+@pytest.mark.parametrize(("units", "factor"), [("meter", 1e-3), ("micron", 1e3), ("unknown", 1)])
+def test_other_units_become_millimetres(tmp_path, units, factor):
+    stored = np.diag([factor] * 3 + [1]) @ ODD_AFFINES["oblique"]
+    path = with_forms(tmp_path / "a.nii.gz", stored, stored, units=units)
+    np.testing.assert_allclose(read_volume(path).affine, ODD_AFFINES["oblique"], atol=1e-3)
+    assert geometry_conflict_mm(path) is None
+
+
+@pytest.mark.parametrize("units", ["meter", "micron"])
+def test_a_unit_that_cannot_be_meant_is_refused(tmp_path, units):
+    assert units in refused(with_forms(tmp_path / "a.nii.gz", RAS, RAS, units=units))
+
+
+@pytest.mark.parametrize("slope", [0.0, float("nan")])
+def test_a_slope_that_is_none_leaves_the_values(tmp_path, slope):
+    path = with_header(tmp_path, 112, "<2f", slope, 7.0)
+    np.testing.assert_array_equal(read_volume(path).data, DATA)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_header_that_cannot_be_read_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"junk" * 200)
+    for ask in (geometry_conflict_mm, orientation_is_known):
+        with pytest.raises(InputError, match="header"):
+            ask(tmp_path / name)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("folder", ["brats2013", "raw-flair", "sri24", "dicom"])
+def test_no_real_scan_contradicts_itself(shared_data, folder):
+    paths = sorted(path for path in (shared_data / folder).rglob("*") if is_nifti(path))
+    assert paths
+    for path in paths:
+        read_volume(path)
+        assert geometry_conflict_mm(path) is None

@@ -1,12 +1,15 @@
 """NIfTI files to `Volume` and back.
 
-Any orientation and any affine that can be inverted; nothing is reoriented or resampled here.
+Any orientation and any affine that can be inverted; nothing is reoriented or resampled here. Where
+a header's two orientations disagree the sform counts, as in most tools, unless they are mirror
+images.
 Knows nothing of what the image shows.
 """
 
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,16 @@ from numpy.typing import NDArray
 
 from plgg.errors import InputError
 from plgg.io.files import written_aside
+from plgg.io.nifti_geometry import (
+    MOST_CONFLICT_MM,
+    affine_mm,
+    conflict_mm,
+    is_known,
+    is_mirrored,
+)
 from plgg.volume import Volume
 
+_LOGGER = logging.getLogger(__name__)
 SUFFIXES = (".nii", ".nii.gz")
 _UNREADABLE = (
     ImageFileError,
@@ -51,11 +62,12 @@ def read_volume(path: Path) -> Volume:
     """Read one 3-D image as float32; a 4-D file is accepted if it holds a single volume.
 
     Returns:
-        The image in its own orientation; header scaling is applied.
+        The image in its own orientation; header scaling is applied, and lengths are in mm
+        whatever the header's unit.
 
     Raises:
-        InputError: If the file is missing, unreadable, truncated, of more than one volume, or its
-            affine cannot be inverted.
+        InputError: If the file is missing, unreadable, truncated, of more than one volume, if its
+            affine cannot be inverted, or if sform and qform are mirror images.
     """
     if not path.is_file():
         raise InputError("no such file", where=path, remedy="Check the path in the manifest.")
@@ -68,7 +80,53 @@ def read_volume(path: Path) -> Volume:
         raise InputError(
             f"cannot be read as NIfTI ({reason})", where=path, remedy="Copy or convert it again."
         ) from error
-    return _as_volume(data, np.asarray(image.affine, dtype=np.float64), path)
+    return _as_volume(data, _affine(image, path), path)
+
+
+def geometry_conflict_mm(path: Path) -> float | None:
+    """How far sform and qform put a corner apart, in mm; None where they agree within 2 mm.
+
+    Raises:
+        InputError: If the header cannot be read.
+    """
+    gap = conflict_mm(_header(path))
+    return gap if gap is not None and gap > MOST_CONFLICT_MM else None
+
+
+def orientation_is_known(path: Path) -> bool:
+    """Whether the header says how the image lies; otherwise left, front and up are guesses.
+
+    Raises:
+        InputError: If the header cannot be read.
+    """
+    return is_known(_header(path))
+
+
+def _header(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
+    try:
+        return nib.load(path).header
+    except _UNREADABLE as error:
+        raise InputError(
+            "its header cannot be read as NIfTI", where=path, remedy="Copy or convert it again."
+        ) from error
+
+
+def _affine(image: Any, path: Path) -> NDArray[np.float64]:  # noqa: ANN401
+    """The image's affine in mm, once its header is known not to contradict itself."""
+    if is_mirrored(image.header):
+        raise InputError(
+            "sform and qform are mirror images: left and right cannot be told",
+            where=path,
+            remedy="Export it again, or, if you know which is right, copy that one over the other"
+            " (FSL: fslorient -copysform2qform or -copyqform2sform).",
+        )
+    gap = conflict_mm(image.header)
+    if gap is not None and gap > MOST_CONFLICT_MM:
+        _LOGGER.warning("%s: sform and qform differ by %.1f mm; the sform is used", path, gap)
+    try:
+        return affine_mm(image.affine, image.header)
+    except InputError as error:
+        raise InputError(error.what, where=path, remedy=error.remedy) from error
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types

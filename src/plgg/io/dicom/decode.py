@@ -1,0 +1,52 @@
+"""The stored values of one parsed DICOM file, whatever it was compressed with.
+
+Each compression has one decoder, named here, so that a scan does not depend on what else is
+installed. Damage must end in an exception: GDCM may end the whole process instead, so it is
+used only where nothing else can, after a look at the stream itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.encaps import generate_frames
+
+from plgg.io.dicom.lossless_jpeg import check_lossless_jpeg
+
+_LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+_DECODERS = {
+    "1.2.840.10008.1.2.4.50": "pillow",  # JPEG, 8 bits
+    "1.2.840.10008.1.2.4.51": "pillow",  # JPEG extended; 12 bits are refused by all decoders
+    "1.2.840.10008.1.2.4.80": "pyjpegls",
+    "1.2.840.10008.1.2.4.81": "pyjpegls",
+    "1.2.840.10008.1.2.4.90": "pillow",  # JPEG 2000
+    "1.2.840.10008.1.2.4.91": "pillow",
+    **dict.fromkeys(_LOSSLESS, "gdcm"),
+}
+
+
+def stored_values(dataset: Dataset) -> NDArray[Any]:
+    """Values before rescaling, shape (frames, rows, columns).
+
+    Raises:
+        ValueError: If the pixels contradict the header; the decoders raise much else.
+    """
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    if syntax in _LOSSLESS:
+        _check_lossless(dataset)
+    dataset.pixel_array_options(decoding_plugin=_DECODERS.get(syntax, ""))
+    stored = dataset.pixel_array
+    return stored if stored.ndim == 3 else stored[None]
+
+
+def _check_lossless(dataset: Dataset) -> None:
+    bits, rows, columns = (
+        int(dataset[name].value) for name in ("BitsAllocated", "Rows", "Columns")
+    )
+    if bits not in (8, 16) or int(dataset.get("SamplesPerPixel", 1)) != 1:
+        raise ValueError("unusual pixels")
+    count = int(dataset.get("NumberOfFrames") or 1)
+    for frame in generate_frames(dataset.PixelData, number_of_frames=count):
+        check_lossless_jpeg(frame, rows=rows, columns=columns, bits=bits)

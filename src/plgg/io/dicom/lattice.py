@@ -1,0 +1,170 @@
+"""From the places of single slices to one affine, or a refusal that says what is wrong with them.
+
+Distances come from the positions, never from SliceThickness or SpacingBetweenSlices, which are
+often wrong. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.errors import InputError
+from plgg.io.dicom.picture import Picture, Plane
+from plgg.volume import Affine
+
+MOST_TILT_DEGREES = 0.5
+"""Of the line through the slices against their normal; below it the affine holds the tilt."""
+
+MOST_OFF_MM = 0.1
+"""By which a slice may lie beside the regular lattice: headers round their positions."""
+
+_EXPORT = "Export the whole series again."
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+Refuse = Callable[[str, str], InputError]
+
+
+def lattice(pictures: tuple[Picture, ...], path: Path) -> tuple[NDArray[np.intp], Affine]:
+    """The order of the slices, and the affine of their stack (columns, rows, slices).
+
+    Args:
+        pictures: Slices of one stack, in any order.
+        path: For messages.
+
+    Returns:
+        Indices into `pictures` in the order of the volume's last axis, and the RAS+ affine in mm.
+
+    Raises:
+        InputError: If sizes, pixel spacings or orientations are mixed, places are missing, taken
+            twice or uneven, or the stack leans.
+    """
+
+    def refuse(what: str, remedy: str) -> InputError:
+        return InputError(what, where=path, remedy=remedy)
+
+    planes = _planes(pictures, refuse)
+    _refuse_mixed(pictures, planes, refuse)
+    normal = _unit(np.cross(planes[0].across, planes[0].down))
+    positions = np.array([plane.position for plane in planes])
+    along = positions @ normal
+    order = np.argsort(along, kind="stable")
+    _refuse_uneven(along[order], refuse)
+    step = _step(positions[order])
+    _refuse_lean(positions[order], normal, step, refuse)
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack([planes[0].across, planes[0].down, step], axis=1)
+    # The middle, so that no slice's rounding moves the whole.
+    affine[:3, 3] = positions.mean(axis=0) - step * (len(planes) - 1) / 2
+    affine = _LPS_TO_RAS @ affine
+    return order, affine
+
+
+def _planes(pictures: tuple[Picture, ...], refuse: Refuse) -> list[Plane]:
+    if len(pictures) == 1:
+        raise refuse("holds one slice only", "Name the folder that holds the whole series.")
+    planes = [picture.plane for picture in pictures if picture.plane is not None]
+    if len(planes) < len(pictures):
+        raise refuse(
+            f"{len(pictures) - len(planes)} of {len(pictures)} images do not say where they lie"
+            " (position, orientation or pixel spacing is missing)",
+            _EXPORT,
+        )
+    for plane in planes:
+        across, down = plane.across, plane.down
+        lengths = np.linalg.norm(across), np.linalg.norm(down)
+        if min(lengths) < 1e-3 or abs(across @ down) > 1e-3 * lengths[0] * lengths[1]:
+            raise refuse("the rows and columns of an image are not at right angles", _EXPORT)
+    return planes
+
+
+def _refuse_mixed(pictures: tuple[Picture, ...], planes: list[Plane], refuse: Refuse) -> None:
+    sizes = sorted({picture.shape for picture in pictures})
+    if len(sizes) > 1:
+        named = " and ".join(f"{columns}×{rows}" for rows, columns in sizes[:3])
+        raise refuse(f"its slices have different sizes ({named})", "Export one series only.")
+    if len({picture.space for picture in pictures}) > 1:
+        raise refuse(
+            "its slices have different frames of reference: two scans are mixed",
+            "Export one series only.",
+        )
+    rows, columns = pictures[0].shape
+    # How far the last pixel moves if one slice's directions are put for another's.
+    far = [columns * plane.across + rows * plane.down for plane in planes]
+    off = max(float(np.linalg.norm(one - far[0])) for one in far)
+    turned = max(_degrees(one, far[0]) for one in far)
+    if turned > MOST_TILT_DEGREES:
+        raise refuse(
+            f"its slices have different orientations (up to {turned:.0f}° apart)",
+            "Export one stack of parallel slices.",
+        )
+    if off > MOST_OFF_MM:
+        raise refuse("its slices have different pixel spacings or directions", _EXPORT)
+
+
+def _refuse_uneven(along: NDArray[np.float64], refuse: Refuse) -> None:
+    gaps = np.diff(along)
+    twice = int((gaps < 0.01).sum())
+    if twice:
+        raise refuse(
+            f"{twice} of {along.size} slices lie where another one lies: several acquisitions or"
+            " time points in one series",
+            "Export one of them only.",
+        )
+    # The lower half's middle: the true step even where more gaps than not are too wide.
+    step = float(np.median(gaps[gaps <= 1.2 * gaps.min()]))
+    if np.abs(gaps - step).max() <= max(MOST_OFF_MM, 0.01 * step):
+        return
+    missing = np.rint(gaps / step).astype(int) - 1
+    if np.abs(gaps - (missing + 1) * step).max() > 0.1 * step or missing.sum() > 3 * along.size:
+        raise refuse(
+            "the distances between its slices are uneven"
+            f" ({gaps.min():.2f} to {gaps.max():.2f} mm)",
+            _EXPORT,
+        )
+    places = [f"{count} after slice {at + 1}" for at, count in enumerate(missing) if count]
+    shown = ", ".join(places[:4]) + (" and more" if len(places) > 4 else "")
+    raise refuse(
+        f"{missing.sum()} slices are missing: {shown} (of {along.size}, {step:.2f} mm apart,"
+        " counted along the stack)",
+        _EXPORT,
+    )
+
+
+def _step(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least-squares step from slice to slice of ordered positions of shape (n, 3)."""
+    places = np.arange(len(positions)) - (len(positions) - 1) / 2
+    return np.asarray(places @ positions / np.square(places).sum(), dtype=np.float64)
+
+
+def _refuse_lean(
+    positions: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    step: NDArray[np.float64],
+    refuse: Refuse,
+) -> None:
+    lean = _degrees(step, normal)
+    if lean > MOST_TILT_DEGREES:
+        raise refuse(
+            f"its slices are stacked {lean:.1f}° aslant (a tilted gantry or a sheared stack)",
+            "Use a series without tilt, or straighten it with another tool first.",
+        )
+    places = np.arange(len(positions)) - (len(positions) - 1) / 2
+    off = positions - positions.mean(axis=0) - places[:, None] * step
+    worst = float(np.linalg.norm(off, axis=1).max())
+    if worst > max(MOST_OFF_MM, 0.01 * float(np.linalg.norm(step))):
+        raise refuse(
+            f"its slices do not lie on one line (one is {worst:.2f} mm off)",
+            "Export one stack of parallel slices.",
+        )
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float64)
+
+
+def _degrees(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    across = np.linalg.norm(np.cross(_unit(one), _unit(other)))
+    return float(np.degrees(np.arctan2(across, _unit(one) @ _unit(other))))

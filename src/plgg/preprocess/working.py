@@ -1,0 +1,53 @@
+"""The working image: a scan on an isotropic grid along its own world's axes.
+
+Everything that is estimated (brain, bias field, registration) is estimated here, so that no method
+ever meets an odd orientation, an oblique affine or an anisotropic voxel. Nothing is stored from
+it: what is found is carried back to the native grid or kept as a matrix between worlds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.preprocess.grid import Grid
+from plgg.preprocess.resample import resample, smooth_for
+from plgg.volume import Volume, apply_affine, spacing_mm
+
+
+def working_grid(volume: Volume, target_mm: float) -> Grid:
+    """The smallest grid with axes R, A, S and isotropic voxels that holds a whole volume.
+
+    Args:
+        volume: Any image, however it lies.
+        target_mm: Voxel size in mm.
+    """
+    ends = [(-0.5, n - 0.5) for n in volume.shape]
+    corners = apply_affine(volume.affine, np.array(np.meshgrid(*ends)).reshape(3, -1).T)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    i, j, k = (max(1, int(np.ceil(n))) for n in (high - low) / target_mm)
+    affine = np.diag([target_mm, target_mm, target_mm, 1.0])
+    affine[:3, 3] = low + target_mm / 2.0
+    return Grid((i, j, k), affine)
+
+
+def working_image(volume: Volume, target_mm: float) -> Volume:
+    """A scan (or a mask, as shares in [0, 1]) on its working grid, float32, low-passed to it."""
+    grid = working_grid(volume, target_mm)
+    return onto(volume, grid)
+
+
+def onto(volume: Volume, grid: Grid) -> Volume:
+    """A volume on any grid of its own world, float32, low-passed against aliasing; 0 outside."""
+    target_mm = float(spacing_mm(grid.affine).min())
+    smooth = smooth_for(volume.data, spacing_mm=volume.spacing_mm, target_mm=target_mm)
+    volume_from_grid = np.linalg.solve(volume.affine, grid.affine)
+    return Volume(resample(smooth, volume_from_grid, grid.shape), grid.affine)
+
+
+def back(data: NDArray[Any], grid: Grid, volume: Volume) -> NDArray[np.float32]:
+    """An array of the working grid on the native voxels, by linear interpolation; 0 outside."""
+    grid_from_native = np.linalg.solve(grid.affine, volume.affine)
+    return resample(data, grid_from_native, volume.shape)
