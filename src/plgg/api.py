@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plgg.config import PRESETS, Arm, Config, preset, with_settings
+from plgg.config import PRESETS, Arm, Config, preset, with_atlas, with_settings
 from plgg.errors import ConfigError, RunError
 from plgg.watch import Silent, Watch
 
@@ -28,15 +28,20 @@ SILENT = Silent()
 
 
 def configure(
-    name: str, *, arm: Arm = "multitask", seed: int = 0, settings: Sequence[str] = ()
+    name: str,
+    *,
+    arm: Arm = "multitask",
+    seed: int = 0,
+    settings: Sequence[str] = (),
+    atlas: str | None = None,
 ) -> Config:
-    """A preset with an arm, a seed and `key=value` settings.
+    """A preset with an arm, a seed, `key=value` settings and an atlas.
 
     Raises:
         ConfigError: If a name is unknown or a value out of range.
     """
     chosen = preset(name).model_copy(update={"arm": arm, "seed": seed})
-    return with_settings(chosen, settings)
+    return with_atlas(with_settings(chosen, settings), atlas)
 
 
 def phantom(
@@ -97,15 +102,36 @@ def check(manifest: Path, *, watch: Watch = SILENT) -> CheckReport:
 
 
 def preprocess(
-    manifest: Path, store: Path, config: Config, *, workers: int = 1, watch: Watch = SILENT
+    manifest: Path,
+    store: Path,
+    config: Config,
+    *,
+    workers: int = 1,
+    memory_gib: float | None = None,
+    keep_going: bool = True,
+    watch: Watch = SILENT,
 ) -> Cohort:
-    """Bring a cohort onto the atlas grid; cases that fail are listed in the result."""
+    """Bring a cohort onto the atlas grid; cases that fail are listed in the result.
+
+    Pictures of all cases are gathered in `STORE/qc.html`.
+    """
     from plgg.io.manifest import read_manifest
     from plgg.preprocess.cohort import preprocess_cohort
+    from plgg.report.store_qc import write_store_qc
 
     cases = read_manifest(manifest)
     with watch.task("preprocessing") as progress:
-        return preprocess_cohort(cases, store, config.grid, workers=workers, progress=progress)
+        cohort = preprocess_cohort(
+            cases,
+            store,
+            config,
+            workers=workers,
+            memory_gib=memory_gib,
+            keep_going=keep_going,
+            progress=progress,
+        )
+    write_store_qc(store)
+    return cohort
 
 
 def train(
@@ -136,15 +162,17 @@ def predict(
     model: Path,
     out: Path,
     part: str | None = None,
+    atlas: str | None = None,
     watch: Watch = SILENT,
 ) -> list[Outcome]:
     """Predict scans with a run's best model into `out`, one folder a case.
 
     Args:
-        inputs: Stores, manifests, NIfTI files.
+        inputs: Stores, manifests, NIfTI files, DICOM folders or zips; the skull may be on.
         model: Folder of a training run.
         out: Where to.
         part: Only the cases of this part of the run's split.
+        atlas: Where the atlas of the model's scans lies, if not where it was when it was trained.
         watch: Told of the progress.
 
     Returns:
@@ -159,7 +187,7 @@ def predict(
     scans = find_scans(inputs, only=only)
     if not scans:
         raise RunError("none of the inputs is in that part of the run's split", where=model)
-    predictor = Predictor(model)
+    predictor = Predictor(model, atlas=atlas)
     with watch.task("predicting") as progress:
         return predict_scans(scans, predictor, out, progress=progress)
 

@@ -77,9 +77,7 @@ def _store(manifest: Path, folder: Path, config: Config, watch: Watch) -> Store:
         raise InputError(f"{report.n_errors} errors in the synthetic cohort", where=manifest)
     cases = read_manifest(manifest)
     with watch.task("preprocessing") as progress:
-        cohort = preprocess_cohort(
-            cases, folder, config.grid, workers=_workers(), progress=progress
-        )
+        cohort = preprocess_cohort(cases, folder, config, workers=_workers(), progress=progress)
     if cohort.failed:
         raise InputError(cohort.failed[0].reason, where=manifest)
     return Store(folder)

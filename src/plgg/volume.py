@@ -73,6 +73,16 @@ def spacing_mm(affine: Affine) -> NDArray[np.float64]:
     return np.asarray(np.linalg.norm(affine[:3, :3], axis=0), dtype=np.float64)
 
 
+def index_map(source: Affine, target: Affine) -> Affine:
+    """4×4 matrix from voxel indices of `target` to those of `source`, two grids of one world."""
+    return np.asarray(np.linalg.solve(source, target), dtype=np.float64)
+
+
+def inverse(matrix: Affine) -> Affine:
+    """The 4×4 matrix that undoes another."""
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
 def apply_affine(affine: Affine, points: NDArray[Any]) -> NDArray[np.float64]:
     """Map points of shape (..., 3) through a 4×4 affine."""
     mapped = np.asarray(points, dtype=np.float64) @ affine[:3, :3].T + affine[:3, 3]

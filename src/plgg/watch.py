@@ -10,8 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-Progress = Callable[[int, int], None]
-"""Called with (done, all) after each item."""
+
+class Progress(Protocol):
+    """Called after each item with how many are done, of how many, and how many failed."""
+
+    def __call__(self, done: int, total: int, failed: int = 0) -> None:
+        """Tell."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Silent:
     @contextmanager
     def task(self, label: str) -> Iterator[Progress]:  # noqa: ARG002
         """Follow nothing."""
-        yield lambda done, total: None  # noqa: ARG005
+        yield lambda done, total, failed=0: None  # noqa: ARG005
 
     @contextmanager
     def training(self, label: str) -> Iterator[Listener]:  # noqa: ARG002

@@ -5,6 +5,8 @@ import pytest
 
 from helper import ODD_AFFINES, SHAPE, blob_brain, make_affine, world_points
 from plgg.check import inspect_flair, inspect_mask
+from plgg.check.flair import brain_ml
+from plgg.check.raw_head import background_value, looks_raw
 from plgg.volume import Volume
 
 
@@ -66,9 +68,28 @@ def test_z_scores_with_zero_outside_are_healthy(brain):
 
 def test_z_scores_over_the_whole_image_have_a_background_that_is_not_zero(brain):
     flair, _ = brain
-    (finding,) = inspect_flair(flair.with_data(flair.data - 3.5))
-    assert (finding.code, finding.severity) == ("background", "error")
+    shifted = flair.with_data(flair.data - 3.5)
+    (finding,) = inspect_flair(shifted)
+    assert (finding.code, finding.severity) == ("background", "note")
     assert "-3.5" in finding.message
+    assert background_value(shifted.data) == -3.5
+    assert brain_ml(shifted) == brain_ml(flair)
+
+
+def test_a_background_is_what_all_corners_and_many_voxels_hold(brain):
+    flair, _ = brain
+    assert background_value(flair.data) == 0
+    one_off = flair.data - np.float32(3.5)
+    one_off[0, 0, 0] = 2.0
+    assert background_value(one_off) == 0
+    full = np.random.default_rng(0).normal(size=SHAPE)
+    full[np.ix_([0, -1], [0, -1], [0, -1])] = 9.0
+    assert background_value(full) == 0
+
+
+def test_a_mask_on_another_background_is_still_a_mask(brain):
+    flair, mask = brain
+    assert codes(inspect_flair(flair.with_data(mask.data - np.float32(3)))) == ["flair-is-mask"]
 
 
 def raw_head(*, air):
@@ -83,9 +104,24 @@ def raw_head(*, air):
 
 
 @pytest.mark.parametrize("air", [True, False], ids=["noisy air", "air set to 0"])
-def test_a_raw_head_is_an_error(air):
-    (finding,) = inspect_flair(raw_head(air=air))
-    assert (finding.code, finding.severity) == ("not-stripped", "error")
+def test_a_raw_head_is_noted_and_no_fault(air):
+    head = raw_head(air=air)
+    (finding,) = inspect_flair(head)
+    assert (finding.code, finding.severity) == ("not-stripped", "note")
+    assert looks_raw(head) in finding.message
+
+
+@pytest.mark.parametrize("air", [True, False], ids=["noisy air", "air set to 0"])
+def test_a_raw_head_is_known_on_any_background(air):
+    head = raw_head(air=air)
+    assert looks_raw(head.with_data(head.data - 40.0))
+
+
+@pytest.mark.parametrize("name", ODD_AFFINES)
+def test_a_stripped_brain_does_not_look_raw_on_any_grid(name):
+    flair, _ = blob_brain(affine=ODD_AFFINES[name])
+    assert looks_raw(flair) is None
+    assert looks_raw(flair.with_data(flair.data - 40.0)) is None
 
 
 def test_what_reaches_the_edges_of_the_image_is_not_a_stripped_brain(brain):

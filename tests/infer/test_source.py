@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 
 from helper import write_case, write_csv
-from plgg.config import GridConfig
+from plgg.config import Config, GridConfig, PreprocessConfig
 from plgg.errors import InputError, ManifestError
 from plgg.infer.source import find_scans
 from plgg.io.manifest import read_manifest
+from plgg.io.store import Store
 from plgg.preprocess.cohort import preprocess_cohort
-from plgg.preprocess.grid import sri24_grid
 
-GRID = sri24_grid(8.0)
+# Toys without anatomy are placed by their centres.
+CONFIG = Config(
+    grid=GridConfig(spacing_mm=8.0),
+    preprocess=PreprocessConfig(registration="centre", stripping="none"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +28,13 @@ def folder(tmp_path_factory):
         write_case(folder, name, seed=len(name))
     rows = [f"P1,{name}_flair.nii.gz,{name}_mask.nii.gz,{name}" for name in ("one", "two")]
     manifest = write_csv(folder / "manifest.csv", "patient_id,flair,mask,scan_id", *rows)
-    preprocess_cohort(read_manifest(manifest), folder / "store", GridConfig(spacing_mm=8.0))
+    preprocess_cohort(read_manifest(manifest), folder / "store", CONFIG)
     return folder
+
+
+def trained_on(folder):
+    """The settings of a model that was trained on the store."""
+    return CONFIG.model_copy(update={"preprocess": Store(folder / "store").cohort.settings})
 
 
 def names(scans):
@@ -44,9 +53,9 @@ def test_all_ways_give_one_scan(folder):
     listed = find_scans([folder / "manifest.csv"])[0]
     (single,) = find_scans([folder / "one_flair.nii.gz"])
     digest = hashlib.sha256((folder / "one_flair.nii.gz").read_bytes()).hexdigest()
-    prepared = stored.load(GRID)
+    prepared = stored.load(trained_on(folder)).prepared
     for scan in (listed, single):
-        other = scan.load(GRID)
+        other = scan.load(trained_on(folder)).prepared
         np.testing.assert_array_equal(other.image, prepared.image)
         assert other.placement == prepared.placement
     for scan in (stored, listed, single):
@@ -60,7 +69,7 @@ def test_the_truth_is_not_looked_at(folder, tmp_path):
     flair = folder / "one_flair.nii.gz"
     manifest = write_csv(tmp_path / "m.csv", "patient_id,flair,mask", f"P1,{flair},none.nii.gz")
     (scan,) = find_scans([manifest])
-    assert scan.load(GRID).mask is None
+    assert scan.load(CONFIG).prepared.mask is None
 
 
 def test_only_the_cases_asked_for(folder):
@@ -71,7 +80,20 @@ def test_only_the_cases_asked_for(folder):
 def test_a_store_of_another_spacing_is_refused(folder):
     scan = find_scans([folder / "store"])[0]
     with pytest.raises(InputError, match="8 mm voxels, the model wants 2 mm"):
-        scan.load(sri24_grid(2.0))
+        scan.load(trained_on(folder).model_copy(update={"grid": GridConfig(spacing_mm=2.0)}))
+
+
+def test_a_store_made_in_another_way_is_refused(folder):
+    scan = find_scans([folder / "store"])[0]
+    with pytest.raises(InputError, match="stripped or registered in another way"):
+        scan.load(CONFIG.model_copy(update={"preprocess": PreprocessConfig()}))
+
+
+def test_another_atlas_than_the_model_s_is_refused(folder):
+    (scan,) = find_scans([folder / "one_flair.nii.gz"])
+    other = CONFIG.preprocess.model_copy(update={"atlas_sha256": "0" * 64})
+    with pytest.raises(InputError, match=r"not the atlas .* --atlas"):
+        scan.load(CONFIG.model_copy(update={"preprocess": other}))
 
 
 def test_one_name_for_two_scans_is_refused(folder):
@@ -81,7 +103,7 @@ def test_one_name_for_two_scans_is_refused(folder):
 
 def test_a_missing_scan_is_told_when_it_is_needed(tmp_path):
     (scan,) = find_scans([tmp_path / "none.nii.gz"])
-    for need in (scan.digest, lambda: scan.load(GRID)):
+    for need in (scan.digest, lambda: scan.load(CONFIG)):
         with pytest.raises(InputError, match=r"none\.nii\.gz: no such file"):
             need()
 

@@ -171,7 +171,7 @@ def test_a_folder_that_is_no_store_says_how_to_make_one(tmp_path):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"version": 2}, {"version": 0}, {"format": "other"}, {"new": 1}, {"spacing_mm": None}],
+    [{"version": 3}, {"version": 0}, {"format": "other"}, {"new": 1}, {"spacing_mm": None}],
 )
 def test_a_store_of_another_version_is_refused(tmp_path, changed):
     cohort = Cohort(spacing_mm=1.0, classes=(), cases=()).model_dump(mode="json")
@@ -208,3 +208,10 @@ def test_a_broken_array_is_named(tmp_path, spoil):
 def test_a_missing_record_is_named(folder):
     with pytest.raises(StoreError, match="P9"):
         read_record(folder, "P9")
+
+
+def test_a_store_of_the_first_version_is_read_as_it_was_made(tmp_path):
+    cohort = Cohort(spacing_mm=1.0, classes=(), cases=()).model_dump(mode="json")
+    del cohort["settings"]
+    found = opened(tmp_path, json.dumps({**cohort, "version": 1})).cohort.settings
+    assert (found.registration, found.stripping) == ("centre", "none")

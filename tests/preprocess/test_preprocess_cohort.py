@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, write_case, write_nifti
-from plgg.config import GridConfig
+from plgg.config import Config, GridConfig, PreprocessConfig
 from plgg.errors import OutputError
 from plgg.io.manifest import Case
 from plgg.io.store import Store
 from plgg.preprocess.cohort import preprocess_cohort
 
-COARSE = GridConfig(spacing_mm=8.0)
+# The images are toys without anatomy, so they are placed by their centres.
+CENTRED = PreprocessConfig(registration="centre", stripping="none")
+COARSE = Config(grid=GridConfig(spacing_mm=8.0), preprocess=CENTRED)
 NAMES = ("P1", "P2", "P3")
 
 
@@ -49,14 +51,12 @@ def changed(before, after):
 
 def test_a_cohort_is_stored(cases, folder):
     seen = []
-    cohort = preprocess_cohort(
-        cases, folder, COARSE, progress=lambda done, of: seen.append((done, of))
-    )
+    cohort = preprocess_cohort(cases, folder, COARSE, progress=lambda *counts: seen.append(counts))
     store = Store(folder)
     assert store.cohort == cohort
     assert (cohort.spacing_mm, cohort.classes, cohort.failed) == (8.0, ("a", "b"), ())
     assert list(store.by_id) == list(NAMES)
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(1, 3, 0), (2, 3, 0), (3, 3, 0)]
     for case in cases:
         assert store.image(case.case_id).shape == store.by_id[case.case_id].shape
         assert store.mask(case.case_id).any()
@@ -136,7 +136,8 @@ def test_a_mask_that_is_named_later_is_taken_up_or_missed(cases, folder, tmp_pat
 def test_another_spacing_is_done_again(cases, folder):
     preprocess_cohort(cases[:1], folder, COARSE)
     before = Store(folder).image("P1").shape
-    preprocess_cohort(cases[:1], folder, GridConfig(spacing_mm=4.0))
+    finer = COARSE.model_copy(update={"grid": GridConfig(spacing_mm=4.0)})
+    preprocess_cohort(cases[:1], folder, finer)
     assert Store(folder).image("P1").shape > before
 
 

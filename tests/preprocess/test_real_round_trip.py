@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plgg.config import GridConfig
+from plgg.config import Config, GridConfig
 from plgg.io.codes import OUTSIDE, decode
 from plgg.io.manifest import read_manifest
 from plgg.io.nifti import read_volume
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 
 def test_masks_of_thick_slices_come_back_from_2_mm(shared_data, tmp_path):
     cases = read_manifest(shared_data / "tcga-lgg" / "manifest.csv")[::30]
-    cohort = preprocess_cohort(cases, tmp_path, GridConfig(spacing_mm=2.0))
+    cohort = preprocess_cohort(cases, tmp_path, Config(grid=GridConfig(spacing_mm=2.0)))
     assert not cohort.failed
     store = Store(tmp_path)
     for case in cases:

@@ -20,7 +20,7 @@ from plgg.check.mask import inspect_mask
 from plgg.check.report import CaseRow
 from plgg.errors import InputError, PlggError
 from plgg.io.manifest import Case
-from plgg.io.nifti import read_volume
+from plgg.io.scan import read_scan
 from plgg.volume import Volume
 
 
@@ -62,7 +62,7 @@ def require_usable(case: Case) -> tuple[Volume, Volume | None]:
 
 
 def _usable(path: Path, inspect: Callable[[Volume], list[Finding]]) -> Volume:
-    volume = read_volume(path)
+    volume = read_scan(path)
     error = first_error(inspect(volume))
     if error:
         raise InputError(error.message, where=path, remedy=error.remedy)
@@ -87,9 +87,9 @@ def _looked_at(
     path: Path, role: str, inspect: Callable[[Volume], list[Finding]]
 ) -> tuple[Volume | None, list[Finding]]:
     try:
-        volume = read_volume(path)
+        volume = read_scan(path)
     except PlggError as error:
-        code = "unreadable" if path.is_file() else "missing-file"
+        code = "unreadable" if path.exists() else "missing-file"
         message = f"the {role} {path}: {error.what}"
         return None, [Finding("error", code, None, message, error.remedy or "")]
     return volume, inspect(volume)

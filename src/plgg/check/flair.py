@@ -1,8 +1,7 @@
 """What can be wrong with a FLAIR, seen from its voxels and its affine alone.
 
-Pure functions on `Volume`. The limits were set on 86 skull-stripped scans with slices of 2–8 mm,
-three in BraTS' form and five raw heads whose air had been set to 0. Knows nothing of files, of
-masks or of other scans.
+Pure functions on `Volume`. Whether the skull is on is told by `plgg.check.raw_head`; it is no
+fault, for preprocessing takes it off. Knows nothing of files, of masks or of other scans.
 """
 
 from __future__ import annotations
@@ -11,23 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from plgg.check.finding import Finding, Severity
+from plgg.check.finding import Finding
+from plgg.check.raw_head import background_value, looks_raw
 from plgg.volume import Volume
 
-# The one switch for raw heads: "warning" once something downstream takes the skull off.
-NOT_STRIPPED_SEVERITY: Severity = "error"
-
-MIN_ZERO_SHARE = 0.10
-MAX_EDGE_SHARE = 0.05
-MAX_DARK_RIM_SHARE = 0.35
 SPACING_RANGE_MM = (0.2, 12.0)
 BRAIN_RANGE_ML = (300.0, 2500.0)
 _MASK_VALUES = 10
-_RIM_MM = 20.0
-_RIM_DARKER_THAN = 0.25
-_COARSE_MM = 3.0
 _SAMPLE = 10_000
 
 
@@ -35,7 +25,7 @@ def inspect_flair(volume: Volume) -> list[Finding]:
     """Look for what makes a FLAIR unusable or doubtful.
 
     Args:
-        volume: A FLAIR that is meant to be skull-stripped, 0 outside the brain.
+        volume: A FLAIR, skull-stripped or not.
 
     Returns:
         Findings without a case; empty for a healthy scan. A finding that makes the later ones
@@ -44,15 +34,16 @@ def inspect_flair(volume: Volume) -> list[Finding]:
     fatal = _contents(volume.data)
     if fatal:
         return [fatal]
-    findings = _spacing(volume)
-    raw_head = _background(volume.data) or _dark_rim(volume)
-    # The volume of what is not 0 says something of the brain only where that is the brain.
-    return findings + ([raw_head] if raw_head else _brain_volume(volume))
+    findings = _spacing(volume) + _other_background(background_value(volume.data))
+    why = looks_raw(volume)
+    # The volume of what is not background tells of the brain only where that is the brain.
+    return findings + ([_raw_head(why)] if why else _brain_volume(volume))
 
 
 def brain_ml(volume: Volume) -> float:
-    """Volume of the voxels that are not 0, in mL."""
-    return float(np.count_nonzero(volume.data)) * volume.voxel_volume_ml
+    """Volume of the voxels that are not background, in mL."""
+    tissue = volume.data != background_value(volume.data)
+    return float(np.count_nonzero(tissue)) * volume.voxel_volume_ml
 
 
 def _contents(data: NDArray[Any]) -> Finding | None:
@@ -70,15 +61,15 @@ def _contents(data: NDArray[Any]) -> Finding | None:
     if n_values <= _MASK_VALUES:
         return _error(
             "flair-is-mask",
-            f"the FLAIR holds only {n_values} values besides 0, as a mask would",
+            f"the FLAIR holds only {n_values} values besides its background, as a mask would",
             "Check that the columns flair and mask are not swapped.",
         )
     return None
 
 
 def _count_values(data: NDArray[Any]) -> int:
-    """Number of distinct values besides 0, exact only where it is small."""
-    values = data[data != 0]
+    """Number of distinct values besides the background, exact only where it is small."""
+    values = data[data != background_value(data)]
     # Sorting millions of voxels is slow, and a sample that has many values settles it.
     sample = np.unique(values[:: max(1, values.size // _SAMPLE)])
     return int((sample if sample.size > _MASK_VALUES else np.unique(values)).size)
@@ -101,58 +92,6 @@ def _spacing(volume: Volume) -> list[Finding]:
     ]
 
 
-def _background(data: NDArray[Any]) -> Finding | None:
-    """Is there a background of 0, and does it reach the rim of the image?"""
-    ends = [0, -1]
-    corners = data[np.ix_(ends, ends, ends)]
-    corner = float(corners[0, 0, 0])
-    share = float(np.count_nonzero(data == corner)) / data.size
-    if corner != 0 and (corners == corner).all() and share >= MIN_ZERO_SHARE:
-        return _error(
-            "background",
-            f"the background of the FLAIR is {corner:g} instead of 0",
-            "Set the voxels outside the brain to 0.",
-        )
-    zero = float(np.count_nonzero(data == 0)) / data.size
-    if zero < MIN_ZERO_SHARE:
-        return _not_stripped(f"only {zero:.0%} of the FLAIR is 0")
-    edge = float(np.mean(_edges(data) != 0))
-    if edge > MAX_EDGE_SHARE:
-        return _not_stripped(f"{edge:.0%} of the outermost edges of the FLAIR is not 0")
-    return None
-
-
-def _edges(data: NDArray[Any]) -> NDArray[Any]:
-    """The twelve edges of the array: far from any brain, however tightly it is cropped."""
-    ends = [0, -1]
-    return np.concatenate(
-        [np.moveaxis(data, axis, 0)[:, ends][:, :, ends].ravel() for axis in range(3)]
-    )
-
-
-def _dark_rim(volume: Volume) -> Finding | None:
-    """Skull and air cavities are dark on FLAIR; under the surface of a bare brain lies cortex.
-
-    Measured on a coarse grid: the share of the outer 20 mm that is darker than a quarter of the
-    core's median. It was 0.45–0.64 in raw heads and at most 0.24 in stripped brains.
-    """
-    step = [max(1, round(_COARSE_MM / float(value))) for value in volume.spacing_mm]
-    data = volume.data[:: step[0], :: step[1], :: step[2]]
-    head = ndimage.binary_fill_holes(data != 0)
-    depth = ndimage.distance_transform_edt(head, sampling=volume.spacing_mm * step)
-    core = data[depth > _RIM_MM]
-    if not core.size:
-        return None
-    # Where values may be negative (z-scores), dark is counted from the darkest voxel.
-    floor = min(0.0, float(data.min()))
-    limit = floor + _RIM_DARKER_THAN * (float(np.median(core)) - floor)
-    rim = data[head & (depth <= _RIM_MM)]
-    dark = float(np.mean(rim < limit))
-    if dark <= MAX_DARK_RIM_SHARE:
-        return None
-    return _not_stripped(f"{dark:.0%} of the outer {_RIM_MM:.0f} mm is as dark as bone or air")
-
-
 def _brain_volume(volume: Volume) -> list[Finding]:
     low, high = BRAIN_RANGE_ML
     found = brain_ml(volume)
@@ -164,21 +103,33 @@ def _brain_volume(volume: Volume) -> list[Finding]:
             "brain-volume",
             None,
             f"a brain of {found:.0f} mL is implausible",
-            "Check the voxel size in the header, and that the scan shows the whole brain "
-            "without skull.",
+            "Check the voxel size in the header, and that the scan shows the whole brain.",
         )
     ]
 
 
-def _not_stripped(why: str) -> Finding:
+def _raw_head(why: str) -> Finding:
     return Finding(
-        NOT_STRIPPED_SEVERITY,
+        "note",
         "not-stripped",
         None,
-        f"the FLAIR looks like a raw head ({why})",
-        "Strip the skull first (for example with HD-BET, SynthStrip or deepbet): voxels outside "
-        "the brain must be 0.",
+        f"the FLAIR looks like a raw head ({why}): the skull will be taken off",
+        "Nothing, if it is one. If it is stripped already, set the voxels outside the brain to 0.",
     )
+
+
+def _other_background(value: float) -> list[Finding]:
+    if value == 0:
+        return []
+    return [
+        Finding(
+            "note",
+            "background",
+            None,
+            f"the background of the FLAIR is {value:g} instead of 0, and is taken as outside",
+            "Nothing, if that is the value around the brain.",
+        )
+    ]
 
 
 def _error(code: str, message: str, remedy: str) -> Finding:

@@ -47,8 +47,9 @@ class Bars:
         with self._progress() as progress:
             bar = progress.add_task(label, total=None, note="")
 
-            def update(done: int, total: int) -> None:
-                progress.update(bar, completed=done, total=total)
+            def update(done: int, total: int, failed: int = 0) -> None:
+                note = f"[red]{failed} failed" if failed else ""
+                progress.update(bar, completed=done, total=total, note=note)
 
             yield update
 

@@ -71,22 +71,44 @@ def check(
 
 @commands.command()
 def preprocess(
-    manifest: Annotated[Path, typer.Argument(help="manifest.csv of skull-stripped scans.")],
+    manifest: Annotated[Path, typer.Argument(help="manifest.csv: NIfTI or DICOM, skull or not.")],
     store: Annotated[Path, typer.Argument(help="Folder of the store to write.")],
     preset: options.Preset = "small",
     settings: options.Set = None,
+    atlas: options.Atlas = None,
     workers: options.Workers = options.DEFAULT_WORKERS,
+    memory: Annotated[
+        float | None,
+        typer.Option(help="GiB for all workers; fewer are used if it does not hold them."),
+    ] = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going/--stop-at-failure",
+            help="Go on after a case that failed, or end there and complete no store.",
+        ),
+    ] = True,
 ) -> None:
     """Bring a cohort onto the SRI24 grid, ready for training. Repeat it to add or mend cases.
 
-    Every case gets a picture in STORE/qc. Status 1 if a case failed; the others are stored.
+    Skulls are taken off where they are still on, every scan is registered to the atlas and what
+    came of it is judged. Look at STORE/qc.html: a picture and the verdicts of every case. A case
+    that fails is named, pictured and kept out of the store; status 0 means that none did.
 
-    Example: plgg preprocess patients/manifest.csv store --preset small
+    Example: plgg preprocess patients/manifest.csv store --preset small --atlas sri24
     """
     from plgg import api
 
-    config = api.configure(preset, settings=settings or [])
-    cohort = api.preprocess(manifest, store, config, workers=workers, watch=Bars())
+    config = api.configure(preset, settings=settings or [], atlas=atlas)
+    cohort = api.preprocess(
+        manifest,
+        store,
+        config,
+        workers=workers,
+        memory_gib=memory,
+        keep_going=keep_going,
+        watch=Bars(),
+    )
     show.failures([(case.case_id, case.reason) for case in cohort.failed])
-    typer.echo(f"{len(cohort.cases)} scans stored: {store} (pictures: {store / 'qc'})")
+    typer.echo(f"{len(cohort.cases)} scans stored: {store} (pictures: {store / 'qc.html'})")
     raise typer.Exit(1 if cohort.failed else 0)

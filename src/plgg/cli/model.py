@@ -90,23 +90,29 @@ def experiment(
 
 @commands.command()
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(help="Stores, manifests or NIfTI files.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="NIfTI files, DICOM folders or zips, manifests, stores.")
+    ],
     model: Annotated[Path, typer.Option("--model", help="Folder of a training run.")],
     out: Annotated[Path, typer.Option("--out", help="One folder a case is made here.")],
     part: Annotated[
         str | None, typer.Option(help="Only train, validation or test of the run's split.")
     ] = None,
+    atlas: options.Atlas = None,
     as_json: options.Json = False,
 ) -> None:
     """Outline the tumour on the patient's own scan and name its marker.
 
-    Scans must be skull-stripped. Status 1 if a scan failed; the others are finished.
+    A scan is prepared as those that the model was trained on: the skull is taken off where it is
+    on, and it is registered to the same atlas. Status 1 if a scan failed; the others are finished.
 
     Example: plgg predict scan.nii.gz --model runs/multitask --out predictions
     """
     from plgg import api
 
-    outcomes = api.predict(inputs, model=model, out=out, part=part, watch=Bars(quiet=as_json))
+    outcomes = api.predict(
+        inputs, model=model, out=out, part=part, atlas=atlas, watch=Bars(quiet=as_json)
+    )
     failed = [(outcome.case_id, outcome.reason) for outcome in outcomes if outcome.reason]
     if as_json:
         results = {outcome.case_id: outcome.result or outcome.reason for outcome in outcomes}

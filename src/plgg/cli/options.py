@@ -10,6 +10,13 @@ import typer
 DEFAULT_WORKERS = min(os.cpu_count() or 1, 8)
 
 Preset = Annotated[str, typer.Option(help="paper (1 mm, the published method) or small (2 mm).")]
+Atlas = Annotated[
+    str | None,
+    typer.Option(
+        help="built-in, sri24 (downloaded once), or the path of one: a folder with SRI24, or a "
+        "stripped template in its space."
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

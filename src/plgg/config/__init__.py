@@ -1,6 +1,6 @@
 """Every setting of plgg: typed, frozen, unknown keys refused; defaults live here alone."""
 
-from plgg.config.load import config_from_json, preset, with_settings
+from plgg.config.load import config_from_json, preset, same_preprocessing, with_atlas, with_settings
 from plgg.config.presets import PRESETS
 from plgg.config.schema import (
     Arm,
@@ -13,6 +13,7 @@ from plgg.config.schema import (
     ModelConfig,
     OptimiserConfig,
     PatchConfig,
+    PreprocessConfig,
 )
 
 __all__ = [
@@ -27,7 +28,10 @@ __all__ = [
     "ModelConfig",
     "OptimiserConfig",
     "PatchConfig",
+    "PreprocessConfig",
     "config_from_json",
     "preset",
+    "same_preprocessing",
+    "with_atlas",
     "with_settings",
 ]

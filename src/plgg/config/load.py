@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from plgg.config.presets import PRESETS
-from plgg.config.schema import Config
+from plgg.config.schema import Config, PreprocessConfig
 from plgg.errors import ConfigError
 
 
@@ -96,3 +96,16 @@ def _validated(raw: object, *, where: str) -> Config:
             where=where,
             remedy="plgg info lists the settings and their ranges.",
         ) from error
+
+
+def with_atlas(config: Config, atlas: str | None) -> Config:
+    """A config whose scans are registered to another atlas; the same one for None."""
+    if atlas is None:
+        return config
+    settings = config.preprocess.model_copy(update={"atlas": atlas})
+    return config.model_copy(update={"preprocess": settings})
+
+
+def same_preprocessing(one: PreprocessConfig, other: PreprocessConfig) -> bool:
+    """Whether scans prepared by either fit together; an atlas counts by its hash, not its place."""
+    return one.model_copy(update={"atlas": other.atlas}) == other

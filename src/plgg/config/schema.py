@@ -28,6 +28,41 @@ class GridConfig(Settings):
     spacing_mm: Annotated[float, Field(ge=0.5, le=8.0, description="Isotropic voxel size")] = 1.0
 
 
+class PreprocessConfig(Settings):
+    """How a scan gets onto the grid; a model is given its scans as those it was trained on."""
+
+    atlas: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="built-in; sri24 (downloaded once); or the path of an atlas: a folder "
+            "with SRI24, or one stripped template in its space",
+        ),
+    ] = "built-in"
+    atlas_sha256: Annotated[
+        str | None,
+        Field(description="Hash of the atlas' contents; any other is refused. Stores fill it in"),
+    ] = None
+    registration: Annotated[
+        Literal["centre", "rigid", "similarity", "affine"],
+        Field(
+            description="Degrees of freedom of the map to the atlas: 6, 7 or 12; centre moves the "
+            "brain's centre there and does no more"
+        ),
+    ] = "affine"
+    stripping: Annotated[
+        Literal["auto", "deepbet", "hd-bet", "none"],
+        Field(description="What takes the skull off; auto is deepbet where it is still on"),
+    ] = "auto"
+    n4: Annotated[
+        bool,
+        Field(
+            description="Take the bias field out of the stored intensities as well; it is always "
+            "taken out for registration"
+        ),
+    ] = False
+
+
 class MarkerHeadConfig(Settings):
     """The classification branch: fully connected layers on the pooled bottleneck."""
 
@@ -169,6 +204,7 @@ class Config(Settings):
     arm: Arm = "multitask"
     seed: Annotated[int, Field(ge=0)] = 0
     grid: GridConfig = GridConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     patches: PatchConfig = PatchConfig()

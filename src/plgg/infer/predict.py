@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from plgg.config import with_atlas
 from plgg.errors import InputError, OutputError, PlggError
 from plgg.infer.engine import BoxPrediction, predict_box
 from plgg.infer.source import Scan
@@ -25,7 +26,6 @@ from plgg.io.nifti import write_probability, write_volume
 from plgg.model.allocator import keep_freed_memory
 from plgg.model.checkpoint import Checkpoint, load_checkpoint
 from plgg.model.device import choose_runtime
-from plgg.preprocess.grid import sri24_grid
 from plgg.preprocess.restore import restore
 from plgg.volume import Volume
 from plgg.watch import Progress
@@ -48,19 +48,19 @@ class Predictor:
 
     Args:
         run: Folder of a training run.
+        atlas: Where the atlas of its scans lies now, if not where it was.
 
     Raises:
         CheckpointError: If its best checkpoint is missing, altered or of an unknown version.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, *, atlas: str | None = None) -> None:
         self.checkpoint: Checkpoint = load_checkpoint(run, "best")
-        self.config = self.checkpoint.meta.config
+        self.config = with_atlas(self.checkpoint.meta.config, atlas)
         self.runtime = choose_runtime(self.config.precision)
         if self.runtime.device.type == "cpu":
             keep_freed_memory()
         self.network = self.checkpoint.network().to(self.runtime.device).eval()
-        self.grid = sri24_grid(self.config.grid.spacing_mm)
 
     def predict(self, scan: Scan, out: Path) -> Record:
         """Predict one scan into `out/CASE`; a result of this model on this scan is kept.
@@ -77,12 +77,13 @@ class Predictor:
         kept = self._kept(out / scan.case_id, digest)
         if kept is not None:
             return kept
-        prepared = scan.load(self.grid)
+        loaded = scan.load(self.config)
         settings = self.config.inference
-        answer = predict_box(self.network, prepared.image, self.runtime, settings)
-        tumour = restore(answer.tumour, prepared.placement)
+        answer = predict_box(self.network, loaded.prepared.image, self.runtime, settings)
+        tumour = restore(answer.tumour, loaded.prepared.placement)
         mask = tumour.with_data(tumour.data >= settings.threshold)
         result = self._result(scan, digest, mask, answer)
+        result["quality"] = loaded.quality and loaded.quality.model_dump(mode="json")
         _write(out / scan.case_id, mask, tumour, result)
         return result
 

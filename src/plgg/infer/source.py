@@ -1,4 +1,4 @@
-"""What can be predicted: the cases of a store, of a manifest, or single scans."""
+"""What can be predicted: the cases of a store, of a manifest, or single scans, NIfTI or DICOM."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from functools import partial
 from pathlib import Path
 
 from plgg.check import require_usable
+from plgg.config import Config, same_preprocessing
 from plgg.errors import InputError
-from plgg.io.files import sha256
+from plgg.io.dicom import is_dicom
 from plgg.io.manifest import Case, read_manifest
-from plgg.io.nifti import is_nifti, stem
-from plgg.io.store import Store, is_store
-from plgg.preprocess.case import Prepared, prepare
-from plgg.preprocess.grid import Grid
+from plgg.io.nifti import is_nifti
+from plgg.io.quality import Quality
+from plgg.io.scan import scan_name, scan_sha256
+from plgg.io.store import Store, is_store, read_record
+from plgg.preprocess.case import Prepared
+from plgg.preprocess.route import route_for, travel
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A scan as the network sees it, and what was judged on its way.
+
+    Attributes:
+        prepared: The brain on the atlas grid.
+        quality: Verdicts; None for cases of stores that kept none.
+    """
+
+    prepared: Prepared
+    quality: Quality | None
 
 
 @dataclass(frozen=True)
@@ -26,18 +42,18 @@ class Scan:
         patient_id: None where it is not known.
         path: The native scan.
         digest: Gives the SHA-256 of the native scan.
-        load: Gives the scan on the atlas grid.
+        load: Gives the scan on the atlas grid, for a model of these settings.
     """
 
     case_id: str
     patient_id: str | None
     path: Path
     digest: Callable[[], str]
-    load: Callable[[Grid], Prepared]
+    load: Callable[[Config], Loaded]
 
 
 def find_scans(inputs: Sequence[Path], *, only: Sequence[str] | None = None) -> list[Scan]:
-    """The scans that the inputs name: store folders, manifests (.csv), NIfTI files.
+    """The scans that the inputs name: stores, manifests (.csv), NIfTI files, DICOM.
 
     Args:
         inputs: Paths.
@@ -66,10 +82,10 @@ def _scans(path: Path) -> list[Scan]:
         return [_stored(store, case_id) for case_id in store.by_id]
     if path.suffix.lower() == ".csv":
         return [_native(case, case.patient_id) for case in read_manifest(path)]
-    if is_nifti(path):
-        return [_native(Case(stem(path), stem(path), path), None)]
+    if is_nifti(path) or is_dicom(path):
+        return [_native(Case(scan_name(path), scan_name(path), path), None)]
     raise InputError(
-        "is not a store, a manifest (.csv) or a NIfTI file (.nii, .nii.gz)",
+        "is not a store, a manifest (.csv), a NIfTI file (.nii, .nii.gz) or DICOM (folder, zip)",
         where=path,
         remedy="Name one of these." if path.exists() else "Check the path: nothing is there.",
     )
@@ -78,31 +94,43 @@ def _scans(path: Path) -> list[Scan]:
 def _stored(store: Store, case_id: str) -> Scan:
     record = store.by_id[case_id]
 
-    def load(grid: Grid) -> Prepared:
-        prepared = Prepared(store.image(case_id), None, store.placement(case_id))
-        spacing = store.cohort.spacing_mm
-        if abs(abs(grid.affine[0, 0]) - spacing) > 1e-6:
-            raise InputError(
-                f"the store has {spacing:g} mm voxels, the model wants "
-                f"{abs(grid.affine[0, 0]):g} mm",
-                where=store.folder,
-                remedy="Predict from the manifest, or preprocess with the model's preset.",
-            )
-        return prepared
+    def load(config: Config) -> Loaded:
+        _refuse_other_store(store, config)
+        case = read_record(store.folder, case_id)
+        return Loaded(Prepared(store.image(case_id), None, case.placement), case.quality)
 
     path = Path(record.flair)
     return Scan(case_id, record.patient_id, path, lambda: record.flair_sha256, load)
 
 
 def _native(case: Case, patient_id: str | None) -> Scan:
-    def load(grid: Grid) -> Prepared:
+    def load(config: Config) -> Loaded:
+        route = route_for(config)
         flair, _ = require_usable(replace(case, mask=None))
-        return prepare(flair, None, grid)
+        arrived = travel(flair, None, route, age_years=case.age_years)
+        return Loaded(arrived.prepared, arrived.quality)
 
     return Scan(case.case_id, patient_id, case.flair, partial(_digest, case.flair), load)
 
 
 def _digest(path: Path) -> str:
-    if not path.is_file():
+    digest = scan_sha256(path)
+    if digest is None:
         raise InputError("no such file", where=path, remedy="Check the path.")
-    return sha256(path)
+    return digest
+
+
+def _refuse_other_store(store: Store, config: Config) -> None:
+    """A model understands only scans that were prepared as those it was trained on."""
+    made = store.cohort
+    if abs(made.spacing_mm - config.grid.spacing_mm) > 1e-6:
+        other = f"has {made.spacing_mm:g} mm voxels, the model wants {config.grid.spacing_mm:g} mm"
+    elif not same_preprocessing(made.settings, config.preprocess):
+        other = "was stripped or registered in another way, or to another atlas, than the model's"
+    else:
+        return
+    raise InputError(
+        f"the store {other}",
+        where=store.folder,
+        remedy="Predict from the manifest, or preprocess with the model's settings.",
+    )

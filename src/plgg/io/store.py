@@ -5,7 +5,8 @@
     STORE/cases/CASE/mask.b2nd        tumour on the same grid (absent where unknown)
     STORE/cases/CASE/case.json        placement and provenance; written last, so it marks the end
     STORE/cases/CASE/truth.nii.gz     tumour on the native grid (absent where unknown)
-    STORE/qc/CASE.png                 a picture to look at
+    STORE/qc/CASE.png                 a picture to look at, of failed cases too
+    STORE/qc.html                     all of them with their verdicts, to be sorted
 
 Arrays are cut into 32³ chunks, so that a patch decodes only what it covers. Knows nothing of how
 images are made or used.
@@ -22,15 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from plgg.config import PreprocessConfig
 from plgg.errors import StoreError
 from plgg.io.files import make_folder, read_json, write_json
 from plgg.io.manifest import Case
 from plgg.io.nifti import write_volume
 from plgg.io.placement import Placement
+from plgg.io.quality import Quality
 from plgg.volume import Volume
 
 _CHUNK = 32
 Box = tuple[slice, slice, slice]
+# How the first version's stores were made; their files do not say it.
+VERSION_1 = PreprocessConfig(registration="centre", stripping="none")
 
 
 class StoredCase(BaseModel):
@@ -51,36 +56,43 @@ class StoredCase(BaseModel):
 
 
 class FailedCase(BaseModel):
-    """A case that could not be stored, and why."""
+    """A case that could not be stored, why, and what was measured until then."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     case_id: str
     reason: str
+    quality: Quality | None = None
 
 
 class Cohort(BaseModel):
-    """The contents of `cohort.json`."""
+    """The contents of `cohort.json`.
+
+    Scans from elsewhere must be prepared with the same spacing and settings to fit it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["plgg-store"] = "plgg-store"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     spacing_mm: float
+    settings: PreprocessConfig = VERSION_1
     classes: tuple[str, ...]
     cases: tuple[StoredCase, ...]
     failed: tuple[FailedCase, ...] = ()
 
 
 class CaseRecord(BaseModel):
-    """The contents of `case.json`: the case, its placement, and what it was made from."""
+    """The contents of `case.json`: the case, its placement, what it was made from and how."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     case: StoredCase
     spacing_mm: float
+    settings: PreprocessConfig = VERSION_1
     placement: Placement
     mask_sha256: str | None
+    quality: Quality | None = None
 
 
 class Store:

@@ -23,12 +23,21 @@ from plgg.config import Config
 from plgg.errors import CheckpointError
 from plgg.io.environment import versions
 from plgg.io.files import read_json, sha256, write_json, written_aside
+from plgg.io.store import VERSION_1
 from plgg.model.network import MultitaskNet, build_network
 
-VERSION = 1
+VERSION = 2
 Name = Literal["best", "last"]
+
+
+def _with_preprocessing(meta: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew stripped scans placed by their centre, and nothing else."""
+    settings = VERSION_1.model_dump(mode="json")
+    return {**meta, "version": 2, "config": {**meta["config"], "preprocess": settings}}
+
+
 # Functions that turn the JSON of version n into that of n + 1; old files stay readable.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_preprocessing}
 
 
 class Meta(BaseModel):

@@ -1,6 +1,7 @@
-"""One scan onto the atlas grid: place, resample once, z-score, crop to the brain.
+"""One placed scan onto the atlas grid: resample once, z-score, crop to the brain.
 
-Reading, checking and storing are done elsewhere; this is arithmetic on `Volume`.
+Where the scan lies in the atlas is found elsewhere (`plgg.preprocess.place`, `.registration`), and
+so are reading, checking and storing; this is arithmetic on `Volume`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from plgg.errors import InputError
 from plgg.io.codes import encode
 from plgg.io.placement import Placement, as_rows
-from plgg.preprocess.brain import Box, bounding_box, brain_mask, z_score
+from plgg.preprocess.brain import Box, bounding_box, z_score
 from plgg.preprocess.grid import Grid
-from plgg.preprocess.place import METHOD, centre_on_atlas
+from plgg.preprocess.place import Placed, centred
 from plgg.preprocess.resample import resample, smooth_for
 from plgg.volume import Affine, Volume, spacing_mm
 
@@ -39,26 +40,28 @@ class Prepared:
     placement: Placement
 
 
-def prepare(flair: Volume, mask: Volume | None, grid: Grid) -> Prepared:
-    """Bring a skull-stripped FLAIR, and its mask where there is one, onto the atlas grid.
+def prepare(
+    flair: Volume, mask: Volume | None, grid: Grid, placed: Placed | None = None
+) -> Prepared:
+    """Bring a FLAIR, and its mask where there is one, onto the atlas grid.
 
     Args:
-        flair: Native scan, 0 outside the brain.
+        flair: Native scan.
         mask: Tumour mask on the same native grid (> 0 is tumour), or None.
         grid: The atlas grid at the preset's spacing.
+        placed: Its brain and where that lies; by default the scan is taken to be stripped, and
+            its brain's centre put on the atlas brain's.
 
     Raises:
         InputError: If the scan is empty or its brain does not lie on the grid.
     """
-    brain = brain_mask(flair.data)
-    if not brain.any():
-        raise InputError("the scan is zero everywhere", remedy="Export it again.")
-    to_atlas = centre_on_atlas(brain, flair.affine, grid)
+    placed = placed or centred(flair, grid)
+    brain, to_atlas = placed.brain, placed.native_to_atlas
     near = bounding_box(brain, margin=MARGIN)
     path = _Path(near, flair.affine, to_atlas, grid)
     weight = path.carry(brain)
     inside = weight >= 0.5
-    _refuse_cut(brain, flair, inside, grid)
+    _refuse_cut(_native_ml(brain, flair, to_atlas), inside, grid)
     # Dividing by the interpolated brain keeps the zeros outside from darkening its rim.
     carried = path.carry(np.where(brain, flair.data, 0))
     image = np.asarray(carried / np.maximum(weight, 0.5), dtype=np.float32)
@@ -71,15 +74,17 @@ def prepare(flair: Volume, mask: Volume | None, grid: Grid) -> Prepared:
         box_shape=codes.shape,
         box_affine=as_rows(_corner(grid.affine, box)),
         native_to_atlas=as_rows(to_atlas),
-        method=METHOD,
+        method=placed.method,
     )
     return Prepared(codes, tumour, placement)
 
 
-def _refuse_cut(
-    brain: NDArray[np.bool_], flair: Volume, inside: NDArray[np.bool_], grid: Grid
-) -> None:
-    native_ml = float(brain.sum()) * flair.voxel_volume_ml
+def _native_ml(brain: NDArray[np.bool_], flair: Volume, to_atlas: Affine) -> float:
+    """Volume that the native brain has once it is brought to the atlas' scale, in mL."""
+    return float(brain.sum()) * flair.voxel_volume_ml * float(np.linalg.det(to_atlas[:3, :3]))
+
+
+def _refuse_cut(native_ml: float, inside: NDArray[np.bool_], grid: Grid) -> None:
     kept_ml = float(inside.sum()) * float(spacing_mm(grid.affine)[0]) ** 3 / 1000.0
     if kept_ml < (1.0 - _MOST_CUT) * native_ml:
         raise InputError(

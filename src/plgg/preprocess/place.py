@@ -1,19 +1,49 @@
-"""Placing a stripped brain on the atlas grid by its centre: a translation.
+"""Where a brain lies on the atlas, and the simplest way to say so: by its centre, a translation.
 
-This is where registration will go: anything that returns a 4×4 matrix from native to atlas world
-fits. Knows nothing of intensities.
+`plgg.preprocess.registration` finds better ones. Knows nothing of intensities.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.errors import InputError
 from plgg.io.sri24 import BRAIN_CENTRE_MM
+from plgg.preprocess.brain import brain_mask
 from plgg.preprocess.grid import Grid
-from plgg.volume import Affine, apply_affine
+from plgg.volume import Affine, Volume, apply_affine
 
 METHOD = "brain-centre"
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A native scan's brain and its way to the atlas.
+
+    Attributes:
+        brain: On the native grid, not empty.
+        native_to_atlas: 4×4 matrix from native world to atlas world, mm.
+        method: How it was found.
+    """
+
+    brain: NDArray[np.bool_]
+    native_to_atlas: Affine
+    method: str
+
+
+def centred(flair: Volume, grid: Grid) -> Placed:
+    """Place a stripped scan by the centre of its brain.
+
+    Raises:
+        InputError: If the scan is zero everywhere.
+    """
+    brain = brain_mask(flair.data)
+    if not brain.any():
+        raise InputError("the scan is zero everywhere", remedy="Export it again.")
+    return Placed(brain, centre_on_atlas(brain, flair.affine, grid), METHOD)
 
 
 def centre_on_atlas(brain: NDArray[np.bool_], affine: Affine, grid: Grid) -> Affine:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from plgg.preprocess.grid import Grid
 from plgg.preprocess.resample import resample, smooth_for
-from plgg.volume import Volume, apply_affine, spacing_mm
+from plgg.volume import Volume, apply_affine, index_map, spacing_mm
 
 
 def working_grid(volume: Volume, target_mm: float) -> Grid:
@@ -43,11 +43,10 @@ def onto(volume: Volume, grid: Grid) -> Volume:
     """A volume on any grid of its own world, float32, low-passed against aliasing; 0 outside."""
     target_mm = float(spacing_mm(grid.affine).min())
     smooth = smooth_for(volume.data, spacing_mm=volume.spacing_mm, target_mm=target_mm)
-    volume_from_grid = np.linalg.solve(volume.affine, grid.affine)
-    return Volume(resample(smooth, volume_from_grid, grid.shape), grid.affine)
+    there = index_map(volume.affine, grid.affine)
+    return Volume(resample(smooth, there, grid.shape), grid.affine)
 
 
 def back(data: NDArray[Any], grid: Grid, volume: Volume) -> NDArray[np.float32]:
     """An array of the working grid on the native voxels, by linear interpolation; 0 outside."""
-    grid_from_native = np.linalg.solve(grid.affine, volume.affine)
-    return resample(data, grid_from_native, volume.shape)
+    return resample(data, index_map(grid.affine, volume.affine), volume.shape)

@@ -64,6 +64,8 @@ def train(
         RunError: If the folder holds another run, or the loss is no longer finite.
     """
     _check(store, config, split)
+    # What the network learns from is what the store holds, however it was made.
+    config = config.model_copy(update={"preprocess": store.cohort.settings})
     start_run(run, config, split.model_dump(mode="json"), store=store.folder)
     trainer = Trainer(store, run, config, split, workers=workers)
     trainer.resume()

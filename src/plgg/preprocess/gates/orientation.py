@@ -1,0 +1,84 @@
+"""Is the head upright? Whether the atlas would fit a turned head better than this one.
+
+Registration stretches a brain that lies on its side or upside down until the outlines agree. Its
+inside does not: so the scan is turned on the atlas through all 24 orientations of a cube, and the
+one that it was registered in must share most with the atlas. A mirror image left to right looks
+like a head, and cannot be told here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.io.quality import Verdict
+from plgg.preprocess.gates.limits import at_least
+from plgg.preprocess.registration.aligned import Aligned
+from plgg.preprocess.registration.information import mutual_information
+from plgg.preprocess.resample import resample
+
+UPRIGHT = at_least(1.35, 1.2)
+_AXES = ("left-right", "front-back", "foot-head")
+
+
+def orientation(aligned: Aligned) -> Verdict:
+    """How much more a scan shares with the atlas as it lies than turned any other way.
+
+    The value is (NMI as it lies - 1) / (largest NMI turned - 1): 1 and below is not upright.
+    """
+    # The first turn is none.
+    upright, *others = ((_shared(aligned, turn), _named(turn)) for turn in _turns())
+    most, other = max(others)
+    ratio = (upright[0] - 1.0) / max(most - 1.0, 1e-9)
+    return Verdict(
+        gate="orientation",
+        status=UPRIGHT.status(ratio),
+        value=round(ratio, 3),
+        limits=UPRIGHT.words(),
+        message=f"the head fits the atlas better {other}, so the header's orientation is wrong"
+        if ratio < 1.0
+        else f"the head fits the atlas almost as well {other}",
+        remedy="Convert the scan from DICOM again, or mend the orientation in its header.",
+    )
+
+
+def _turns() -> Iterator[NDArray[np.float64]]:
+    """The 24 rotations that carry a cube's axes onto each other, as 3×3 matrices."""
+    for order in permutations(range(3)):
+        for signs in product((1.0, -1.0), repeat=3):
+            turn = np.zeros((3, 3))
+            turn[range(3), order] = signs
+            if np.linalg.det(turn) > 0:
+                yield turn
+
+
+def _shared(aligned: Aligned, turn: NDArray[np.float64]) -> float:
+    """Mutual information after a turn about the brain, stretched back to the atlas' extents."""
+    atlas = aligned.atlas.frame
+    middle, extent = _moments(atlas.brain)
+    centre, ours = _moments(aligned.brain)
+    stretch = np.diag([float(ours @ np.abs(turn[:, axis])) / extent[axis] for axis in range(3)])
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn @ stretch
+    matrix[:3, 3] = centre - matrix[:3, :3] @ middle
+    both = (resample(aligned.brain, matrix, aligned.brain.shape) >= 0.5) & atlas.brain
+    scan = resample(aligned.scan, matrix, aligned.brain.shape)
+    return mutual_information(scan[both], atlas.image.data[both])
+
+
+def _moments(brain: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre of mass and standard deviation along each axis, in voxels."""
+    points = np.argwhere(brain)
+    return points.mean(axis=0), np.maximum(points.std(axis=0), 1e-3)
+
+
+def _named(turn: NDArray[np.float64]) -> str:
+    """A turn in words; where two axes stay, they stay or are turned upside down together."""
+    kept = [name for axis, name in enumerate(_AXES) if turn[axis, axis] == 1.0]
+    if len(kept) != 1:
+        return "with its axes exchanged"
+    angle = np.degrees(np.arccos((np.trace(turn) - 1.0) / 2.0))
+    return f"turned by {angle:.0f}° about the {kept[0]} axis"

@@ -1,0 +1,160 @@
+"""One case of a manifest into the store: read, travel, draw, write; kept if it is there already."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.check import require_usable
+from plgg.config import same_preprocessing
+from plgg.errors import InputError, PlggError
+from plgg.io.manifest import Case
+from plgg.io.quality import Quality
+from plgg.io.scan import read_scan, scan_sha256
+from plgg.io.store import CaseRecord, StoredCase, read_record, write_case
+from plgg.preprocess.pictures import draw_case, draw_failed
+from plgg.preprocess.place import Placed
+from plgg.preprocess.route import RejectedScanError, Route, travel
+from plgg.preprocess.seen import panels_of
+from plgg.volume import Volume
+
+log = logging.getLogger(__name__)
+Images = tuple[Volume, Volume | None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: its record, or the reason why there is none."""
+
+    case_id: str
+    stored: StoredCase | None
+    reason: str | None = None
+    quality: Quality | None = None
+
+
+def attempt(case: Case, store: Path, route: Route) -> Outcome:
+    """Store a case, or say why not and draw what was seen of it; nothing is raised for one case."""
+    try:
+        return Outcome(case.case_id, store_case(case, store, route))
+    except RejectedScanError as error:
+        return _rejected(case, store, route, error)
+    except PlggError as error:
+        return _failed(case, store, str(error), None)
+    except Exception as error:  # the one guard around a case of a batch
+        log.exception("case %s failed unexpectedly", case.case_id)
+        return _failed(case, store, f"unexpected {type(error).__name__}: {error}", None)
+
+
+def store_case(case: Case, store: Path, route: Route) -> StoredCase:
+    """Prepare and write one case, unless the store holds it made from the same files, this way.
+
+    Raises:
+        RejectedScanError: If a gate does not let it through.
+        InputError: If the scan or the mask cannot be used.
+    """
+    hashes = _hashes(case)
+    kept = _kept(case, store, route, hashes)
+    if kept:
+        return kept
+    flair, mask = require_usable(case)
+    arrived = travel(flair, mask, route, age_years=case.age_years)
+    stored = StoredCase(
+        case_id=case.case_id,
+        patient_id=case.patient_id,
+        marker=case.marker,
+        has_mask=mask is not None,
+        site=case.site,
+        age_years=case.age_years,
+        sex=case.sex,
+        flair=str(case.flair.resolve()),
+        flair_sha256=hashes[0] or "",
+        shape=arrived.prepared.placement.box_shape,
+    )
+    _draw(case, (flair, mask), arrived.placed, arrived.quality, store=store, route=route)
+    record = CaseRecord(
+        case=stored,
+        spacing_mm=route.spacing_mm,
+        settings=route.settings,
+        placement=arrived.prepared.placement,
+        mask_sha256=hashes[1],
+        quality=arrived.quality,
+    )
+    truth = None if mask is None else mask.with_data(mask.data > 0)
+    write_case(store, record, image=arrived.prepared.image, mask=arrived.prepared.mask, truth=truth)
+    return stored
+
+
+def picture_path(store: Path, case_id: str) -> Path:
+    """Where the picture of a case lies."""
+    return store / "qc" / f"{case_id}.png"
+
+
+def _draw(
+    case: Case, images: Images, placed: Placed, quality: Quality, *, store: Path, route: Route
+) -> None:
+    panels = panels_of(*images, placed, route.atlas)
+    draw_case(picture_path(store, case.case_id), panels, title=case.case_id, quality=quality)
+
+
+def _rejected(case: Case, store: Path, route: Route, error: RejectedScanError) -> Outcome:
+    """What a gate refused is drawn where registration left it: that shows best what is wrong."""
+    if error.placed is None:
+        return _failed(case, store, str(error), error.quality)
+    images = require_usable(case)
+    _draw(case, images, error.placed, error.quality, store=store, route=route)
+    return Outcome(case.case_id, None, str(error), error.quality)
+
+
+def _failed(case: Case, store: Path, reason: str, quality: Quality | None) -> Outcome:
+    """Draw a case that failed; a failure to draw must not hide the first one."""
+    path = picture_path(store, case.case_id)
+    try:
+        draw_failed(path, _readable(case), title=case.case_id, reason=reason, quality=quality)
+    except (PlggError, ValueError, RuntimeError) as error:
+        log.warning("no picture of case %s: %s", case.case_id, error)
+    return Outcome(case.case_id, None, reason, quality)
+
+
+def _readable(case: Case) -> Volume | None:
+    try:
+        return read_scan(case.flair)
+    except InputError:
+        return None
+
+
+Hashes = tuple[str | None, str | None]
+
+
+def _hashes(case: Case) -> Hashes:
+    """SHA-256 of the scan and of the mask; None for what is not there."""
+    return scan_sha256(case.flair), scan_sha256(case.mask) if case.mask else None
+
+
+def _kept(case: Case, store: Path, route: Route, hashes: Hashes) -> StoredCase | None:
+    """The stored case, if it was made from these files this way; labels follow the manifest."""
+    try:
+        record = read_record(store, case.case_id)
+    except PlggError:
+        return None
+    same = (record.case.flair_sha256, record.mask_sha256) == hashes
+    # A mask that is named but not there has no hash either, and must be told.
+    named = record.case.has_mask == (case.mask is not None)
+    if not same or not named or not _made_so(record, route):
+        return None
+    return record.case.model_copy(
+        update={
+            "patient_id": case.patient_id,
+            "marker": case.marker,
+            "site": case.site,
+            "age_years": case.age_years,
+            "sex": case.sex,
+            "flair": str(case.flair.resolve()),
+        }
+    )
+
+
+def _made_so(record: CaseRecord, route: Route) -> bool:
+    """Whether a case was made by this route."""
+    alike = same_preprocessing(record.settings, route.settings)
+    return alike and record.spacing_mm == route.spacing_mm

@@ -1,0 +1,53 @@
+"""Most of a bright tumour that was bitten off comes back; a brain without one is left as it is."""
+
+import numpy as np
+import pytest
+
+from plgg.preprocess.bright_rim import capped, with_bright_rim
+
+SIDE = 90
+
+
+def distance(*centre):
+    grid = np.indices((SIDE, SIDE, SIDE))
+    return np.linalg.norm(np.moveaxis(grid, 0, -1) - np.array(centre), axis=-1)
+
+
+@pytest.fixture(scope="module")
+def head():
+    """A brain in a dark skull, under bright fat."""
+    centre = distance(45, 45, 45)
+    brain = centre <= 28
+    return brain, np.where(brain, 100.0, np.where((centre > 33) & (centre < 38), 250.0, 5.0))
+
+
+def test_a_healthy_brain_is_left_as_it_is(head):
+    brain, data = head
+    assert with_bright_rim(brain, data.astype(np.float32), 100.0) is brain
+
+
+def test_a_bitten_tumour_mostly_comes_back_and_the_fat_outside_does_not(head):
+    brain, data = head
+    tumour = (distance(66, 45, 45) <= 13) & brain
+    bitten = brain & (distance(77, 45, 45) > 10)
+    data = np.where(tumour, 180.0, data).astype(np.float32)
+    lost = (tumour & ~bitten).sum()
+    assert lost > 0.05 * tumour.sum()
+    mended = with_bright_rim(bitten, data, 100.0)
+    assert (tumour & ~mended).sum() < 0.25 * lost
+    assert not (mended & (data == 250.0)).any()
+    assert (mended & ~brain).sum() < 0.01 * brain.sum()
+
+
+def test_fat_that_touches_the_brain_is_not_followed(head):
+    brain, data = head
+    touching = np.where((distance(80, 45, 45) <= 10) & ~brain, 250.0, data)
+    mended = with_bright_rim(brain, touching.astype(np.float32), 100.0)
+    np.testing.assert_array_equal(mended, brain)
+
+
+def test_capping_leaves_nothing_brighter_than_the_brain_is(head):
+    brain, data = head
+    dimmed = capped(data.astype(np.float32), brain)
+    assert dimmed.max() == 100.0
+    np.testing.assert_array_equal(dimmed[data <= 100.0], data[data <= 100.0])
