@@ -29,6 +29,8 @@ N_UNSEEN = 32
 # helps where steps are few.
 SETTINGS = (
     "grid.spacing_mm=3",
+    # Synthetic heads are made in the atlas' space; registering them would only take time.
+    "preprocess.registration=centre",
     "patches.size=[56,64,48]",
     "optimiser.epochs=24",
     "optimiser.learning_rate=0.0015",

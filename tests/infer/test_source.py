@@ -5,11 +5,13 @@ import hashlib
 import numpy as np
 import pytest
 
+from dicom_series import write_series
 from helper import write_case, write_csv
 from plgg.config import Config, GridConfig, PreprocessConfig
 from plgg.errors import InputError, ManifestError
 from plgg.infer.source import find_scans
 from plgg.io.manifest import read_manifest
+from plgg.io.scan import read_scan
 from plgg.io.store import Store
 from plgg.preprocess.cohort import preprocess_cohort
 
@@ -62,6 +64,18 @@ def test_all_ways_give_one_scan(folder):
         assert scan.digest() == digest
         assert scan.path.resolve() == (folder / "one_flair.nii.gz").resolve()
     assert (stored.patient_id, listed.patient_id, single.patient_id) == ("P1", "P1", None)
+
+
+def test_a_dicom_folder_is_a_scan(folder, tmp_path):
+    flair = read_scan(folder / "one_flair.nii.gz")
+    write_series(tmp_path / "study", flair)
+    (scan,) = find_scans([tmp_path / "study"])
+    assert (scan.case_id, scan.patient_id) == ("study", None)
+    (nifti,) = find_scans([folder / "one_flair.nii.gz"])
+    ours, theirs = (s.load(trained_on(folder)).prepared for s in (scan, nifti))
+    assert ours.image.shape == theirs.image.shape
+    # Stored as 16-bit codes, so not to the last digit.
+    assert np.abs(ours.image.astype(int) - theirs.image).max() <= 1
 
 
 def test_the_truth_is_not_looked_at(folder, tmp_path):

@@ -157,12 +157,21 @@ def test_what_is_no_safetensors_file_is_refused(run):
         load_checkpoint(run, "last")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, [1]])
+@pytest.mark.parametrize("version", [0, 3, "1", None, [1]])
 def test_another_version_is_refused_in_one_line(run, version):
     edit(run, lambda raw: raw.update(version=version))
     with pytest.raises(CheckpointError, match="Update plgg") as caught:
         load_checkpoint(run, "last")
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_the_first_version_takes_its_scans_as_they_were_then(run):
+    def first(raw):
+        raw["config"].pop("preprocess")
+        raw.update(version=1)
+
+    edit(run, first)
+    assert read_meta(run, "last").config.preprocess.registration == "centre"
 
 
 def test_an_older_version_goes_through_its_upgrade(run, monkeypatch):

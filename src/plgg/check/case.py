@@ -20,7 +20,7 @@ from plgg.check.mask import inspect_mask
 from plgg.check.report import CaseRow
 from plgg.errors import InputError, PlggError
 from plgg.io.manifest import Case
-from plgg.io.scan import read_scan
+from plgg.io.scan import Scan, open_scan, read_scan
 from plgg.volume import Volume
 
 
@@ -87,12 +87,31 @@ def _looked_at(
     path: Path, role: str, inspect: Callable[[Volume], list[Finding]]
 ) -> tuple[Volume | None, list[Finding]]:
     try:
-        volume = read_scan(path)
+        scan = open_scan(path)
     except PlggError as error:
         code = "unreadable" if path.exists() else "missing-file"
         message = f"the {role} {path}: {error.what}"
         return None, [Finding("error", code, None, message, error.remedy or "")]
-    return volume, inspect(volume)
+    return scan.volume, [*_header(scan, role), *inspect(scan.volume)]
+
+
+def _header(scan: Scan, role: str) -> list[Finding]:
+    """What the header chose or left in doubt."""
+    found = [
+        Finding(
+            "warning",
+            "geometry",
+            None,
+            f"of the {role}, {doubt}",
+            "Look at it over a scan that you trust, or convert it from DICOM again.",
+        )
+        for doubt in scan.doubts
+    ]
+    if scan.chosen:
+        found.append(
+            Finding("note", "dicom-series", None, f"read from DICOM {scan.chosen}", "Nothing.")
+        )
+    return found
 
 
 def _row(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.check.finding import Finding
+from plgg.check.raw_head import background_value
 from plgg.volume import Volume, corner_distance_mm, same_grid
 
 MAX_OUTSIDE_SHARE = 0.20
@@ -111,7 +112,7 @@ def _against_brain(mask: NDArray[Any], flair: NDArray[Any]) -> list[Finding]:
     n_tumour = int(np.count_nonzero(tumour))
     if not n_tumour:
         return []
-    brain = flair != 0
+    brain = flair != background_value(flair)
     n_inside = int(np.count_nonzero(tumour & brain))
     outside = 1.0 - n_inside / n_tumour
     covered = n_inside / max(1, int(np.count_nonzero(brain)))
@@ -122,7 +123,7 @@ def _against_brain(mask: NDArray[Any], flair: NDArray[Any]) -> list[Finding]:
                 "warning",
                 "mask-outside",
                 None,
-                f"{outside:.0%} of the mask lies where the FLAIR is 0",
+                f"{outside:.0%} of the mask lies in the FLAIR's background",
                 "Look at both together: the mask may be flipped, shifted or of another scan, or "
                 "skull stripping may have cut the tumour.",
             )

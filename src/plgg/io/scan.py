@@ -6,17 +6,40 @@ The one door through which scans come in. Knows nothing of what they show.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import InputError
 from plgg.io.dicom import is_dicom, read_dicom
 from plgg.io.files import sha256
-from plgg.io.nifti import is_nifti, read_volume, stem
+from plgg.io.nifti import (
+    geometry_conflict_mm,
+    is_nifti,
+    orientation_is_known,
+    read_volume,
+    stem,
+)
 from plgg.volume import Volume
 
 
-def read_scan(path: Path) -> Volume:
-    """Read one scan as float32, in its own orientation, RAS+ in mm.
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan as it was found.
+
+    Attributes:
+        volume: float32, in its own orientation, RAS+ in mm.
+        chosen: Of DICOM, which series was taken and why; identifies no one.
+        doubts: What its header leaves in doubt, one clause each.
+    """
+
+    volume: Volume
+    chosen: str | None = None
+    doubts: tuple[str, ...] = ()
+
+
+def open_scan(path: Path) -> Scan:
+    """Read one scan, and say what was chosen and what is in doubt.
 
     Args:
         path: A NIfTI file, or a folder, a zip or an enhanced file of DICOM.
@@ -24,13 +47,25 @@ def read_scan(path: Path) -> Volume:
     Raises:
         InputError: If there is nothing, or nothing that can be read as one upright scan.
     """
-    if is_nifti(path):
-        return read_volume(path)
     if not path.exists():
         raise InputError("no such file", where=path, remedy="Check the path in the manifest.")
-    if is_dicom(path):
-        return read_dicom(path).volume
-    return read_volume(path)
+    if not is_nifti(path) and is_dicom(path):
+        found = read_dicom(path)
+        return Scan(found.volume, f"{found.series}: {found.why}")
+    return Scan(read_volume(path), None, tuple(_doubts(path)))
+
+
+def read_scan(path: Path) -> Volume:
+    """The image of a scan; see `open_scan`."""
+    return open_scan(path).volume
+
+
+def _doubts(path: Path) -> Iterator[str]:
+    if not orientation_is_known(path):
+        yield "its header does not say how it lies: left, front and up are guesses"
+    gap = geometry_conflict_mm(path)
+    if gap is not None:
+        yield f"sform and qform put it up to {gap:.0f} mm apart, and the sform was taken"
 
 
 def scan_name(path: Path) -> str:

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from plgg.check.raw_head import background_value
+
 Box = tuple[slice, slice, slice]
 
 
 def brain_mask(flair: NDArray[Any]) -> NDArray[np.bool_]:
-    """Non-zero voxels with their holes filled: dark CSF may be stored as 0."""
-    return np.asarray(ndimage.binary_fill_holes(flair != 0), dtype=np.bool_)
+    """Voxels that are not background, with their holes filled: dark CSF may be stored as 0."""
+    tissue = flair != background_value(flair)
+    return np.asarray(ndimage.binary_fill_holes(tissue), dtype=np.bool_)
 
 
 def bounding_box(mask: NDArray[np.bool_], *, margin: int = 0) -> Box:

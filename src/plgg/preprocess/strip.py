@@ -82,7 +82,7 @@ def find_brain(flair: Volume, engine: Engine = "auto") -> Stripped:
 
 
 def _own_outline(flair: Volume) -> NDArray[np.bool_]:
-    brain = brain_mask(flair.data != background_value(flair.data))
+    brain = brain_mask(flair.data)
     if not brain.any():
         raise InputError("the scan holds nothing but background", remedy="Export it again.")
     return brain
