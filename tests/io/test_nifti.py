@@ -200,7 +200,7 @@ def test_probabilities_out_of_range_are_clipped(tmp_path):
 
 
 def test_names(tmp_path):
-    for name, expected in {"a.nii": "a", "a.b.nii.gz": "a.b", "x.nii.gz": "x"}.items():
+    for name, expected in {"a.nii": "a", "a.b.nii.gz": "a.b", "X.NII.GZ": "X"}.items():
         assert is_nifti(tmp_path / name)
         assert stem(tmp_path / name) == expected
     for name in ("a.nrrd", "nii", "a.gz", "a.nii.zip"):

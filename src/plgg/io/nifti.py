@@ -50,12 +50,13 @@ _UNREADABLE = (
 
 def is_nifti(path: Path) -> bool:
     """Whether a path is named as a NIfTI file."""
-    return path.name.endswith(SUFFIXES)
+    return path.name.lower().endswith(SUFFIXES)
 
 
 def stem(path: Path) -> str:
-    """File name without `.nii` or `.nii.gz`."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    """File name without `.nii` or `.nii.gz`, in capitals or not."""
+    length = next((len(end) for end in reversed(SUFFIXES) if path.name.lower().endswith(end)), 0)
+    return path.name[: len(path.name) - length]
 
 
 def read_volume(path: Path) -> Volume:
@@ -131,7 +132,7 @@ def _affine(image: Any, path: Path) -> NDArray[np.float64]:  # noqa: ANN401
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
     """The image; a compressed file is taken apart whole, so that its checksum is verified."""
-    if not path.name.endswith(".gz"):
+    if not path.name.lower().endswith(".gz"):
         image = nib.load(path)
     else:
         raw = gzip.decompress(path.read_bytes())

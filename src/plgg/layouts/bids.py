@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from plgg.io.nifti import is_nifti
 from plgg.layouts.bids_masks import Masks, find_masks
 from plgg.layouts.bids_tables import Participants, read_participants
 from plgg.layouts.entities import Name, parse
 from plgg.layouts.found import Choices, Found, Layout, LeftOut, Scan, as_they_are, listed
-from plgg.layouts.walk import files_below, is_nifti, visible
+from plgg.layouts.walk import files_below, visible
 
 
 def find(root: Path, choices: Choices) -> Found:

@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from plgg.io.nifti import is_nifti
 from plgg.layouts.entities import Name, parse
 from plgg.layouts.found import listed
-from plgg.layouts.walk import files_below, fits, is_nifti
+from plgg.layouts.walk import files_below, fits
 
 _WORDS = re.compile(r"tumou?r|lesion|glioma", re.IGNORECASE)
 _WHOLE = re.compile(r"(whole)?(tumou?r|lesion)s?|wt|glioma|flairabnormality", re.IGNORECASE)

@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from plgg.io.nifti import is_nifti, stem
 from plgg.layouts.brats_tables import read_tables
 from plgg.layouts.found import Choices, Found, Labels, Layout, LeftOut, Scan, listed
 from plgg.layouts.masks import whole_tumour
-from plgg.layouts.walk import files_below, folders_below, is_nifti, stem
+from plgg.layouts.walk import files_below, folders_below
 
 OLD = r"brats(?:17|18|19|20|2021)_\w*\d"
 NEW = r"brats-(?:gli|ssa)-\d+-\d+"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from plgg.layouts.walk import stem
+from plgg.io.nifti import stem
 
 
 @dataclass(frozen=True)

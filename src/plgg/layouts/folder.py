@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from plgg.io.nifti import is_nifti, stem
 from plgg.layouts.found import Choices, Found, Layout, LeftOut, Scan, as_they_are, listed
 from plgg.layouts.roles import patient_of, role
-from plgg.layouts.walk import files_below, fits, folders_below, is_nifti, natural, stem, visible
+from plgg.layouts.walk import files_below, fits, folders_below, natural, visible
 
 _UNREAD = (".nrrd", ".mha", ".mhd", ".mgz", ".img", ".hdr", ".tif", ".tiff", ".png", ".rar", ".7z")
 

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from plgg.io.nifti import SUFFIXES
-
 
 def files_below(folder: Path) -> Iterator[Path]:
     """All files below a folder, in natural order."""
@@ -41,16 +39,6 @@ def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     """A key that puts `2` before `10`."""
     parts = re.findall(r"\d+|\D+", path.name.casefold())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
-
-
-def is_nifti(path: Path) -> bool:
-    """Whether a path is named as NIfTI, in small or capital letters."""
-    return path.name.lower().endswith(SUFFIXES)
-
-
-def stem(path: Path) -> str:
-    """File name without `.nii` or `.nii.gz`."""
-    return re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
 
 
 def fits(path: Path, root: Path, pattern: str) -> bool:
