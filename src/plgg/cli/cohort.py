@@ -93,7 +93,8 @@ def preprocess(
 
     Skulls are taken off where they are still on, every scan is registered to the atlas and what
     came of it is judged. Look at STORE/qc.html: a picture and the verdicts of every case. A case
-    that fails is named, pictured and kept out of the store; status 0 means that none did.
+    that fails is named, pictured and kept out of the store; status 0 means that none did. A
+    doubtful one is stored and marked.
 
     Example: plgg preprocess patients/manifest.csv store --preset small --atlas sri24
     """
@@ -110,5 +111,7 @@ def preprocess(
         watch=Bars(),
     )
     show.failures([(case.case_id, case.reason) for case in cohort.failed])
-    typer.echo(f"{len(cohort.cases)} scans stored: {store} (pictures: {store / 'qc.html'})")
+    doubtful = sum(case.status == "doubtful" for case in cohort.cases)
+    doubts = f", {doubtful} of them doubtful: look at them" if doubtful else ""
+    typer.echo(f"{len(cohort.cases)} scans stored{doubts}: {store} ({store / 'qc.html'})")
     raise typer.Exit(1 if cohort.failed else 0)

@@ -29,7 +29,7 @@ from plgg.io.files import make_folder, read_json, write_json
 from plgg.io.manifest import Case
 from plgg.io.nifti import write_volume
 from plgg.io.placement import Placement
-from plgg.io.quality import Quality
+from plgg.io.quality import Quality, Status
 from plgg.volume import Volume
 
 _CHUNK = 32
@@ -39,7 +39,11 @@ VERSION_1 = PreprocessConfig(registration="centre", stripping="none")
 
 
 class StoredCase(BaseModel):
-    """What `cohort.json` says of one case; labels that are unknown are None."""
+    """What `cohort.json` says of one case; labels that are unknown are None.
+
+    `status` is the worst verdict on its way into the store: `good`, `doubtful`, or None where
+    nothing was judged (stores of the first version).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,6 +57,7 @@ class StoredCase(BaseModel):
     flair: str
     flair_sha256: str
     shape: tuple[int, int, int]
+    status: Status | None = None
 
 
 class FailedCase(BaseModel):

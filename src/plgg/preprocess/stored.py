@@ -70,6 +70,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         flair=str(case.flair.resolve()),
         flair_sha256=hashes[0] or "",
         shape=arrived.prepared.placement.box_shape,
+        status=arrived.quality.status,
     )
     _draw(case, (flair, mask), arrived.placed, arrived.quality, store=store, route=route)
     record = CaseRecord(
