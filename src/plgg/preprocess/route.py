@@ -8,7 +8,6 @@ are done elsewhere.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +42,6 @@ from plgg.preprocess.registration import (
 from plgg.preprocess.registration.aligned import align
 from plgg.preprocess.strip import Stripped, find_brain
 from plgg.volume import Volume, inverse, same_grid
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
