@@ -98,6 +98,13 @@ def test_a_named_series_is_read_and_an_unknown_one_refused(tmp_path):
         read_dicom(tmp_path, series=9)
 
 
+def test_two_that_nothing_tells_apart_are_refused(tmp_path):
+    for number in (5, 6):
+        series(tmp_path, number, "T2 FLAIR ax", 120.0, 2500.0)
+    with pytest.raises(InputError, match="do not tell apart: series 5, .* series 6, "):
+        read_dicom(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("rule", "five", "six"),
     [

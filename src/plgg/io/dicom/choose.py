@@ -90,6 +90,12 @@ def _best(stacks: list[Stack], path: Path) -> tuple[Stack, str]:
             remedy="Give each study a folder of its own, or name one by its series number.",
         )
     first, *others = sorted(flairs, key=lambda s: (*(-int(part) for part in _rank(s)), s.acquired))
+    if others and (_rank(first), first.acquired) == (_rank(others[0]), others[0].acquired):
+        raise InputError(
+            f"holds FLAIRs that their headers do not tell apart: {listing([first, others[0]])}",
+            where=path,
+            remedy="Keep only the files of the one that is meant.",
+        )
     rest = [stack for stack in stacks if stack not in flairs]
     kinds = Counter(stack.kind for stack in rest)
     told = ", ".join(f"{count} {kind.removeprefix('a ')}" for kind, count in kinds.items())
