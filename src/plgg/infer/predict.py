@@ -23,6 +23,7 @@ from plgg.infer.source import Scan
 from plgg.io.environment import versions
 from plgg.io.files import make_folder, read_json, write_json
 from plgg.io.nifti import write_probability, write_volume
+from plgg.io.quality import Quality
 from plgg.model.allocator import keep_freed_memory
 from plgg.model.checkpoint import Checkpoint, load_checkpoint
 from plgg.model.device import choose_runtime
@@ -82,8 +83,7 @@ class Predictor:
         answer = predict_box(self.network, loaded.prepared.image, self.runtime, settings)
         tumour = restore(answer.tumour, loaded.prepared.placement)
         mask = tumour.with_data(tumour.data >= settings.threshold)
-        result = self._result(scan, digest, mask, answer)
-        result["quality"] = loaded.quality and loaded.quality.model_dump(mode="json")
+        result = self._result(scan, digest, mask, answer, loaded.quality)
         _write(out / scan.case_id, mask, tumour, result)
         return result
 
@@ -96,7 +96,9 @@ class Predictor:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _result(self, scan: Scan, digest: str, mask: Volume, answer: BoxPrediction) -> Record:
+    def _result(
+        self, scan: Scan, digest: str, mask: Volume, answer: BoxPrediction, quality: Quality | None
+    ) -> Record:
         meta = self.checkpoint.meta
         volume_ml = float(mask.data.sum()) * mask.voxel_volume_ml
         return {
@@ -115,9 +117,15 @@ class Predictor:
                 "precision": self.runtime.name,
             },
             "versions": versions(),
-            "warnings": [] if volume_ml else ["no tumour was found"],
+            "quality": quality and quality.model_dump(mode="json"),
+            "warnings": [*_doubts(quality), *([] if volume_ml else ["no tumour was found"])],
             "note": "For research use only. Probabilities are not calibrated.",
         }
+
+
+def _doubts(quality: Quality | None) -> list[str]:
+    verdicts = quality.verdicts if quality else ()
+    return [verdict.message for verdict in verdicts if verdict.status != "good"]
 
 
 def _marker(classes: Sequence[str], answer: BoxPrediction) -> Record | None:
