@@ -29,6 +29,9 @@ SETTINGS = (
     "optimiser.learning_rate=0.001",
     "validate_every=1",
     "precision=fp32",
+    # Blobs have no anatomy to register, and no skull.
+    "preprocess.registration=centre",
+    "preprocess.stripping=none",
 )
 
 

@@ -101,7 +101,7 @@ def test_a_named_series_is_read_and_an_unknown_one_refused(tmp_path):
 def test_two_that_nothing_tells_apart_are_refused(tmp_path):
     for number in (5, 6):
         series(tmp_path, number, "T2 FLAIR ax", 120.0, 2500.0)
-    with pytest.raises(InputError, match="do not tell apart: series 5, .* series 6, "):
+    with pytest.raises(InputError, match=r"do not tell apart: series 5, .* series 6, "):
         read_dicom(tmp_path)
 
 

@@ -14,13 +14,15 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.io.quality import Verdict
+from plgg.io.quality import Status, Verdict
 from plgg.preprocess.gates.limits import at_least
 from plgg.preprocess.registration.aligned import Aligned
 from plgg.preprocess.registration.information import mutual_information
 from plgg.preprocess.resample import resample
 
 UPRIGHT = at_least(1.35, 1.2)
+# Noise in the shape of a brain reaches 1.0006, a turned head 1.004 or more at its best turn.
+_ANYTHING = 1.002
 _AXES = ("left-right", "front-back", "foot-head")
 
 
@@ -33,16 +35,27 @@ def orientation(aligned: Aligned) -> Verdict:
     upright, *others = ((_shared(aligned, turn), _named(turn)) for turn in _turns())
     most, other = max(others)
     ratio = (upright[0] - 1.0) / max(most - 1.0, 1e-9)
+    if max(upright[0], most) < _ANYTHING:
+        status: Status = "failed"
+        message = "nothing in the scan fits the atlas, however it is turned"
+        remedy = "Look at the picture: is it a brain, and in focus?"
+    else:
+        status, message = UPRIGHT.status(ratio), _message(ratio, other)
+        remedy = "Convert the scan from DICOM again, or mend the orientation in its header."
     return Verdict(
         gate="orientation",
-        status=UPRIGHT.status(ratio),
+        status=status,
         value=round(ratio, 3),
         limits=UPRIGHT.words(),
-        message=f"the head fits the atlas better {other}, so the header's orientation is wrong"
-        if ratio < 1.0
-        else f"the head fits the atlas almost as well {other}",
-        remedy="Convert the scan from DICOM again, or mend the orientation in its header.",
+        message=message,
+        remedy=remedy,
     )
+
+
+def _message(ratio: float, other: str) -> str:
+    if ratio < 1.0:
+        return f"the head fits the atlas better {other}, so the header's orientation is wrong"
+    return f"the head fits the atlas almost as well {other}"
 
 
 def _turns() -> Iterator[NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -53,12 +54,23 @@ def greedy(fixed: Frame, moving: Frame, start: Affine, model: Model) -> Affine:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep what the engine prints from below Python off standard output, where JSON may go."""
-    sys.stdout.flush()
+    _flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 1)
         yield
     finally:
+        _flush()
         os.dup2(kept, 1)
         os.close(kept)
         os.close(nowhere)
+
+
+def _flush() -> None:
+    """Empty Python's buffer of standard output, and where it can be reached that of the C library.
+
+    What the engine prints waits there, and would else come out once the output is restored.
+    """
+    sys.stdout.flush()
+    if os.name == "posix":
+        ctypes.CDLL(None).fflush(None)
