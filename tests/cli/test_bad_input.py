@@ -60,6 +60,8 @@ def other_grid(folder):
     return {"flair": flair, "mask": save(folder / "m.nii.gz", mask, moved)}, "affine"
 
 
+# The good case is a toy without anatomy, so it is placed by its centre.
+TOY = ["--set", "grid.spacing_mm=4", "--set", "preprocess.registration=centre"]
 FAULTS = [missing_file, four_d, nan, zeros, truncated, other_shape, other_grid]
 
 
@@ -76,9 +78,7 @@ def test_a_bad_case_is_named_and_the_good_one_is_stored(fault, tmp_path):
     assert {f["case_id"] for f in found["findings"] if f["severity"] == "error"} == {"bad"}
 
     store = tmp_path / "store"
-    line = one_line(
-        plgg("preprocess", manifest, store, "--set", "grid.spacing_mm=4", "--workers", 1, status=1)
-    )
+    line = one_line(plgg("preprocess", manifest, store, *TOY, "--workers", 1, status=1))
     assert "bad" in line
     assert word in line
     assert [path.name for path in (store / "cases").iterdir()] == ["good"]

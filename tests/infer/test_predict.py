@@ -187,8 +187,8 @@ def test_broken_scans_are_named_and_the_others_finish(predictor, scan, tmp_path)
 def test_what_nobody_foresaw_fails_one_scan_only(predictor, scan, tmp_path, caplog):
     good = find_scans([scan])[0]
 
-    def load(grid):
-        raise ZeroDivisionError(grid.shape)
+    def load(config):
+        raise ZeroDivisionError(config.preset)
 
     outcomes = predict_scans([replace(good, case_id="bad", load=load), good], predictor, tmp_path)
     assert "unexpected ZeroDivisionError" in outcomes[0].reason

@@ -59,9 +59,10 @@ def _contents(data: NDArray[Any]) -> Finding | None:
         return _error("constant", f"every voxel of the FLAIR is {low:g}", "Export the scan again.")
     n_values = _count_values(data)
     if n_values <= _MASK_VALUES:
+        values = "value" if n_values == 1 else "values"
         return _error(
             "flair-is-mask",
-            f"the FLAIR holds only {n_values} values besides its background, as a mask would",
+            f"the FLAIR holds only {n_values} {values} besides its background, as a mask would",
             "Check that the columns flair and mask are not swapped.",
         )
     return None

@@ -43,6 +43,9 @@ from plgg.preprocess.registration.aligned import align
 from plgg.preprocess.strip import Stripped, find_brain
 from plgg.volume import Volume, inverse, same_grid
 
+# No scanner's field of view is longer.
+_LONGEST_MM = 1000.0
+
 
 @dataclass(frozen=True, eq=False)
 class Route:
@@ -123,13 +126,14 @@ def travel(
         RejectedScanError: If no registration can be trusted or the scan is not what it should be.
         InputError: If there is no brain in it, or it does not lie on the grid.
     """
+    _refuse_giant(flair)
     clock = _Clock()
     with clock.step("brain"):
         stripped = find_brain(flair, route.settings.stripping)
-    looked = [
-        field_of_view(stripped.brain, flair.affine),
-        brain_volume(float(stripped.brain.sum()) * flair.voxel_volume_ml, age_years),
-    ]
+    size = brain_volume(float(stripped.brain.sum()) * flair.voxel_volume_ml, age_years)
+    looked = [size]
+    if size.status != "failed":  # Faces cannot be told on what has no size.
+        looked.append(field_of_view(stripped.brain, flair.affine))
     if worst(looked) == "failed":  # Half a brain can be stretched over any atlas.
         found = _Found(None, (), ())
     elif route.settings.registration == "centre":
@@ -143,6 +147,16 @@ def travel(
         even = without_bias(flair, stripped.brain) if route.settings.n4 else flair
         prepared = prepare(even, mask, route.grid, found.placed)
     return Arrived(prepared, found.placed, _quality(route, stripped, found, verdicts, clock))
+
+
+def _refuse_giant(flair: Volume) -> None:
+    """Before anything is resampled: a header in the wrong unit would ask for all memory."""
+    longest_mm = float((flair.spacing_mm * flair.shape).max())
+    if longest_mm > _LONGEST_MM:
+        raise InputError(
+            f"its header makes the scan {longest_mm:.0f} mm long",
+            remedy="Mend the voxel size in the header: it must be in mm.",
+        )
 
 
 @dataclass(frozen=True, eq=False)

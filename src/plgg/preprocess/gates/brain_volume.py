@@ -1,7 +1,7 @@
 """Is the brain as large as brains are at that age?
 
-Measured before registration, in the scan's own millimetres. It doubts and never refuses: many
-cohorts were stored without their true voxel size, and registration mends that.
+Measured before registration, in the scan's own millimetres. It doubts, and refuses only what no
+brain is: many cohorts were stored without their true voxel size, and registration mends that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from plgg.preprocess.gates.limits import Limits
 _AGE_YEARS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 90.0)
 _MEAN_ML = (400.0, 700.0, 900.0, 1050.0, 1250.0, 1350.0, 1400.0, 1350.0, 1200.0)
 _SPREAD = (0.65, 1.40)
-_ANY_AGE = Limits((600.0, 1950.0), unit=" mL")
+_POSSIBLE_ML = (200.0, 10000.0)
+_ANY_AGE = Limits((600.0, 1950.0), _POSSIBLE_ML, " mL")
 
 
 def brain_volume(brain_ml: float, age_years: float | None) -> Verdict:
@@ -36,4 +37,4 @@ def brain_volume(brain_ml: float, age_years: float | None) -> Verdict:
 def _range(age_years: float) -> Limits:
     mean = float(np.interp(age_years, _AGE_YEARS, _MEAN_ML))
     low, high = (round(mean * factor, -1) for factor in _SPREAD)
-    return Limits((low, high), unit=" mL")
+    return Limits((low, high), _POSSIBLE_ML, " mL")

@@ -30,8 +30,3 @@ def as_image(volume: Volume) -> sitk.Image:
 def turned(matrix: Affine) -> Affine:
     """A matrix between LPS worlds as one between RAS worlds, or the other way: it is the same."""
     return np.asarray(_LPS @ matrix @ _LPS, dtype=np.float64)
-
-
-def threads() -> int:
-    """Threads that this process may use: what SimpleITK was told."""
-    return int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())

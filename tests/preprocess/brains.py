@@ -1,0 +1,74 @@
+"""One phantom's brain and what registration sees of it, made once for all tests that ask."""
+
+from functools import cache
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from plgg.io.atlas import load_atlas
+from plgg.phantom import phantom_settings
+from plgg.phantom.patient import make_scan
+from plgg.preprocess.registration import frame_of, view_of
+from plgg.preprocess.registration.aligned import align
+from plgg.preprocess.resample import resample
+from plgg.volume import Volume, apply_affine, index_map
+
+
+@cache
+def phantom():
+    """A child's FLAIR and tumour on the grid of SRI24, int16 as float32 and uint8."""
+    flair, mask = make_scan(phantom_settings(), 0, "other", scan=0)
+    return flair.with_data(flair.data.astype(np.float32)), mask
+
+
+@cache
+def view():
+    return view_of(load_atlas())
+
+
+def frame(volume):
+    """Without N4: the phantom's shading is weak, and tests are to be quick."""
+    return frame_of(volume, volume.data != 0, unbiased=False)
+
+
+@cache
+def phantom_frame():
+    return frame(phantom()[0])
+
+
+@cache
+def upright():
+    """The phantom as it lies, which is upright in the atlas' world."""
+    return align(phantom_frame(), view(), np.eye(4))
+
+
+def about_brain(linear):
+    """A linear map, or a scale, about the middle of the atlas' brain, 4×4."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = linear * np.eye(3) if np.isscalar(linear) else linear
+    centre = view().frame.centre_mm
+    matrix[:3, 3] = centre - matrix[:3, :3] @ centre
+    return matrix
+
+
+def turn(axis, degrees):
+    return about_brain(Rotation.from_euler(axis, degrees, degrees=True).as_matrix())
+
+
+def laid_on(volume, shape, affine):
+    """A stripped scan sampled on another grid of its world, 0 outside the brain."""
+    there = index_map(volume.affine, affine)
+    inside = resample(volume.data != 0, there, shape) >= 0.5
+    data = np.where(inside, np.maximum(resample(volume.data, there, shape), 1.0), 0.0)
+    return Volume(data.astype(np.float32), affine)
+
+
+def corner_error_mm(one, other, volume):
+    """Largest distance that two maps put between the images of the corners of a brain's box."""
+    ends = np.argwhere(volume.data != 0)
+    low, high = ends.min(axis=0), ends.max(axis=0)
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
+    points = apply_affine(volume.affine, corners)
+    return float(
+        np.linalg.norm(apply_affine(one, points) - apply_affine(other, points), axis=1).max()
+    )
