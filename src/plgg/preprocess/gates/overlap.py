@@ -18,6 +18,6 @@ def brain_overlap(aligned: Aligned) -> Verdict:
         status=OVERLAP.status(found),
         value=round(found, 4),
         limits=OVERLAP.words(),
-        message=f"the brain overlaps the atlas' with a Dice of {found:.2f}",
+        message=f"the brain overlaps the atlas' with a Dice of {found:.3f}",
         remedy="Look at the picture: is the whole brain there, without skull, and upright?",
     )
