@@ -40,7 +40,9 @@ def nothing_leaks(caplog, capfd):
 @pytest.mark.parametrize("enhanced", [False, True])
 def test_a_scan_names_nobody(tmp_path, enhanced):
     write(tmp_path, enhanced=enhanced)
-    write(tmp_path, enhanced=enhanced, number=6, prefix="B", uids=[UIDS[0], "1.2.777.9", UIDS[2]])
+    later = {"AcquisitionDate": "20990707", "ContentDate": "20990707"}
+    uids = [UIDS[0], "1.2.777.9", UIDS[2]]
+    write(tmp_path, enhanced=enhanced, number=6, prefix="B", uids=uids, tags=later)
     scan = read_dicom(tmp_path, series=None)
     assert "T2 FLAIR axial" in scan.series
     assert_silent(repr(scan))
@@ -56,6 +58,10 @@ REFUSALS = {
     "two patients": lambda folder: (
         write(folder),
         write(folder, prefix="B", tags={"PatientID": "LEAK2"}, uids=["1.2.777.4"] * 3),
+    ),
+    "two alike": lambda folder: (
+        write(folder),
+        write(folder, prefix="B", uids=[UIDS[0], "1.2.777.9", UIDS[2]]),
     ),
     "two studies": lambda folder: (
         write(folder),
