@@ -96,18 +96,23 @@ def main() -> int:
     options = parser.parse_args()
     settings = ["grid.spacing_mm=1", f"preprocess.stripping={options.stripping}"]
     route = ready(configure("paper", settings=settings, atlas=options.atlas))
+    options.name = options.name or options.data[0].resolve().parent.name
     cases = [case for path in options.data for case in cases_of(path)]
     rows: list[Row] = []
     for case in cases:
         rows.append(measured(case, route))
         print(f"{len(rows)}/{len(cases)} {brief(rows[-1])}", file=sys.stderr, flush=True)
-        if options.csv:
-            write_csv(options.csv, rows)
-    name = options.name or options.data[0].resolve().parent.name
-    print("\n".join(markdown(name, rows)))
-    if options.json:
-        write_json(options.json, as_json(name, rows, options))
+        kept_so_far(rows, options)
+    print("\n".join(markdown(options.name, rows)))
     return 0
+
+
+def kept_so_far(rows: list[Row], options: argparse.Namespace) -> None:
+    """Write the files anew, so that a run that is ended leaves what it measured."""
+    if options.csv:
+        write_csv(options.csv, rows)
+    if options.json:
+        write_json(options.json, as_json(rows, options))
 
 
 def ready(config: Config) -> Route:
@@ -266,11 +271,11 @@ def write_csv(path: Path, rows: list[Row]) -> None:
         writer.writerows(flat)
 
 
-def as_json(name: str, rows: list[Row], options: argparse.Namespace) -> dict[str, Any]:
+def as_json(rows: list[Row], options: argparse.Namespace) -> dict[str, Any]:
     """Everything, with what it was measured on."""
     return {
         "benchmark": "preprocessing",
-        "data": name,
+        "data": options.name,
         "stripping": options.stripping,
         "rows": [asdict(row) for row in rows],
         "peak_gib": round(peak_gib(), 2),

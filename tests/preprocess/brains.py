@@ -27,8 +27,8 @@ def view():
 
 
 def frame(volume):
-    """Without N4: the phantom's shading is weak, and tests are to be quick."""
-    return frame_of(volume, volume.data != 0, unbiased=False)
+    """The frame of a volume that holds nothing but brain."""
+    return frame_of(volume, volume.data != 0)
 
 
 @cache

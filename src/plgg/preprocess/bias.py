@@ -7,6 +7,9 @@ passes for bias and loses most of its contrast. Knows nothing of the atlas.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
@@ -103,10 +106,22 @@ def _log_field(
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations(list(_ITERATIONS))
     n4.SetNumberOfControlPoints(list(_CONTROL_POINTS))
-    n4.Execute(_as_itk(data, grid), _as_itk(inside.astype(np.uint8), grid))
+    with _one_thread():
+        n4.Execute(_as_itk(data, grid), _as_itk(inside.astype(np.uint8), grid))
     like = _as_itk(np.zeros(fine.shape, dtype=np.float32), fine)
     field = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(like))
     return np.ascontiguousarray(field.T, dtype=np.float32)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """N4 adds in another order with every number of threads; one gives the same sum everywhere."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _as_itk(data: NDArray[np.generic], grid: Grid) -> sitk.Image:

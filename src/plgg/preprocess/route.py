@@ -39,7 +39,7 @@ from plgg.preprocess.registration import (
     register,
     view_of,
 )
-from plgg.preprocess.registration.aligned import align
+from plgg.preprocess.registration.aligned import Aligned, carried
 from plgg.preprocess.strip import Stripped, find_brain
 from plgg.volume import Volume, inverse, same_grid
 
@@ -170,8 +170,8 @@ def _centred(flair: Volume, brain: NDArray[np.bool_], route: Route) -> _Found:
     """By the brain's centre alone; what the gates would refuse is then only doubted."""
     matrix = centre_on_atlas(brain, flair.affine, route.grid)
     view = view_of(route.atlas)
-    aligned = align(frame_of(flair, brain, unbiased=False), view, inverse(matrix))
-    overlap = brain_overlap(aligned)
+    share = carried(brain, flair.affine, inverse(matrix) @ view.grid.affine, view.grid.shape)
+    overlap = brain_overlap(Aligned(share, share >= 0.5, view, matrix))
     if overlap.status == "failed":
         overlap = overlap.model_copy(update={"status": "doubtful"})
     return _Found(Placed(brain, matrix, METHOD), (overlap,), ())

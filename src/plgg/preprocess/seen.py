@@ -29,11 +29,11 @@ def panels_of(flair: Volume, mask: Volume | None, placed: Placed, atlas: Atlas) 
     native_from_grid = index_map(placed.native_to_atlas @ flair.affine, view.grid.affine)
 
     def carry(data: NDArray[Any]) -> NDArray[np.float32]:
-        smooth = smooth_for(data, spacing_mm=flair.spacing_mm, target_mm=target_mm)
-        return resample(smooth, native_from_grid, view.grid.shape)
+        return resample(data, native_from_grid, view.grid.shape)
 
+    smooth = smooth_for(flair.data, spacing_mm=flair.spacing_mm, target_mm=target_mm)
     return Panels(
-        scan=carry(flair.data),
+        scan=carry(smooth),
         brain=carry(placed.brain) >= 0.5,
         tumour=None if mask is None else carry(mask.data > 0) >= 0.5,
         atlas=view.frame.image.data,

@@ -62,13 +62,12 @@ class AtlasView:
         return Grid(self.frame.image.shape, self.frame.image.affine)
 
 
-def frame_of(flair: Volume, brain: NDArray[np.bool_], *, unbiased: bool = True) -> Frame:
-    """The brain of a native scan on its working grid.
+def frame_of(flair: Volume, brain: NDArray[np.bool_]) -> Frame:
+    """The brain of a native scan on its working grid, its bias field taken out.
 
     Args:
         flair: Native scan, however it lies.
         brain: Its brain on the same voxels, not empty.
-        unbiased: Take the bias field out.
     """
     near = bounding_box(brain, margin=2)
     affine = corner(flair.affine, near)
@@ -81,7 +80,7 @@ def frame_of(flair: Volume, brain: NDArray[np.bool_], *, unbiased: bool = True) 
     plain = np.where(inside, image.data / np.maximum(share.data, 0.5), 0).astype(np.float32)
     box = bounding_box(inside, margin=_MARGIN)
     scan = Volume(plain[box], corner(grid.affine, box))
-    even = without_bias(scan, inside[box]) if unbiased else scan
+    even = without_bias(scan, inside[box])
     return Frame(even.with_data(_levelled(even.data, inside[box])), inside[box])
 
 
