@@ -38,8 +38,8 @@ def compare(script: str, ways: dict[str, Callable[[argparse.Namespace], dict[str
 
     Args:
         script: Path of the benchmark.
-        ways: The plain way first, plgg's second; each measures itself and returns at least
-            `seconds` (a list).
+        ways: The plain way first, plgg's second, others after them; each measures itself and
+            returns at least `seconds` (a list).
     """
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -49,7 +49,8 @@ def compare(script: str, ways: dict[str, Callable[[argparse.Namespace], dict[str
     parser.add_argument("--way", choices=list(ways), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
-        found = ways[options.way](options) | {"peak_gib": round(peak_gib(), 2)}
+        found = ways[options.way](options)
+        found.setdefault("peak_gib", round(peak_gib(), 2))
         print(json.dumps(found))
         return
     rounds = [{way: _alone(script, way, options) for way in ways} for _ in range(options.rounds)]
@@ -67,7 +68,7 @@ def _alone(script: str, way: str, options: argparse.Namespace) -> dict[str, Any]
 def _summary(
     ways: list[str], rounds: list[dict[str, dict[str, Any]]], options: argparse.Namespace
 ) -> dict[str, Any]:
-    plain, ours = ways
+    plain, ours = ways[:2]
     seconds = {way: [s for r in rounds for s in r[way]["seconds"]] for way in ways}
     extras = {
         way: {k: v for k, v in rounds[-1][way].items() if k not in {"seconds", "peak_gib"}}

@@ -2,7 +2,9 @@
 
 The plain way is MONAI's SlidingWindowInferer over the whole volume in float32, windows of
 128×128×112 mm (the published patch), overlap 0.5, Gaussian weights. Same network and first weights,
-same synthetic patient; time and memory only. Preprocessing, which both need, is left out. Run:
+same synthetic patient; time and memory only. Preprocessing, which both need, is left out. The
+exported engines run where they are installed. `predicted_gib` is what `plgg.infer.memory` says of a
+pass beforehand, `pass_gib` what it took. Run:
     python benchmarks/inference.py [--size paper|small] [--json]
 """
 
@@ -10,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +21,16 @@ import numpy as np
 import torch
 from monai.inferers import SlidingWindowInferer
 
-from common import compare, timed
-from plgg.config import PRESETS
+from common import compare, peak_gib, timed
+from plgg.config import PRESETS, InferenceConfig
+from plgg.export import export_run
 from plgg.infer.engine import predict_box
+from plgg.infer.engines import Engine, load_engine
+from plgg.infer.host import host_peak_bytes
+from plgg.infer.memory import GIB, bytes_per_voxel, padded
 from plgg.io.codes import decode
 from plgg.io.nifti import read_volume
-from plgg.model.allocator import keep_freed_memory
-from plgg.model.device import Runtime, cpu_has_bf16
+from plgg.model.checkpoint import load_checkpoint, save_checkpoint
 from plgg.model.network import build_network
 from plgg.phantom import PhantomSettings, make_cohort
 from plgg.preprocess.case import Prepared, prepare
@@ -59,20 +66,77 @@ def plain(options: argparse.Namespace) -> dict[str, Any]:
     return {"seconds": timed(step, repeats=options.repeats), "volume": list(grid.shape)}
 
 
-def ours(options: argparse.Namespace) -> dict[str, Any]:
-    """One pass over the brain box, channels-last, bfloat16 where the processor has it."""
-    keep_freed_memory()
+def _run(options: argparse.Namespace, folder: Path) -> Path:
+    """A run folder with the untrained network."""
     config = PRESETS[options.size]
-    prepared = _patient(options)
-    network = build_network(config.model, n_classes=3, arm="multitask", seed=0).eval()
-    runtime = Runtime(torch.device("cpu"), cpu_has_bf16())
+    network = build_network(config.model, n_classes=3, arm="multitask", seed=0)
+    save_checkpoint(
+        folder / "checkpoints",
+        "best",
+        {f"model.{name}": value for name, value in network.state_dict().items()},
+        epoch=0,
+        config=config,
+        classes=("fusion", "other", "v600e"),
+        metrics={},
+        best_dice=None,
+    )
+    return folder
+
+
+def _measured(engine: Engine, options: argparse.Namespace) -> dict[str, Any]:
+    """One pass over the brain box, as `plgg predict` does it."""
+    codes = _patient(options).image
+    i, j, k = codes.shape
+    whole = padded((i, j, k), engine.divisor)
+    predicted = bytes_per_voxel(engine, whole) * prod(whole)
 
     def step() -> None:
-        predict_box(network, prepared.image, runtime, config.inference)
+        predict_box(engine, codes, InferenceConfig())
 
     seconds = timed(step, repeats=options.repeats)
-    return {"seconds": seconds, "box": list(prepared.image.shape), "precision": runtime.name}
+    # The kernel's own peak starts anew with the measurement that follows.
+    peak = round(peak_gib(), 2)
+    taken = host_peak_bytes(step)
+    return {
+        "seconds": seconds,
+        "box": list(whole),
+        "engine": engine.name,
+        "predicted_gib": round(predicted / GIB, 2),
+        "pass_gib": round(taken / GIB, 2),
+        "peak_gib": peak,
+    }
+
+
+def ours(options: argparse.Namespace) -> dict[str, Any]:
+    """One pass in PyTorch, channels-last, bfloat16 where the processor has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = _run(options, Path(folder))
+        engine = load_engine("pytorch", run, load_checkpoint(run))
+    return _measured(engine, options)
+
+
+def onnx(options: argparse.Namespace) -> dict[str, Any]:
+    """One pass in ONNX Runtime, float32."""
+    return _exported("onnx", options)
+
+
+def openvino(options: argparse.Namespace) -> dict[str, Any]:
+    """One pass in OpenVINO, bfloat16 where the processor has it."""
+    return _exported("openvino", options)
+
+
+def _exported(name: Any, options: argparse.Namespace) -> dict[str, Any]:  # noqa: ANN401
+    with tempfile.TemporaryDirectory() as folder:
+        run = _run(options, Path(folder))
+        export_run(run, None, name)
+        engine = load_engine(name, run, load_checkpoint(run))
+        return _measured(engine, options)
 
 
 if __name__ == "__main__":
-    compare(__file__, {"plain": plain, "plgg": ours})
+    ways = {"plain": plain, "plgg": ours}
+    if find_spec("onnxscript") and find_spec("onnxruntime"):
+        ways["onnx"] = onnx
+        if find_spec("openvino"):
+            ways["openvino"] = openvino
+    compare(__file__, ways)

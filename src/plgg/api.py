@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plgg.config import PRESETS, Arm, Config, preset, with_atlas, with_settings
-from plgg.errors import ConfigError, RunError
+from plgg.errors import ConfigError
+from plgg.infer.options import PredictOptions
 from plgg.watch import Silent, Watch
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from plgg.phantom import PhantomSettings
 
 SILENT = Silent()
+EVERYTHING = PredictOptions()
 
 
 def configure(
@@ -144,8 +146,8 @@ def train(
     """
     from plgg.dataset.split import make_split
     from plgg.evaluate import read_evaluation
-    from plgg.experiment import PARTS, score_run
     from plgg.io.store import Store
+    from plgg.scoring import PARTS, score_run
     from plgg.train.run import train as train_run
 
     cohort = Store(store)
@@ -159,56 +161,73 @@ def train(
 def predict(
     inputs: Sequence[Path],
     *,
-    model: Path,
+    model: Path | Sequence[Path],
     out: Path,
-    part: str | None = None,
-    atlas: str | None = None,
+    options: PredictOptions = EVERYTHING,
     watch: Watch = SILENT,
 ) -> list[Outcome]:
-    """Predict scans with a run's best model into `out`, one folder a case.
+    """Predict scans with the best models of runs into `out`, one folder a case, and a summary.
 
     Args:
         inputs: Stores, manifests, NIfTI files, DICOM folders or zips; the skull may be on.
-        model: Folder of a training run.
+        model: Folder of a training run; of several, an ensemble.
         out: Where to.
-        part: Only the cases of this part of the run's split.
-        atlas: Where the atlas of the model's scans lies, if not where it was when it was trained.
+        options: How.
         watch: Told of the progress.
 
     Returns:
         An outcome for every scan; those that failed say why.
+
+    Raises:
+        PlggError: If the models or the inputs do not fit together.
     """
-    from plgg.dataset.split import Split
+    from plgg.infer.ensemble import ensemble, inference_settings
+    from plgg.infer.member import load_member
     from plgg.infer.predict import Predictor, predict_scans
     from plgg.infer.source import find_scans
-    from plgg.io.run import read_split
+    from plgg.io.run import read_part
+    from plgg.measure.summary import write_summary
+    from plgg.report.case import write_case_report
 
-    only = Split.model_validate(read_split(model)).part(part) if part else None
-    scans = find_scans(inputs, only=only)
-    if not scans:
-        raise RunError("none of the inputs is in that part of the run's split", where=model)
-    predictor = Predictor(model, atlas=atlas)
+    runs = [model] if isinstance(model, Path) else list(model)
+    only = read_part(runs[0], options.part) if options.part else None
+    scans = find_scans(inputs, only=only, age_years=options.age_years, sex=options.sex)
+    members = [load_member(run, engine=options.engine) for run in runs]
+    networks = ensemble(members, inference_settings(members[0].config, options.settings))
+    networks.require_classes(scan.marker for scan in scans)
+    if options.prior and len(scans) != 1:
+        raise ConfigError(f"--prior is for one scan, not {len(scans)}", remedy="Name one scan.")
+    predictor = Predictor(
+        networks,
+        atlas=options.atlas,
+        prior=options.prior,
+        page=write_case_report if options.pages else None,
+    )
     with watch.task("predicting") as progress:
-        return predict_scans(scans, predictor, out, progress=progress)
+        outcomes = predict_scans(scans, predictor, out, progress=progress)
+    write_summary(out / "summary.csv", outcomes)
+    return outcomes
 
 
 def evaluate(
     predictions: Path, truth: Path, *, out: Path | None = None, seed: int = 0, watch: Watch = SILENT
 ) -> Evaluation:
-    """Score predictions, of plgg or of any tool, against a manifest's (or a store's) truth."""
+    """Score predictions, of plgg or of any tool, against a manifest's (or a store's) truth.
+
+    Tables and `evaluation.html` are written to `out`; by default that is `evaluation` among the
+    predictions.
+    """
     from plgg.evaluate import evaluate_predictions
     from plgg.io.manifest import read_manifest
     from plgg.io.store import Store, is_store
+    from plgg.report.evaluation import write_evaluation_page
 
     cases = Store(truth).manifest_cases() if is_store(truth) else read_manifest(truth)
+    folder = out or predictions / "evaluation"
     with watch.task("evaluating") as progress:
-        return evaluate_predictions(
-            predictions,
-            cases,
-            out=out or predictions / "evaluation",
-            seed=seed,
-            progress=progress,
-        )
+        found = evaluate_predictions(predictions, cases, out=folder, seed=seed, progress=progress)
+    write_evaluation_page(folder)
+    return found
 
 
 def compare(
@@ -248,8 +267,9 @@ def demo(out: Path, *, seed: int = 0, watch: Watch = SILENT) -> Path:
 
 
 def info() -> dict[str, Any]:
-    """Versions, machine, device, presets and the schema of the settings."""
+    """Versions, machine, device, presets, and the schemas of settings and of `result.json`."""
     from plgg.io.environment import machine, versions
+    from plgg.io.result import Result
     from plgg.model.device import choose_runtime
 
     return {
@@ -258,4 +278,5 @@ def info() -> dict[str, Any]:
         "device": choose_runtime().name,
         "presets": {name: config.model_dump(mode="json") for name, config in PRESETS.items()},
         "config_schema": Config.model_json_schema(),
+        "result_schema": Result.model_json_schema(),
     }

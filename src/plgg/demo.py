@@ -14,6 +14,8 @@ from plgg.config import Config, preset, with_settings
 from plgg.errors import InputError
 from plgg.evaluate import evaluate_predictions
 from plgg.experiment import Plan, run_experiment
+from plgg.infer.ensemble import ensemble
+from plgg.infer.member import load_member
 from plgg.infer.predict import Predictor, predict_scans
 from plgg.infer.source import find_scans
 from plgg.io.manifest import read_manifest
@@ -88,7 +90,7 @@ def _store(manifest: Path, folder: Path, config: Config, watch: Watch) -> Store:
 def _predict_unseen(plan: Plan, manifest: Path, watch: Watch) -> None:
     """Predict new patients from their NIfTI files, as for a scan from the clinic."""
     out = plan.out / "unseen" / "predictions"
-    predictor = Predictor(plan.out / "split-0" / "multitask")
+    predictor = Predictor(ensemble([load_member(plan.out / "split-0" / "multitask")]))
     with watch.task("predicting unseen patients") as progress:
         outcomes = predict_scans(find_scans([manifest]), predictor, out, progress=progress)
     failed = [outcome.reason for outcome in outcomes if outcome.reason]

@@ -7,7 +7,6 @@ command can be repeated after an interruption.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,12 @@ from plgg.compare import compare_experiment, write_comparison, write_table1
 from plgg.config import Arm, Config
 from plgg.dataset.split import Split, make_split
 from plgg.errors import RunError
-from plgg.evaluate import evaluate_predictions
-from plgg.infer.predict import Predictor, predict_scans
-from plgg.infer.source import find_scans
 from plgg.io.files import make_folder, read_json, write_json
 from plgg.io.store import Store
 from plgg.report import write_experiment_report
+from plgg.scoring import score_run
 from plgg.train.run import train
 from plgg.watch import Watch
-
-PARTS = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -112,31 +107,3 @@ def run_arm(plan: Plan, split: Split, arm: Arm, watch: Watch) -> None:
     with watch.training(label) as listener:
         train(plan.store, run, config, split, listener=listener)
     score_run(plan.store, run, split, watch, label=label)
-
-
-def score_run(
-    store: Store, run: Path, split: Split, watch: Watch, *, label: str, parts: Sequence[str] = PARTS
-) -> None:
-    """Predict and evaluate parts of the run's own split into its folder.
-
-    Raises:
-        RunError: If a case could not be predicted.
-    """
-    predictor = Predictor(run)
-    truths = {case.case_id: case for case in store.manifest_cases()}
-    for part in parts:
-        scans = find_scans([store.folder], only=split.part(part))
-        out = run / "predictions" / part
-        with watch.task(f"{label}: predicting {part}") as progress:
-            outcomes = predict_scans(scans, predictor, out, progress=progress)
-        failed = [outcome for outcome in outcomes if outcome.reason]
-        if failed:
-            raise RunError(f"{len(failed)} cases failed, the first: {failed[0].reason}", where=out)
-        with watch.task(f"{label}: evaluating {part}") as progress:
-            evaluate_predictions(
-                out,
-                [truths[case_id] for case_id in split.part(part)],
-                out=run / "evaluation" / part,
-                seed=0,
-                progress=progress,
-            )

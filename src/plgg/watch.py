@@ -5,9 +5,10 @@ Jobs are handed a `Watch` and know nothing of terminals.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -76,3 +77,19 @@ class Silent:
 
     def say(self, message: str) -> None:
         """Say nothing."""
+
+
+@dataclass
+class Clock:
+    """Seconds of each step of a job, in their order."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time a step, also one that fails."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - began, 3)

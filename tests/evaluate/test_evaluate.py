@@ -277,7 +277,7 @@ def test_what_is_no_evaluation_is_said_so(tree, broken):
     elif broken == "column":
         table.write_text(table.read_text().replace("patient_id", "patient", 1))
     elif broken == "version":
-        summary.write_text(summary.read_text().replace('"version": 1', '"version": 2'))
+        summary.write_text(summary.read_text().replace('"version": 2', '"version": 3'))
     elif broken == "absent":
         table.unlink()
     else:

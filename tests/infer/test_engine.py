@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from plgg.infer.engine import predict_box
+from plgg.infer.engines import torch_engine
 from plgg.io.codes import OUTSIDE, decode
 from plgg.model.device import choose_runtime
 from plgg.model.network import build_network
@@ -29,7 +30,7 @@ def network():
 def predict(network, codes, *, mirror=False, window=None, runtime=FP32):
     wanted = (f"inference.mirror={json.dumps(mirror)}", f"inference.window={json.dumps(window)}")
     settings = tiny_config(*wanted).inference
-    return predict_box(network, codes, runtime, settings)
+    return predict_box(torch_engine(network, runtime), codes, settings)
 
 
 def codes_of(shape):
@@ -83,6 +84,37 @@ def test_a_mirrored_scan_gets_the_mirrored_answer(network, shape):
     mean = (plain.tumour + other.tumour[::-1]) / 2
     np.testing.assert_allclose(one.tumour, mean, atol=1e-6)
     np.testing.assert_allclose(one.marker, (plain.marker + other.marker) / 2, atol=1e-9)
+
+
+@pytest.mark.parametrize("window", [None, (16, 16, 16)])
+def test_each_view_is_given_turned_back(network, window):
+    codes = codes_of(ODD)
+    once = predict(network, codes, window=window)
+    assert len(once.views) == 1
+    assert np.array_equal(once.views[0], once.tumour)
+    assert once.window == window
+    both = predict(network, codes, window=window, mirror=True)
+    mirrored = predict(network, codes[::-1].copy(), window=window)
+    assert len(both.views) == 2
+    assert np.array_equal(both.views[0], once.tumour)
+    assert np.array_equal(both.views[1], mirrored.tumour[::-1])
+    np.testing.assert_allclose(np.mean(both.views, axis=0), both.tumour, atol=1e-7)
+
+
+def test_features_are_the_pooled_bottleneck(network):
+    codes = codes_of(EVEN)
+    image = torch.from_numpy(decode(codes))[None, None].to(FP32.device)
+    with torch.no_grad():
+        bottleneck, _ = network.encode(image.to(memory_format=torch.channels_last_3d))
+    features = bottleneck.mean(dim=(0, 2, 3, 4)).cpu().numpy()
+    found = predict(network, codes)
+    assert found.features.dtype == np.float32
+    np.testing.assert_allclose(found.features, features, atol=1e-5)
+    rough = predict(network, codes, runtime=choose_runtime("bf16")).features
+    assert rough.dtype == np.float32
+    np.testing.assert_allclose(rough, features, atol=0.02 * np.abs(features).max())
+    windows = predict(network, codes, window=(16, 16, 16)).features
+    assert windows.shape == features.shape
 
 
 @pytest.mark.parametrize("window", [(16, 16, 16), (24, 8, 16), (32, 32, 32)])

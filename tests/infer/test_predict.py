@@ -2,38 +2,30 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import jsonschema
 import nibabel as nib
 import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, blob_brain, write_case, write_nifti
 from plgg.errors import CheckpointError, InputError, OutputError
+from plgg.infer.ensemble import ensemble
+from plgg.infer.member import load_member
 from plgg.infer.predict import Predictor, predict_scans
 from plgg.infer.source import find_scans
 from plgg.io.files import sha256
-from plgg.model.checkpoint import load_checkpoint, save_checkpoint
-from plgg.model.network import build_network
-from tiny import tiny_config, tiny_store
+from plgg.io.result import Result, read_result
+from plgg.model.checkpoint import load_checkpoint
+from runs import CLASSES, make_run
+from tiny import tiny_store
 
-CLASSES = ("fusion", "other", "v600e")
+ROOT = Path(__file__).parents[2]
 
 
-def make_run(folder, *settings, seed=0):
-    """A run folder as training leaves it, its network untrained."""
-    config = tiny_config(*settings)
-    network = build_network(config.model, n_classes=3, arm=config.arm, seed=seed)
-    save_checkpoint(
-        folder / "checkpoints",
-        "best",
-        {f"model.{name}": value for name, value in network.state_dict().items()},
-        epoch=7,
-        config=config,
-        classes=CLASSES,
-        metrics={},
-        best_dice=None,
-    )
-    return folder
+def predictor_of(run, **options):
+    return Predictor(ensemble([load_member(run)]), **options)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +35,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predictor(run):
-    return Predictor(run)
+    return predictor_of(run)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +52,8 @@ def listing(out):
     return sorted(path.name for path in out.iterdir())
 
 
-FILES = ["mask.nii.gz", "probability.nii.gz", "result.json"]
+FILES = ["mask.nii.gz", "probability.nii.gz", "result.json", "uncertainty.nii.gz"]
+IMAGES = [name for name in FILES if name.endswith(".nii.gz")]
 
 
 @pytest.mark.parametrize("name", ["oblique-lps", "sagittal", "thick", "far"])
@@ -71,7 +64,7 @@ def test_the_answer_lies_on_the_patients_own_grid(predictor, tmp_path, name):
     native = nib.load(path)
     folder = tmp_path / "out" / f"{name}_flair"
     assert listing(folder) == FILES
-    for file in FILES[:2]:
+    for file in IMAGES:
         image = nib.load(folder / file)
         assert image.shape == native.shape
         assert np.array_equal(image.affine, native.affine)
@@ -82,38 +75,50 @@ def test_the_answer_lies_on_the_patients_own_grid(predictor, tmp_path, name):
     assert np.array_equal(mask > 0, probability >= 0.5)
     assert 0 <= probability.min() <= probability.max() <= 1
     volume = mask.sum() * abs(np.linalg.det(native.affine[:3, :3])) / 1000
-    assert outcome.result["volume_ml"] == pytest.approx(volume, rel=1e-4)
+    assert outcome.result.volume_ml == pytest.approx(volume, rel=1e-4)
 
 
 def test_the_result_says_what_it_was_made_from(run, predictor, scan, tmp_path):
     (outcome,) = predict(predictor, tmp_path, scan)
     result = json.loads((tmp_path / "odd_flair" / "result.json").read_text())
-    assert result == outcome.result
-    assert (result["format"], result["version"]) == ("plgg-result", 1)
+    assert result == outcome.result.model_dump(mode="json")
+    assert read_result(tmp_path / "odd_flair" / "result.json") == outcome.result
+    jsonschema.validate(result, json.loads((ROOT / "docs" / "result.schema.json").read_text()))
+    assert (result["format"], result["version"]) == ("plgg-result", 2)
     assert result["case_id"] == "odd_flair"
     assert result["patient_id"] is None
-    assert result["input"] == {"path": str(scan), "sha256": sha256(scan)}
-    assert result["model"]["sha256"] == load_checkpoint(run, "best").meta.sha256
-    assert (result["model"]["preset"], result["model"]["arm"]) == ("small", "multitask")
+    source = {"path": str(scan), "kind": "nifti", "sha256": sha256(scan), "chosen": None}
+    assert result["input"] == source
+    (model,) = result["models"]
+    assert model["sha256"] == load_checkpoint(run, "best").meta.sha256
+    assert (model["preset"], model["arm"]) == ("small", "multitask")
     assert "torch" in result["versions"]
     marker = result["marker"]
     assert marker["classes"] == list(CLASSES)
     assert sum(marker["probabilities"].values()) == pytest.approx(1.0)
     assert marker["predicted"] == max(marker["probabilities"], key=marker["probabilities"].get)
+    # Nothing taught this run how far to trust it.
+    assert not marker["calibrated"]
+    assert marker["withheld"]
+
+
+def test_the_published_schema_is_that_of_the_code():
+    published = json.loads((ROOT / "docs" / "result.schema.json").read_text())
+    assert published == Result.model_json_schema()
 
 
 def test_the_single_arm_gives_no_marker(scan, tmp_path):
-    single = Predictor(make_run(tmp_path / "run", "arm=single"))
+    single = predictor_of(make_run(tmp_path / "run", "arm=single"))
     (outcome,) = predict(single, tmp_path / "out", scan)
-    assert outcome.result["marker"] is None
+    assert outcome.result.marker is None
 
 
 def test_no_tumour_is_said(scan, tmp_path):
-    sure = Predictor(make_run(tmp_path / "run", "inference.threshold=1"))
+    sure = predictor_of(make_run(tmp_path / "run", "inference.threshold=1"))
     (outcome,) = predict(sure, tmp_path / "out", scan)
-    assert outcome.result["volume_ml"] == 0
+    assert outcome.result.volume_ml == 0
     # The blob is no brain of the atlas, and that is said first.
-    assert outcome.result["warnings"][-1] == "no tumour was found"
+    assert outcome.result.warnings[-1] == "no tumour was found"
 
 
 def times(folder):
@@ -128,15 +133,15 @@ def test_a_result_is_kept_until_model_or_scan_change(predictor, tmp_path):
     assert predict(predictor, out, path)[0].result == first
     assert times(folder) == before
 
-    other = Predictor(make_run(tmp_path / "other", seed=1))
+    other = predictor_of(make_run(tmp_path / "other", seed=1))
     second = predict(other, out, path)[0].result
-    assert second["model"]["sha256"] != first["model"]["sha256"]
+    assert second.models != first.models
     assert times(folder)["mask.nii.gz"] > before["mask.nii.gz"]
 
     flair = blob_brain(seed=3)[0]
     write_nifti(path, flair.data, flair.affine)
     third = predict(other, out, path)[0].result
-    assert third["input"]["sha256"] == sha256(path) != second["input"]["sha256"]
+    assert third.input.sha256 == sha256(path) != second.input.sha256
     assert listing(out) == ["x_flair"]
 
 
@@ -166,7 +171,7 @@ def test_broken_scans_are_named_and_the_others_finish(predictor, scan, tmp_path)
         find_scans([truncated, empty, missing, scan]),
         predictor,
         tmp_path / "out",
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total, failed: told.append((done, total, failed)),
     )
     assert [outcome.case_id for outcome in outcomes] == [
         "truncated",
@@ -179,7 +184,7 @@ def test_broken_scans_are_named_and_the_others_finish(predictor, scan, tmp_path)
         assert str(path) in outcome.reason
         assert "\n" not in outcome.reason
         assert "unexpected" not in outcome.reason
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told == [(1, 4, 1), (2, 4, 2), (3, 4, 3), (4, 4, 3)]
     # Nothing half-written, nothing hidden.
     assert listing(tmp_path / "out") == ["odd_flair"]
 
@@ -226,15 +231,21 @@ def test_a_store_is_predicted_without_its_native_scans(predictor, tmp_path):
     store = tiny_store(tmp_path / "store", n=3)
     scans = find_scans([store.folder], only=["P00", "P02"])
     outcomes = predict_scans(scans, predictor, tmp_path / "out")
-    assert [outcome.result["patient_id"] for outcome in outcomes] == ["P00", "P02"]
+    assert [outcome.result.patient_id for outcome in outcomes] == ["P00", "P02"]
     image = nib.load(tmp_path / "out" / "P02" / "mask.nii.gz")
     placement = store.placement("P02")
     assert image.shape == placement.native_shape
     assert np.array_equal(image.affine, np.array(placement.native_affine))
 
 
+def test_cases_that_are_not_there_are_named(tmp_path):
+    store = tiny_store(tmp_path / "store", n=3)
+    with pytest.raises(InputError, match="1 of 2 cases are not in the inputs, the first: P07"):
+        find_scans([store.folder], only=["P00", "P07"])
+
+
 def test_a_store_of_another_spacing_is_refused_for_each_case(tmp_path):
-    other = Predictor(make_run(tmp_path / "run", "grid.spacing_mm=3"))
+    other = predictor_of(make_run(tmp_path / "run", "grid.spacing_mm=3"))
     store = tiny_store(tmp_path / "store", n=1)
     (outcome,) = predict(other, tmp_path / "out", store.folder)
     assert "4 mm voxels, the model wants 3 mm" in outcome.reason
@@ -242,7 +253,7 @@ def test_a_store_of_another_spacing_is_refused_for_each_case(tmp_path):
 
 def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="plgg train"):
-        Predictor(tmp_path)
+        predictor_of(tmp_path)
 
 
 def test_two_scans_of_one_name_are_refused(scan, tmp_path):

@@ -20,7 +20,7 @@ from plgg.check.mask import inspect_mask
 from plgg.check.report import CaseRow
 from plgg.errors import InputError, PlggError
 from plgg.io.manifest import Case
-from plgg.io.scan import Scan, open_scan, read_scan
+from plgg.io.scan import Scan, open_scan
 from plgg.volume import Volume
 
 
@@ -55,18 +55,27 @@ def require_usable(case: Case) -> tuple[Volume, Volume | None]:
     Raises:
         InputError: For the first error that is found in the FLAIR, then in the mask.
     """
-    flair = _usable(case.flair, inspect_flair)
+    flair = usable_flair(case.flair).volume
     if case.mask is None:
         return flair, None
-    return flair, _usable(case.mask, lambda mask: inspect_mask(mask, flair))
+    return flair, _usable(case.mask, lambda mask: inspect_mask(mask, flair)).volume
 
 
-def _usable(path: Path, inspect: Callable[[Volume], list[Finding]]) -> Volume:
-    volume = read_scan(path)
-    error = first_error(inspect(volume))
+def usable_flair(path: Path) -> Scan:
+    """Read a FLAIR and refuse what a check calls an error.
+
+    Raises:
+        InputError: For the first error that is found in it.
+    """
+    return _usable(path, inspect_flair)
+
+
+def _usable(path: Path, inspect: Callable[[Volume], list[Finding]]) -> Scan:
+    scan = open_scan(path)
+    error = first_error(inspect(scan.volume))
     if error:
         raise InputError(error.message, where=path, remedy=error.remedy)
-    return volume
+    return scan
 
 
 def examine(case: Case) -> Examined:

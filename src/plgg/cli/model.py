@@ -14,6 +14,7 @@ from plgg.cli import options, show
 from plgg.cli.bars import Bars
 from plgg.config import Arm
 from plgg.errors import ConfigError
+from plgg.infer.options import PredictOptions
 
 commands: typer.Typer = typer.Typer()
 
@@ -93,32 +94,55 @@ def predict(
     inputs: Annotated[
         list[Path], typer.Argument(help="NIfTI files, DICOM folders or zips, manifests, stores.")
     ],
-    model: Annotated[Path, typer.Option("--model", help="Folder of a training run.")],
+    model: Annotated[
+        list[Path], typer.Option("--model", help="Folder of a training run; several: an ensemble.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="One folder a case is made here.")],
     part: Annotated[
         str | None, typer.Option(help="Only train, validation or test of the run's split.")
     ] = None,
     atlas: options.Atlas = None,
+    engine: Annotated[
+        str, typer.Option(help="pytorch; or onnx, openvino as made by plgg export.")
+    ] = "pytorch",
+    prior: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier prediction of the same patient.")
+    ] = None,
+    age: Annotated[float | None, typer.Option(help="Years, of a scan named by itself.")] = None,
+    sex: Annotated[str | None, typer.Option(help="F or M, of a scan named by itself.")] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Average with the mirror image: twice the time.")
+    ] = False,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB that the network may take; beyond it, windows.")
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Draw report.html for each scan.")
+    ] = True,
+    settings: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
     """Outline the tumour on the patient's own scan and name its marker.
 
     A scan is prepared as those that the model was trained on: the skull is taken off where it is
-    on, and it is registered to the same atlas. Status 1 if a scan failed; the others are finished.
+    on, and it is registered to the same atlas. Of DICOM, a DICOM SEG is made as well. Status 1 if
+    a scan failed; the others are finished, and the same command makes only what is missing.
 
     Example: plgg predict scan.nii.gz --model runs/multitask --out predictions
     """
     from plgg import api
 
-    outcomes = api.predict(
-        inputs, model=model, out=out, part=part, atlas=atlas, watch=Bars(quiet=as_json)
+    wanted = PredictOptions(
+        part=part,
+        atlas=atlas,
+        engine=engine,
+        settings=options.with_inference(settings, mirror=mirror, memory_gib=memory),
+        prior=prior,
+        age_years=age,
+        sex=sex,
+        pages=report,
     )
-    failed = [(outcome.case_id, outcome.reason) for outcome in outcomes if outcome.reason]
-    if as_json:
-        results = {outcome.case_id: outcome.result or outcome.reason for outcome in outcomes}
-        typer.echo(json.dumps(results, indent=2))
-    else:
-        show.predictions(outcomes)
-        typer.echo(f"{len(outcomes) - len(failed)} scans predicted: {out}")
-    show.failures(failed)
-    raise typer.Exit(1 if failed else 0)
+    watch = Bars(quiet=as_json)
+    outcomes = api.predict(inputs, model=model, out=out, options=wanted, watch=watch)
+    show.outcomes(outcomes, out, as_json=as_json)
+    raise typer.Exit(1 if any(outcome.reason for outcome in outcomes) else 0)

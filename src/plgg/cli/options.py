@@ -33,3 +33,12 @@ def with_epochs(settings: list[str] | None, epochs: int | None) -> list[str]:
     """Settings with the number of epochs among them."""
     chosen = list(settings or [])
     return chosen if epochs is None else [*chosen, f"optimiser.epochs={epochs}"]
+
+
+def with_inference(
+    settings: list[str] | None, *, mirror: bool, memory_gib: float | None
+) -> tuple[str, ...]:
+    """Settings with those that have an option of their own."""
+    mirrored = ("inference.mirror=true",) if mirror else ()
+    bounded = () if memory_gib is None else (f"inference.memory_gib={memory_gib}",)
+    return (*(settings or ()), *mirrored, *bounded)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from plgg.check import CheckReport
     from plgg.evaluate import Evaluation
     from plgg.infer.predict import Outcome
+    from plgg.io.result import Marker, Result
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -57,26 +60,42 @@ def evaluation(found: Evaluation, *, title: str) -> None:
     Console().print(table)
 
 
-def predictions(outcomes: Sequence[Outcome]) -> None:
-    """Volume and marker of each predicted scan."""
-    table = _table("Predictions", "case", "volume mL", "marker (not calibrated)", "warnings")
-    for outcome in outcomes:
-        if outcome.result:
-            result = outcome.result
-            table.add_row(
-                outcome.case_id,
-                f"{result['volume_ml']:.1f}",
-                _marker(result["marker"]),
-                "; ".join(result["warnings"]),
-            )
-    Console().print(table)
+def outcomes(found: Sequence[Outcome], out: Path, *, as_json: bool) -> None:
+    """What became of each predicted scan."""
+    failed = [(outcome.case_id, outcome.reason) for outcome in found if outcome.reason]
+    if as_json:
+        typer.echo(json.dumps({o.case_id: _as_json(o) for o in found}, indent=2))
+    else:
+        Console().print(_predictions([o.result for o in found if o.result]))
+        typer.echo(f"{len(found) - len(failed)} of {len(found)} scans predicted: {out}")
+    failures(failed)
 
 
-def _marker(marker: dict[str, Any] | None) -> str:
+def _as_json(outcome: Outcome) -> dict[str, Any] | str | None:
+    return outcome.result.model_dump(mode="json") if outcome.result else outcome.reason
+
+
+def _predictions(results: Sequence[Result]) -> Table:
+    table = _table("Predictions", "case", "volume mL", "marker", "warnings")
+    for result in results:
+        table.add_row(
+            result.case_id, _volume(result), _marker(result.marker), "; ".join(result.warnings)
+        )
+    return table
+
+
+def _volume(result: Result) -> str:
+    interval = result.volume_interval
+    between = f" ({interval.low_ml:.1f} to {interval.high_ml:.1f})" if interval else ""
+    return f"{result.volume_ml:.1f}{between}"
+
+
+def _marker(marker: Marker | None) -> str:
     if marker is None:
         return "-"
-    ranked = sorted(marker["probabilities"].items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} {p:.2f}" for name, p in ranked)
+    ranked = sorted(marker.probabilities.items(), key=lambda item: -item[1])
+    chances = ", ".join(f"{name} {p:.2f}" for name, p in ranked)
+    return f"withheld ({chances})" if marker.withheld else chances
 
 
 def info(found: dict[str, Any]) -> None:

@@ -185,14 +185,40 @@ class InferenceConfig(Settings):
     """How a whole brain is predicted."""
 
     threshold: Annotated[
-        Fraction, Field(gt=0.0, description="Probability from which a voxel is tumour")
-    ] = 0.5
+        Annotated[Fraction, Field(gt=0.0)] | None,
+        Field(
+            description="Probability from which a voxel is tumour; null is what serves the run's "
+            "validation patients best"
+        ),
+    ] = None
+    smallest_ml: Annotated[
+        NonNegative | None,
+        Field(
+            description="Parts of the mask below this volume are removed, unless they are all "
+            "there is; null is what serves the validation patients best"
+        ),
+    ] = None
+    target_risk: Annotated[
+        Fraction,
+        Field(
+            description="Share of wrong answers that is accepted among the markers that are named; "
+            "from the validation patients, less sure ones are withheld"
+        ),
+    ] = 0.2
     mirror: Annotated[bool, Field(description="Average over left-right mirror images")] = False
     window: Annotated[
         Triple | None,
         Field(
             description="Voxels of a sliding window, overlap 0.5, Gaussian weights, the marker "
-            "averaged over the windows; null is the whole brain box in one pass"
+            "averaged over the windows; null is the whole brain box in one pass where it fits "
+            "into memory_gib"
+        ),
+    ] = None
+    memory_gib: Annotated[
+        PositiveFloat | None,
+        Field(
+            description="What one pass may take, judged by a measurement on a small box; null is "
+            "most of what is free. Beyond it, windows as large as fit are used"
         ),
     ] = None
 

@@ -1,7 +1,9 @@
 """Scoring predictions against the truth, by patient; any tool's masks. No torch."""
 
 from plgg.evaluate.cohort import evaluate_predictions
-from plgg.evaluate.records import CaseScores, Evaluation, Interval, Markers, Summary
+from plgg.evaluate.evaluation import Evaluation
+from plgg.evaluate.records import Interval, Markers, Spread, Subgroup, Summary
+from plgg.evaluate.row import CaseScores
 from plgg.evaluate.storage import read_evaluation
 
 __all__ = [
@@ -9,6 +11,8 @@ __all__ = [
     "Evaluation",
     "Interval",
     "Markers",
+    "Spread",
+    "Subgroup",
     "Summary",
     "evaluate_predictions",
     "read_evaluation",

@@ -10,8 +10,9 @@ import numpy as np
 from plgg.check.finding import first_error
 from plgg.check.mask import inspect_mask
 from plgg.errors import InputError
-from plgg.evaluate.prediction import NamedMarker, Prediction, read_marker
-from plgg.evaluate.records import CaseScores
+from plgg.evaluate.place import tumour_place
+from plgg.evaluate.prediction import Prediction, Said, read_said
+from plgg.evaluate.row import CaseScores
 from plgg.io.manifest import Case
 from plgg.io.nifti import read_volume
 from plgg.metrics import count_lesions, hard_dice, soft_dice, surface_scores, volume_ml
@@ -28,7 +29,6 @@ def score_case(case: Case, prediction: Prediction) -> CaseScores:
     Raises:
         InputError: If a file cannot be read or lies on another grid than the truth.
     """
-    marker = read_marker(prediction.result) if prediction.result else NamedMarker()
     predicted = _predicted_mask(prediction.mask)
     scores: dict[str, Any] = {
         "case_id": case.case_id,
@@ -38,15 +38,39 @@ def score_case(case: Case, prediction: Prediction) -> CaseScores:
         "age_years": case.age_years,
         "sex": case.sex,
         "predicted_volume_ml": _volume_ml(predicted),
-        "predicted_marker": marker.predicted,
-        "probabilities": marker.probabilities,
     }
+    if prediction.result is not None:
+        scores |= _said(read_said(prediction.result))
     if case.mask is not None:
         truth = _finite(case.mask, "Mend the mask, or leave its cell in the manifest blank.")
-        scores |= _segmentation(case, predicted, truth)
+        scores |= _segmentation(case, predicted, truth) | _place(case, truth)
         if prediction.probability is not None:
             scores["soft_dice"] = _soft_dice(case, prediction.probability, truth)
     return CaseScores.model_validate(scores)
+
+
+def _said(said: Said) -> dict[str, Any]:
+    """What the prediction says beside its mask."""
+    scores: dict[str, Any] = {}
+    if said.marker is not None:
+        scores |= {
+            "predicted_marker": said.marker.predicted,
+            "probabilities": said.marker.probabilities,
+            "withheld": said.marker.withheld,
+            "clinical": said.marker.clinical_only or {},
+        }
+    if said.volume_interval is not None:
+        scores |= {
+            "volume_low_ml": said.volume_interval.low_ml,
+            "volume_high_ml": said.volume_interval.high_ml,
+            "volume_interval_level": said.volume_interval.level,
+        }
+    return scores
+
+
+def _place(case: Case, truth: Volume) -> dict[str, Any]:
+    place = tumour_place(case, truth)
+    return {} if place is None else {"side": place.side, "region": place.region}
 
 
 def _segmentation(case: Case, predicted: Volume, truth: Volume) -> dict[str, Any]:

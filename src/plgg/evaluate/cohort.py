@@ -9,8 +9,9 @@ from pathlib import Path
 from plgg.check.finding import listed
 from plgg.errors import InputError
 from plgg.evaluate.case import score_case
+from plgg.evaluate.evaluation import Evaluation
 from plgg.evaluate.prediction import find_prediction
-from plgg.evaluate.records import CaseScores, Evaluation
+from plgg.evaluate.row import CaseScores
 from plgg.evaluate.storage import write_evaluation
 from plgg.evaluate.summary import summarise
 from plgg.io.files import make_folder
@@ -28,7 +29,7 @@ def evaluate_predictions(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Score every case that has a prediction and write `cases.csv` and `summary.json`.
+    """Score every case that has a prediction; write cases.csv, subgroups.csv and summary.json.
 
     Args:
         predictions: Folder of CASE/mask.nii.gz (plgg) or CASE.nii.gz (any tool).

@@ -18,6 +18,7 @@ from plgg.errors import InputError
 from plgg.io.files import read_json
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Millilitres = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,35 @@ class NamedMarker(BaseModel):
     Attributes:
         probabilities: By class, in the order of the model.
         predicted: The class that was named.
+        withheld: Whether it was said not to be relied on; None where nothing says so.
+        clinical_only: Probabilities from clinical data alone; None where there are none.
     """
 
     model_config = ConfigDict(frozen=True)
 
     probabilities: dict[str, Probability] = {}
     predicted: str | None = None
+    withheld: bool | None = None
+    clinical_only: dict[str, Probability] | None = None
 
 
-class _Result(BaseModel):
-    """The one part of result.json that is scored."""
+class VolumeRange(BaseModel):
+    """Where a result says that the true volume lies, and with which chance."""
+
+    model_config = ConfigDict(frozen=True)
+
+    low_ml: Millilitres
+    high_ml: Millilitres
+    level: Probability
+
+
+class Said(BaseModel):
+    """What is scored of a result.json, of plgg or of another tool; all of it may be absent."""
+
+    model_config = ConfigDict(frozen=True)
 
     marker: NamedMarker | None = None
+    volume_interval: VolumeRange | None = None
 
 
 def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
@@ -62,14 +80,14 @@ def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
     return Prediction(flat) if flat else None
 
 
-def read_marker(path: Path) -> NamedMarker:
-    """The marker that a result.json names.
+def read_said(path: Path) -> Said:
+    """The scored parts of a result.json.
 
     Raises:
         InputError: If it cannot be read, or a probability is outside [0, 1].
     """
     try:
-        return _Result.model_validate(read_json(path)).marker or NamedMarker()
+        return Said.model_validate(read_json(path))
     except (OSError, ValueError) as error:
         raise InputError(
             "is not a result with a marker's probabilities",

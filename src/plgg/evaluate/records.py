@@ -1,71 +1,33 @@
-"""What an evaluation leaves: one row a case and a summary; the contents of its two files.
+"""What an evaluation sums up: the contents of summary.json and subgroups.csv.
 
-cases.csv      one row a case; a blank is unknown or undefined
-summary.json   means with 95 % intervals over resampled patients
+Everything with 95 % intervals over resampled patients. Plain records: nothing is computed here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from plgg.evaluate.row import Record
+from plgg.io.calibration import Bin, RiskPoint
 
-
-class Record(BaseModel):
-    """Base: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CaseScores(Record):
-    """One scan; None is unknown or undefined.
-
-    Attributes:
-        dice: Hard Dice of the masks on the native grid.
-        soft_dice: Soft Dice of the probabilities; None without them.
-        hd95_mm: None where only one of the masks is empty.
-        surface_dice: At 2 mm.
-        volume_error_ml: Predicted less true volume.
-        both_empty: Neither mask has a voxel: Dice is 1 by rule.
-        probabilities: Of each class; empty where no marker was named.
-    """
-
-    case_id: str
-    patient_id: str
-    marker: str | None
-    site: str | None
-    age_years: float | None
-    sex: str | None
-    dice: float | None = None
-    soft_dice: float | None = None
-    hd95_mm: float | None = None
-    surface_dice: float | None = None
-    n_lesions: int | None = None
-    n_lesions_found: int | None = None
-    n_false_lesions: int | None = None
-    volume_ml: float | None = None
-    predicted_volume_ml: float | None = None
-    volume_error_ml: float | None = None
-    both_empty: bool | None = None
-    predicted_marker: str | None = None
-    probabilities: dict[str, float] = {}
+VERSION: Literal[2] = 2
 
 
 class Interval(Record):
-    """A number with its 95 % interval over resampled patients; None where undefined.
+    """A number with its 95 % interval; None where undefined.
 
-    `n_undefined` of the resamples had no such number (a class was not drawn) and were left out.
+    Over resampled patients, unless its place says otherwise. `n_undefined` of the resamples had no
+    such number (a class was not drawn) and were left out.
     """
 
-    value: float | None
-    ci_low: float | None
-    ci_high: float | None
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
     n_undefined: int = 0
 
 
 class Spread(Record):
-    """A metric over the cases in which it is defined; the interval is the mean's."""
+    """A metric over the cases in which it is defined; `ci_low` to `ci_high` is of the mean."""
 
     mean: float | None
     median: float | None
@@ -73,6 +35,8 @@ class Spread(Record):
     ci_low: float | None
     ci_high: float | None
     n: int
+    median_ci_low: float | None = None
+    median_ci_high: float | None = None
 
 
 class Lesions(Record):
@@ -83,6 +47,99 @@ class Lesions(Record):
     false: int
     sensitivity: float | None
     precision: float | None
+    sensitivity_ci_low: float | None = None
+    sensitivity_ci_high: float | None = None
+    precision_ci_low: float | None = None
+    precision_ci_high: float | None = None
+
+
+class Limits(Record):
+    """Agreement of predicted and true volume, Bland and Altman; intervals by t, not resampled.
+
+    Attributes:
+        n: Scans.
+        bias: Mean difference, predicted less true.
+        sd: Standard deviation of the differences.
+        lower: Lower limit of agreement, bias - 1.96 sd.
+        upper: Upper limit.
+        slope: Change of the difference with the mean of both volumes; None for too few scans.
+    """
+
+    n: int
+    bias: Interval
+    sd: float
+    lower: Interval
+    upper: Interval
+    slope: Interval | None
+
+
+class Volumes(Record):
+    """How well volumes were measured.
+
+    Attributes:
+        difference_ml: Agreement in mL; None for fewer than three patients.
+        log_ratio: Agreement of the logarithms: bias 0.1 is a ratio of e^0.1, 10.5 % too much;
+            of the scans in which both volumes are above 0.
+        n_without_ratio: Scans in which one of the volumes is 0.
+        coverage: Share of true volumes inside their predicted interval; None without intervals.
+        coverage_level: The share that was promised; None where that is not one number.
+        n_with_interval: Scans with an interval and a truth.
+    """
+
+    difference_ml: Limits | None
+    log_ratio: Limits | None
+    n_without_ratio: int
+    coverage: Interval | None
+    coverage_level: float | None
+    n_with_interval: int
+
+
+class Reliability(Record):
+    """Whether the probability of the named class can be taken at its word.
+
+    Attributes:
+        ece: Expected calibration error, in [0, 1].
+        bins: Of confidence: mean confidence, share named rightly, scans.
+        curve: Share of wrong answers if only the surest were given.
+    """
+
+    ece: Interval
+    bins: tuple[Bin, ...]
+    curve: tuple[RiskPoint, ...]
+
+
+class Abstention(Record):
+    """What withholding unsure answers did.
+
+    Attributes:
+        n: Scans of which it is known whether the answer was withheld.
+        n_withheld: Those whose was.
+        share: The share withheld.
+        accuracy: Share named rightly of the others.
+        accuracy_withheld: Share that would have been named rightly of those withheld.
+    """
+
+    n: int
+    n_withheld: int
+    share: Interval
+    accuracy: Interval
+    accuracy_withheld: Interval
+
+
+class Baseline(Record):
+    """The marker from clinical data alone, beside the network on the same scans.
+
+    Attributes:
+        n: Scans with both.
+        auc: Macro AUC of the clinical data.
+        network_auc: Macro AUC of the network.
+        difference: Network less clinical, paired by patient.
+    """
+
+    n: int
+    auc: Interval
+    network_auc: Interval
+    difference: Interval
 
 
 class Markers(Record):
@@ -91,23 +148,48 @@ class Markers(Record):
     Attributes:
         classes: In the order of the model.
         n: Scans with a known marker that the model knows.
+        auc_by_class: AUC of each class against the rest.
+        accuracy: Share of scans whose most probable class is the true one.
         confusion: Counts; the truth in its rows, the most probable class in its columns.
         unknown_markers: True markers that the model does not know; their scans are not scored here.
+        reliability: None without scans.
+        abstention: None where nothing says whether answers were withheld.
+        clinical: None where no scan has clinical probabilities.
     """
 
     classes: tuple[str, ...]
     n: int
     auc: Interval
-    auc_by_class: dict[str, float | None]
+    auc_by_class: dict[str, Interval]
     balanced_accuracy: Interval
     f1: Interval
     brier: Interval
     confusion: tuple[tuple[int, ...], ...]
     unknown_markers: tuple[str, ...] = ()
+    accuracy: Interval | None = None
+    reliability: Reliability | None = None
+    abstention: Abstention | None = None
+    clinical: Baseline | None = None
+
+
+class Subgroup(Record):
+    """The scans that share a trait.
+
+    Attributes:
+        group: The trait, such as `age`.
+        level: Its value, such as `3 to 5 years`.
+        metrics: Empty for fewer than three patients.
+    """
+
+    group: str
+    level: str
+    n_patients: int
+    n_scans: int
+    metrics: dict[str, Spread]
 
 
 class Summary(Record):
-    """The contents of summary.json.
+    """The contents of summary.json; version 1 had neither volumes nor subgroups.
 
     Attributes:
         n_cases: Scans that were scored.
@@ -117,10 +199,12 @@ class Summary(Record):
         segmentation: By metric, over the scans in which it is defined.
         lesions: Of all scans together.
         marker: None where no scan has both a known and a named marker.
+        volumes: None where no scan has a true mask.
+        subgroups: By trait.
     """
 
     format: Literal["plgg-evaluation"] = "plgg-evaluation"
-    version: Literal[1] = 1
+    version: Literal[2] = VERSION
     n_cases: int
     n_patients: int
     n_both_empty: int
@@ -128,53 +212,5 @@ class Summary(Record):
     segmentation: dict[str, Spread]
     lesions: Lesions
     marker: Markers | None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """An evaluation: its rows and its summary."""
-
-    rows: tuple[CaseScores, ...]
-    summary: Summary
-
-    def summary_json(self) -> dict[str, Any]:
-        """The summary as a record for JSON."""
-        return self.summary.model_dump(mode="json")
-
-    def as_rows(self) -> list[tuple[str, str, str, str]]:
-        """Metric, value, interval and number of cases, as words for a table."""
-        rows = [
-            (name, _number(s.mean), _interval(s.ci_low, s.ci_high), str(s.n))
-            for name, s in self.summary.segmentation.items()
-        ]
-        marker = self.summary.marker
-        if marker:
-            named = {
-                "marker AUC": marker.auc,
-                "balanced accuracy": marker.balanced_accuracy,
-                "F1": marker.f1,
-                "Brier": marker.brier,
-            }
-            rows += [
-                (name, _number(i.value), _interval(i.ci_low, i.ci_high), str(marker.n))
-                for name, i in named.items()
-            ]
-        return rows
-
-    def headline(self) -> str:
-        """Dice and AUC in one sentence."""
-        dice = self.summary.segmentation["dice"]
-        said = f"{self.summary.n_patients} patients: mean Dice {_number(dice.mean)} "
-        said += f"({_interval(dice.ci_low, dice.ci_high)})"
-        if self.summary.marker:
-            auc = self.summary.marker.auc
-            said += f", marker AUC {_number(auc.value)} ({_interval(auc.ci_low, auc.ci_high)})"
-        return said
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    volumes: Volumes | None = None
+    subgroups: tuple[Subgroup, ...] = ()

@@ -1,41 +1,97 @@
-"""An evaluation's files: cases.csv and summary.json, written and read."""
+"""An evaluation's files: cases.csv, subgroups.csv and summary.json, written and read."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from plgg.errors import RunError
-from plgg.evaluate.records import CaseScores, Evaluation, Summary
+from plgg.evaluate.evaluation import Evaluation
+from plgg.evaluate.records import VERSION, Summary
+from plgg.evaluate.row import CaseScores
 from plgg.io.files import read_json, write_json, write_text
 
-_FIELDS = [name for name in CaseScores.model_fields if name != "probabilities"]
-_CHANCE = "p_"
+_CHANCES = {"p_": "probabilities", "clinical_": "clinical"}
+_FIELDS = [name for name in CaseScores.model_fields if name not in _CHANCES.values()]
+# Files of version 1 do not have them.
+_SINCE_2 = frozenset(
+    (
+        "side",
+        "region",
+        "volume_low_ml",
+        "volume_high_ml",
+        "volume_interval_level",
+        "withheld",
+    )
+)
+_GROUP_HEADER = (
+    "group",
+    "level",
+    "n_patients",
+    "n_scans",
+    "metric",
+    "n",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "median",
+    "median_ci_low",
+    "median_ci_high",
+)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """Write both files; the summary last, so that it marks the end."""
-    classes = list(dict.fromkeys(c for row in evaluation.rows for c in row.probabilities))
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_FIELDS, *(f"{_CHANCE}{name}" for name in classes)])
-    for row in evaluation.rows:
-        values = [getattr(row, name) for name in _FIELDS]
-        values += [row.probabilities.get(name) for name in classes]
-        writer.writerow(["" if value is None else value for value in values])
-    write_text(folder / "cases.csv", text.getvalue())
+    """Write all files; the summary last, so that it marks the end."""
+    write_text(folder / "cases.csv", _table(*_cases(evaluation.rows)))
+    write_text(folder / "subgroups.csv", _table(_GROUP_HEADER, _lines(evaluation.summary)))
     write_json(folder / "summary.json", evaluation.summary_json())
 
 
+def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Any]]]:
+    columns = [
+        (prefix, field, name)
+        for prefix, field in _CHANCES.items()
+        for name in dict.fromkeys(c for row in rows for c in getattr(row, field))
+    ]
+    header = [*_FIELDS, *(f"{prefix}{name}" for prefix, _, name in columns)]
+    cells = [
+        [getattr(row, name) for name in _FIELDS]
+        + [getattr(row, field).get(name) for _, field, name in columns]
+        for row in rows
+    ]
+    return header, cells
+
+
+def _lines(summary: Summary) -> Iterable[list[Any]]:
+    """A line for each metric of a subgroup; of a small one its count alone."""
+    for found in summary.subgroups:
+        start = [found.group, found.level, found.n_patients, found.n_scans]
+        if not found.metrics:
+            yield start + [None] * (len(_GROUP_HEADER) - len(start))
+        for metric, spread in found.metrics.items():
+            yield [*start, metric, *(getattr(spread, name) for name in _GROUP_HEADER[5:])]
+
+
+def _table(header: Iterable[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow(["" if value is None else value for value in row])
+    return text.getvalue()
+
+
 def read_evaluation(folder: Path) -> Evaluation:
-    """Read an evaluation back.
+    """Read an evaluation back; also one of version 1, which has fewer columns.
 
     Raises:
-        RunError: If it is missing or not of this version.
+        RunError: If it is missing or not of a known version.
     """
     try:
-        summary = Summary.model_validate(read_json(folder / "summary.json"))
+        summary = Summary.model_validate(_upgraded(read_json(folder / "summary.json")))
         text = (folder / "cases.csv").read_text(encoding="utf-8")
         reader = csv.DictReader(io.StringIO(text, newline=""), restval="", strict=True)
         rows = tuple(_row(row) for row in reader)
@@ -45,7 +101,7 @@ def read_evaluation(folder: Path) -> Evaluation:
             where=folder,
             remedy="Make one: plgg evaluate.",
         ) from error
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise RunError(
             "is no evaluation of this version, or was altered",
             where=folder,
@@ -54,11 +110,24 @@ def read_evaluation(folder: Path) -> Evaluation:
     return Evaluation(rows, summary)
 
 
+def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
+    """A summary of version 1 as one of version 2: the AUC of a class had no interval."""
+    if record.get("version") != 1:
+        return record
+    marker = record["marker"]
+    if marker is not None:
+        aucs = {name: {"value": value} for name, value in marker["auc_by_class"].items()}
+        marker = marker | {"auc_by_class": aucs}
+    return record | {"version": VERSION, "marker": marker}
+
+
 def _row(cells: dict[str, str]) -> CaseScores:
-    chances = {
-        name.removeprefix(_CHANCE): float(value)
-        for name, value in cells.items()
-        if name and name.startswith(_CHANCE) and value
+    chances: dict[str, dict[str, float]] = {field: {} for field in _CHANCES.values()}
+    for name, value in cells.items():
+        for prefix, field in _CHANCES.items():
+            if value and name and name not in _FIELDS and name.startswith(prefix):
+                chances[field][name.removeprefix(prefix)] = float(value)
+    known = {
+        name: (cells.get(name, "") if name in _SINCE_2 else cells[name]) or None for name in _FIELDS
     }
-    known = {name: cells[name] or None for name in _FIELDS}
-    return CaseScores.model_validate(known | {"probabilities": chances})
+    return CaseScores.model_validate(known | chances)

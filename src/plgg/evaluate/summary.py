@@ -1,23 +1,24 @@
-"""From rows to a summary: means, medians and intervals by patient. Knows nothing of files."""
+"""From rows to a summary: everything with its interval by patient. Knows nothing of files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from plgg.evaluate.records import (
-    CaseScores,
-    Interval,
-    Lesions,
-    Markers,
-    Spread,
-    Summary,
-)
-from plgg.metrics import Estimate, macro_auc, patient_interval, score_markers
-from plgg.metrics.markers import balanced_accuracy, macro_f1
+from plgg.evaluate import statistics
+from plgg.evaluate.groups import TRAITS, grouped
+from plgg.evaluate.markers import summarise_markers
+from plgg.evaluate.records import Lesions, Spread, Subgroup, Summary
+from plgg.evaluate.resamples import interval
+from plgg.evaluate.row import CaseScores
+from plgg.evaluate.volumes import summarise_volumes
 
 METRICS = ("dice", "soft_dice", "hd95_mm", "surface_dice", "volume_error_ml")
+# A mean of fewer patients says nothing, and may tell who they are.
+_LEAST_PATIENTS = 3
+NAMED_RIGHTLY = "marker_named_rightly"
 
 
 def summarise(rows: Sequence[CaseScores], missing: Sequence[str], *, seed: int) -> Summary:
@@ -35,73 +36,83 @@ def summarise(rows: Sequence[CaseScores], missing: Sequence[str], *, seed: int) 
         n_both_empty=sum(bool(row.both_empty) for row in rows),
         missing=tuple(missing),
         segmentation={name: _spread(rows, name, rng) for name in METRICS},
-        lesions=_lesions(rows),
-        marker=_markers(rows, rng),
+        lesions=_lesions(rows, rng),
+        marker=summarise_markers(rows, rng),
+        volumes=summarise_volumes(rows, rng),
+        subgroups=tuple(
+            _subgroup(trait, level, found, rng)
+            for trait in TRAITS
+            for level, found in grouped(rows, trait).items()
+        ),
     )
 
 
 def _spread(rows: Sequence[CaseScores], metric: str, rng: np.random.Generator) -> Spread:
-    known = [row for row in rows if getattr(row, metric) is not None]
-    values = np.array([getattr(row, metric) for row in known], dtype=np.float64)
-    mean = patient_interval(lambda i: float(values[i].mean()), [r.patient_id for r in known], rng)
+    pairs = [(row.patient_id, v) for row in rows if (v := _value(row, metric)) is not None]
+    patients = [patient for patient, _ in pairs]
+    values = np.array([value for _, value in pairs], dtype=np.float64)
+    mean = interval(statistics.mean(values), patients, rng)
+    median = interval(statistics.median(values), patients, rng)
     return Spread(
         mean=mean.value,
-        median=float(np.median(values)) if len(values) else None,
+        median=median.value,
         std=float(values.std(ddof=1)) if len(values) > 1 else None,
         ci_low=mean.ci_low,
         ci_high=mean.ci_high,
         n=len(values),
+        median_ci_low=median.ci_low,
+        median_ci_high=median.ci_high,
     )
 
 
-def _lesions(rows: Sequence[CaseScores]) -> Lesions:
+def _value(row: CaseScores, metric: str) -> float | None:
+    if metric != NAMED_RIGHTLY:
+        found: float | None = getattr(row, metric)
+        return found
+    known = row.marker in row.probabilities
+    return float(_most_probable(row) == row.marker) if known else None
+
+
+def _most_probable(row: CaseScores) -> str:
+    return max(row.probabilities, key=row.probabilities.__getitem__)
+
+
+def _lesions(rows: Sequence[CaseScores], rng: np.random.Generator) -> Lesions:
+    known = [row for row in rows if row.n_lesions is not None]
     n, found, false = (
-        sum(getattr(row, name) or 0 for row in rows)
-        for name in ("n_lesions", "n_lesions_found", "n_false_lesions")
+        _counts(known, name) for name in ("n_lesions", "n_lesions_found", "n_false_lesions")
     )
+    patients = [row.patient_id for row in known]
+    sensitivity = interval(statistics.ratio(found, n), patients, rng)
+    precision = interval(statistics.ratio(found, found + false), patients, rng)
     return Lesions(
-        n=n,
-        found=found,
-        false=false,
-        sensitivity=found / n if n else None,
-        precision=found / (found + false) if found + false else None,
+        n=int(n.sum()),
+        found=int(found.sum()),
+        false=int(false.sum()),
+        sensitivity=sensitivity.value,
+        precision=precision.value,
+        sensitivity_ci_low=sensitivity.ci_low,
+        sensitivity_ci_high=sensitivity.ci_high,
+        precision_ci_low=precision.ci_low,
+        precision_ci_high=precision.ci_high,
     )
 
 
-def _markers(rows: Sequence[CaseScores], rng: np.random.Generator) -> Markers | None:
-    named = [row for row in rows if row.probabilities and row.marker]
-    if not named:
-        return None
-    classes = tuple(named[0].probabilities)
-    unknown = sorted({row.marker for row in named if row.marker and row.marker not in classes})
-    scored = [row for row in named if row.marker in classes]
-    truth = np.array([classes.index(row.marker or "") for row in scored], dtype=np.int64)
-    chances = np.array([[row.probabilities[c] for c in classes] for row in scored])
-    chances = chances.reshape(len(scored), len(classes))
-    patients = [row.patient_id for row in scored]
-    scores = score_markers(truth, chances)
-    answers = chances.argmax(axis=1)
-    squares = np.square(chances - np.eye(len(classes))[truth]).sum(axis=1)
-    n = len(classes)
-    return Markers(
-        classes=classes,
-        n=len(scored),
-        auc=_interval(patient_interval(lambda i: macro_auc(truth[i], chances[i]), patients, rng)),
-        auc_by_class=dict(zip(classes, scores.auc_by_class, strict=True)),
-        balanced_accuracy=_interval(
-            patient_interval(lambda i: balanced_accuracy(truth[i], answers[i], n), patients, rng)
-        ),
-        f1=_interval(patient_interval(lambda i: macro_f1(truth[i], answers[i], n), patients, rng)),
-        brier=_interval(patient_interval(lambda i: float(squares[i].mean()), patients, rng)),
-        confusion=scores.confusion,
-        unknown_markers=tuple(unknown),
-    )
+def _counts(rows: Sequence[CaseScores], name: str) -> NDArray[np.float64]:
+    return np.array([getattr(row, name) or 0 for row in rows], dtype=np.float64)
 
 
-def _interval(estimate: Estimate) -> Interval:
-    return Interval(
-        value=estimate.value,
-        ci_low=estimate.ci_low,
-        ci_high=estimate.ci_high,
-        n_undefined=estimate.n_undefined,
+def _subgroup(
+    trait: str, level: str, rows: Sequence[CaseScores], rng: np.random.Generator
+) -> Subgroup:
+    """A subgroup; of few patients only how many."""
+    n_patients = len({row.patient_id for row in rows})
+    enough = n_patients >= _LEAST_PATIENTS
+    spreads = {m: _spread(rows, m, rng) for m in (*METRICS, NAMED_RIGHTLY) if enough}
+    return Subgroup(
+        group=trait,
+        level=level,
+        n_patients=n_patients,
+        n_scans=len(rows),
+        metrics={metric: spread for metric, spread in spreads.items() if spread.n},
     )

@@ -1,4 +1,4 @@
-"""The network over a whole brain box, in one pass or in overlapping windows.
+"""An engine over a whole brain box, in one pass or in overlapping windows.
 
 Takes coded images as the store holds them and gives probabilities on the same box. Knows nothing
 of files, of the native grid or of training.
@@ -9,89 +9,113 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
+from scipy.special import expit, softmax
 
 from plgg.config import InferenceConfig
+from plgg.infer.engines.engine import Answer, Engine
+from plgg.infer.memory import Shape, padded, window_for
 from plgg.io.codes import decode
-from plgg.model.device import Runtime
-from plgg.model.network import MultitaskNet
 
-_Answer = tuple[Tensor, Tensor | None]
+_OVERLAP = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class BoxPrediction:
-    """What the network says of a brain box.
+    """What a network says of a brain box.
 
     Attributes:
-        tumour: Probability of tumour, float32, shape of the box.
+        tumour: Probability of tumour, mean of the views, float32, shape of the box.
         marker: Probability of each class, float64, shape (classes,); None without that head.
+        features: Pooled bottleneck, float32, shape (channels,).
+        views: Probability of tumour as seen in each mirror image, turned back.
+        window: Voxels of the windows that it was seen through; None for one pass.
     """
 
     tumour: NDArray[np.float32]
     marker: NDArray[np.float64] | None
+    features: NDArray[np.float32]
+    views: tuple[NDArray[np.float32], ...]
+    window: Shape | None
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """Probabilities and features of one look at the box."""
+
+    tumour: NDArray[np.float32]
+    marker: NDArray[np.float64] | None
+    features: NDArray[np.float32]
 
 
 def predict_box(
-    network: MultitaskNet, codes: NDArray[np.int8], runtime: Runtime, settings: InferenceConfig
+    engine: Engine, codes: NDArray[np.int8], settings: InferenceConfig
 ) -> BoxPrediction:
     """Predict one brain box.
 
     Args:
-        network: In evaluation mode, on the runtime's device.
+        engine: What runs the network.
         codes: Coded z-scores, shape (I, J, K).
-        runtime: Device and precision.
         settings: One pass or windows; whether to average over mirror images.
+
+    Raises:
+        RunError: If not even a small window fits into memory.
     """
-    image = torch.from_numpy(decode(codes))[None, None]
-    mirrors: list[tuple[int, ...]] = [(), (2,)] if settings.mirror else [()]
-    answers: list[_Answer] = []
-    with torch.inference_mode():
-        for axes in mirrors:
-            seen = torch.flip(image, axes) if axes else image
-            tumour, marker = _view(network, seen, runtime, settings)
-            answers.append((torch.flip(tumour, axes) if axes else tumour, marker))
-    tumour = torch.stack([answer[0] for answer in answers]).mean(dim=0)
-    named = [answer[1] for answer in answers if answer[1] is not None]
-    marker = torch.stack(named).mean(dim=0) if named else None
-    return BoxPrediction(tumour[0, 0].numpy(), None if marker is None else marker.numpy())
+    image = decode(codes)
+    i, j, k = image.shape
+    window = window_for(engine, (i, j, k), settings)
+    seen = [_view(engine, image, window)]
+    if settings.mirror:
+        mirrored = _view(engine, image[::-1], window)
+        seen.append(_View(mirrored.tumour[::-1], mirrored.marker, mirrored.features))
+    views = tuple(view.tumour for view in seen)
+    named = [view.marker for view in seen if view.marker is not None]
+    return BoxPrediction(
+        tumour=np.mean(views, axis=0, dtype=np.float32) if len(views) > 1 else views[0],
+        marker=np.mean(named, axis=0) if named else None,
+        features=np.mean([view.features for view in seen], axis=0, dtype=np.float32),
+        views=views,
+        window=window,
+    )
 
 
-def _view(
-    network: MultitaskNet, image: Tensor, runtime: Runtime, settings: InferenceConfig
-) -> _Answer:
-    """Probabilities of tumour, (1, 1, i, j, k), and of the classes, (classes,)."""
-    shape = image.shape[2:]
-    named: list[Tensor] = []
-
-    def one(part: Tensor) -> Tensor:
-        with runtime.autocast():
-            outputs = network(part.to(memory_format=torch.channels_last_3d))
-        if "marker" in outputs:
-            named.append(torch.softmax(outputs["marker"].cpu().double(), dim=1))
-        segmentation: Tensor = outputs["segmentation"].float()
-        return segmentation
-
-    image = image.to(runtime.device)
-    if settings.window is None:
-        # Padded at the far ends, also in a mirror image, so that it gets the mirrored answer.
-        logits = one(functional.pad(image, _padding(shape, network.divisor)))
-        logits = logits[..., : shape[0], : shape[1], : shape[2]]
-    else:
-        logits = sliding_window_inference(
-            image, settings.window, 1, one, overlap=0.5, mode="gaussian"
-        )
-    marker = torch.cat(named).mean(dim=0) if named else None
-    return torch.sigmoid(logits).cpu(), marker
+def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None) -> _View:
+    if window is None:
+        return _one_pass(engine, image)
+    return _in_windows(engine, image, window)
 
 
-def _padding(shape: tuple[int, ...], divisor: int) -> list[int]:
-    """Voxels to add at the end of each axis, in the order that torch wants: last axis first."""
-    padding: list[int] = []
-    for n in reversed(shape):
-        padding += [0, -n % divisor]
-    return padding
+def _one_pass(engine: Engine, image: NDArray[np.float32]) -> _View:
+    """Padded at the far ends, also in a mirror image, so that it gets the mirrored answer."""
+    i, j, k = image.shape
+    whole = padded((i, j, k), engine.divisor)
+    answer = engine(np.pad(image, [(0, n - m) for n, m in zip(whole, image.shape, strict=True)]))
+    logits = np.ascontiguousarray(answer.segmentation[:i, :j, :k])
+    return _View(expit(logits), _probabilities(answer), answer.features)
+
+
+def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape) -> _View:
+    """Gaussian weights on the logits; markers and features are averaged over the windows."""
+    import torch
+    from monai.inferers import sliding_window_inference
+
+    answers: list[Answer] = []
+
+    def one(part: torch.Tensor) -> torch.Tensor:
+        answers.append(engine(part[0, 0].numpy()))
+        return torch.from_numpy(answers[-1].segmentation)[None, None]
+
+    tensor = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+    logits = sliding_window_inference(tensor, window, 1, one, overlap=_OVERLAP, mode="gaussian")
+    named = [marker for marker in map(_probabilities, answers) if marker is not None]
+    return _View(
+        expit(logits[0, 0].numpy()),
+        np.mean(named, axis=0) if named else None,
+        np.mean([answer.features for answer in answers], axis=0, dtype=np.float32),
+    )
+
+
+def _probabilities(answer: Answer) -> NDArray[np.float64] | None:
+    if answer.marker is None:
+        return None
+    return np.asarray(softmax(answer.marker), dtype=np.float64)

@@ -1,38 +1,37 @@
 """Predicting scans: one folder a case, on the patient's own grid, whole or not at all.
 
-OUT/CASE/mask.nii.gz          tumour, uint8
-OUT/CASE/probability.nii.gz   of tumour, 0 to 1
-OUT/CASE/result.json          volume, marker, what it was made from and with
+    scan → box on the atlas grid → ensemble → native grid → mask → measures → folder
+
+What a folder holds: `plgg.infer.folder`. The page is drawn by whoever is handed in.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from plgg.config import with_atlas
-from plgg.errors import InputError, OutputError, PlggError
-from plgg.infer.engine import BoxPrediction, predict_box
-from plgg.infer.source import Scan
-from plgg.io.environment import versions
-from plgg.io.files import make_folder, read_json, write_json
+from plgg.errors import InputError, PlggError
+from plgg.infer import folder as files
+from plgg.infer.describe import Found, Prior, describe
+from plgg.infer.ensemble import Ensemble
+from plgg.infer.source import Loaded, Scan
+from plgg.io.dicom.segmentation import write_segmentation
+from plgg.io.files import make_folder, write_json
 from plgg.io.nifti import write_probability, write_volume
-from plgg.io.quality import Quality
-from plgg.model.allocator import keep_freed_memory
-from plgg.model.checkpoint import Checkpoint, load_checkpoint
-from plgg.model.device import choose_runtime
+from plgg.io.result import Result
+from plgg.measure.certainty import entropy
+from plgg.measure.change import read_prior
+from plgg.measure.components import without_small
 from plgg.preprocess.restore import restore
 from plgg.volume import Volume
-from plgg.watch import Progress
+from plgg.watch import Clock, Progress
 
 log = logging.getLogger(__name__)
-Record = dict[str, Any]
+Page = Callable[[Path, Volume], object]
+"""Draws `report.html` of a prediction folder over the native scan."""
 
 
 @dataclass(frozen=True)
@@ -40,31 +39,35 @@ class Outcome:
     """What became of a scan: its result, or the reason why there is none."""
 
     case_id: str
-    result: Record | None
+    result: Result | None
     reason: str | None = None
 
 
 class Predictor:
-    """A trained model, ready for scans.
+    """Trained networks, ready for scans.
 
     Args:
-        run: Folder of a training run.
-        atlas: Where the atlas of its scans lies now, if not where it was.
-
-    Raises:
-        CheckpointError: If its best checkpoint is missing, altered or of an unknown version.
+        networks: One or several.
+        atlas: Where the atlas of their scans lies now, if not where it was.
+        prior: Folder of an earlier prediction of the same patient.
+        page: Draws the page of each scan; None for no pages.
     """
 
-    def __init__(self, run: Path, *, atlas: str | None = None) -> None:
-        self.checkpoint: Checkpoint = load_checkpoint(run, "best")
-        self.config = with_atlas(self.checkpoint.meta.config, atlas)
-        self.runtime = choose_runtime(self.config.precision)
-        if self.runtime.device.type == "cpu":
-            keep_freed_memory()
-        self.network = self.checkpoint.network().to(self.runtime.device).eval()
+    def __init__(
+        self,
+        networks: Ensemble,
+        *,
+        atlas: str | None = None,
+        prior: Path | None = None,
+        page: Page | None = None,
+    ) -> None:
+        self.networks = networks
+        self.config = with_atlas(networks.config, atlas)
+        self.prior = Prior(prior, read_prior(prior)) if prior else None
+        self.page = page
 
-    def predict(self, scan: Scan, out: Path) -> Record:
-        """Predict one scan into `out/CASE`; a result of this model on this scan is kept.
+    def predict(self, scan: Scan, out: Path) -> Result:
+        """Predict one scan into `out/CASE`; the same result that is there already is kept.
 
         Raises:
             PlggError: If the scan cannot be used or the result not be written.
@@ -75,86 +78,62 @@ class Predictor:
                 f"{scan.case_id!r} cannot name a folder", where=scan.path, remedy="Rename the file."
             )
         digest = scan.digest()
-        kept = self._kept(out / scan.case_id, digest)
-        if kept is not None:
+        kept = files.kept_result(out / scan.case_id, self._files(scan))
+        if kept and self._same(kept, scan, digest):
             return kept
-        loaded = scan.load(self.config)
-        settings = self.config.inference
-        answer = predict_box(self.network, loaded.prepared.image, self.runtime, settings)
-        tumour = restore(answer.tumour, loaded.prepared.placement)
-        mask = tumour.with_data(tumour.data >= settings.threshold)
-        result = self._result(scan, digest, mask, answer, loaded.quality)
-        _write(out / scan.case_id, mask, tumour, result)
+        clock = Clock()
+        with clock.step("read and prepare"):
+            loaded = scan.load(self.config)
+        found = self._found(loaded, clock)
+        result = describe(scan, digest, found, self.networks, prior=self.prior)
+        self._write(out / scan.case_id, scan, found, result)
         return result
 
-    def _kept(self, folder: Path, digest: str) -> Record | None:
-        try:
-            result: Record = read_json(folder / "result.json")
-            made = (result["model"]["sha256"], result["input"]["sha256"])
-            whole = all((folder / name).is_file() for name in ("mask.nii.gz", "probability.nii.gz"))
-            return result if whole and made == (self.checkpoint.meta.sha256, digest) else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+    def _found(self, loaded: Loaded, clock: Clock) -> Found:
+        placement = loaded.prepared.placement
+        with clock.step("network"):
+            box = self.networks.answer(loaded.prepared.image)
+        with clock.step("back to the native grid"):
+            tumour = restore(box.tumour, placement)
+            mask = without_small(
+                tumour.data >= self.networks.threshold,
+                voxel_volume_ml=tumour.voxel_volume_ml,
+                smallest_ml=self.networks.smallest_ml,
+            )
+        return Found(loaded, box, tumour.with_data(mask), tumour, clock)
 
-    def _result(
-        self, scan: Scan, digest: str, mask: Volume, answer: BoxPrediction, quality: Quality | None
-    ) -> Record:
-        meta = self.checkpoint.meta
-        volume_ml = float(mask.data.sum()) * mask.voxel_volume_ml
-        return {
-            "format": "plgg-result",
-            "version": 1,
-            "case_id": scan.case_id,
-            "patient_id": scan.patient_id,
-            "input": {"path": str(scan.path), "sha256": digest},
-            "volume_ml": round(volume_ml, 4),
-            "marker": _marker(meta.classes, answer),
-            "model": {
-                "sha256": meta.sha256,
-                "preset": meta.config.preset,
-                "arm": meta.config.arm,
-                "epoch": meta.epoch,
-                "precision": self.runtime.name,
-            },
-            "versions": versions(),
-            "quality": quality and quality.model_dump(mode="json"),
-            "warnings": [*_doubts(quality), *([] if volume_ml else ["no tumour was found"])],
-            "note": "For research use only. Probabilities are not calibrated.",
-        }
+    def _files(self, scan: Scan) -> list[str]:
+        wanted = [files.MASK, files.PROBABILITY, files.UNCERTAINTY, files.RESULT]
+        if scan.kind == "dicom":
+            wanted.append(files.SEGMENTATION)
+        # A store may have outlived its scans; then there is nothing to draw over.
+        if self.page and scan.kind != "store":
+            wanted.append(files.REPORT)
+        return wanted
 
+    def _same(self, kept: Result, scan: Scan, digest: str) -> bool:
+        """Whether a result was made from this scan, by these networks, in this way."""
+        prior = str(self.prior.folder) if self.prior else None
+        return (
+            kept.input.sha256 == digest
+            and kept.models == tuple(member.model for member in self.networks.members)
+            and kept.inference == self.networks.inference
+            and kept.engine == self.networks.engine
+            and (kept.age_years, kept.sex) == (scan.age_years, scan.sex)
+            and (kept.change.prior if kept.change else None) == prior
+        )
 
-def _doubts(quality: Quality | None) -> list[str]:
-    verdicts = quality.verdicts if quality else ()
-    return [verdict.message for verdict in verdicts if verdict.status != "good"]
-
-
-def _marker(classes: Sequence[str], answer: BoxPrediction) -> Record | None:
-    if answer.marker is None:
-        return None
-    probabilities = {name: float(p) for name, p in zip(classes, answer.marker, strict=True)}
-    return {
-        "classes": list(classes),
-        "probabilities": probabilities,
-        "predicted": classes[int(np.argmax(answer.marker))],
-    }
-
-
-def _write(folder: Path, mask: Volume, tumour: Volume, result: Record) -> None:
-    aside = folder.with_name(f".{folder.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    make_folder(aside)
-    try:
-        write_volume(aside / "mask.nii.gz", mask)
-        write_probability(aside / "probability.nii.gz", tumour)
-        write_json(aside / "result.json", result)
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-    except OSError as error:
-        raise OutputError(
-            f"could not be written ({error.strerror or error})", where=folder
-        ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    def _write(self, folder: Path, scan: Scan, found: Found, result: Result) -> None:
+        tumour, native = found.tumour, found.loaded.native
+        with files.replaced(folder) as aside:
+            write_volume(aside / files.MASK, found.mask)
+            write_probability(aside / files.PROBABILITY, tumour)
+            write_probability(aside / files.UNCERTAINTY, tumour.with_data(entropy(tumour.data)))
+            write_json(aside / files.RESULT, result.model_dump(mode="json"))
+            if scan.kind == "dicom":
+                write_segmentation(aside / files.SEGMENTATION, found.mask, scan.path)
+            if self.page and native:
+                self.page(aside, native)
 
 
 def predict_scans(
@@ -173,7 +152,8 @@ def predict_scans(
     for scan in scans:
         outcomes.append(_guarded(scan, predictor, out))
         if progress:
-            progress(len(outcomes), len(scans))
+            failed = sum(outcome.result is None for outcome in outcomes)
+            progress(len(outcomes), len(scans), failed)
     return outcomes
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from plgg.check import require_usable
+from plgg.check import usable_flair
 from plgg.config import Config, same_preprocessing
 from plgg.errors import InputError
 from plgg.io.dicom import is_dicom
@@ -18,19 +19,26 @@ from plgg.io.scan import scan_name, scan_sha256
 from plgg.io.store import Store, is_store, read_record
 from plgg.preprocess.case import Prepared
 from plgg.preprocess.route import route_for, travel
+from plgg.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A scan as the network sees it, and what was judged on its way.
+    """A scan as the network sees it, and what was seen on its way.
 
     Attributes:
         prepared: The brain on the atlas grid.
         quality: Verdicts; None for cases of stores that kept none.
+        native: The scan itself; None for cases of stores.
+        chosen: Of DICOM, which series was taken and why.
+        doubts: What its header leaves in doubt.
     """
 
     prepared: Prepared
     quality: Quality | None
+    native: Volume | None = None
+    chosen: str | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,30 +49,47 @@ class Scan:
         case_id: Names its folder.
         patient_id: None where it is not known.
         path: The native scan.
+        kind: What it comes from.
         digest: Gives the SHA-256 of the native scan.
         load: Gives the scan on the atlas grid, for a model of these settings.
+        age_years: None where it is not known.
+        sex: None where it is not known.
+        marker: The truth, which no prediction looks at; its name tells what a model must know.
     """
 
     case_id: str
     patient_id: str | None
     path: Path
+    kind: Literal["nifti", "dicom", "store"]
     digest: Callable[[], str]
     load: Callable[[Config], Loaded]
+    age_years: float | None = None
+    sex: str | None = None
+    marker: str | None = None
 
 
-def find_scans(inputs: Sequence[Path], *, only: Sequence[str] | None = None) -> list[Scan]:
+def find_scans(
+    inputs: Sequence[Path],
+    *,
+    only: Sequence[str] | None = None,
+    age_years: float | None = None,
+    sex: str | None = None,
+) -> list[Scan]:
     """The scans that the inputs name: stores, manifests (.csv), NIfTI files, DICOM.
 
     Args:
         inputs: Paths.
         only: Cases to keep; all if None.
+        age_years: Of the patient, where a scan is named by itself.
+        sex: Likewise.
 
     Raises:
-        InputError: If an input is none of these, or two scans have one name.
+        InputError: If an input is none of these, two scans have one name, or a case to keep is not
+            among them.
     """
-    scans = [scan for path in inputs for scan in _scans(path)]
+    scans = [scan for path in inputs for scan in _scans(path, age_years, sex)]
     if only is not None:
-        scans = [scan for scan in scans if scan.case_id in set(only)]
+        scans = _only(scans, only)
     names = [scan.case_id.lower() for scan in scans]
     for scan in scans:
         if names.count(scan.case_id.lower()) > 1:
@@ -76,14 +101,26 @@ def find_scans(inputs: Sequence[Path], *, only: Sequence[str] | None = None) -> 
     return scans
 
 
-def _scans(path: Path) -> list[Scan]:
+def _only(scans: Sequence[Scan], wanted: Sequence[str]) -> list[Scan]:
+    found = {scan.case_id for scan in scans}
+    lost = [name for name in wanted if name not in found]
+    if lost:
+        raise InputError(
+            f"{len(lost)} of {len(wanted)} cases are not in the inputs, the first: {lost[0]}",
+            remedy="Name the store or the manifest that the run was trained on.",
+        )
+    return [scan for scan in scans if scan.case_id in set(wanted)]
+
+
+def _scans(path: Path, age_years: float | None, sex: str | None) -> list[Scan]:
     if is_store(path):
         store = Store(path)
         return [_stored(store, case_id) for case_id in store.by_id]
     if path.suffix.lower() == ".csv":
         return [_native(case, case.patient_id) for case in read_manifest(path)]
     if is_nifti(path) or is_dicom(path):
-        return [_native(Case(scan_name(path), scan_name(path), path), None)]
+        name = scan_name(path)
+        return [_native(Case(name, name, path, age_years=age_years, sex=sex), None)]
     raise InputError(
         "is not a store, a manifest (.csv), a NIfTI file (.nii, .nii.gz) or DICOM (folder, zip)",
         where=path,
@@ -99,18 +136,37 @@ def _stored(store: Store, case_id: str) -> Scan:
         case = read_record(store.folder, case_id)
         return Loaded(Prepared(store.image(case_id), None, case.placement), case.quality)
 
-    path = Path(record.flair)
-    return Scan(case_id, record.patient_id, path, lambda: record.flair_sha256, load)
+    return Scan(
+        case_id,
+        record.patient_id,
+        Path(record.flair),
+        "store",
+        lambda: record.flair_sha256,
+        load,
+        record.age_years,
+        record.sex,
+        record.marker,
+    )
 
 
 def _native(case: Case, patient_id: str | None) -> Scan:
     def load(config: Config) -> Loaded:
         route = route_for(config)
-        flair, _ = require_usable(replace(case, mask=None))
-        arrived = travel(flair, None, route, age_years=case.age_years)
-        return Loaded(arrived.prepared, arrived.quality)
+        flair = usable_flair(case.flair)
+        arrived = travel(flair.volume, None, route, age_years=case.age_years)
+        return Loaded(arrived.prepared, arrived.quality, flair.volume, flair.chosen, flair.doubts)
 
-    return Scan(case.case_id, patient_id, case.flair, partial(_digest, case.flair), load)
+    return Scan(
+        case.case_id,
+        patient_id,
+        case.flair,
+        "nifti" if is_nifti(case.flair) else "dicom",
+        partial(_digest, case.flair),
+        load,
+        case.age_years,
+        case.sex,
+        case.marker,
+    )
 
 
 def _digest(path: Path) -> str:

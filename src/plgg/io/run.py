@@ -79,6 +79,30 @@ def read_split(run: Path) -> Record:
     return record
 
 
+def read_part(run: Path, part: str) -> tuple[str, ...]:
+    """The cases of one part of a run's split.
+
+    Raises:
+        RunError: If there is no such part.
+    """
+    record = read_split(run)
+    if part not in {"train", "validation", "test"} or part not in record:
+        raise RunError(
+            f"has no part {part!r} in its split",
+            where=run,
+            remedy="Choose train, validation or test.",
+        )
+    return tuple(record[part])
+
+
+def split_number(run: Path) -> int | None:
+    """Which split a run was trained on; None where that is not written."""
+    if not (run / "split.json").is_file():
+        return None
+    number = read_split(run).get("k")
+    return number if isinstance(number, int) else None
+
+
 def is_run(folder: Path) -> bool:
     """Whether a folder was begun as a run."""
     return (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()

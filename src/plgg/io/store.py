@@ -15,6 +15,7 @@ images are made or used.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,8 +135,9 @@ class Store:
         known = self.by_id[case_id].has_mask
         return case_folder(self.folder, case_id) / "truth.nii.gz" if known else None
 
-    def manifest_cases(self) -> list[Case]:
-        """The cohort as manifest rows whose masks lie in the store."""
+    def manifest_cases(self, only: Sequence[str] | None = None) -> list[Case]:
+        """The cohort, or the named cases of it, as manifest rows whose masks lie in the store."""
+        wanted = self.by_id if only is None else set(only)
         return [
             Case(
                 case_id=case.case_id,
@@ -148,6 +150,7 @@ class Store:
                 sex=case.sex,
             )
             for case in self.cohort.cases
+            if case.case_id in wanted
         ]
 
     def _array(self, case_id: str, name: str, box: Box | None) -> NDArray[Any]:

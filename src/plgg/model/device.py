@@ -8,6 +8,8 @@ from typing import Literal
 
 import torch
 
+from plgg.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -23,23 +25,38 @@ class Runtime:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     @property
+    def precision(self) -> str:
+        """`bf16` or `fp32`."""
+        return "bf16" if self.bf16 else "fp32"
+
+    @property
     def name(self) -> str:
         """For logs: device and precision."""
-        return f"{self.device.type} {'bf16' if self.bf16 else 'fp32'}"
+        return f"{self.device.type} {self.precision}"
 
 
 def choose_runtime(precision: Literal["auto", "bf16", "fp32"] = "auto") -> Runtime:
-    """CUDA if there is one, then Apple's mps, then the CPU; bf16 where the hardware has it."""
+    """CUDA if there is one, then Apple's mps, then the CPU; bf16 where the hardware has it.
+
+    Raises:
+        ConfigError: If bf16 is asked of mps, which runs fp32 alone.
+    """
+    device = torch.device(_device_type())
+    if device.type == "mps" and precision == "bf16":
+        raise ConfigError("Apple's mps runs in fp32 only", remedy="Set precision=auto.")
+    return Runtime(device, _has_bf16(device) if precision == "auto" else precision == "bf16")
+
+
+def _device_type() -> str:
     if torch.cuda.is_available():
-        device, has_bf16 = (
-            torch.device("cuda"),
-            torch.cuda.is_bf16_supported(including_emulation=False),
-        )
-    elif torch.backends.mps.is_available():
-        device, has_bf16 = torch.device("mps"), False
-    else:
-        device, has_bf16 = torch.device("cpu"), cpu_has_bf16()
-    return Runtime(device, has_bf16 if precision == "auto" else precision == "bf16")
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and cpu_has_bf16()
 
 
 def cpu_has_bf16() -> bool:

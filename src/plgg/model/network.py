@@ -1,7 +1,8 @@
 """The multitask network: MONAI's SegResNet as shared body, heads as a named dict.
 
 The backbone encodes and decodes; `segmentation` reads the decoded features, `marker` (see
-`plgg.model.marker`) the bottleneck. Knows nothing of losses, of data or of training.
+`plgg.model.marker`) the bottleneck. The pooled bottleneck is given as well: it tells whether a scan
+is like those of the training. Knows nothing of losses, of data or of training.
 """
 
 from __future__ import annotations
@@ -43,16 +44,22 @@ class MultitaskNet(nn.Module):
         self.heads = nn.ModuleDict(heads)
 
     def forward(self, image: Image) -> dict[str, Tensor]:
-        """Logits by head: segmentation (batch, 1, i, j, k); marker (batch, classes).
+        """Logits by head, and the pooled bottleneck.
 
         Every side of the image must be a multiple of `divisor`.
+
+        Returns:
+            segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm;
+            features: (batch, channels), float32 whatever the precision.
         """
         bottleneck, skips = self.encode(image)
         segmentation = self.heads["segmentation"](self._decode(bottleneck, skips))
-        if "marker" not in self.heads:
-            return {"segmentation": segmentation}
-        marker = self.heads["marker"](bottleneck, image, segmentation)
-        return {"segmentation": segmentation, "marker": marker}
+        # Detached: no loss may come to rest on what is only looked at.
+        features = bottleneck.detach().float().mean(dim=(2, 3, 4))
+        outputs = {"segmentation": segmentation, "features": features}
+        if "marker" in self.heads:
+            outputs["marker"] = self.heads["marker"](bottleneck, image, segmentation)
+        return outputs
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
         """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and the skips."""

@@ -8,10 +8,7 @@ are done elsewhere.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +39,7 @@ from plgg.preprocess.registration import (
 from plgg.preprocess.registration.aligned import Aligned, carried
 from plgg.preprocess.strip import Stripped, find_brain
 from plgg.volume import Volume, inverse, same_grid
+from plgg.watch import Clock
 
 # No scanner's field of view is longer.
 _LONGEST_MM = 1000.0
@@ -127,7 +125,7 @@ def travel(
         InputError: If there is no brain in it, or it does not lie on the grid.
     """
     _refuse_giant(flair)
-    clock = _Clock()
+    clock = Clock()
     with clock.step("brain"):
         stripped = find_brain(flair, route.settings.stripping)
     size = brain_volume(float(stripped.brain.sum()) * flair.voxel_volume_ml, age_years)
@@ -182,7 +180,7 @@ def _registered(
     brain: NDArray[np.bool_],
     route: Route,
     age_years: float | None,
-    clock: _Clock,
+    clock: Clock,
 ) -> _Found:
     view = view_of(route.atlas)
     with clock.step("bias field"):
@@ -226,7 +224,7 @@ def _quality(
     stripped: Stripped,
     found: _Found,
     verdicts: tuple[Verdict, ...],
-    clock: _Clock,
+    clock: Clock,
 ) -> Quality:
     return Quality(
         status="failed" if found.placed is None else worst(verdicts),
@@ -245,18 +243,3 @@ def _rejected(found: _Found, verdicts: tuple[Verdict, ...], quality: Quality) ->
         return RejectedScanError(reason, "Look at the scan: is it a head?", quality, None)
     reason = "; ".join(verdict.message for verdict in bad)
     return RejectedScanError(reason, bad[0].remedy, quality, found.placed)
-
-
-@dataclass
-class _Clock:
-    """Seconds of each step, in their order."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(time.perf_counter() - began, 3)

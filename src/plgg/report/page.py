@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 import plgg
 from plgg.compare import ExperimentComparison
 from plgg.compare.table1 import paragraph
 from plgg.io.store import Store
-from plgg.report import provenance, sentences, tables
+from plgg.report import provenance, sentences, tables, template
 from plgg.report.canvas import Picture
 from plgg.report.examples import Example, arms_to_show, examples
 from plgg.report.experiment_records import Experiment
@@ -71,14 +69,7 @@ class Page:
 
 def render(page: Page) -> str:
     """The page as one HTML text; whatever comes from data is escaped."""
-    environment = Environment(
-        loader=PackageLoader("plgg.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("experiment.html").render(page=page)
+    return template.render("experiment.html", page)
 
 
 def make_page(

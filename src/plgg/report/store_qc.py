@@ -10,11 +10,10 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 import plgg
 from plgg.io.files import write_text
 from plgg.io.store import Cohort, Store
+from plgg.report import template
 from plgg.report.numbers import count, duration
 from plgg.report.store_qc_rows import UNJUDGED, Row, gates_of, rows_of
 
@@ -132,11 +131,4 @@ def _clock(seconds: float | None) -> str:
 
 def render(page: QcPage) -> str:
     """The page as one HTML text; whatever comes from data is escaped."""
-    environment = Environment(
-        loader=PackageLoader("plgg.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("store_qc.html").render(page=page)
+    return template.render("store_qc.html", page)

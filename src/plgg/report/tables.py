@@ -69,13 +69,25 @@ class _Measure:
 
 _MEASURES = (
     _Measure("Dice (mean)", ("segmentation", "dice", "mean")),
-    _Measure("Dice (median)", ("segmentation", "dice", "median"), ends=("", "")),
+    _Measure(
+        "Dice (median)",
+        ("segmentation", "dice", "median"),
+        ends=("median_ci_low", "median_ci_high"),
+    ),
     _Measure("Soft Dice (mean)", ("segmentation", "soft_dice", "mean")),
     _Measure("Surface Dice at 2 mm (mean)", ("segmentation", "surface_dice", "mean")),
     _Measure("HD95, mm (mean)", ("segmentation", "hd95_mm", "mean"), 1),
     _Measure("Volume error, mL (mean)", ("segmentation", "volume_error_ml", "mean"), 1),
-    _Measure("Lesions found, share", ("lesions", "sensitivity"), ends=("", "")),
-    _Measure("Found lesions that are real, share", ("lesions", "precision"), ends=("", "")),
+    _Measure(
+        "Lesions found, share",
+        ("lesions", "sensitivity"),
+        ends=("sensitivity_ci_low", "sensitivity_ci_high"),
+    ),
+    _Measure(
+        "Found lesions that are real, share",
+        ("lesions", "precision"),
+        ends=("precision_ci_low", "precision_ci_high"),
+    ),
     _Measure("Marker AUC (macro)", ("marker", "auc", "value")),
     _Measure("Marker balanced accuracy", ("marker", "balanced_accuracy", "value")),
     _Measure("Marker F1 (macro)", ("marker", "f1", "value")),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from plgg.config import InferenceConfig
 from plgg.infer.engine import predict_box
+from plgg.infer.engines import torch_engine
 from plgg.io.store import Store
 from plgg.metrics import hard_dice, macro_auc, soft_dice
 from plgg.model.device import Runtime
@@ -18,6 +19,8 @@ from plgg.model.network import MultitaskNet
 log = logging.getLogger(__name__)
 
 Scores = dict[str, float | bool | None]
+# Until a run is trained, nothing tells which threshold serves its patients best.
+_THRESHOLD = 0.5
 # Probabilities that differ less than this between patients are one constant answer.
 _CONSTANT = 1e-3
 
@@ -39,20 +42,21 @@ def validate(
     Raises:
         FloatingPointError: If an answer is NaN.
     """
-    network.eval()
+    engine = torch_engine(network.eval(), runtime)
+    threshold = _THRESHOLD if settings.threshold is None else settings.threshold
     hard: list[float] = []
     soft: list[float] = []
     probabilities: list[NDArray[np.float64]] = []
     truths: list[int] = []
     for case_id in cases:
-        answer = predict_box(network, store.image(case_id), runtime, settings)
+        answer = predict_box(engine, store.image(case_id), settings)
         if np.isnan(answer.tumour).any() or (
             answer.marker is not None and np.isnan(answer.marker).any()
         ):
             raise FloatingPointError(f"the network's answer for {case_id} is not a number")
         mask = store.mask(case_id)
         if mask is not None:
-            hard.append(hard_dice(answer.tumour >= settings.threshold, mask > 0))
+            hard.append(hard_dice(answer.tumour >= threshold, mask > 0))
             soft.append(soft_dice(answer.tumour, mask > 0))
         marker = store.by_id[case_id].marker
         if answer.marker is not None and marker is not None:

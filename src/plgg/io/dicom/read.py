@@ -29,7 +29,7 @@ from plgg.io.dicom.find import Opener, dicom_files, file_label
 from plgg.io.dicom.lattice import lattice
 from plgg.io.dicom.picture import Picture, read_pictures
 from plgg.io.dicom.stack import Stack, stacks_of
-from plgg.volume import Volume
+from plgg.volume import Affine, Volume
 
 _UNREADABLE = (
     InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, TypeError, KeyError,
@@ -71,24 +71,52 @@ def read_dicom(path: Path, *, series: int | None = None) -> DicomScan:
         InputError: If there is no DICOM, a file is damaged, the FLAIR cannot be told, or the
             slices do not make one regular, upright stack.
     """
-    with _discreet(), dicom_files(path) as files:
-        stack, why = choose_stack(_stacks(files, path), series=series, path=path)
-        _refuse_unusable(stack, path)
-        order, affine = lattice(stack.pictures, path)
-        pictures = [stack.pictures[index] for index in order]
-        data = _pixels(pictures, files, path)
+    with discreet(), dicom_files(path) as files:
+        found = choose_series(files, path, series=series)
+        data = _pixels(list(found.pictures), files, path)
     return DicomScan(
-        volume=Volume(data, affine),
-        files=tuple(dict.fromkeys(picture.file for picture in pictures)),
-        series=stack.describe(),
-        why=why,
-        age_years=stack.first.age_years,
-        sex=stack.first.sex,
+        volume=Volume(data, found.affine),
+        files=tuple(dict.fromkeys(picture.file for picture in found.pictures)),
+        series=found.stack.describe(),
+        why=found.why,
+        age_years=found.stack.first.age_years,
+        sex=found.stack.first.sex,
     )
 
 
+@dataclass(frozen=True, eq=False)
+class ChosenSeries:
+    """The series that is read, before its pixels are.
+
+    Attributes:
+        stack: All of it.
+        why: Why this one, in one clause.
+        pictures: Its slices in the order of the volume's last axis.
+        affine: Of the volume, voxel to world, RAS+ in mm.
+    """
+
+    stack: Stack
+    why: str
+    pictures: tuple[Picture, ...]
+    affine: Affine
+
+
+def choose_series(
+    files: dict[str, Opener], path: Path, *, series: int | None = None
+) -> ChosenSeries:
+    """The FLAIR among DICOM files, by their headers alone; the same at every call.
+
+    Raises:
+        InputError: As `read_dicom`.
+    """
+    stack, why = choose_stack(_stacks(files, path), series=series, path=path)
+    _refuse_unusable(stack, path)
+    order, affine = lattice(stack.pictures, path)
+    return ChosenSeries(stack, why, tuple(stack.pictures[index] for index in order), affine)
+
+
 @contextmanager
-def _discreet() -> Iterator[None]:
+def discreet() -> Iterator[None]:
     """Silence the reader, whose warnings and log lines quote the values they are about."""
     logger, mode = logging.getLogger("pydicom"), config.settings.reading_validation_mode
     level = logger.level

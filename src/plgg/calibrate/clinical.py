@@ -1,0 +1,79 @@
+"""Fitting the clinical-only baseline on the training patients.
+
+It learns from the training part, as the network does, so that both are judged on patients that
+neither saw. Knows nothing of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.io.calibration import ClinicalModel
+from plgg.measure.clinical import CLINICAL_INPUTS, Inputs, standardised
+
+FEWEST_SCANS = 10
+FEWEST_OF_A_CLASS = 2
+# scikit-learn's C: a normal prior of variance 0.1 on each standardised coefficient. On 86 adults
+# with lower-grade glioma, 40 splits, it names held-out scans with 0.86 nats; 0.92 at a variance of
+# 1 and 0.89 at 0.03. Fixed, because a dozen scans a class cannot choose it.
+_STRENGTH = 0.1
+
+
+def fit_clinical(
+    rows: Inputs, truth: NDArray[np.int64], classes: Sequence[str]
+) -> ClinicalModel | None:
+    """Multinomial logistic regression with a ridge of fixed strength.
+
+    Classes are not weighted: the probabilities are to be taken at their word, and how common a
+    marker is belongs to what is known without looking.
+
+    Args:
+        rows: Inputs of each scan as `plgg.measure.clinical` gives them, shape (n, 6).
+        truth: Class indices, shape (n,).
+        classes: The network's, in its order.
+
+    Returns:
+        The model; None for fewer than 10 scans, 2 of any class, or 2 classes.
+    """
+    counts = np.bincount(truth, minlength=len(classes))
+    if len(truth) < FEWEST_SCANS or len(classes) < 2 or counts.min() < FEWEST_OF_A_CLASS:
+        return None
+    means, scales = _moments(rows)
+    coefficients, intercepts = _regression(standardised(means, scales, rows), truth)
+    return ClinicalModel(
+        classes=tuple(classes),
+        inputs=CLINICAL_INPUTS,
+        means=_floats(means),
+        scales=_floats(scales),
+        coefficients=tuple(_floats(row) for row in coefficients),
+        intercepts=_floats(intercepts),
+        n=len(truth),
+    )
+
+
+def _moments(rows: Inputs) -> tuple[Inputs, Inputs]:
+    """Mean and standard deviation of what is known; 0 and 1 for a column that tells nothing."""
+    known = np.isfinite(rows)
+    n = np.maximum(known.sum(axis=0), 1)
+    means = np.where(known, rows, 0.0).sum(axis=0) / n
+    scales = np.sqrt(np.where(known, np.square(rows - means), 0.0).sum(axis=0) / n)
+    return means, np.where(scales > 1e-9, scales, 1.0)
+
+
+def _regression(x: Inputs, truth: NDArray[np.int64]) -> tuple[Inputs, Inputs]:
+    """Coefficients, one row a class, and intercepts."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=_STRENGTH, max_iter=1000).fit(x, truth)
+    if len(fitted.classes_) == 2:
+        # Of two classes scikit-learn keeps the log odds of the second.
+        half = np.array([[-0.5], [0.5]])
+        return half @ fitted.coef_, (half @ fitted.intercept_[None])[:, 0]
+    return fitted.coef_, fitted.intercept_
+
+
+def _floats(values: Inputs) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

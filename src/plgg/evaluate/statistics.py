@@ -1,0 +1,119 @@
+"""Statistics of weighted scans: means, medians, ratios and the marker's scores.
+
+Each takes weights of shape (resamples, scans), how often each scan was drawn, and gives one value
+a resample, NaN where it is undefined. With a weight of 1 for each scan they are the plain ones of
+`plgg.metrics`; the tests hold them to it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.evaluate.resamples import Statistic, Weights
+
+Values = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def mean(values: Values) -> Statistic:
+    """The mean."""
+    return ratio(values, np.ones_like(values))
+
+
+def ratio(top: Values, bottom: Values) -> Statistic:
+    """The sum of one over the sum of the other; undefined where the latter is 0."""
+    return lambda weights: _divided(weights @ top, weights @ bottom)
+
+
+def median(values: Values) -> Statistic:
+    """The median; of an even number of scans the middle of the two."""
+    order = np.argsort(values, kind="stable")
+    ranked = values[order]
+
+    def statistic(weights: Weights) -> Values:
+        reached = np.cumsum(weights[:, order], axis=1)
+        n = reached[:, -1:]
+        low = (reached > (n - 1) // 2).argmax(axis=1)
+        high = (reached > n // 2).argmax(axis=1)
+        return np.asarray((ranked[low] + ranked[high]) / 2)
+
+    return statistic
+
+
+def class_auc(truth: Labels, scores: Values, label: int) -> Statistic:
+    """AUC of one class against the rest; ties count a half (Hanley and McNeil 1982)."""
+    inside, outside = np.flatnonzero(truth == label), np.flatnonzero(truth != label)
+    above = scores[inside, label][:, None] - scores[outside, label][None, :]
+    wins = (np.sign(above) + 1) / 2
+
+    def statistic(weights: Weights) -> Values:
+        of, others = weights[:, inside], weights[:, outside]
+        won = ((of @ wins) * others).sum(axis=1)
+        return _divided(won, of.sum(axis=1) * others.sum(axis=1))
+
+    return statistic
+
+
+def macro_auc(truth: Labels, scores: Values) -> Statistic:
+    """Mean AUC over the classes that have both members and others."""
+    each = [class_auc(truth, scores, label) for label in range(scores.shape[1])]
+    return lambda weights: _mean_of_known([one(weights) for one in each])
+
+
+def balanced_accuracy(truth: Labels, named: Labels, n_classes: int) -> Statistic:
+    """Mean recall of the classes that occur."""
+    each = [
+        ratio(_as_numbers((truth == c) & (named == c)), _as_numbers(truth == c))
+        for c in range(n_classes)
+    ]
+    return lambda weights: _mean_of_known([one(weights) for one in each])
+
+
+def macro_f1(truth: Labels, named: Labels, n_classes: int) -> Statistic:
+    """Mean over the classes that occur or are named of 2 TP / (2 TP + FP + FN)."""
+    each = [
+        ratio(
+            2 * _as_numbers((truth == c) & (named == c)),
+            _as_numbers(truth == c) + _as_numbers(named == c),
+        )
+        for c in range(n_classes)
+    ]
+    return lambda weights: _mean_of_known([one(weights) for one in each])
+
+
+def calibration_error(confidence: Values, hits: Values, n_bins: int) -> Statistic:
+    """Expected calibration error over bins of equal width (Naeini et al. 2015).
+
+    Args:
+        confidence: Probability of the named class.
+        hits: 1 where it is the true one, else 0.
+        n_bins: Bins of [0, 1].
+    """
+    number = np.minimum((confidence * n_bins).astype(np.int64), n_bins - 1)
+    gaps = np.stack([(confidence - hits) * (number == b) for b in np.unique(number)], axis=1)
+
+    def statistic(weights: Weights) -> Values:
+        return _divided(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1))
+
+    return statistic
+
+
+def difference(one: Statistic, other: Statistic) -> Statistic:
+    """One less the other on the same scans, so that their interval is a paired one."""
+    return lambda weights: one(weights) - other(weights)
+
+
+def _divided(top: Values, bottom: Values) -> Values:
+    known = bottom > 0
+    return np.where(known, top / np.where(known, bottom, 1.0), np.nan)
+
+
+def _mean_of_known(found: list[Values]) -> Values:
+    stacked = np.stack(found)
+    known = np.isfinite(stacked)
+    return _divided(np.where(known, stacked, 0.0).sum(axis=0), known.sum(axis=0).astype(float))
+
+
+def _as_numbers(flags: NDArray[np.bool_]) -> Values:
+    return np.asarray(flags, dtype=np.float64)

@@ -1,0 +1,77 @@
+"""A MONAI bundle: MONAI's own network with these weights, and how to run it.
+
+    configs/inference.json          network_def, preprocessing, inferer, evaluator
+    configs/metadata.json           what goes in, what comes out, versions
+    models/model.safetensors        weights of monai.networks.nets.SegResNet: the outline
+    models/marker.safetensors       weights of the marker head, which plgg alone can build
+    models/settings.json            by which plgg builds the whole network again
+    docs/README.md
+
+No pickle: everything but the marker works without plgg.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from plgg.config import config_from_json
+from plgg.export.bundle_configs import inference_config, metadata, readme
+from plgg.io.files import make_folder, read_json, write_json, write_text, written_aside
+from plgg.model.checkpoint import Checkpoint
+from plgg.model.network import MultitaskNet, build_network
+
+MODEL, MARKER, SETTINGS = "model.safetensors", "marker.safetensors", "settings.json"
+# Ours: the last layer is a head beside the backbone. MONAI's: it is the backbone's own.
+_BODY, _LAST, _THEIR_LAST = "backbone.", "heads.segmentation.", "conv_final."
+
+
+def write_bundle(checkpoint: Checkpoint, network: MultitaskNet, folder: Path) -> None:
+    """Write a bundle into a folder."""
+    meta = checkpoint.meta
+    tensors = network.state_dict()
+    body = {_their_name(name): value for name, value in tensors.items() if _their_name(name)}
+    head = {name: value for name, value in tensors.items() if not _their_name(name)}
+    models = make_folder(folder / "models")
+    _write_tensors(models / MODEL, body)
+    if head:
+        _write_tensors(models / MARKER, head)
+    settings = {"config": meta.config.model_dump(mode="json"), "classes": list(meta.classes)}
+    write_json(models / SETTINGS, settings)
+    write_json(folder / "configs" / "inference.json", inference_config(meta.config))
+    write_json(folder / "configs" / "metadata.json", metadata(meta))
+    write_text(folder / "docs" / "README.md", readme(meta))
+
+
+def load_bundle(folder: str | Path) -> MultitaskNet:
+    """The whole network from a bundle, with the marker head if it has one; it evaluates."""
+    models = Path(folder) / "models"
+    record = read_json(models / SETTINGS)
+    config = config_from_json(json.dumps(record["config"]), where=str(models / SETTINGS))
+    network = build_network(config.model, n_classes=len(record["classes"]), arm=config.arm, seed=0)
+    tensors = {_our_name(name): value for name, value in load_file(models / MODEL).items()}
+    if (models / MARKER).is_file():
+        tensors |= load_file(models / MARKER)
+    network.load_state_dict(tensors)
+    return network.eval()
+
+
+def _their_name(name: str) -> str:
+    """MONAI's name of a weight of ours; empty for what MONAI has not."""
+    if name.startswith(_BODY):
+        return name.removeprefix(_BODY)
+    return _THEIR_LAST + name.removeprefix(_LAST) if name.startswith(_LAST) else ""
+
+
+def _our_name(name: str) -> str:
+    if name.startswith(_THEIR_LAST):
+        return _LAST + name.removeprefix(_THEIR_LAST)
+    return _BODY + name
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    with written_aside(path) as aside:
+        aside.write_bytes(save({name: value.contiguous() for name, value in tensors.items()}))

@@ -1,0 +1,147 @@
+"""Exporting a run's network: written aside, compared with PyTorch, and only then put in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from plgg.errors import ConfigError, OutputError, RunError
+from plgg.export.formats import FORMATS
+from plgg.export.tracing import Outputs, Traceable
+from plgg.infer.engines.record import FILE, ExportRecord, Format, export_folder
+from plgg.infer.folder import replaced
+from plgg.io.environment import versions
+from plgg.io.files import sha256, write_json
+from plgg.model.checkpoint import Checkpoint, load_checkpoint
+
+# Sizes that are compared, in voxels of the bottleneck.
+_CELLS = ((4, 5, 6), (8, 6, 5))
+# In probability, and as a share of the largest feature. bfloat16 alone changes voxels by 0.01.
+TOLERANCE: Mapping[str, float] = {"tumour": 0.003, "marker": 0.003, "features": 0.003}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was made.
+
+    Attributes:
+        path: Its folder.
+        record: What is written beside it.
+    """
+
+    path: Path
+    record: ExportRecord
+
+    @property
+    def largest_difference(self) -> dict[str, float]:
+        """From PyTorch: `tumour`, `marker`, `features`, as `ExportRecord` says."""
+        return self.record.largest_difference
+
+
+def export_run(run: Path, out: Path | None, fmt: Format) -> Exported:
+    """Write a run's best network in another format.
+
+    Args:
+        run: Folder of a training run.
+        out: Folder to write; by default where `plgg predict --engine` looks.
+        fmt: `onnx`, `openvino` or `monai-bundle`.
+
+    Raises:
+        CheckpointError: If the run has no checkpoint that can be used.
+        ConfigError: If there is no such format, or its packages are not installed.
+        OutputError: If the folder holds something else, or cannot be written.
+        RunError: If the exported network does not answer as PyTorch does; nothing is left then.
+    """
+    if fmt not in FORMATS:
+        raise ConfigError(
+            f"no format is called {fmt!r}", remedy=f"Choose one of {', '.join(FORMATS)}."
+        )
+    folder = export_folder(run, fmt) if out is None else out
+    if folder.exists() and not (folder / FILE).is_file():
+        raise OutputError(
+            "is there already, and is no export", where=folder, remedy="Choose another folder."
+        )
+    checkpoint = load_checkpoint(run, "best")
+    network = Traceable(checkpoint.network())
+    with replaced(folder) as aside:
+        record = _write(checkpoint, network, aside, fmt)
+        write_json(aside / FILE, record.model_dump(mode="json"))
+    return Exported(folder, record)
+
+
+def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format) -> ExportRecord:
+    written = FORMATS[fmt](checkpoint, network, aside)
+    divisor = network.network.divisor
+    boxes = [(a * divisor, b * divisor, c * divisor) for a, b, c in _CELLS]
+    images = [example(box) for box in boxes]
+    largest = largest_difference(
+        [network.answer(image) for image in images], [written.run(image) for image in images]
+    )
+    require_near(largest, fmt)
+    files = sorted(path for path in aside.rglob("*") if path.is_file())
+    return ExportRecord(
+        kind=fmt,
+        model=written.model,
+        files={path.relative_to(aside).as_posix(): sha256(path) for path in files},
+        checkpoint_sha256=checkpoint.meta.sha256,
+        config=checkpoint.meta.config,
+        classes=checkpoint.meta.classes,
+        divisor=divisor,
+        largest_difference=largest,
+        boxes=tuple(boxes),
+        versions=versions(),
+    )
+
+
+def example(box: tuple[int, int, int]) -> NDArray[np.float32]:
+    """z-scores of a noisy ball with a brighter one in it, 0 around it, as a scan has."""
+    steps = [np.linspace(-1, 1, n, dtype=np.float32) for n in box]
+    points = np.stack(np.meshgrid(*steps, indexing="ij"))
+    noise = np.random.default_rng(0).standard_normal(box, dtype=np.float32)
+    bright = np.square(points - 0.3).sum(axis=0) < 0.09
+    inside = np.square(points).sum(axis=0) < 0.9
+    return np.asarray((noise + 3 * bright) * inside, dtype=np.float32)
+
+
+def largest_difference(expected: list[Outputs], found: list[Outputs]) -> dict[str, float]:
+    """The largest difference between two lists of answers, in the units of `TOLERANCE`."""
+    pairs = [
+        (_probabilities(one), _probabilities(other))
+        for one, other in zip(expected, found, strict=True)
+    ]
+    return {
+        name: max(float(np.abs(one[name] - other[name]).max()) for one, other in pairs)
+        for name in pairs[0][0]
+    }
+
+
+def _probabilities(outputs: Outputs) -> dict[str, NDArray[np.float64]]:
+    features = outputs["features"].astype(np.float64)
+    found = {
+        "tumour": expit(outputs["segmentation"].astype(np.float64)),
+        "features": features,
+    }
+    if "marker" in outputs:
+        found["marker"] = softmax(outputs["marker"].astype(np.float64), axis=1)
+    return found
+
+
+def require_near(largest: Mapping[str, float], fmt: str) -> None:
+    """Check differences against `TOLERANCE`.
+
+    Raises:
+        RunError: If one is larger, or not a number.
+    """
+    far = {name: value for name, value in largest.items() if not value <= TOLERANCE[name]}
+    if far:
+        worst = max(far, key=lambda name: far[name])
+        raise RunError(
+            f"the network in {fmt} differs from PyTorch by {far[worst]:.3g} in {worst}; "
+            f"{TOLERANCE[worst]:g} is allowed",
+            remedy="Use the pytorch engine; other versions of the packages may do better.",
+        )

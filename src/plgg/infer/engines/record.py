@@ -1,0 +1,84 @@
+"""The record of an export: what it was made from, and how near to PyTorch it is.
+
+    RUN/export/onnx/model.onnx, export.json
+    RUN/export/openvino/model.xml, model.bin, export.json
+    RUN/export/monai-bundle/configs, models, docs, export.json
+
+`plgg export` writes it, an engine reads it. Knows nothing of how a format is written or run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from plgg.config import Config
+from plgg.errors import RunError
+from plgg.io.files import read_json, sha256
+
+FILE = "export.json"
+Format = Literal["onnx", "openvino", "monai-bundle"]
+
+
+class ExportRecord(BaseModel):
+    """`export.json`.
+
+    Attributes:
+        kind: The format.
+        model: The file that is to be opened.
+        files: SHA-256 of every file of the network, by its path in the folder.
+        checkpoint_sha256: Hash of the weights that it was made from.
+        config: The run's settings.
+        classes: Marker classes, in the order of the logits.
+        divisor: Every side of an image must be a multiple of this.
+        largest_difference: From PyTorch in fp32, of any voxel or class: `tumour` and `marker` in
+            probability, `features` as a share of the largest.
+        boxes: Sizes of the images that were compared.
+        versions: What it was made with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["plgg-export"] = "plgg-export"
+    version: Literal[1] = 1
+    kind: Format
+    model: str
+    files: dict[str, str]
+    checkpoint_sha256: str
+    config: Config
+    classes: tuple[str, ...]
+    divisor: int
+    largest_difference: dict[str, float]
+    boxes: tuple[tuple[int, int, int], ...]
+    versions: dict[str, str]
+
+
+def export_folder(run: Path, kind: Format) -> Path:
+    """Where `plgg export` writes by default, and where an engine looks."""
+    return run / "export" / kind
+
+
+def read_export(folder: Path, kind: Format) -> ExportRecord:
+    """The record of an export whose files are those that were written.
+
+    Raises:
+        RunError: If there is none, it is of another format or version, or a file was altered.
+    """
+    remedy = f"Make it again: plgg export RUN --format {kind}."
+    try:
+        record = ExportRecord.model_validate(read_json(folder / FILE))
+    except FileNotFoundError as error:
+        raise RunError(f"holds no {kind} export", where=folder, remedy=remedy) from error
+    except (OSError, ValidationError, ValueError) as error:
+        raise RunError("does not fit this version", where=folder / FILE, remedy=remedy) from error
+    if record.kind != kind:
+        raise RunError(f"is an export to {record.kind}, not {kind}", where=folder, remedy=remedy)
+    for name, digest in record.files.items():
+        path = folder / name
+        if not path.is_file() or sha256(path) != digest:
+            raise RunError(
+                "is missing, or not as it was written (SHA-256)", where=path, remedy=remedy
+            )
+    return record

@@ -1,0 +1,78 @@
+"""One trained network that takes part in an answer, with what its validation patients taught."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.config import Config
+from plgg.errors import RunError
+from plgg.infer.engines import Engine, load_engine
+from plgg.io.calibration import FILE, Calibration, read_calibration
+from plgg.io.files import sha256
+from plgg.io.result import Model
+from plgg.io.run import split_number
+from plgg.model.checkpoint import load_checkpoint
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A network that is ready to answer.
+
+    Attributes:
+        run: Its folder.
+        config: Settings it was trained with.
+        classes: Marker classes, in the order of its logits.
+        engine: What runs it.
+        calibration: None if the run has none, or if raw answers are wanted.
+        model: How results name it.
+    """
+
+    run: Path
+    config: Config
+    classes: tuple[str, ...]
+    engine: Engine
+    calibration: Calibration | None
+    model: Model
+
+
+def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) -> Member:
+    """The best network of a run.
+
+    Args:
+        run: Folder of a training run.
+        engine: One of `plgg.infer.engines.ENGINES`.
+        calibrated: Whether to use the run's calibration.
+
+    Raises:
+        CheckpointError: If the checkpoint is missing, altered or of an unknown version.
+        RunError: If the calibration belongs to another checkpoint, or there is no such engine.
+    """
+    checkpoint = load_checkpoint(run, "best")
+    meta = checkpoint.meta
+    calibration = read_calibration(run) if calibrated else None
+    if calibration and calibration.model_sha256 != meta.sha256:
+        raise RunError(
+            "was made for another checkpoint of this run",
+            where=run / FILE,
+            remedy="Repeat the plgg train command: it makes a new one.",
+        )
+    return Member(
+        run,
+        meta.config,
+        meta.classes,
+        load_engine(engine, run, checkpoint),
+        calibration,
+        Model(
+            sha256=meta.sha256,
+            calibration_sha256=sha256(run / FILE) if calibration else None,
+            preset=meta.config.preset,
+            arm=meta.config.arm,
+            epoch=meta.epoch,
+            split=split_number(run),
+            seed=meta.config.seed,
+        ),
+    )

@@ -1,0 +1,83 @@
+"""The clinical-only baseline: what age, sex, place and size of the tumour alone say of the marker.
+
+A network that does no better has learnt nothing from the picture but where the tumour is and how
+large. The model is fitted by `plgg.calibrate.clinical`; here are its inputs and its use. Knows
+nothing of networks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from plgg.io.calibration import ClinicalModel
+from plgg.io.sri24 import BRAIN_CENTRE_MM
+from plgg.volume import Affine, apply_affine
+
+Inputs = NDArray[np.float64]
+CLINICAL_INPUTS = ("age_years", "male", "from_midline", "front", "up", "log_volume")
+
+
+def clinical_inputs(
+    mask_box: NDArray[Any], box_affine: Affine, *, age_years: float | None, sex: str | None
+) -> Inputs:
+    """The inputs in the order of `CLINICAL_INPUTS`, float64, shape (6,); NaN where unknown.
+
+    The tumour's centre of mass is given in mm from the centre of the atlas' brain: how far from the
+    midline, to the front, and up. Left and right are not told apart: markers favour the midline or
+    the hemispheres, not a side, and the network is trained on mirror images as well. The volume is
+    that in the atlas, so that small heads and large ones compare; its logarithm is taken, since
+    volumes span three decades.
+
+    Args:
+        mask_box: Tumour in the brain box; where it is empty, place and volume are unknown.
+        box_affine: From voxels of the box to the atlas' world in mm.
+        age_years: At the scan.
+        sex: Any word for it that begins with m or f.
+    """
+    age = np.nan if age_years is None else age_years
+    return np.array([age, _male(sex), *_place_and_size(mask_box > 0, box_affine)])
+
+
+def unknown_tumour(*, age_years: float | None, sex: str | None) -> Inputs:
+    """The inputs where there is no mask to look at."""
+    return clinical_inputs(np.zeros((1, 1, 1)), np.eye(4), age_years=age_years, sex=sex)
+
+
+def _male(sex: str | None) -> float:
+    return {"m": 1.0, "f": 0.0}.get((sex or "").strip()[:1].lower(), np.nan)
+
+
+def _place_and_size(mask: NDArray[np.bool_], affine: Affine) -> tuple[float, float, float, float]:
+    voxels = np.argwhere(mask)
+    if not len(voxels):
+        return np.nan, np.nan, np.nan, np.nan
+    right, front, up = apply_affine(affine, voxels.mean(axis=0)) - BRAIN_CENTRE_MM
+    volume_ml = len(voxels) * abs(np.linalg.det(affine[:3, :3])) / 1000.0
+    return abs(float(right)), float(front), float(up), float(np.log(volume_ml))
+
+
+def standardised(means: Inputs, scales: Inputs, inputs: Inputs) -> Inputs:
+    """Inputs less their means, by their scales; unknown ones are 0, which is the mean.
+
+    Args:
+        means: Shape (inputs,).
+        scales: Shape (inputs,), none of them 0.
+        inputs: Shape (..., inputs), NaN where unknown.
+    """
+    return np.asarray(np.nan_to_num((inputs - means) / scales), dtype=np.float64)
+
+
+def clinical_probabilities(model: ClinicalModel, inputs: Inputs) -> dict[str, float]:
+    """Probability of each class, in the model's order.
+
+    Args:
+        model: The regression.
+        inputs: As `clinical_inputs` gives them; unknown ones are set to the training mean.
+    """
+    x = standardised(np.array(model.means), np.array(model.scales), inputs)
+    chances = softmax(np.array(model.coefficients) @ x + np.array(model.intercepts))
+    return dict(zip(model.classes, map(float, chances), strict=True))

@@ -1,0 +1,96 @@
+"""The connected parts of a mask: how many, how large, where; and the mask without the small ones.
+
+Voxels that touch by a face, an edge or a corner are of one part. Knows nothing of tumours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from plgg.io.result import Component, Point
+from plgg.volume import Volume, apply_affine
+
+Mask = NDArray[np.bool_]
+_TOUCHING = np.ones((3, 3, 3), dtype=np.uint8)
+# So that a part of just the limit stays in floating point too.
+_ROUNDED = 1 - 1e-9
+
+
+def without_small(mask: Mask, *, voxel_volume_ml: float, smallest_ml: float) -> Mask:
+    """The mask without its parts below `smallest_ml`; if all are below, the largest part stays.
+
+    A tumour is never removed whole: small ones exist, and finding none is the network's to say.
+    Of several largest parts, the first in index order stays.
+
+    Args:
+        mask: Boolean, shape (I, J, K).
+        voxel_volume_ml: Volume of one voxel in mL.
+        smallest_ml: Limit in mL; 0 changes nothing.
+    """
+    if smallest_ml <= 0 or not mask.any():
+        return mask
+    box = around(mask)
+    labels, sizes = _parts(mask[box])
+    keep = sizes * voxel_volume_ml >= smallest_ml * _ROUNDED
+    if not keep.any():
+        keep[np.argmax(sizes)] = True
+    kept = np.zeros_like(mask)
+    kept[box] = np.concatenate(([False], keep))[labels]
+    return kept
+
+
+def largest_part(mask: Mask) -> Mask:
+    """The largest connected part alone; an empty mask stays empty."""
+    return without_small(mask, voxel_volume_ml=1.0, smallest_ml=np.inf)
+
+
+def components(mask: Volume) -> tuple[Component, ...]:
+    """The connected parts, largest first; none of an empty mask.
+
+    Args:
+        mask: Tumour wherever it is greater than 0.
+    """
+    tumour = mask.data > 0
+    if not tumour.any():
+        return ()
+    box = around(tumour)
+    labels, sizes = _parts(tumour[box])
+    centres = _centres(labels, sizes) + [side.start for side in box]
+    places = apply_affine(mask.affine, centres)
+    return tuple(
+        Component(
+            volume_ml=round(float(sizes[part]) * mask.voxel_volume_ml, 6),
+            centre_mm=as_point(places[part]),
+        )
+        for part in np.argsort(-sizes, kind="stable")
+    )
+
+
+def around(mask: Mask) -> tuple[slice, slice, slice]:
+    """The smallest box that holds all that is true; there must be something."""
+    i, j, k = ndimage.find_objects(mask.view(np.uint8), max_label=1)[0]
+    return i, j, k
+
+
+def as_point(place: NDArray[np.float64]) -> Point:
+    """A place in mm, shape (3,), rounded to a thousandth, for a record."""
+    x, y, z = (round(float(value), 3) for value in place)
+    return x, y, z
+
+
+def _parts(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Labels from 1, and the number of voxels of each."""
+    labels, n = ndimage.label(mask, structure=_TOUCHING)
+    return labels, np.bincount(labels.ravel(), minlength=n + 1)[1:]
+
+
+def _centres(labels: NDArray[np.int32], sizes: NDArray[np.int64]) -> NDArray[Any]:
+    """Mean voxel index of each part, shape (parts, 3)."""
+    voxels = np.argwhere(labels)
+    owner = labels[labels > 0]
+    sums = [np.bincount(owner, weights=along)[1:] for along in voxels.T]
+    return np.stack(sums, axis=1) / sizes[:, None]

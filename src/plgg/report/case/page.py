@@ -1,0 +1,117 @@
+"""`CasePage`: every part of the page of one scan as plain records, and how they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+import plgg
+from plgg.io.result import Result
+from plgg.report.case import facts
+from plgg.report.case.letters import tilt_degrees
+from plgg.report.case.marker import MarkerPanel, marker_panel
+from plgg.report.case.shown import AXES, Plane, Shown
+from plgg.report.case.still import Still, still
+from plgg.report.case.strip import Strip, acquired_plane, strip_of
+from plgg.report.case.surface import Scene, scene_of
+from plgg.report.case.tiles import Tile, tiles_of
+from plgg.report.case.viewer import viewer_data
+from plgg.report.case.volumes import Course, course_of
+
+_OBLIQUE_DEGREES = 5.0
+
+
+@dataclass(frozen=True)
+class CasePage:
+    """All that the template shows.
+
+    Attributes:
+        result: What was found; the template reads names and sentences from it.
+        scan_name: File or folder name of the scan, never its path.
+        planes: All three, the scan's own slices first.
+        stills: A slice of each through the tumour's fullest place.
+        viewer: What the script draws from.
+        geometry: How the scan's slices lie, in a line.
+        is_head: Whether the surface is of a whole head rather than of a brain.
+        card: The model card as HTML; None where there is none.
+    """
+
+    result: Result
+    scan_name: str
+    tiles: tuple[Tile, ...]
+    planes: tuple[Plane, ...]
+    stills: tuple[Still, ...]
+    viewer: dict[str, Any]
+    geometry: str
+    is_head: bool
+    scene: Scene
+    strip: Strip
+    marker: MarkerPanel | None
+    course: Course | None
+    certainty: facts.Facts
+    parts: facts.Facts
+    gates: tuple[facts.Gate, ...]
+    scan: facts.Facts
+    models: tuple[facts.Facts, ...]
+    run: facts.Facts
+    times: facts.Facts
+    card: Markup | None
+    version: str = plgg.__version__
+
+
+def make_page(
+    result: Result, shown: Shown, *, model_card: Markup | None, prior: Path | None
+) -> CasePage:
+    """Draw everything that the result allows.
+
+    Args:
+        result: What was found.
+        shown: The scan and its maps.
+        model_card: Of the model, as HTML.
+        prior: Folder of the earlier prediction that `result.change` speaks of.
+    """
+    planes = _planes(shown)
+    stripped = bool(result.quality and result.quality.stripping == "none")
+    return CasePage(
+        result=result,
+        scan_name=Path(result.input.path).name,
+        tiles=tiles_of(result),
+        planes=planes,
+        stills=tuple(still(shown, plane, shown.centre[AXES[plane][0]]) for plane in planes),
+        viewer=viewer_data(shown),
+        geometry=_geometry(shown),
+        is_head=not stripped,
+        scene=scene_of(shown),
+        strip=strip_of(shown, result.diameters),
+        marker=marker_panel(result),
+        course=course_of(result, prior),
+        certainty=facts.certainty_facts(result),
+        parts=facts.parts_facts(result),
+        gates=facts.gates_of(result),
+        scan=facts.scan_facts(result),
+        models=tuple(facts.model_facts(model) for model in result.models),
+        run=facts.run_facts(result),
+        times=facts.time_facts(result),
+        card=model_card,
+    )
+
+
+def _planes(shown: Shown) -> tuple[Plane, ...]:
+    first = acquired_plane(shown)
+    return (first, *(plane for plane in AXES if plane != first))
+
+
+def _geometry(shown: Shown) -> str:
+    """Voxel size, and whether the slices are turned."""
+    size = " × ".join(f"{mm:.2f}".rstrip("0").rstrip(".") for mm in shown.spacing_mm)
+    told = f"Voxels of {size} mm (left–right, front–back, up–down)."
+    tilt = tilt_degrees(shown.affine)
+    if tilt >= _OBLIQUE_DEGREES:
+        told += (
+            f" The scan is oblique: its slices are turned by up to {tilt:.0f}° against the body's"
+            " axes and are shown as they are."
+        )
+    return told

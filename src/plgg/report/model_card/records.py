@@ -1,0 +1,109 @@
+"""What a run's folder holds that its card tells. Knows nothing of words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.errors import PlggError, RunError
+from plgg.evaluate import CaseScores, Evaluation, read_evaluation
+from plgg.io.calibration import Calibration, read_calibration
+from plgg.io.files import read_json
+from plgg.io.run import read_metrics
+from plgg.io.store import Store, StoredCase
+from plgg.report.lookup import Record, dig
+
+PARTS = ("train", "validation", "test")
+Case = StoredCase | CaseScores
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run's records; what is not there is empty or None.
+
+    Attributes:
+        name: The folder's name.
+        config: Its settings.
+        environment: Versions and machine.
+        checkpoint: `checkpoints/best.json`.
+        epochs: Lines of `metrics.jsonl`.
+        sizes: Scans of each part of the split.
+        parts: Cases of each part: from the store, or where that is gone those that were scored.
+        is_whole: Whether they are all cases of the split.
+        evaluations: By part.
+        calibration: What validation taught.
+    """
+
+    name: str
+    config: Record
+    environment: Record
+    checkpoint: Record
+    epochs: tuple[Record, ...]
+    sizes: Mapping[str, int]
+    parts: Mapping[str, tuple[Case, ...]]
+    is_whole: bool
+    evaluations: Mapping[str, Evaluation]
+    calibration: Calibration | None
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """All known cases."""
+        return tuple(case for part in self.parts.values() for case in part)
+
+
+def read_facts(run: Path) -> Facts:
+    """Read a run.
+
+    Raises:
+        RunError: If the folder is no run, or one of its files cannot be read.
+    """
+    if not (run / "config.json").is_file():
+        raise RunError("is not a run (no config.json)", where=run, remedy="Make one: plgg train.")
+    split = _record(run / "split.json")
+    environment = _record(run / "environment.json")
+    folders = {part: run / "evaluation" / part for part in PARTS}
+    evaluations = {
+        part: read_evaluation(folder)
+        for part, folder in folders.items()
+        if (folder / "summary.json").is_file()
+    }
+    stored = _stored(environment, split)
+    scored = {part: found.rows for part, found in evaluations.items()}
+    return Facts(
+        name=run.resolve().name,
+        config=_record(run / "config.json"),
+        environment=environment,
+        checkpoint=_record(run / "checkpoints" / "best.json"),
+        epochs=tuple(read_metrics(run)),
+        sizes={part: len(split.get(part, ())) for part in PARTS},
+        parts=stored or scored,
+        is_whole=bool(stored),
+        evaluations=evaluations,
+        calibration=read_calibration(run),
+    )
+
+
+def _record(path: Path) -> Record:
+    try:
+        found = read_json(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunError("cannot be read", where=path, remedy="Train again.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _stored(environment: Record, split: Record) -> dict[str, tuple[Case, ...]]:
+    """The split's cases in the store that the run was trained on, if that is still the same."""
+    named = dig(environment, "store")
+    if not isinstance(named, str):
+        return {}
+    try:
+        known = Store(Path(named)).by_id
+    except PlggError:
+        return {}
+    wanted = {part: tuple(split.get(part, ())) for part in PARTS}
+    if not all(name in known for names in wanted.values() for name in names):
+        return {}
+    return {part: tuple(known[name] for name in names) for part, names in wanted.items()}

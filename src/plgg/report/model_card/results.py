@@ -1,0 +1,143 @@
+"""The card's numbers: measures with intervals, subgroups, calibration and abstention."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from plgg.evaluate import Subgroup, Summary
+from plgg.io.calibration import Calibration, MarkerRule, MaskRule
+from plgg.report.evaluation import sentences
+from plgg.report.evaluation.measures import between, measures
+from plgg.report.model_card.markdown import facts as listed_facts
+from plgg.report.model_card.markdown import table
+from plgg.report.model_card.records import Facts
+from plgg.report.numbers import UNDEFINED, count, number
+
+SCORED = ("validation", "test")
+
+
+def results(facts: Facts) -> str:
+    """All measures, by part, each with its 95 % interval over patients."""
+    parts = [part for part in SCORED if part in facts.evaluations]
+    if not parts:
+        return "The model has not been evaluated."
+    columns = {
+        part: {m.label: m.told for m in measures(facts.evaluations[part].summary)} for part in parts
+    }
+    labels = dict.fromkeys(label for found in columns.values() for label in found)
+    rows = [(label, *(columns[p].get(label, UNDEFINED) for p in parts)) for label in labels]
+    counted = [f"{p}, {facts.evaluations[p].summary.n_patients} patients" for p in parts]
+    told = [
+        table(("Value (95 % interval)", *counted), rows),
+        f"{'Checkpoint and calibration were' if facts.calibration else 'The checkpoint was'} "
+        "chosen on the validation patients, so their numbers are too good; the test patients chose "
+        "nothing.",
+    ]
+    for part in parts:
+        told += [f"On {part}: {said}" for said in _said(facts.evaluations[part].summary)]
+    return "\n\n".join(told)
+
+
+def _said(summary: Summary) -> Iterator[str]:
+    """Volumes and abstention in words; and what was not predicted."""
+    yield from filter(None, (sentences.volumes(summary), sentences.markers(summary)))
+    if summary.missing:
+        n = len(summary.missing)
+        yield f"{count(n, 'scan')} without a prediction {'is' if n == 1 else 'are'} in no number."
+
+
+def subgroups(facts: Facts) -> str:
+    """Dice by subgroup of the test patients, or of validation where there is no test."""
+    part = next((p for p in reversed(SCORED) if p in facts.evaluations), None)
+    found = facts.evaluations[part].summary.subgroups if part else ()
+    if not found:
+        return "Nothing is known that would tell the scans apart."
+    rows = [(f"{g.group}: {g.level}", str(g.n_patients), *_scores(g)) for g in found]
+    return "\n\n".join(
+        (
+            f"Means (95 % interval) of the {part} patients; of fewer than three only their number. "
+            "Groups this small differ by chance alone.",
+            table(("Subgroup", "patients", "Dice", "marker named rightly"), rows),
+        )
+    )
+
+
+def _scores(group: Subgroup) -> tuple[str, str]:
+    dice, named = (_mean(group, name) for name in ("dice", "marker_named_rightly"))
+    return dice, named
+
+
+def _mean(group: Subgroup, metric: str) -> str:
+    found = group.metrics.get(metric)
+    if found is None:
+        return UNDEFINED
+    reach = between(found.ci_low, found.ci_high, 2)
+    return number(found.mean, 2) + ("" if reach == UNDEFINED else f" ({reach})")
+
+
+def calibration(facts: Facts) -> str:
+    """What was chosen on the validation patients."""
+    found = facts.calibration
+    if found is None:
+        return (
+            "The run has no calibration: probabilities are those of the network, the mask is cut "
+            "at the configured threshold, no answer is withheld, and volumes have no interval."
+        )
+    told = [listed_facts(_rules(found))]
+    if found.model_sha256 != facts.checkpoint.get("sha256"):
+        told.append("**This calibration was made for other weights than the best checkpoint's.**")
+    return "\n\n".join(told)
+
+
+def _rules(found: Calibration) -> Iterator[tuple[str, str]]:
+    yield "Mask", _mask(found.mask)
+    if found.volume:
+        factor = math.exp(found.volume.log_ratio)
+        yield (
+            "Volume interval",
+            f"from the volume ÷ {number(factor, 2)} to the volume × {number(factor, 2)}, to hold "
+            f"the true volume with a chance of {found.volume.level:.0%} "
+            f"({found.volume.n} validation scans)",
+        )
+    if found.marker:
+        yield "Marker probabilities", _probabilities(found.marker)
+        yield "Abstention", _abstention(found.marker)
+    if found.clinical:
+        inputs = ", ".join(name.replace("_", " ") for name in found.clinical.inputs)
+        yield (
+            "Clinical data alone",
+            f"a logistic regression on {inputs}, of {found.clinical.n} training scans, stands "
+            "beside the network's answer for comparison",
+        )
+    if found.familiarity:
+        n = len(found.familiarity.references)
+        yield "Unlike scans", f"a scan is compared with {n} training scans as the network sees them"
+
+
+def _mask(rule: MaskRule) -> str:
+    return (
+        f"tumour from a probability of {number(rule.threshold, 2)}; parts below "
+        f"{number(rule.smallest_ml, 2)} mL are removed. Mean Dice of {rule.n} validation scans "
+        f"{number(rule.dice)}, against {number(rule.plain_dice)} at 0.5 with all parts"
+    )
+
+
+def _probabilities(rule: MarkerRule) -> str:
+    return (
+        f"temperature {number(rule.temperature, 2)}, fitted on {rule.n} validation scans; on these "
+        f"the expected calibration error went from {number(rule.ece_before)} to "
+        f"{number(rule.ece_after)}, the negative log likelihood from {number(rule.nll_before)} to "
+        f"{number(rule.nll_after)}"
+    )
+
+
+def _abstention(rule: MarkerRule) -> str:
+    target = f"{rule.target_risk:.0%} of the answers wrong"
+    if rule.answer_from is None:
+        return f"no threshold kept to {target} on validation: **every answer is withheld**"
+    return (
+        f"below a probability of {number(rule.answer_from, 2)} the answer is withheld, to have at "
+        f"most {target}; on validation {rule.coverage:.0%} of the scans got an answer, of which "
+        f"{number(rule.risk, 2)} were wrong"
+    )

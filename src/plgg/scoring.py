@@ -1,0 +1,124 @@
+"""A trained run, scored: calibrated on its validation patients, then predicted and evaluated.
+
+    RUN/calibration.json, predictions/PART/, evaluation/PART/, model_card.md
+
+Every finished piece is kept.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.calibrate.fit import fit_calibration
+from plgg.dataset.split import Split
+from plgg.errors import RunError
+from plgg.evaluate import evaluate_predictions
+from plgg.infer.engine import predict_box
+from plgg.infer.ensemble import ensemble
+from plgg.infer.familiar import fit_familiarity
+from plgg.infer.member import Member, load_member
+from plgg.infer.predict import Predictor, predict_scans
+from plgg.infer.source import find_scans
+from plgg.io.calibration import Calibration, Familiarity, read_calibration, write_calibration
+from plgg.io.store import Store
+from plgg.report.evaluation import write_evaluation_page
+from plgg.report.model_card import write_model_card
+from plgg.watch import Progress, Watch
+
+PARTS = ("validation", "test")
+# Enough to know a cohort by; more would only take time.
+_MOST_REFERENCES = 200
+
+
+def score_run(
+    store: Store, run: Path, split: Split, watch: Watch, *, label: str, parts: Sequence[str] = PARTS
+) -> None:
+    """Calibrate a run, predict and evaluate parts of its own split, and write its model card.
+
+    Raises:
+        RunError: If a case could not be predicted.
+    """
+    calibrate_run(store, run, split, watch, label=label)
+    predictor = Predictor(ensemble([load_member(run)]))
+    for part in parts:
+        names = split.part(part)
+        out = run / "predictions" / part
+        with watch.task(f"{label}: predicting {part}") as progress:
+            _predict(predictor, store, names, out, progress)
+        with watch.task(f"{label}: evaluating {part}") as progress:
+            evaluate_predictions(
+                out,
+                store.manifest_cases(names),
+                out=run / "evaluation" / part,
+                seed=0,
+                progress=progress,
+            )
+        write_evaluation_page(run / "evaluation" / part)
+    write_model_card(run)
+
+
+def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label: str) -> None:
+    """Write `calibration.json` of a run's best checkpoint, unless it is there.
+
+    Raises:
+        RunError: If a validation case could not be predicted.
+    """
+    raw = load_member(run, calibrated=False)
+    if _is_current(run, raw):
+        return
+    aside = run / ".calibration"
+    with watch.task(f"{label}: looking at the training cohort") as progress:
+        known = _familiarity(raw, store, split, progress)
+    with watch.task(f"{label}: predicting validation for calibration") as progress:
+        _predict(Predictor(ensemble([raw])), store, split.validation, aside, progress)
+    with watch.task(f"{label}: calibrating") as progress:
+        calibration = fit_calibration(
+            aside,
+            store.manifest_cases(split.validation),
+            store,
+            split.train,
+            settings=raw.config.inference,
+            model_sha256=raw.model.sha256,
+            classes=raw.classes,
+            familiarity=known,
+            progress=progress,
+        )
+    write_calibration(run, calibration)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_current(run: Path, raw: Member) -> bool:
+    """Whether the run is calibrated; a calibration that cannot be read is made again."""
+    try:
+        found: Calibration | None = read_calibration(run)
+    except RunError:
+        return False
+    return found is not None and found.model_sha256 == raw.model.sha256
+
+
+def _familiarity(raw: Member, store: Store, split: Split, progress: Progress) -> Familiarity | None:
+    step = -(-len(split.train) // _MOST_REFERENCES)
+    training = split.train[::step]
+    names = (*training, *split.validation)
+    rows: list[NDArray[np.float64]] = []
+    for name in names:
+        box = predict_box(raw.engine, store.image(name), raw.config.inference)
+        rows.append(box.features.astype(np.float64))
+        progress(len(rows), len(names))
+    features = np.array(rows)
+    return fit_familiarity(features[: len(training)], features[len(training) :])
+
+
+def _predict(
+    predictor: Predictor, store: Store, names: Sequence[str], out: Path, progress: Progress
+) -> None:
+    scans = find_scans([store.folder], only=names)
+    outcomes = predict_scans(scans, predictor, out, progress=progress)
+    failed = [outcome for outcome in outcomes if outcome.reason]
+    if failed:
+        raise RunError(f"{len(failed)} cases failed, the first: {failed[0].reason}", where=out)

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+
+from plgg.calibrate.mask import fit_mask, score_mask
+from plgg.calibrate.options import options_of
+from plgg.config import InferenceConfig
+from plgg.measure.components import without_small
+from plgg.metrics import hard_dice
+
+VOXEL_ML = 0.05
+OPEN = options_of(InferenceConfig())
+
+
+def ball(centre, radius, shape=(24, 24, 24)):
+    points = np.moveaxis(np.indices(shape), 0, -1)
+    return np.linalg.norm(points - np.asarray(centre), axis=-1) <= radius
+
+
+def scored(probability, truth, options=OPEN, *, patient="a"):
+    return score_mask(
+        probability.astype(np.float32),
+        truth,
+        options,
+        voxel_volume_ml=VOXEL_ML,
+        patient_id=patient,
+    )
+
+
+def cohort(n, make, options=OPEN):
+    return [
+        scored(*make(np.random.default_rng(seed)), options, patient=f"P{seed}") for seed in range(n)
+    ]
+
+
+def best_at_three_tenths(rng):
+    """The tumour has probabilities from 0.3 on, its surroundings up to 0.28."""
+    truth = ball(rng.uniform(9, 14, 3), rng.uniform(4, 7))
+    outside = ball((12, 12, 12), 11) * rng.uniform(0.0, 0.28, truth.shape)
+    return np.where(truth, rng.uniform(0.301, 0.9, truth.shape), outside), truth
+
+
+def with_specks(rng):
+    """A tumour that is outlined rightly, and false parts of 0.4 mL apart from it."""
+    truth = ball((8, 8, 8), rng.uniform(3, 5))
+    specks = np.zeros_like(truth)
+    specks[16:18, 16:18, 16:18] = True
+    specks[20:22, 20:22, 20:22] = True
+    return np.where(truth | specks, 0.95, 0.01), truth
+
+
+def blurred(rng):
+    """Right at 0.5 but for noise."""
+    centre, radius = rng.uniform(9, 14, 3), rng.uniform(4, 7)
+    points = np.moveaxis(np.indices((24, 24, 24)), 0, -1)
+    distance = np.linalg.norm(points - centre, axis=-1) + rng.normal(0, 0.7)
+    return 1 / (1 + np.exp(distance - radius)), ball(centre, radius)
+
+
+def test_a_planted_threshold_is_found():
+    rule, place = fit_mask(cohort(10, best_at_three_tenths), OPEN)
+    assert (rule.threshold, rule.smallest_ml, rule.n) == (0.3, 0.0, 10)
+    assert OPEN.thresholds[place[0]] == 0.3
+    assert rule.dice == pytest.approx(1.0)
+    assert rule.plain_dice < 0.9
+
+
+def test_a_planted_smallest_part_is_found_and_no_larger_one():
+    rule, _ = fit_mask(cohort(10, with_specks), OPEN)
+    assert (rule.threshold, rule.smallest_ml) == (0.5, 0.5)
+    assert rule.dice == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("start", range(0, 60, 12))
+def test_noise_does_not_move_the_rule(start):
+    rule, _ = fit_mask(
+        [
+            scored(*blurred(np.random.default_rng(seed)), patient=str(seed))
+            for seed in range(start, start + 12)
+        ],
+        OPEN,
+    )
+    assert (rule.threshold, rule.smallest_ml) == (0.5, 0.0)
+    assert rule.dice == rule.plain_dice
+
+
+def test_what_helps_a_single_patient_does_not_move_the_rule():
+    """Eleven are outlined rightly at any threshold from 0.5 on, the twelfth only below."""
+    truth = ball((12, 12, 12), 5)
+    scores = [scored(truth * 0.55, truth, patient=str(n)) for n in range(11)]
+    scores.append(scored(truth * 0.45, truth, patient="other"))
+    assert fit_mask(scores, OPEN)[0].threshold == 0.5
+
+
+def test_many_scans_of_one_patient_count_as_one():
+    scores = [scored(*best_at_three_tenths(np.random.default_rng(n))) for n in range(10)]
+    rule, _ = fit_mask(scores, OPEN)
+    assert (rule.threshold, rule.n) == (0.5, 10)
+
+
+def test_what_the_settings_fix_is_kept_and_judged():
+    options = options_of(InferenceConfig(threshold=0.37, smallest_ml=2.0))
+    rule, _ = fit_mask(cohort(6, best_at_three_tenths, options), options)
+    assert (rule.threshold, rule.smallest_ml) == (0.37, 2.0)
+    assert rule.plain_dice < rule.dice < 1
+
+
+def test_what_the_settings_leave_open_is_chosen_beside_what_they_fix():
+    options = options_of(InferenceConfig(smallest_ml=0.25))
+    rule, _ = fit_mask(cohort(10, best_at_three_tenths, options), options)
+    assert (rule.threshold, rule.smallest_ml) == (0.3, 0.25)
+
+
+def test_without_scans_the_rule_is_plain():
+    rule, _ = fit_mask([], OPEN)
+    assert (rule.threshold, rule.smallest_ml, rule.n) == (0.5, 0.0, 0)
+    assert rule.dice is rule.plain_dice is None
+
+
+def test_every_option_is_what_prediction_would_make():
+    rng = np.random.default_rng(0)
+    probability = rng.random((18, 20, 16)).astype(np.float32) ** 3
+    truth = ball((9, 9, 9), 5, probability.shape)
+    found = scored(probability, truth)
+    for i, threshold in enumerate(OPEN.thresholds):
+        for j, smallest_ml in enumerate(OPEN.smallest_ml):
+            mask = without_small(
+                probability >= threshold, voxel_volume_ml=VOXEL_ML, smallest_ml=smallest_ml
+            )
+            assert found.dice[i, j] == hard_dice(mask, truth)
+            assert found.volume_ml[i, j] == pytest.approx(mask.sum() * VOXEL_ML)
+
+
+def test_empty_masks_agree_and_have_no_volume():
+    nothing = np.zeros((6, 6, 6))
+    both = scored(nothing, nothing > 0)
+    assert (both.dice == 1).all()
+    assert (both.volume_ml == 0).all()
+    assert both.true_ml == 0
+    assert (scored(nothing, nothing == 0).dice == 0).all()

@@ -1,0 +1,121 @@
+"""Several networks answer as their mean, and by the strictest of their rules."""
+
+import numpy as np
+import pytest
+
+from plgg.errors import ConfigError, InputError, RunError
+from plgg.infer.ensemble import ensemble, inference_settings
+from plgg.infer.member import load_member
+from runs import CLASSES, calibrate, make_run, marker_rule
+from tiny import blob_case, tiny_config
+
+CODES = blob_case(seed=4)[0]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return [make_run(tmp_path_factory.mktemp(f"run-{seed}"), seed=seed) for seed in range(2)]
+
+
+def together(*runs, **options):
+    return ensemble([load_member(run, **options) for run in runs])
+
+
+def test_an_ensemble_gives_the_mean_of_its_members(runs):
+    alone = [together(run).answer(CODES) for run in runs]
+    both = together(*runs).answer(CODES)
+    tumours = [answer.tumour for answer in alone]
+    np.testing.assert_allclose(both.tumour, np.mean(tumours, axis=0), atol=1e-6)
+    markers = [answer.marker for answer in alone]
+    np.testing.assert_allclose(both.marker, np.mean(markers, axis=0), atol=1e-9)
+    assert len(both.views) == 2
+    np.testing.assert_allclose(both.views[1], tumours[1], atol=1e-6)
+
+
+def test_each_member_is_scaled_by_its_own_temperature(tmp_path):
+    run = calibrate(make_run(tmp_path / "a"), marker=marker_rule(temperature=2.0))
+    raw = together(run, calibrated=False).answer(CODES).marker
+    root = np.sqrt(raw)
+    np.testing.assert_allclose(together(run).answer(CODES).marker, root / root.sum(), rtol=1e-6)
+
+
+def test_the_arms_may_answer_together(runs, tmp_path):
+    single = make_run(tmp_path / "single", "arm=single")
+    both = together(single, runs[0])
+    assert together(single).answer(CODES).marker is None
+    np.testing.assert_allclose(
+        both.answer(CODES).marker, together(runs[0]).answer(CODES).marker, atol=1e-9
+    )
+
+
+def test_rules_are_those_of_the_validation_patients(tmp_path):
+    one = calibrate(
+        make_run(tmp_path / "one"),
+        threshold=0.4,
+        smallest_ml=0.5,
+        log_ratio=0.3,
+        marker=marker_rule(answer_from=0.6),
+    )
+    two = calibrate(
+        make_run(tmp_path / "two", seed=1),
+        threshold=0.6,
+        log_ratio=0.5,
+        marker=marker_rule(answer_from=0.7),
+    )
+    both = together(one, two)
+    assert both.threshold == pytest.approx(0.5)
+    assert both.smallest_ml == pytest.approx(0.25)
+    assert both.volume_rule.log_ratio == 0.5
+    assert both.answer_from == 0.7
+    assert both.calibrated
+
+
+def test_one_member_that_was_never_calibrated_is_enough_to_withhold(runs, tmp_path):
+    one = calibrate(make_run(tmp_path / "one"), log_ratio=0.3, marker=marker_rule())
+    both = together(one, runs[1])
+    assert not both.calibrated
+    assert both.answer_from is None
+    assert both.volume_rule is None
+
+
+def test_what_the_user_sets_wins(tmp_path):
+    run = calibrate(make_run(tmp_path / "run"), threshold=0.4, smallest_ml=0.5)
+    member = load_member(run)
+    settings = inference_settings(
+        member.config, ["inference.threshold=0.7", "inference.smallest_ml=0"]
+    )
+    found = ensemble([member], settings)
+    assert (found.threshold, found.smallest_ml) == (0.7, 0)
+
+
+def test_only_inference_can_be_set():
+    with pytest.raises(ConfigError, match=r"inference\.\*"):
+        inference_settings(tiny_config(), ["grid.spacing_mm=2"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "classes", "words"),
+    [
+        ((), ("a", "b", "c"), "its classes are a, b, c"),
+        (("grid.spacing_mm=3",), CLASSES, "voxels"),
+        (("preprocess.registration=rigid",), CLASSES, "registered in another way"),
+    ],
+)
+def test_runs_for_other_scans_or_classes_are_refused(runs, tmp_path, settings, classes, words):
+    other = make_run(tmp_path / "other", *settings, classes=classes)
+    with pytest.raises(ConfigError, match=words):
+        together(runs[0], other)
+
+
+def test_scans_of_unknown_markers_are_refused_by_networks_that_name_markers(runs, tmp_path):
+    with pytest.raises(InputError, match="have the marker IDHwt"):
+        together(runs[0]).require_classes(["fusion", None, "IDHwt"])
+    together(runs[0]).require_classes(["fusion", None])
+    together(make_run(tmp_path / "single", "arm=single")).require_classes(["IDHwt"])
+
+
+def test_a_calibration_of_another_checkpoint_is_refused(tmp_path):
+    run = calibrate(make_run(tmp_path / "run"))
+    make_run(run, seed=5)
+    with pytest.raises(RunError, match="another checkpoint"):
+        load_member(run)

@@ -1,0 +1,91 @@
+"""Against an earlier prediction, and the volume's interval that says whether it matters."""
+
+import math
+from pathlib import Path
+
+import pytest
+from measured import make_diameters, make_interval, make_result
+
+from plgg.errors import InputError
+from plgg.io.calibration import VolumeRule
+from plgg.io.files import write_json
+from plgg.measure.change import change, read_prior
+from plgg.measure.volume import volume_interval
+
+FOLDER = Path("before")
+
+
+def compared(now, prior):
+    return change(now, prior, FOLDER)
+
+
+def test_growth_is_told_in_ml_and_in_percent():
+    now = make_result(
+        volume_ml=30.0,
+        volume_interval=make_interval(24.0, 37.5),
+        diameters=make_diameters(largest_mm=50.0),
+    )
+    found = compared(now, make_result())
+    assert (found.prior, found.volume_ml) == ("before", 20.0)
+    assert (found.difference_ml, found.percent, found.product_percent) == (10.0, 50.0, 25.0)
+    assert found.beyond_error is False
+
+
+@pytest.mark.parametrize(
+    ("interval", "beyond"),
+    [((26.0, 40.0), True), ((25.0, 40.0), False), ((8.0, 15.9), True), ((17.0, 18.0), False)],
+)
+def test_a_change_is_beyond_error_where_the_intervals_are_disjoint(interval, beyond):
+    now = make_result(volume_interval=make_interval(*interval))
+    assert compared(now, make_result()).beyond_error is beyond
+    assert compared(make_result(), now).beyond_error is beyond
+
+
+def test_nothing_then_has_no_percent():
+    nothing = make_result(volume_ml=0.0, volume_interval=None, diameters=None, components=())
+    found = compared(make_result(), nothing)
+    assert found.difference_ml == 20.0
+    assert (found.percent, found.product_percent, found.beyond_error) == (None, None, None)
+
+
+def test_products_of_two_planes_are_not_compared():
+    now = make_result(diameters=make_diameters(plane="sagittal"))
+    assert compared(now, make_result()).product_percent is None
+
+
+def test_the_prediction_of_another_patient_is_refused():
+    with pytest.raises(InputError, match="before: is a prediction of patient P02, the scan"):
+        compared(make_result(), make_result(patient_id="P02"))
+
+
+@pytest.mark.parametrize("unknown", [None, ""])
+def test_a_patient_that_is_not_known_is_let_pass(unknown):
+    assert compared(make_result(), make_result(patient_id=unknown)).percent == 0.0
+    assert compared(make_result(patient_id=unknown), make_result()).percent == 0.0
+
+
+def test_a_prior_is_read_as_it_was_written(tmp_path):
+    write_json(tmp_path / "result.json", make_result().model_dump(mode="json"))
+    assert read_prior(tmp_path) == make_result()
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"format": "plgg-result", "version": 1}', "[]"])
+def test_a_folder_that_is_no_prediction_is_refused_in_one_line(tmp_path, text):
+    if text is not None:
+        (tmp_path / "result.json").write_text(text)
+    with pytest.raises(InputError, match=r"is (no prediction|not a result)") as caught:
+        read_prior(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_the_interval_spans_the_same_ratio_both_ways():
+    rule = VolumeRule(log_ratio=math.log(1.25), level=0.9, n=13)
+    found = volume_interval(20.0, rule)
+    assert (found.low_ml, found.high_ml) == (16.0, 25.0)
+    assert (found.level, found.n_patients) == (0.9, 13)
+
+
+def test_there_is_no_interval_without_a_rule_or_without_a_tumour():
+    assert volume_interval(20.0, None) is None
+    assert volume_interval(0.0, VolumeRule(log_ratio=0.2, level=0.9, n=13)) is None
