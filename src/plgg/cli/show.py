@@ -15,6 +15,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from plgg.check import CheckReport
     from plgg.evaluate import Evaluation
+    from plgg.export import Exported
     from plgg.infer.predict import Outcome
     from plgg.io.result import Marker, Result
 
@@ -96,6 +97,15 @@ def _marker(marker: Marker | None) -> str:
     ranked = sorted(marker.probabilities.items(), key=lambda item: -item[1])
     chances = ", ".join(f"{name} {p:.2f}" for name, p in ranked)
     return f"withheld ({chances})" if marker.withheld else chances
+
+
+def export(made: Exported) -> None:
+    """Where an export lies, and how near to PyTorch it is."""
+    table = _table("Largest difference from PyTorch", "output", "difference")
+    for name, value in made.largest_difference.items():
+        table.add_row(name, f"{value:.2g}")
+    Console().print(table)
+    typer.echo(f"export: {made.path}")
 
 
 def info(found: dict[str, Any]) -> None:

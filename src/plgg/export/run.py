@@ -111,7 +111,7 @@ def example(box: tuple[int, int, int]) -> NDArray[np.float32]:
 def largest_difference(expected: list[Outputs], found: list[Outputs]) -> dict[str, float]:
     """The largest difference between two lists of answers, in the units of `TOLERANCE`."""
     pairs = [
-        (_probabilities(one), _probabilities(other))
+        (_comparable(one, one), _comparable(other, one))
         for one, other in zip(expected, found, strict=True)
     ]
     return {
@@ -120,11 +120,12 @@ def largest_difference(expected: list[Outputs], found: list[Outputs]) -> dict[st
     }
 
 
-def _probabilities(outputs: Outputs) -> dict[str, NDArray[np.float64]]:
-    features = outputs["features"].astype(np.float64)
+def _comparable(outputs: Outputs, reference: Outputs) -> dict[str, NDArray[np.float64]]:
+    """Probabilities, and features as shares of the largest of the reference."""
+    largest = float(np.abs(reference["features"]).max()) or 1.0
     found = {
         "tumour": expit(outputs["segmentation"].astype(np.float64)),
-        "features": features,
+        "features": outputs["features"].astype(np.float64) / largest,
     }
     if "marker" in outputs:
         found["marker"] = softmax(outputs["marker"].astype(np.float64), axis=1)

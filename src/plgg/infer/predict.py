@@ -30,6 +30,7 @@ from plgg.volume import Volume
 from plgg.watch import Clock, Progress
 
 log = logging.getLogger(__name__)
+_NO_SEGMENTATION = "no DICOM SEG was made"
 Page = Callable[[Path, Volume], object]
 """Draws `report.html` of a prediction folder over the native scan."""
 
@@ -78,16 +79,16 @@ class Predictor:
                 f"{scan.case_id!r} cannot name a folder", where=scan.path, remedy="Rename the file."
             )
         digest = scan.digest()
-        kept = files.kept_result(out / scan.case_id, self._files(scan))
-        if kept and self._same(kept, scan, digest):
+        folder = out / scan.case_id
+        kept = files.kept_result(folder, self._files(scan))
+        if kept and self._same(kept, scan, digest) and _has_segmentation(folder, kept):
             return kept
         clock = Clock()
         with clock.step("read and prepare"):
             loaded = scan.load(self.config)
         found = self._found(loaded, clock)
         result = describe(scan, digest, found, self.networks, prior=self.prior)
-        self._write(out / scan.case_id, scan, found, result)
-        return result
+        return self._write(folder, scan, found, result)
 
     def _found(self, loaded: Loaded, clock: Clock) -> Found:
         placement = loaded.prepared.placement
@@ -104,8 +105,6 @@ class Predictor:
 
     def _files(self, scan: Scan) -> list[str]:
         wanted = [files.MASK, files.PROBABILITY, files.UNCERTAINTY, files.RESULT]
-        if scan.kind == "dicom":
-            wanted.append(files.SEGMENTATION)
         # A store may have outlived its scans; then there is nothing to draw over.
         if self.page and scan.kind != "store":
             wanted.append(files.REPORT)
@@ -123,17 +122,34 @@ class Predictor:
             and (kept.change.prior if kept.change else None) == prior
         )
 
-    def _write(self, folder: Path, scan: Scan, found: Found, result: Result) -> None:
+    def _write(self, folder: Path, scan: Scan, found: Found, result: Result) -> Result:
         tumour, native = found.tumour, found.loaded.native
         with files.replaced(folder) as aside:
             write_volume(aside / files.MASK, found.mask)
             write_probability(aside / files.PROBABILITY, tumour)
             write_probability(aside / files.UNCERTAINTY, tumour.with_data(entropy(tumour.data)))
-            write_json(aside / files.RESULT, result.model_dump(mode="json"))
             if scan.kind == "dicom":
-                write_segmentation(aside / files.SEGMENTATION, found.mask, scan.path)
+                lost = _write_segmentation(aside / files.SEGMENTATION, found.mask, scan)
+                result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
+            write_json(aside / files.RESULT, result.model_dump(mode="json"))
             if self.page and native:
                 self.page(aside, native)
+        return result
+
+
+def _write_segmentation(path: Path, mask: Volume, scan: Scan) -> tuple[str, ...]:
+    """Write the DICOM SEG; a source that cannot carry one costs that file alone, and is told."""
+    try:
+        write_segmentation(path, mask, scan.path)
+    except InputError as error:
+        return (f"{_NO_SEGMENTATION}: {error.what}",)
+    return ()
+
+
+def _has_segmentation(folder: Path, kept: Result) -> bool:
+    """Whether a DICOM SEG is there, or was found impossible, or is not wanted."""
+    told = any(warning.startswith(_NO_SEGMENTATION) for warning in kept.warnings)
+    return kept.input.kind != "dicom" or told or (folder / files.SEGMENTATION).is_file()
 
 
 def predict_scans(
