@@ -7,6 +7,7 @@ for the network libraries.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,6 +191,7 @@ def predict(
     from plgg.io.run import read_part
     from plgg.measure.summary import write_summary
     from plgg.report.case import write_case_report
+    from plgg.report.model_card import read_model_card
 
     runs = [model] if isinstance(model, Path) else list(model)
     only = read_part(runs[0], options.part) if options.part else None
@@ -199,11 +201,14 @@ def predict(
     networks.require_classes(scan.marker for scan in scans)
     if options.prior and len(scans) != 1:
         raise ConfigError(f"--prior is for one scan, not {len(scans)}", remedy="Name one scan.")
+    card = read_model_card(runs[0]) if len(runs) == 1 else None
     predictor = Predictor(
         networks,
         atlas=options.atlas,
         prior=options.prior,
-        page=write_case_report if options.pages else None,
+        page=partial(write_case_report, model_card=card, prior=options.prior)
+        if options.pages
+        else None,
     )
     with watch.task("predicting") as progress:
         outcomes = predict_scans(scans, predictor, out, progress=progress)

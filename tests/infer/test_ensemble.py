@@ -6,6 +6,7 @@ import pytest
 from plgg.errors import ConfigError, InputError, RunError
 from plgg.infer.ensemble import ensemble, inference_settings
 from plgg.infer.member import load_member
+from plgg.infer.memory import GIB, bytes_per_voxel
 from runs import CLASSES, calibrate, make_run, marker_rule
 from tiny import blob_case, tiny_config
 
@@ -119,3 +120,13 @@ def test_a_calibration_of_another_checkpoint_is_refused(tmp_path):
     make_run(run, seed=5)
     with pytest.raises(RunError, match="another checkpoint"):
         load_member(run)
+
+
+def test_a_want_of_memory_is_told(runs):
+    member = load_member(runs[0])
+    need_gib = bytes_per_voxel(member.engine, CODES.shape) * CODES.size / GIB
+    cramped = inference_settings(member.config, [f"inference.memory_gib={0.7 * need_gib}"])
+    assert not ensemble([member]).answer(CODES).short_of_memory
+    assert ensemble([member], cramped).answer(CODES).short_of_memory
+    chosen = inference_settings(member.config, ["inference.window=[32,32,32]"])
+    assert not ensemble([member], chosen).answer(CODES).short_of_memory

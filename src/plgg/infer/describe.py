@@ -21,6 +21,11 @@ from plgg.measure.volume import volume_interval
 from plgg.volume import Volume
 from plgg.watch import Clock
 
+_SHORT = (
+    "the network saw the scan in windows for want of memory: the outline is less exact than in one "
+    "pass"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -163,6 +168,7 @@ def _warnings(found: Found, volume_ml: float) -> tuple[str, ...]:
         *loaded.doubts,
         *_doubts(loaded.quality),
         *([familiarity.message] if familiarity and strange else []),
+        *([_SHORT] if found.box.short_of_memory else []),
         *([] if volume_ml else ["no tumour was found"]),
     )
 

@@ -34,6 +34,7 @@ class BoxAnswer:
         marker: Mean probability of each class, float64; None if no member names markers.
         familiarity: Whether the scan is like the training cohort's; None if no member knows.
         features: Pooled features of each member.
+        short_of_memory: Whether a member saw the box through windows though one pass was wanted.
     """
 
     tumour: NDArray[np.float32]
@@ -41,6 +42,7 @@ class BoxAnswer:
     marker: NDArray[np.float64] | None
     familiarity: Verdict | None
     features: tuple[NDArray[np.float32], ...]
+    short_of_memory: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +150,7 @@ class Ensemble:
             marker=np.mean(named, axis=0) if named else None,
             familiarity=familiarity(features, known),
             features=tuple(features),
+            short_of_memory=any(box.window for box in boxes) and not self.inference.window,
         )
 
 

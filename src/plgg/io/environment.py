@@ -20,10 +20,13 @@ PACKAGES = (
     "picsl-greedy",
     "deepbet",
     "pydicom",
+    "highdicom",
     "nibabel",
     "nilearn",
     "blosc2",
     "safetensors",
+    "onnxruntime",
+    "openvino",
     "pydantic",
 )
 

@@ -37,6 +37,12 @@ def write_model_card(run: Path) -> Path:
     return path
 
 
+def read_model_card(run: Path) -> str | None:
+    """A run's model card as Markdown; None where none was written."""
+    path = run / FILE
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
 def card(facts: Facts) -> str:
     """The card as Markdown."""
     sections = (
