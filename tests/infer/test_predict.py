@@ -132,6 +132,7 @@ def test_a_dicom_series_gets_a_dicom_segmentation(predictor, tmp_path):
     folder = tmp_path / "out" / "series"
     assert listing(folder) == sorted([*FILES, "segmentation.dcm"])
     assert outcome.result.input.kind == "dicom"
+    assert (outcome.result.age_years, outcome.result.sex) == (8, "F")
     mask = nib.load(folder / "mask.nii.gz")
     found = segread(folder / "segmentation.dcm").get_volume(combine_segments=True)
     wanted = apply_affine(mask.affine, np.argwhere(np.asarray(mask.dataobj)))

@@ -69,12 +69,12 @@ def describe(
         lines = diameters(mask)
         parts = components(mask)
         uncertainty = _uncertainty(found, networks)
-        marker = _marker(scan, found, networks)
+        marker = _marker(found, networks)
     result = Result(
         case_id=scan.case_id,
         patient_id=scan.patient_id,
-        age_years=scan.age_years,
-        sex=scan.sex,
+        age_years=loaded.age_years,
+        sex=loaded.sex,
         input=Input(path=str(scan.path), kind=scan.kind, sha256=digest, chosen=loaded.chosen),
         volume_ml=volume_ml,
         volume_interval=interval,
@@ -110,7 +110,7 @@ def _uncertainty(found: Found, networks: Ensemble) -> Uncertainty:
     )
 
 
-def _marker(scan: Scan, found: Found, networks: Ensemble) -> Marker | None:
+def _marker(found: Found, networks: Ensemble) -> Marker | None:
     if found.box.marker is None:
         return None
     chances = dict(zip(networks.classes, map(float, found.box.marker), strict=True))
@@ -127,7 +127,7 @@ def _marker(scan: Scan, found: Found, networks: Ensemble) -> Marker | None:
             if reason
             else f"{best}, with a probability of {chances[best]:.0%}."
         ),
-        clinical_only=_clinical_only(scan, found, networks),
+        clinical_only=_clinical_only(found, networks),
     )
 
 
@@ -145,19 +145,19 @@ def _withheld(confidence: float, familiarity: Verdict | None, networks: Ensemble
     return None
 
 
-def _clinical_only(scan: Scan, found: Found, networks: Ensemble) -> dict[str, float] | None:
+def _clinical_only(found: Found, networks: Ensemble) -> dict[str, float] | None:
     """The baseline of those who never looked at the tumour's texture; needs age or sex."""
-    model = networks.clinical
-    if model is None or (scan.age_years is None and scan.sex is None):
+    model, loaded = networks.clinical, found.loaded
+    if model is None or (loaded.age_years is None and loaded.sex is None):
         return None
-    affine = np.array(found.loaded.prepared.placement.box_affine)
+    affine = np.array(loaded.prepared.placement.box_affine)
     tumour = Volume(found.box.tumour >= networks.threshold, affine)
     mask = without_small(
         tumour.data,
         voxel_volume_ml=tumour.voxel_volume_ml,
         smallest_ml=networks.smallest_ml,
     )
-    inputs = clinical_inputs(mask, affine, age_years=scan.age_years, sex=scan.sex)
+    inputs = clinical_inputs(mask, affine, age_years=loaded.age_years, sex=loaded.sex)
     return clinical_probabilities(model, inputs)
 
 

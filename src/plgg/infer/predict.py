@@ -118,7 +118,8 @@ class Predictor:
             and kept.models == tuple(member.model for member in self.networks.members)
             and kept.inference == self.networks.inference
             and kept.engine == self.networks.engine
-            and (kept.age_years, kept.sex) == (scan.age_years, scan.sex)
+            and _as_given(scan.age_years, kept.age_years, scan)
+            and _as_given(scan.sex, kept.sex, scan)
             and (kept.change.prior if kept.change else None) == prior
         )
 
@@ -135,6 +136,11 @@ class Predictor:
             if self.page and native:
                 self.page(aside, native)
         return result
+
+
+def _as_given(given: float | str | None, kept: float | str | None, scan: Scan) -> bool:
+    """Whether what is known of the patient is the same; a DICOM header may have said it."""
+    return given == kept or (given is None and scan.kind == "dicom")
 
 
 def _write_segmentation(path: Path, mask: Volume, scan: Scan) -> tuple[str, ...]:

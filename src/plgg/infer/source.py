@@ -32,6 +32,8 @@ class Loaded:
         native: The scan itself; None for cases of stores.
         chosen: Of DICOM, which series was taken and why.
         doubts: What its header leaves in doubt.
+        age_years: As given, or as the header of DICOM says.
+        sex: Likewise.
     """
 
     prepared: Prepared
@@ -39,6 +41,8 @@ class Loaded:
     native: Volume | None = None
     chosen: str | None = None
     doubts: tuple[str, ...] = ()
+    age_years: float | None = None
+    sex: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class Scan:
         kind: What it comes from.
         digest: Gives the SHA-256 of the native scan.
         load: Gives the scan on the atlas grid, for a model of these settings.
-        age_years: None where it is not known.
-        sex: None where it is not known.
+        age_years: None where it is not given.
+        sex: None where it is not given.
         marker: The truth, which no prediction looks at; its name tells what a model must know.
     """
 
@@ -134,7 +138,12 @@ def _stored(store: Store, case_id: str) -> Scan:
     def load(config: Config) -> Loaded:
         _refuse_other_store(store, config)
         case = read_record(store.folder, case_id)
-        return Loaded(Prepared(store.image(case_id), None, case.placement), case.quality)
+        return Loaded(
+            Prepared(store.image(case_id), None, case.placement),
+            case.quality,
+            age_years=record.age_years,
+            sex=record.sex,
+        )
 
     return Scan(
         case_id,
@@ -153,8 +162,17 @@ def _native(case: Case, patient_id: str | None) -> Scan:
     def load(config: Config) -> Loaded:
         route = route_for(config)
         flair = usable_flair(case.flair)
-        arrived = travel(flair.volume, None, route, age_years=case.age_years)
-        return Loaded(arrived.prepared, arrived.quality, flair.volume, flair.chosen, flair.doubts)
+        age_years = flair.age_years if case.age_years is None else case.age_years
+        arrived = travel(flair.volume, None, route, age_years=age_years)
+        return Loaded(
+            arrived.prepared,
+            arrived.quality,
+            native=flair.volume,
+            chosen=flair.chosen,
+            doubts=flair.doubts,
+            age_years=age_years,
+            sex=case.sex or flair.sex,
+        )
 
     return Scan(
         case.case_id,

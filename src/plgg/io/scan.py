@@ -31,11 +31,15 @@ class Scan:
         volume: float32, in its own orientation, RAS+ in mm.
         chosen: Of DICOM, which series was taken and why; identifies no one.
         doubts: What its header leaves in doubt, one clause each.
+        age_years: Of DICOM, at the scan, where the header says.
+        sex: Of DICOM, `F` or `M`, where the header says.
     """
 
     volume: Volume
     chosen: str | None = None
     doubts: tuple[str, ...] = ()
+    age_years: float | None = None
+    sex: str | None = None
 
 
 def open_scan(path: Path) -> Scan:
@@ -51,7 +55,12 @@ def open_scan(path: Path) -> Scan:
         raise InputError("no such file", where=path, remedy="Check the path in the manifest.")
     if not is_nifti(path) and is_dicom(path):
         found = read_dicom(path)
-        return Scan(found.volume, f"{found.series}: {found.why}")
+        return Scan(
+            found.volume,
+            f"{found.series}: {found.why}",
+            age_years=found.age_years,
+            sex=found.sex,
+        )
     return Scan(read_volume(path), None, tuple(_doubts(path)))
 
 
