@@ -166,6 +166,10 @@ def test_the_change_since_an_earlier_prediction_is_told(run, predictor, scan, tm
     (outcome,) = predict(now, tmp_path / "now", scan)
     assert outcome.result.change.prior == str(prior)
     assert outcome.result.change.difference_ml == 0
+    before = times(prior)
+    (refused,) = predict(now, tmp_path / "then", scan)
+    assert "take its place" in refused.reason
+    assert times(prior) == before
     # Without the earlier one it is another result.
     assert predict(predictor, tmp_path / "now", scan)[0].result.change is None
 

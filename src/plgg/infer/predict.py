@@ -80,6 +80,7 @@ class Predictor:
             )
         digest = scan.digest()
         folder = out / scan.case_id
+        self._refuse_own_prior(folder)
         kept = files.kept_result(folder, self._files(scan))
         if kept and self._same(kept, scan, digest) and _has_segmentation(folder, kept):
             return kept
@@ -89,6 +90,14 @@ class Predictor:
         found = self._found(loaded, clock)
         result = describe(scan, digest, found, self.networks, prior=self.prior)
         return self._write(folder, scan, found, result)
+
+    def _refuse_own_prior(self, folder: Path) -> None:
+        if self.prior and self.prior.folder.resolve() == folder.resolve():
+            raise InputError(
+                "is the earlier prediction, and the new one would take its place",
+                where=folder,
+                remedy="Choose another --out folder.",
+            )
 
     def _found(self, loaded: Loaded, clock: Clock) -> Found:
         placement = loaded.prepared.placement
