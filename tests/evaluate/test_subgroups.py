@@ -2,7 +2,6 @@
 
 import csv
 import json
-import time
 from pathlib import Path
 
 import nibabel as nib
@@ -143,13 +142,6 @@ def test_what_nothing_is_said_of_is_not_summed_up(rows):
     found = summarise([r.model_copy(update=silent) for r in rows], (), seed=0)
     assert (found.marker.abstention, found.marker.clinical) == (None, None)
     assert (found.volumes.coverage, found.volumes.n_with_interval) == (None, 0)
-
-
-def test_a_cohort_is_summed_up_in_a_moment():
-    many = [row(number) for number in range(86)]
-    start = time.perf_counter()
-    summarise(many, (), seed=0)
-    assert time.perf_counter() - start < 10
 
 
 def test_everything_is_read_back(rows, summary, tmp_path):
