@@ -34,7 +34,7 @@ SETTINGS = (
     # Synthetic heads are made in the atlas' space; registering them would only take time.
     "preprocess.registration=centre",
     "patches.size=[56,64,48]",
-    "optimiser.epochs=24",
+    "optimiser.epochs=22",
     "optimiser.learning_rate=0.0015",
     "loss.voxel_weight=1",
     "model.marker.dropout=0.5",

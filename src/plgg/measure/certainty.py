@@ -28,8 +28,12 @@ def entropy(probability: NDArray[Any]) -> NDArray[np.float32]:
         probability: Of tumour, in [0, 1].
     """
     p = np.asarray(probability, dtype=np.float32)
-    bits = (entr(p) + entr(np.float32(1) - p)) / np.float32(np.log(2))
-    return np.asarray(np.clip(bits, 0, 1), dtype=np.float32)
+    bits = np.zeros(p.shape, dtype=np.float32)
+    # Most of a scan is certainly none, and logarithms take their time.
+    unsure = (p > 0) & (p < 1)
+    seen = p[unsure]
+    bits[unsure] = np.clip((entr(seen) + entr(np.float32(1) - seen)) / np.float32(np.log(2)), 0, 1)
+    return bits
 
 
 def expected_dice(probability: NDArray[Any], mask: NDArray[np.bool_]) -> float | None:
