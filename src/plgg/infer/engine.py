@@ -49,7 +49,7 @@ class _View:
 
 
 def predict_box(
-    engine: Engine, codes: NDArray[np.int8], settings: InferenceConfig
+    engine: Engine, codes: NDArray[np.int8], settings: InferenceConfig, *, measure: bool = True
 ) -> BoxPrediction:
     """Predict one brain box.
 
@@ -57,13 +57,15 @@ def predict_box(
         engine: What runs the network.
         codes: Coded z-scores, shape (I, J, K).
         settings: One pass or windows; whether to average over mirror images.
+        measure: Whether one pass must fit into memory. Where a training step has just fitted it
+            will, and how good an epoch is must not depend on what else the machine does.
 
     Raises:
         RunError: If not even a small window fits into memory.
     """
     image = decode(codes)
     i, j, k = image.shape
-    window = window_for(engine, (i, j, k), settings)
+    window = window_for(engine, (i, j, k), settings) if measure else settings.window
     seen = [_view(engine, image, window)]
     if settings.mirror:
         mirrored = _view(engine, image[::-1], window)

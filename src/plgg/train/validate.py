@@ -49,7 +49,7 @@ def validate(
     probabilities: list[NDArray[np.float64]] = []
     truths: list[int] = []
     for case_id in cases:
-        answer = predict_box(engine, store.image(case_id), settings)
+        answer = predict_box(engine, store.image(case_id), settings, measure=False)
         if np.isnan(answer.tumour).any() or (
             answer.marker is not None and np.isnan(answer.marker).any()
         ):
