@@ -117,17 +117,19 @@ def choose_series(
 
 @contextmanager
 def discreet() -> Iterator[None]:
-    """Silence the reader, whose warnings and log lines quote the values they are about."""
-    logger, mode = logging.getLogger("pydicom"), config.settings.reading_validation_mode
-    level = logger.level
+    """Silence the readers, whose warnings and log lines quote the values they are about."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels, mode = [logger.level for logger in loggers], config.settings.reading_validation_mode
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logger.setLevel(logging.CRITICAL + 1)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
         config.settings.reading_validation_mode = config.IGNORE
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
             config.settings.reading_validation_mode = mode
 
 

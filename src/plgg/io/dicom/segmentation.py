@@ -1,8 +1,8 @@
 """`write_segmentation`: a mask as DICOM SEG on the frames of the scan that it was drawn on.
 
-Every frame of the source gets one of the segmentation, also where nothing is marked, so that no
-viewer has to guess which are left out. The patient's and the study's identity are copied from the
-source, for that is where the object belongs; nothing else of plgg's output holds them.
+Every slice that was read gets a frame of the segmentation, also where nothing is marked, so that
+no viewer has to guess which are left out. The patient's and the study's identity are copied from
+the source, for that is where the object belongs; nothing else of plgg's output holds them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import plgg
-from plgg.errors import InputError
 from plgg.io.dicom.read import discreet
-from plgg.io.dicom.source import SourceFrames, source_frames
+from plgg.io.dicom.source import SourceFrames, lacking, source_frames
 from plgg.io.files import written_aside
 from plgg.volume import Volume
 
@@ -39,18 +40,12 @@ def write_segmentation(path: Path, mask: Volume, source: Path) -> None:
             segmentation must refer to.
     """
     frames = source_frames(source, mask)
-    with discreet():
+    with discreet(), written_aside(path) as aside:
         try:
-            found = _segmentation(frames, mask)
+            _segmentation(frames, mask).save_as(aside, enforce_file_format=True)
         except (AttributeError, KeyError, TypeError, ValueError):
             # Not quoted: it could name the patient.
-            raise InputError(
-                "its headers lack what a DICOM SEG must refer to",
-                where=source,
-                remedy="Use mask.nii.gz, or export the series again.",
-            ) from None
-        with written_aside(path) as aside:
-            found.save_as(aside, enforce_file_format=True)
+            raise lacking(source) from None
 
 
 def _segmentation(frames: SourceFrames, mask: Volume) -> Segmentation:
@@ -59,11 +54,11 @@ def _segmentation(frames: SourceFrames, mask: Volume) -> Segmentation:
 
     first = frames.headers[0]
     digest = hashlib.sha256(mask.data.tobytes()).hexdigest()
-    # The same mask on the same scan is the same object.
-    names = [first.SeriesInstanceUID, plgg.__version__, digest]
-    return Segmentation(
+    # The same mask on the same frames is the same object.
+    names = [first.SOPInstanceUID, str(frames.frames), plgg.__version__, digest]
+    found = Segmentation(
         source_images=list(frames.headers),
-        pixel_array=frames.in_frames(mask.data > 0),
+        pixel_array=(mask.data > 0).transpose(2, 1, 0).astype(np.uint8),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(generate_uid(entropy_srcs=[*names, "tracking"]))],
         series_instance_uid=generate_uid(entropy_srcs=[*names, "series"]),
@@ -81,6 +76,16 @@ def _segmentation(frames: SourceFrames, mask: Volume) -> Segmentation:
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=False,
     )
+    if frames.frames is not None:
+        _name_frames(found, frames.frames)
+    return found
+
+
+def _name_frames(found: Segmentation, frames: tuple[int, ...]) -> None:
+    """Turn references to slices into references to the frames that the file itself has."""
+    for group in found.PerFrameFunctionalGroupsSequence:
+        source = group.DerivationImageSequence[0].SourceImageSequence[0]
+        source.ReferencedFrameNumber = frames[int(source.ReferencedFrameNumber) - 1] + 1
 
 
 def _segment(tracking: str) -> SegmentDescription:

@@ -13,10 +13,13 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import generate_uid
+from pydicom.valuerep import DA, TM
 
 from plgg.errors import InputError
 from plgg.io.dicom.find import Opener, dicom_files
+from plgg.io.dicom.placing import place_frames, place_slices
 from plgg.io.dicom.read import choose_series, discreet
 from plgg.volume import Volume, corner_distance_mm
 
@@ -25,33 +28,24 @@ _MAY_BE_EMPTY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate",
     "StudyTime", "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
+_WELL_FORMED = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
+_SEXES = ("F", "M", "O", "")
+_IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _TOLERANCE_MM = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class SourceFrames:
-    """Headers and the places of the volume's slices among their frames.
+    """Headers of a volume's slices, on the volume's own lattice.
 
     Attributes:
-        headers: One a slice in the volume's order, or a single enhanced one.
-        frames: Of an enhanced file, which frame each slice is; None otherwise.
-        n_frames: Frames of all headers together.
-        shape: Rows and columns.
+        headers: One a slice in the volume's order; or a single enhanced one, cut down to the
+            frames that are the volume's slices, in that order.
+        frames: Of an enhanced file, which of its frames each slice is, from 0; None otherwise.
     """
 
     headers: tuple[Dataset, ...]
     frames: tuple[int, ...] | None
-    n_frames: int
-    shape: tuple[int, int]
-
-    def in_frames(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """A mask of shape (columns, rows, slices) as (frames, rows, columns), in their order."""
-        slices = mask.transpose(2, 1, 0).astype(np.uint8)
-        if self.frames is None:
-            return slices
-        placed = np.zeros((self.n_frames, *self.shape), dtype=np.uint8)
-        placed[list(self.frames)] = slices
-        return placed
 
 
 def source_frames(path: Path, like: Volume) -> SourceFrames:
@@ -62,32 +56,40 @@ def source_frames(path: Path, like: Volume) -> SourceFrames:
         like: Anything on the grid of that scan.
 
     Raises:
-        InputError: If it cannot be read, or is not the scan that lies on this grid.
+        InputError: If it cannot be read, is not the scan that lies on this grid, or does not say
+            which patient's study it belongs to.
     """
     with discreet(), dicom_files(path) as files:
         found = choose_series(files, path)
         rows, columns = found.pictures[0].shape
-        shape = (columns, rows, len(found.pictures))
-        _refuse_other(shape, found.affine, like, path)
+        _refuse_other((columns, rows, len(found.pictures)), found.affine, like, path)
         names = list(dict.fromkeys(picture.file for picture in found.pictures))
-        headers = tuple(_header(name, files) for name in names)
-    for header in headers:
-        if "SliceThickness" not in header:
-            header.SliceThickness = float(np.linalg.norm(found.affine[:3, 2]))
-    if not any("PerFrameFunctionalGroupsSequence" in header for header in headers):
-        return SourceFrames(headers, None, len(headers), (rows, columns))
-    if len(headers) > 1:
-        raise InputError(
-            "a DICOM SEG can refer to one enhanced file, not to several",
-            where=path,
-            remedy="Use mask.nii.gz.",
-        )
-    places = tuple(picture.frame for picture in found.pictures)
-    return SourceFrames(headers, places, int(headers[0].NumberOfFrames), (rows, columns))
+        headers = tuple(_header(name, files, path) for name in names)
+        if not any("PerFrameFunctionalGroupsSequence" in header for header in headers):
+            place_slices(headers, found.affine)
+            return SourceFrames(headers, None)
+        if len(headers) > 1:
+            raise InputError(
+                "a DICOM SEG can refer to one enhanced file, not to several",
+                where=path,
+                remedy="Use mask.nii.gz.",
+            )
+        frames = tuple(picture.frame for picture in found.pictures)
+        place_frames(headers[0], frames, found.affine)
+        return SourceFrames(headers, frames)
+
+
+def lacking(path: Path) -> InputError:
+    """What to raise for headers that cannot carry a segmentation; quotes none of them."""
+    return InputError(
+        "its headers lack what a DICOM SEG must refer to",
+        where=path,
+        remedy="Use mask.nii.gz, or export the series again.",
+    )
 
 
 def _refuse_other(
-    shape: tuple[int, ...], affine: NDArray[np.float64], like: Volume, path: Path
+    shape: tuple[int, int, int], affine: NDArray[np.float64], like: Volume, path: Path
 ) -> None:
     same = shape == like.shape
     if same:
@@ -101,12 +103,28 @@ def _refuse_other(
         )
 
 
-def _header(name: str, files: dict[str, Opener]) -> Dataset:
+def _header(name: str, files: dict[str, Opener], path: Path) -> Dataset:
     with files[name]() as handle:
         header = pydicom.dcmread(handle, stop_before_pixels=True)
+    if not all(header.get(keyword) for keyword in _IDENTITY):
+        raise lacking(path)
     for keyword in _MAY_BE_EMPTY:
-        if keyword not in header:
+        if keyword not in header or not _is_well_formed(keyword, header[keyword].value):
             setattr(header, keyword, "")
     if not header.get("FrameOfReferenceUID"):
         header.FrameOfReferenceUID = generate_uid(entropy_srcs=[header.SeriesInstanceUID])
+    if isinstance(header.get("SpecificCharacterSet"), MultiValue):
+        # Code extensions, as of Japanese and Korean names, which highdicom does not take.
+        header.decode()
+        header.SpecificCharacterSet = "ISO_IR 192"
     return header
+
+
+def _is_well_formed(keyword: str, value: object) -> bool:
+    if keyword == "PatientSex":
+        return (value or "") in _SEXES
+    try:
+        _WELL_FORMED.get(keyword, str)(value or "")
+    except (TypeError, ValueError):
+        return False
+    return True
