@@ -1,7 +1,7 @@
 """Reading DICOM: find the files, describe each slice, choose the FLAIR, lay it out, read it.
 
     find → picture (values, words) → stack → choose → lattice → read (decode)
-    source → segmentation: a mask back onto the frames that were read
+    source (placing) → segmentation: a mask back onto the frames that were read
 
 Nothing that identifies a patient leaves this package, but for the segmentation, which belongs into
 the patient's own study. Mosaics and gantry tilt are refused, not mended.
