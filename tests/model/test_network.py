@@ -149,7 +149,8 @@ def test_the_branch_may_have_no_hidden_layer():
 
 
 def test_bf16_is_near_float32_and_gives_finite_gradients():
-    image = torch.randn(1, 1, 16, 16, 16, generator=torch.manual_seed(0))
+    # 4 voxels at the bottleneck; at 2 oneDNN's gradients are wrong, which `train` steps around.
+    image = torch.randn(1, 1, 32, 32, 32, generator=torch.manual_seed(0))
     network = tiny().eval()
     with torch.no_grad():
         exact = network(image)["segmentation"]

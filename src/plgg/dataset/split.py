@@ -10,13 +10,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from scipy.optimize import linprog
 
 from plgg.errors import ConfigError
 from plgg.io.store import StoredCase
 
 SHARES = (0.70, 0.15, 0.15)
 MIN_PATIENTS = 5
+Counts = NDArray[np.int64]
 
 
 class Split(BaseModel):
@@ -49,8 +52,8 @@ class Split(BaseModel):
 def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
     """Split number `k` of the series `seed`.
 
-    Patients of each marker class are shuffled and dealt out in the shares 70/15/15; what rounding
-    leaves over goes where most is owed, so that parts and classes both come out even.
+    Patients of each marker class are shuffled and dealt out in the shares 70/15/15, so that every
+    class has within one patient of its share in every part.
 
     Raises:
         ConfigError: If there are too few patients for three parts.
@@ -87,25 +90,35 @@ def _strata(patients: dict[str, str]) -> list[list[str]]:
 
 
 def _dealt(strata: list[list[str]], n: int, rng: np.random.Generator) -> dict[str, int]:
-    quotas = _rounded(n)
-    dealt: dict[str, int] = {}
-    given = np.zeros(3)
-    seen = 0
-    for stratum in strata:
-        order = rng.permutation(len(stratum))
-        seen += len(stratum)
-        for index in order:
-            # What each part is owed: within this class first, then over all classes so far.
-            mine = [sum(dealt.get(p) == part for p in stratum) for part in range(3)]
-            owed = np.array(SHARES) * len(stratum) - mine
-            behind = quotas * seen / n - given
-            part = int(np.argmax(owed + 0.5 * behind + np.where(given >= quotas, -np.inf, 0.0)))
-            dealt[stratum[index]] = part
-            given[part] += 1
-    return dealt
+    table = _table(np.array([len(stratum) for stratum in strata]), _rounded(n), rng)
+    return {
+        patient: int(part)
+        for stratum, row in zip(strata, table, strict=True)
+        for patient, part in zip(stratum, rng.permutation(np.repeat(range(3), row)), strict=True)
+    }
 
 
-def _rounded(n: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _table(sizes: Counts, quotas: Counts, rng: np.random.Generator) -> Counts:
+    """Patients of each stratum (row) in each part (column), every cell within 1 of its share.
+
+    Controlled rounding (Cox and Ernst 1982): each share is rounded up or down such that rows and
+    columns keep their sums. The linear programme of it has whole numbers at its corners.
+    """
+    share = np.outer(sizes, quotas) / sizes.sum()
+    # Exact integers stay, whatever the last bit of the division.
+    low = np.floor(share + 1e-9).astype(np.int64)
+    gain = (share - low).ravel()
+    rows, columns = np.indices(share.shape).reshape(2, -1)
+    sums = np.vstack([rows == r for r in range(len(sizes))] + [columns == c for c in range(3)])
+    wanted = np.concatenate([sizes - low.sum(axis=1), quotas - low.sum(axis=0)])
+    # Chance breaks ties, so that the answer does not hang on the solver.
+    cost = -gain - 1e-3 * rng.random(gain.size)
+    up = linprog(cost, A_eq=sums, b_eq=wanted, bounds=[(0, float(g > 1e-6)) for g in gain])
+    table: Counts = low + np.round(up.x).astype(np.int64).reshape(low.shape)
+    return table
+
+
+def _rounded(n: int) -> Counts:
     """Patients of each part: 15 % each for validation and test, at least one, the rest to train."""
     held = max(1, round(SHARES[1] * n))
     return np.array([n - 2 * held, held, held])
