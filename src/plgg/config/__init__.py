@@ -1,19 +1,19 @@
 """Every setting of plgg: typed, frozen, unknown keys refused; defaults live here alone."""
 
+from plgg.config.base import Arm
 from plgg.config.load import config_from_json, preset, same_preprocessing, with_atlas, with_settings
+from plgg.config.network import MarkerHeadConfig, ModelConfig
 from plgg.config.presets import PRESETS
-from plgg.config.schema import (
-    Arm,
+from plgg.config.scan import GridConfig, InferenceConfig, PreprocessConfig
+from plgg.config.schema import Config
+from plgg.config.training import (
     Augmentation,
-    Config,
-    GridConfig,
-    InferenceConfig,
+    ExecutionConfig,
+    InitConfig,
     LossConfig,
-    MarkerHeadConfig,
-    ModelConfig,
     OptimiserConfig,
     PatchConfig,
-    PreprocessConfig,
+    Weighting,
 )
 
 __all__ = [
@@ -21,14 +21,17 @@ __all__ = [
     "Arm",
     "Augmentation",
     "Config",
+    "ExecutionConfig",
     "GridConfig",
     "InferenceConfig",
+    "InitConfig",
     "LossConfig",
     "MarkerHeadConfig",
     "ModelConfig",
     "OptimiserConfig",
     "PatchConfig",
     "PreprocessConfig",
+    "Weighting",
     "config_from_json",
     "preset",
     "same_preprocessing",

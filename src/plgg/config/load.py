@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from plgg.config.presets import PRESETS
-from plgg.config.schema import Config, PreprocessConfig
+from plgg.config.scan import PreprocessConfig
+from plgg.config.schema import Config
 from plgg.errors import ConfigError
 
 

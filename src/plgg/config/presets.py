@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from plgg.config.schema import (
-    Config,
-    GridConfig,
-    MarkerHeadConfig,
-    ModelConfig,
-    OptimiserConfig,
-    PatchConfig,
-)
+from plgg.config.network import MarkerHeadConfig, ModelConfig
+from plgg.config.scan import GridConfig
+from plgg.config.schema import Config
+from plgg.config.training import OptimiserConfig, PatchConfig
 
 PRESETS: dict[str, Config] = {
     "paper": Config(preset="paper"),

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from monai.networks.nets import SegResNet
+from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor, nn
 
 from plgg.config import Arm, ModelConfig
@@ -33,7 +34,7 @@ class MultitaskNet(nn.Module):
 
     def __init__(self, settings: ModelConfig, *, n_classes: int, arm: Arm) -> None:
         super().__init__()
-        self.divisor = settings.divisor
+        self.divisor, self.stem = settings.divisor, settings.stem
         self.backbone = BACKBONES["segresnet"](settings)
         # The backbone's own last layer is the segmentation head.
         heads: dict[str, nn.Module] = {"segmentation": self.backbone.get_submodule("conv_final")}
@@ -54,6 +55,8 @@ class MultitaskNet(nn.Module):
         """
         bottleneck, skips = self.encode(image)
         segmentation = self.heads["segmentation"](self._decode(bottleneck, skips))
+        if self.stem > 1:
+            segmentation = pixelshuffle(segmentation, 3, self.stem)
         # Detached: no loss may come to rest on what is only looked at.
         features = bottleneck.detach().float().mean(dim=(2, 3, 4))
         outputs = {"segmentation": segmentation, "features": features}
@@ -64,6 +67,8 @@ class MultitaskNet(nn.Module):
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
         """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and the skips."""
         backbone: Any = self.backbone
+        if self.stem > 1:
+            image = _laid_out(pixelunshuffle(image, 3, self.stem))
         bottleneck, skips = backbone.encode(image)
         return bottleneck, list(skips)
 
@@ -78,8 +83,8 @@ def _segresnet(settings: ModelConfig) -> nn.Module:
     network: nn.Module = SegResNet(
         spatial_dims=3,
         init_filters=settings.init_filters,
-        in_channels=1,
-        out_channels=1,
+        in_channels=settings.stem**3,
+        out_channels=settings.stem**3,
         dropout_prob=settings.dropout or None,
         norm=("GROUP", {"num_groups": settings.norm_groups}),
         blocks_down=settings.blocks_down,
@@ -89,12 +94,16 @@ def _segresnet(settings: ModelConfig) -> nn.Module:
     return with_fast_norm(network)
 
 
+def _laid_out(image: Tensor) -> Tensor:
+    return image.contiguous(memory_format=torch.channels_last_3d)
+
+
 BACKBONES: dict[str, Callable[[ModelConfig], nn.Module]] = {"segresnet": _segresnet}
 
 
 def bottleneck_channels(settings: ModelConfig) -> int:
     """Channels after the last halving: filters double at each."""
-    return settings.init_filters * settings.divisor
+    return settings.init_filters * settings.divisor // settings.stem
 
 
 def build_network(settings: ModelConfig, *, n_classes: int, arm: Arm, seed: int) -> MultitaskNet:

@@ -1,0 +1,69 @@
+"""Settings of the network: the shared body and the branch on its bottleneck."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from plgg.config.base import Fraction, Settings
+
+
+class MarkerHeadConfig(Settings):
+    """The classification branch: fully connected layers on the pooled bottleneck."""
+
+    inputs: Annotated[
+        tuple[Literal["average", "tumour"], ...],
+        Field(
+            min_length=1,
+            description="What the marker is read from: the bottleneck's average (published); "
+            "traits of the outlined tumour: place, size, brightness. Logits are summed",
+        ),
+    ] = ("average",)
+    hidden: tuple[PositiveInt, ...] = (256, 128)
+    dropout: Fraction = 0.2
+    normalise: Annotated[
+        bool,
+        Field(
+            description="Standardise the pooled features by running moments. Without it what all "
+            "patients share drowns what tells them apart, and the branch dies in one answer"
+        ),
+    ] = True
+
+
+class ModelConfig(Settings):
+    """The U-Net after Myronenko and the branch on its bottleneck."""
+
+    stem: Annotated[
+        Literal[1, 2],
+        Field(
+            description="Voxels along each side of the blocks that the first layer takes as "
+            "channels, and the last gives back; 2 leaves out the full resolution, where most of "
+            "the time goes"
+        ),
+    ] = 1
+    init_filters: PositiveInt = 32
+    blocks_down: tuple[PositiveInt, ...] = (1, 2, 2, 4)
+    blocks_up: tuple[PositiveInt, ...] = (1, 1, 1)
+    norm_groups: PositiveInt = 8
+    dropout: Annotated[Fraction, Field(description="On the first feature map")] = 0.0
+    deep_supervision: Annotated[
+        int,
+        Field(ge=0, description="Coarser levels of the decoder that must outline the tumour, too"),
+    ] = 0
+    marker: MarkerHeadConfig = MarkerHeadConfig()
+
+    @property
+    def divisor(self) -> int:
+        """Every side of an input must be a multiple of this."""
+        return int(self.stem * 2 ** (len(self.blocks_down) - 1))
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.blocks_up) != len(self.blocks_down) - 1:
+            raise ValueError("blocks_up needs one entry fewer than blocks_down")
+        if self.deep_supervision >= len(self.blocks_down):
+            raise ValueError("deep_supervision must be below the number of levels")
+        if self.init_filters % self.norm_groups:
+            raise ValueError("init_filters must be a multiple of norm_groups")
+        return self

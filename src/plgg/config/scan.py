@@ -1,0 +1,92 @@
+"""Settings of what is done to a scan before a network sees it, and after."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat
+
+from plgg.config.base import Fraction, NonNegative, Settings, Triple
+
+
+class GridConfig(Settings):
+    """The grid of the store: SRI24's field of view, 240×240×155 mm, at this spacing."""
+
+    spacing_mm: Annotated[float, Field(ge=0.5, le=8.0, description="Isotropic voxel size")] = 1.0
+
+
+class PreprocessConfig(Settings):
+    """How a scan gets onto the grid; a model is given its scans as those it was trained on."""
+
+    atlas: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="built-in; sri24 (downloaded once); or the path of an atlas: a folder "
+            "with SRI24, or one stripped template in its space",
+        ),
+    ] = "built-in"
+    atlas_sha256: Annotated[
+        str | None,
+        Field(description="Hash of the atlas' contents; any other is refused. Stores fill it in"),
+    ] = None
+    registration: Annotated[
+        Literal["centre", "rigid", "similarity", "affine"],
+        Field(
+            description="Degrees of freedom of the map to the atlas: 6, 7 or 12; centre moves the "
+            "brain's centre there and does no more"
+        ),
+    ] = "affine"
+    stripping: Annotated[
+        Literal["auto", "deepbet", "hd-bet", "none"],
+        Field(description="What takes the skull off; auto is deepbet where it is still on"),
+    ] = "auto"
+    n4: Annotated[
+        bool,
+        Field(
+            description="Take the bias field out of the stored intensities as well; it is always "
+            "taken out for registration"
+        ),
+    ] = False
+
+
+class InferenceConfig(Settings):
+    """How a whole brain is predicted."""
+
+    threshold: Annotated[
+        Annotated[Fraction, Field(gt=0.0)] | None,
+        Field(
+            description="Probability from which a voxel is tumour; null is what serves the run's "
+            "validation patients best"
+        ),
+    ] = None
+    smallest_ml: Annotated[
+        NonNegative | None,
+        Field(
+            description="Parts of the mask below this volume are removed, unless they are all "
+            "there is; null is what serves the validation patients best"
+        ),
+    ] = None
+    target_risk: Annotated[
+        Fraction,
+        Field(
+            description="Share of wrong answers that is accepted among the markers that are named; "
+            "from the validation patients, less sure ones are withheld"
+        ),
+    ] = 0.2
+    mirror: Annotated[bool, Field(description="Average over left-right mirror images")] = False
+    window: Annotated[
+        Triple | None,
+        Field(
+            description="Voxels of a sliding window, overlap 0.5, Gaussian weights, the marker "
+            "averaged over the windows; null is the whole brain box in one pass where it fits "
+            "into memory_gib"
+        ),
+    ] = None
+    memory_gib: Annotated[
+        PositiveFloat | None,
+        Field(
+            description="What one pass may take, judged by a measurement on a small box; null is "
+            "most of what is free. Beyond it, windows as large as fit are used"
+        ),
+    ] = None

@@ -1,0 +1,153 @@
+"""Settings of the training: losses, patches, the optimiser, where the weights come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from plgg.config.base import Fraction, NonNegative, Settings, Triple
+
+Weighting = Literal[
+    "fixed",
+    "proportional",
+    "uncertainty",
+    "dwa",
+    "gradnorm",
+    "upgrad",
+    "pcgrad",
+    "cagrad",
+    "mgda",
+    "imtlg",
+    "nashmtl",
+    "alignedmtl",
+]
+
+
+class LossConfig(Settings):
+    """L = L_segmentation + marker_weight · L_marker."""
+
+    marker_weight: Annotated[NonNegative, Field(description="λ of the paper")] = 0.3
+    weighting: Annotated[
+        Weighting,
+        Field(
+            description="How the two tasks are weighed: fixed is the paper; proportional, "
+            "uncertainty, dwa and gradnorm adapt the weights; the others join the tasks' "
+            "gradients on the shared encoder"
+        ),
+    ] = "fixed"
+    gradients_every: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Steps between measurements of both tasks' gradients on the encoder; 0 is "
+            "never. Such a step takes about 1.4 times as long",
+        ),
+    ] = 10
+    deep_weight: Annotated[
+        Fraction,
+        Field(description="Of each coarser outline's loss, relative to the next finer one"),
+    ] = 0.5
+    dice_epsilon: Annotated[PositiveFloat, Field(description="ε in the denominator of eq. 2")] = (
+        1e-5
+    )
+    dice_over: Annotated[
+        Literal["sample", "batch"],
+        Field(
+            description="Sums of eq. 2 over each patch or over the batch. Per sample, a patch "
+            "without tumour gives no segmentation gradient; per batch it does"
+        ),
+    ] = "sample"
+    voxel_weight: Annotated[
+        NonNegative,
+        Field(
+            description="Weight of a voxel-wise cross-entropy added to the Dice loss; 0 is the "
+            "paper. It learns faster at first, when hardly a voxel is right"
+        ),
+    ] = 0.0
+    class_weights: Annotated[
+        Literal["inverse", "none"],
+        Field(description="N / n_c from the training split, normalised to mean 1; or equal"),
+    ] = "inverse"
+
+
+class Augmentation(Settings):
+    """Random changes of a training patch."""
+
+    flip: Annotated[Fraction, Field(description="Chance of a mirror image along an axis")] = 0.5
+    flip_axes: Annotated[
+        tuple[Literal[0, 1, 2], ...],
+        Field(
+            description="Axes to mirror: 0 left-right, 1 front-back, 2 up-down. Heads are alike "
+            "only left and right, and the marker follows the place"
+        ),
+    ] = (0,)
+    shift: Annotated[NonNegative, Field(description="Largest intensity shift, in σ")] = 0.1
+    scale: Annotated[Fraction, Field(description="Largest relative intensity change")] = 0.1
+
+    @model_validator(mode="after")
+    def _axes_once(self) -> Self:
+        if len(set(self.flip_axes)) < len(self.flip_axes):
+            raise ValueError("flip_axes names an axis twice")
+        return self
+
+
+class PatchConfig(Settings):
+    """What a training step looks at."""
+
+    size: Triple = (128, 128, 112)
+    batch: PositiveInt = 4
+    tumour_share: Annotated[
+        Fraction,
+        Field(description="Share of crops centred near a tumour voxel; 0 is the paper's uniform"),
+    ] = 0.0
+    per_case: Annotated[PositiveInt, Field(description="Crops of each case in an epoch")] = 1
+    augmentation: Augmentation = Augmentation()
+
+
+class OptimiserConfig(Settings):
+    """Adam and its schedule."""
+
+    learning_rate: PositiveFloat = 1e-4
+    weight_decay: NonNegative = 1e-5
+    schedule: Literal["poly", "cosine", "constant"] = "poly"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    clip_norm: Annotated[NonNegative, Field(description="Largest gradient norm; 0 is none")] = 0.0
+    ema: Annotated[
+        Fraction,
+        Field(
+            lt=1.0,
+            description="Decay of the running average of the weights that is validated and kept; "
+            "0 is none",
+        ),
+    ] = 0.0
+    epochs: PositiveInt = 400
+
+
+class InitConfig(Settings):
+    """Where the first weights come from: chance, or another run."""
+
+    run: Annotated[
+        str | None, Field(description="Folder of a run whose best weights are taken up")
+    ] = None
+    sha256: Annotated[str | None, Field(description="Hash of those weights; runs fill it in")] = (
+        None
+    )
+    frozen_stages: Annotated[
+        int,
+        Field(ge=0, description="Stages of the encoder, from the image on, that stay as they were"),
+    ] = 0
+
+
+class ExecutionConfig(Settings):
+    """How the same numbers are computed: for the memory and the time, not for the result."""
+
+    accumulate: Annotated[
+        PositiveInt,
+        Field(description="Pieces that a batch is cut into, one after the other on a device"),
+    ] = 1
+    checkpointing: Annotated[
+        bool,
+        Field(description="Keep no inner features for the backward pass but compute them again"),
+    ] = False
+    compile: Annotated[bool, Field(description="torch.compile the body; pays on GPUs")] = False
