@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from plgg.dataset.batches import UNKNOWN, EpochBatches
+from plgg.dataset.batches import UNKNOWN, EpochBatches, Share
 from plgg.errors import StoreError
 from plgg.io.codes import decode
 from tiny import CLASSES, SMALL_SHAPE, tiny_config, tiny_store
@@ -20,13 +20,20 @@ def store(tmp_path_factory):
     return tiny_store(folder, n=N, shape=SMALL_SHAPE, no_mask=NO_MASK, no_marker=NO_MARKER)
 
 
-def batches(store, *settings, seed=0, workers=1, cases=None):
+def batches(store, *settings, seed=0, workers=1, cases=None, share=None):
     wanted = tiny_config("patches.size=[16,16,16]", *settings).patches
-    return EpochBatches(store, cases or list(store.by_id), wanted, seed=seed, workers=workers)
+    cases = cases or list(store.by_id)
+    return EpochBatches(store, cases, wanted, seed=seed, workers=workers, share=share)
+
+
+def each(made, epoch):
+    """The batches of an epoch, where each comes in one piece."""
+    for (batch,) in made.epoch(epoch):
+        yield batch
 
 
 def fingerprint(made, epoch):
-    return [(batch.image.clone(), batch.mask, batch.marker) for batch in made.epoch(epoch)]
+    return [(batch.image.clone(), batch.mask, batch.marker) for batch in each(made, epoch)]
 
 
 def same(a, b):
@@ -48,7 +55,7 @@ def seen(store, made, epoch):
     """The cases of an epoch, in its order, known by their images."""
     names = {decode(store.image(case)).tobytes(): case for case in store.by_id}
     return [
-        names[image.tobytes()] for batch in made.epoch(epoch) for image in batch.image.numpy()[:, 0]
+        names[image.tobytes()] for batch in each(made, epoch) for image in batch.image.numpy()[:, 0]
     ]
 
 
@@ -65,7 +72,7 @@ def test_shapes_and_labels_belong_together(store):
     names = seen(store, made, 2)
     rows = [
         (bool(has), int(marker), mask)
-        for batch in made.epoch(2)
+        for batch in each(made, 2)
         for has, marker, mask in zip(batch.has_mask, batch.marker, batch.mask, strict=True)
     ]
     for name, (has_mask, marker, mask) in zip(names, rows, strict=True):
@@ -80,7 +87,7 @@ def test_shapes_and_labels_belong_together(store):
 
 
 def test_the_last_batch_may_be_smaller(store):
-    sizes = [len(batch.marker) for batch in batches(store).epoch(1)]
+    sizes = [len(batch.marker) for batch in each(batches(store), 1)]
     assert sizes == [2, 2, 2, 1]
 
 
@@ -121,8 +128,33 @@ def test_a_broken_case_is_named(tmp_path):
 
 
 def test_a_batch_on_its_device_is_channels_last_and_the_same(store):
-    batch = next(batches(store).epoch(1))
+    batch = next(each(batches(store), 1))
     moved = batch.to(torch.device("cpu"))
     assert torch.equal(moved.image, batch.image)
     assert moved.image.is_contiguous(memory_format=torch.channels_last_3d)
     assert torch.equal(moved.marker, batch.marker)
+
+
+def dealt(store, *, processes, pieces, **more):
+    """Every piece of every batch, in the order of processes and pieces."""
+    shares = [Share(rank, processes, pieces) for rank in range(processes)]
+    made = [
+        list(batches(store, "patches.batch=5", share=share, **more).epoch(1)) for share in shares
+    ]
+    return [[piece for mine in step for piece in mine] for step in zip(*made, strict=True)]
+
+
+@pytest.mark.parametrize(("processes", "pieces"), [(1, 2), (2, 1), (3, 2)])
+def test_the_pieces_of_all_processes_are_the_batch(store, processes, pieces):
+    wanted = [step[0] for step in dealt(store, processes=1, pieces=1)]
+    for whole_batch, parts in zip(
+        wanted, dealt(store, processes=processes, pieces=pieces), strict=True
+    ):
+        assert len(parts) == processes * pieces
+        assert {part.n_masks for part in parts} == {int(whole_batch.has_mask.sum())}
+        assert {part.n_markers for part in parts} == {int((whole_batch.marker >= 0).sum())}
+        # A piece without a patch of its own knows nothing of the one that it is lent.
+        real = [part for part in parts if part.has_mask.any() or (part.marker >= 0).any()]
+        assert sum(len(part.marker) for part in real) == len(whole_batch.marker)
+        assert torch.equal(torch.cat([part.image for part in real]), whole_batch.image)
+        assert torch.equal(torch.cat([part.seeds for part in real]), whole_batch.seeds)

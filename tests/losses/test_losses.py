@@ -9,7 +9,7 @@ import torch
 from plgg.config import LossConfig
 from plgg.losses.dice import soft_dice_loss
 from plgg.losses.marker import class_weights, marker_loss
-from plgg.losses.multitask import multitask_loss
+from plgg.losses.multitask import task_losses
 from plgg.losses.voxel import voxel_cross_entropy
 from plgg.model.network import build_network
 from tiny import tiny_config
@@ -126,21 +126,64 @@ def test_class_weights_can_be_off_or_without_a_known_marker():
     assert class_weights([-1], 2).tolist() == [1.0, 1.0]
 
 
-def test_total_is_segmentation_plus_lambda_marker():
-    outputs = {"segmentation": LOGITS, "marker": torch.zeros(2, 3)}
-    given = {
-        "mask": TRUTH,
-        "has_mask": torch.tensor([True, True]),
-        "marker": torch.tensor([2, -1]),
+def given(n=2):
+    return {
+        "mask": TRUTH[:n],
+        "has_mask": torch.tensor([True, True])[:n],
+        "marker": torch.tensor([2, -1])[:n],
         "weights": WEIGHTS,
     }
-    losses = multitask_loss(outputs, **given, settings=LossConfig(marker_weight=0.3))
-    expected = (LOSS_A + LOSS_B) / 2 + 0.3 * math.log(3)
-    assert float(losses.total) == pytest.approx(expected, abs=1e-5)
-    assert float(losses.terms["marker"]) == pytest.approx(math.log(3))
-    alone = multitask_loss({"segmentation": LOGITS}, **given, settings=LossConfig())
-    assert float(alone.total) == pytest.approx((LOSS_A + LOSS_B) / 2, abs=1e-5)
-    assert set(alone.terms) == {"segmentation"}
+
+
+def test_each_task_has_its_loss():
+    outputs = {"segmentation": LOGITS, "marker": torch.zeros(2, 3)}
+    losses = task_losses(outputs, **given(), settings=LossConfig())
+    assert float(losses["segmentation"]) == pytest.approx((LOSS_A + LOSS_B) / 2, abs=1e-5)
+    assert float(losses["marker"]) == pytest.approx(math.log(3))
+    alone = task_losses({"segmentation": LOGITS}, **given(), settings=LossConfig())
+    assert set(alone) == {"segmentation"}
+
+
+def test_coarse_outlines_count_as_they_are_weighed():
+    coarse = torch.zeros(2, 1, *(n // 2 for n in LOGITS.shape[2:]))
+    outputs = {"segmentation": LOGITS, "deep": [coarse]}
+    fine = (LOSS_A + LOSS_B) / 2
+    found = {
+        weight: float(
+            task_losses(outputs, **given(), settings=LossConfig(deep_weight=weight))["segmentation"]
+        )
+        for weight in (0.0, 0.5, 1.0)
+    }
+    assert found[0.0] == pytest.approx(fine, abs=1e-5)
+    other = 2 * found[1.0] - fine
+    assert found[0.5] == pytest.approx((fine + 0.5 * other) / 1.5, abs=1e-5)
+
+
+@pytest.mark.parametrize("voxel_weight", [0.0, 0.7])
+def test_the_losses_of_pieces_add_up(voxel_weight):
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(5, 1, 4, 4, 4, generator=generator)
+    marker_logits = torch.randn(5, 3, generator=generator)
+    mask = (torch.rand(5, 1, 4, 4, 4, generator=generator) > 0.7).float()
+    known, marker = torch.tensor([1, 1, 0, 0, 1]).bool(), torch.tensor([2, -1, 0, 1, -1])
+    settings = LossConfig(voxel_weight=voxel_weight)
+
+    def losses(part, **counts):
+        return task_losses(
+            {"segmentation": logits[part], "marker": marker_logits[part]},
+            mask=mask[part],
+            has_mask=known[part],
+            marker=marker[part],
+            weights=WEIGHTS,
+            settings=settings,
+            **counts,
+        )
+
+    whole = losses(slice(None))
+    parts = [slice(0, 2), slice(2, 3), slice(3, 5)]
+    pieces = [losses(part, n_masks=3, n_markers=3) for part in parts]
+    for task, value in whole.items():
+        torch.testing.assert_close(sum(piece[task] for piece in pieces), value)
 
 
 # The same laws on the network's own gradients, the shared encoder's included.
@@ -156,8 +199,8 @@ def gradients(network, image, **given):
     # A copy: in training the branch keeps running averages.
     network = copy.deepcopy(network)
     settings = given.pop("settings", LossConfig())
-    losses = multitask_loss(network(image), weights=WEIGHTS, settings=settings, **given)
-    losses.total.backward()
+    losses = task_losses(network(image), weights=WEIGHTS, settings=settings, **given)
+    (losses["segmentation"] + settings.marker_weight * losses["marker"]).backward()
     return {
         name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
         for name, p in network.named_parameters()

@@ -5,9 +5,10 @@ import torch
 from monai.networks.nets import SegResNet
 
 from plgg.config import preset
+from plgg.model.backbone import bottleneck_channels
 from plgg.model.device import Runtime, choose_runtime
-from plgg.model.marker import Standardise
-from plgg.model.network import MultitaskNet, bottleneck_channels, build_network
+from plgg.model.network import MultitaskNet, build_network
+from plgg.model.standardise import Standardise
 from tiny import tiny_config
 
 CPU = torch.device("cpu")
@@ -104,8 +105,9 @@ def seen_much(batch=4, *, shared=50.0, apart=0.02):
     def draw(n):
         return shared + apart * torch.randn(n, 3, generator=generator)
 
-    for _ in range(200):
+    for _ in range(300):
         layer(draw(batch))
+        layer.commit()
     return layer.eval(), draw
 
 
@@ -134,6 +136,7 @@ def test_standardise_bears_a_first_batch_of_one_and_constant_features():
     layer = Standardise(3).train()
     for _ in range(3):
         out = layer(torch.full((1, 3), 7.0))
+        layer.commit()
         assert out.abs().max() < 1.0
 
 

@@ -39,7 +39,10 @@ def killed_runs(store, tmp_path_factory):
 
 
 def numbers(run):
-    return [{k: v for k, v in record.items() if k != "seconds"} for record in read_metrics(run)]
+    return [
+        {k: v for k, v in record.items() if k not in {"seconds", "waited"}}
+        for record in read_metrics(run)
+    ]
 
 
 def files(run):

@@ -27,7 +27,10 @@ def store(tmp_path_factory):
 
 
 def numbers(run):
-    return [{k: v for k, v in record.items() if k != "seconds"} for record in read_metrics(run)]
+    return [
+        {k: v for k, v in record.items() if k not in {"seconds", "waited"}}
+        for record in read_metrics(run)
+    ]
 
 
 def trained(store, run, *settings, split=None, workers=2):

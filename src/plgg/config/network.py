@@ -62,8 +62,8 @@ class ModelConfig(Settings):
     def _fits(self) -> Self:
         if len(self.blocks_up) != len(self.blocks_down) - 1:
             raise ValueError("blocks_up needs one entry fewer than blocks_down")
-        if self.deep_supervision >= len(self.blocks_down):
-            raise ValueError("deep_supervision must be below the number of levels")
+        if self.deep_supervision > max(0, len(self.blocks_up) - 1):
+            raise ValueError("deep_supervision must be below the number of entries of blocks_up")
         if self.init_filters % self.norm_groups:
             raise ValueError("init_filters must be a multiple of norm_groups")
         return self

@@ -1,7 +1,9 @@
 """An epoch of batches: every case in random order, patches cut ahead of need by threads.
 
 Epoch `e` of seed `s` is the same on every machine, however many threads cut it and wherever the
-run was resumed, because each patch has a generator of its own.
+run was resumed, because each patch has a generator of its own. A batch may be dealt out to several
+processes, and to several pieces in each; every piece knows what its batch holds as a whole, so that
+the losses of all pieces add up to that of the batch.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from plgg.config import PatchConfig
@@ -21,24 +24,46 @@ from plgg.dataset.patches import Patch, cut, sample_plan
 from plgg.io.store import Store
 
 UNKNOWN = -1
+Indices = NDArray[np.int64]
 _BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every batch a process sees, and in how many pieces.
+
+    Attributes:
+        rank: Number of the process, from 0.
+        processes: How many share a batch.
+        pieces: Pieces that each cuts its part into.
+    """
+
+    rank: int = 0
+    processes: int = 1
+    pieces: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Patches and what is known of them.
+    """Patches, a whole batch or a piece of one, and what is known of them.
 
     Attributes:
         image: z-scores.
         mask: Tumour, 0 or 1; meaningless where `has_mask` is False.
         has_mask: Whether the mask of a patch is known.
         marker: Index of the class, or -1 where unknown.
+        seeds: One for each patch, for what chance decides inside the network.
+        n_masks: Known masks in the whole batch.
+        n_markers: Known markers in the whole batch.
     """
 
     image: Float[Tensor, "batch 1 i j k"]
     mask: Float[Tensor, "batch 1 i j k"]
     has_mask: Tensor
     marker: Int[Tensor, " batch"]
+    seeds: Int[Tensor, " batch"]
+    n_masks: int
+    n_markers: int
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -48,6 +73,9 @@ class Batch:
             self.mask.to(device, non_blocking=True),
             self.has_mask.to(device),
             self.marker.to(device),
+            self.seeds,
+            self.n_masks,
+            self.n_markers,
         )
 
 
@@ -60,50 +88,107 @@ class EpochBatches:
         settings: Patch size, batch size, sampling, augmentation.
         seed: Seed of the run.
         workers: Threads that cut patches ahead.
+        share: What this process sees of each batch.
     """
 
     def __init__(
-        self, store: Store, cases: Sequence[str], settings: PatchConfig, *, seed: int, workers: int
+        self,
+        store: Store,
+        cases: Sequence[str],
+        settings: PatchConfig,
+        *,
+        seed: int,
+        workers: int,
+        share: Share | None = None,
     ) -> None:
         self.store = store
         self.cases = sorted(cases) * settings.per_case
         self.settings = settings
         self.seed = seed
         self.workers = workers
+        self.share = share or Share()
+        self._classes = {name: index for index, name in enumerate(store.cohort.classes)}
 
     def __len__(self) -> int:
         return -(-len(self.cases) // self.settings.batch)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch; the last one may be smaller."""
+    def epoch(self, epoch: int) -> Iterator[list[Batch]]:
+        """Yield this process' pieces of each batch of an epoch; the last one may be smaller."""
         root = np.random.SeedSequence(self.seed, spawn_key=(epoch,))
         order_seed, *patch_seeds = root.spawn(len(self.cases) + 1)
         order = np.random.default_rng(order_seed).permutation(len(self.cases))
         size = self.settings.batch
         groups = [order[first : first + size] for first in range(0, len(order), size)]
         with ThreadPoolExecutor(self.workers) as pool:
-            ahead: deque[tuple[list[str], list[Future[Patch]]]] = deque()
+            ahead: deque[list[_Piece]] = deque()
             for group in groups:
-                futures = [pool.submit(self._patch, int(i), patch_seeds[i]) for i in group]
-                ahead.append(([self.cases[i] for i in group], futures))
+                ahead.append([self._begin(pool, part, patch_seeds) for part in self._parts(group)])
                 if len(ahead) > _BATCHES_AHEAD:
-                    yield self._batch(*ahead.popleft())
+                    yield [piece.batch(self) for piece in ahead.popleft()]
             while ahead:
-                yield self._batch(*ahead.popleft())
+                yield [piece.batch(self) for piece in ahead.popleft()]
+
+    def _parts(self, group: Indices) -> list[_Part]:
+        """This process' pieces of a batch: patches of it, and what all of it holds."""
+        share = self.share
+        records = [self.store.by_id[self.cases[index]] for index in group]
+        n_masks = sum(record.has_mask for record in records)
+        n_markers = sum(record.marker is not None for record in records)
+        dealt = np.array_split(group, share.processes * share.pieces)
+        mine = dealt[share.rank * share.pieces : (share.rank + 1) * share.pieces]
+        # A process must not stand aside: without a patch it takes one of which nothing is known.
+        return [
+            _Part(part if part.size else group[:1], not part.size, n_masks, n_markers)
+            for part in mine
+        ]
+
+    def _begin(
+        self, pool: ThreadPoolExecutor, part: _Part, seeds: Sequence[np.random.SeedSequence]
+    ) -> _Piece:
+        futures = [pool.submit(self._patch, int(i), seeds[i]) for i in part.indices]
+        # A child of the patch's seed: cutting draws from the seed itself.
+        inner = [int(seeds[i].spawn(1)[0].generate_state(1)[0]) for i in part.indices]
+        return _Piece(part, futures, inner)
 
     def _patch(self, index: int, seed: np.random.SeedSequence) -> Patch:
         rng = np.random.default_rng(seed)
         return cut(self.store, sample_plan(self.store, self.cases[index], self.settings, rng))
 
-    def _batch(self, cases: list[str], futures: list[Future[Patch]]) -> Batch:
-        patches = [future.result() for future in futures]
-        records = [self.store.by_id[case] for case in cases]
-        classes = {name: index for index, name in enumerate(self.store.cohort.classes)}
+    def marker_index(self, case_id: str) -> int:
+        """Number of a case's class, -1 where it is unknown."""
+        marker = self.store.by_id[case_id].marker
+        return self._classes[marker] if marker else UNKNOWN
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Which patches a piece is made of; `blank` where it is only there to keep step."""
+
+    indices: Indices
+    blank: bool
+    n_masks: int
+    n_markers: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A piece whose patches are being cut."""
+
+    part: _Part
+    futures: list[Future[Patch]]
+    seeds: list[int]
+
+    def batch(self, batches: EpochBatches) -> Batch:
+        """Wait for the patches."""
+        patches = [future.result() for future in self.futures]
+        cases = [batches.cases[index] for index in self.part.indices]
+        known = not self.part.blank
         return Batch(
             image=torch.from_numpy(np.stack([patch.image for patch in patches])[:, None]),
             mask=torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
-            has_mask=torch.tensor([record.has_mask for record in records]),
-            marker=torch.tensor(
-                [classes[record.marker] if record.marker else UNKNOWN for record in records]
-            ),
+            has_mask=torch.tensor([known and batches.store.by_id[c].has_mask for c in cases]),
+            marker=torch.tensor([batches.marker_index(c) if known else UNKNOWN for c in cases]),
+            seeds=torch.tensor(self.seeds),
+            n_masks=self.part.n_masks,
+            n_markers=self.part.n_markers,
         )

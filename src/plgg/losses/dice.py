@@ -16,6 +16,7 @@ def soft_dice_loss(
     *,
     epsilon: float = 1e-5,
     over: Literal["sample", "batch"] = "sample",
+    n_known: int | None = None,
 ) -> Tensor:
     """L = 1 - 2 Σ p·g / (Σ p² + Σ g² + ε), p the sigmoid of the logits.
 
@@ -29,6 +30,8 @@ def soft_dice_loss(
         has_mask: Shape (batch,), bool; patches with an unknown mask take no part.
         epsilon: ε.
         over: What the sums run over.
+        n_known: Known masks of the whole batch that this is a piece of, whose pieces add up to its
+            loss; by default this is all of it.
 
     Returns:
         Scalar; 0 without gradient where no mask is known.
@@ -40,4 +43,5 @@ def soft_dice_loss(
     axes = (1, 2, 3, 4) if over == "sample" else (0, 1, 2, 3, 4)
     overlap = (probability * truth).sum(axes)
     size = (probability * probability).sum(axes) + (truth * truth).sum(axes)
-    return (1.0 - 2.0 * overlap / (size + epsilon)).mean()
+    loss = 1.0 - 2.0 * overlap / (size + epsilon)
+    return loss.mean() if n_known is None or over == "batch" else loss.sum() / n_known

@@ -15,11 +15,19 @@ def marker_loss(
     logits: Float[Tensor, "batch classes"],
     marker: Int[Tensor, " batch"],
     weights: Float[Tensor, " classes"],
+    *,
+    n_known: int | None = None,
 ) -> Tensor:
     """Weighted cross-entropy over the samples whose marker is known (≥ 0).
 
     L = Σ w_c(n) · (-log softmax(logits)_c(n)) / N over the N known samples. Dividing by N rather
     than by Σ w keeps the weight of a rare class when a batch holds only that class.
+
+    Args:
+        logits: Raw output of the branch.
+        marker: Class index, -1 where unknown.
+        weights: w.
+        n_known: N of the whole batch that this is a piece of; by default this is all of it.
 
     Returns:
         Scalar; 0 without gradient where no marker is known.
@@ -29,7 +37,7 @@ def marker_loss(
         return logits.sum() * 0.0
     target = marker[known]
     loss = functional.cross_entropy(logits[known].float(), target, weight=weights, reduction="sum")
-    return loss / target.numel()
+    return loss / (n_known or target.numel())
 
 
 def class_weights(

@@ -1,58 +1,78 @@
-"""L = L_segmentation + λ · L_marker, with its terms kept for the log."""
+"""The terms of the loss, one for each task; how they are weighed is decided elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from plgg.config import LossConfig
 from plgg.losses.dice import soft_dice_loss
 from plgg.losses.marker import marker_loss
 from plgg.losses.voxel import voxel_cross_entropy
 
-
-@dataclass(frozen=True, eq=False)
-class Losses:
-    """The total to descend on and its terms, keyed by head."""
-
-    total: Tensor
-    terms: dict[str, Tensor]
+Mask = Float[Tensor, "batch 1 i j k"]
 
 
-def multitask_loss(
-    outputs: Mapping[str, Tensor],
+def task_losses(
+    outputs: Mapping[str, Any],
     *,
-    mask: Float[Tensor, "batch 1 i j k"],
+    mask: Mask,
     has_mask: Tensor,
     marker: Tensor,
     weights: Float[Tensor, " classes"],
     settings: LossConfig,
-) -> Losses:
-    """The loss of a batch; a network without the head `marker` has the first term alone.
+    n_masks: int | None = None,
+    n_markers: int | None = None,
+) -> dict[str, Tensor]:
+    """The loss of each task on a batch or on a piece of one.
 
     Args:
-        outputs: Logits by head.
+        outputs: Logits by head; `deep`, where it is there, holds outlines at half, a quarter … of
+            the resolution.
         mask: Tumour, 0 or 1.
         has_mask: Whether the mask is known, shape (batch,).
         marker: Class index, -1 where unknown, shape (batch,).
         weights: Weight of each class.
-        settings: λ and the form of the Dice.
+        settings: The form of the segmentation's loss.
+        n_masks: Known masks of the whole batch, where this is a piece; the pieces' losses add up.
+        n_markers: Known markers likewise.
+
+    Returns:
+        `segmentation`, and `marker` if the network has that head.
     """
-    segmentation = soft_dice_loss(
-        outputs["segmentation"],
+    outlines = [outputs["segmentation"], *outputs.get("deep", ())]
+    shares = torch.tensor([settings.deep_weight**level for level in range(len(outlines))])
+    segmentation = mask.new_zeros(())
+    for outline, share in zip(outlines, (shares / shares.sum()).tolist(), strict=True):
+        loss = _segmentation_loss(outline, mask, has_mask, settings=settings, n_known=n_masks)
+        segmentation = segmentation + share * loss
+    losses = {"segmentation": segmentation}
+    if "marker" in outputs:
+        logits = outputs["marker"]
+        losses["marker"] = marker_loss(logits, marker, weights, n_known=n_markers)
+    return losses
+
+
+def _segmentation_loss(
+    logits: Mask, mask: Mask, has_mask: Tensor, *, settings: LossConfig, n_known: int | None
+) -> Tensor:
+    if logits.shape != mask.shape:
+        # A coarse voxel is tumour as far as its fine ones are.
+        mask = functional.interpolate(mask.float(), size=logits.shape[2:], mode="area")
+    loss = soft_dice_loss(
+        logits,
         mask,
         has_mask,
         epsilon=settings.dice_epsilon,
         over=settings.dice_over,
+        n_known=n_known,
     )
-    if settings.voxel_weight:
-        voxels = voxel_cross_entropy(outputs["segmentation"], mask, has_mask)
-        segmentation = segmentation + settings.voxel_weight * voxels
-    if "marker" not in outputs:
-        return Losses(segmentation, {"segmentation": segmentation})
-    named = marker_loss(outputs["marker"], marker, weights)
-    total = segmentation + settings.marker_weight * named
-    return Losses(total, {"segmentation": segmentation, "marker": named})
+    if not settings.voxel_weight:
+        return loss
+    voxels = voxel_cross_entropy(logits, mask, has_mask, n_known=n_known)
+    return loss + settings.voxel_weight * voxels

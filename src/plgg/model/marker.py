@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from plgg.config import MarkerHeadConfig
+from plgg.model.dropout import SeededDropout
+from plgg.model.standardise import Standardise
 
 N_TRAITS = 8
 
@@ -61,7 +63,7 @@ def _classifier(width: int, n_classes: int, settings: MarkerHeadConfig) -> nn.Se
     """Fully connected layers with ReLU and dropout."""
     layers: list[nn.Module] = [Standardise(width)] if settings.normalise else []
     for hidden in settings.hidden:
-        layers += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(settings.dropout)]
+        layers += [nn.Linear(width, hidden), nn.ReLU(), SeededDropout(settings.dropout)]
         width = hidden
     return nn.Sequential(*layers, nn.Linear(width, n_classes))
 
@@ -103,47 +105,3 @@ def tumour_traits(
     share = torch.log10((size * brain.amax(dim=(2, 3, 4), keepdim=True)).flatten() + 1e-4)
     dark, light = mean((image < 0).float(), weight), mean((image > 2).float(), weight)
     return torch.stack([*places, share, bright, spread, dark, light], dim=1)
-
-
-class Standardise(nn.Module):
-    """Each feature to mean 0 and variance 1 over the patients seen lately.
-
-    What patients share dwarfs what tells them apart in the pooled bottleneck, and a branch fed on
-    that ends in one constant answer. The moments are running averages that take no part in the
-    gradient and are used alike in training and after it, so that a batch of one will do and a
-    prediction does not depend on its neighbours.
-
-    Args:
-        channels: Number of features.
-        momentum: Weight of a new batch in the running averages.
-    """
-
-    mean: Tensor
-    square: Tensor
-    weight: Tensor
-
-    def __init__(self, channels: int, *, momentum: float = 0.05) -> None:
-        super().__init__()
-        self.momentum = momentum
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("square", torch.zeros(channels))
-        # Sum of the weights so far: divides out the zeros that the averages began with.
-        self.register_buffer("weight", torch.zeros(()))
-
-    def forward(self, features: Float[Tensor, "batch c"]) -> Float[Tensor, "batch c"]:
-        """Features less their running mean over their running standard deviation."""
-        if self.training:
-            self._update(features.detach())
-        # Without any training the moments are unknown: mean 0, variance 1.
-        known = self.weight.clamp(min=self.momentum)
-        mean = self.mean / known
-        variance = torch.where(self.weight > 0, self.square / known - mean * mean, 1.0)
-        return (features - mean) * torch.rsqrt(variance.clamp(min=0.0) + 1e-5)
-
-    def _update(self, features: Tensor) -> None:
-        for average, value in (
-            (self.mean, features.mean(dim=0)),
-            (self.square, features.square().mean(dim=0)),
-            (self.weight, torch.ones_like(self.weight)),
-        ):
-            average.lerp_(value, self.momentum)

@@ -1,24 +1,25 @@
-"""The multitask network: MONAI's SegResNet as shared body, heads as a named dict.
+"""The multitask network: a shared body, heads as a named dict.
 
-The backbone encodes and decodes; `segmentation` reads the decoded features, `marker` (see
-`plgg.model.marker`) the bottleneck. The pooled bottleneck is given as well: it tells whether a scan
-is like those of the training. Knows nothing of losses, of data or of training.
+The body encodes and decodes (`plgg.model.backbone`); `segmentation` reads the decoded features,
+`marker` (`plgg.model.marker`) the bottleneck. The pooled bottleneck is given as well: it tells
+whether a scan is like those of the training. Knows nothing of losses, of data or of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from monai.networks.nets import SegResNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from plgg.config import Arm, ModelConfig
+from plgg.model.backbone import BACKBONES, bottleneck_channels, decode, encoder_stages
+from plgg.model.dropout import SeededDropout
 from plgg.model.marker import MarkerHead
-from plgg.model.norm import with_fast_norm
+from plgg.model.standardise import Reduce, Standardise
 
 Image = Float[Tensor, "batch 1 i j k"]
 
@@ -35,75 +36,88 @@ class MultitaskNet(nn.Module):
     def __init__(self, settings: ModelConfig, *, n_classes: int, arm: Arm) -> None:
         super().__init__()
         self.divisor, self.stem = settings.divisor, settings.stem
+        # Whether inner features are computed again in the backward pass rather than kept.
+        self.checkpointing = False
         self.backbone = BACKBONES["segresnet"](settings)
         # The backbone's own last layer is the segmentation head.
         heads: dict[str, nn.Module] = {"segmentation": self.backbone.get_submodule("conv_final")}
         self.backbone.set_submodule("conv_final", nn.Identity())
+        # Outlines at half, a quarter … of the resolution; used in training alone.
+        self.n_deep = settings.deep_supervision
+        for level in range(1, self.n_deep + 1):
+            width = settings.init_filters * 2**level
+            heads[f"deep_{level}"] = nn.Conv3d(width, settings.stem**3, kernel_size=1)
         if arm == "multitask":
             channels = bottleneck_channels(settings)
             heads["marker"] = MarkerHead(channels, n_classes, settings.marker)
         self.heads = nn.ModuleDict(heads)
 
-    def forward(self, image: Image) -> dict[str, Tensor]:
+    def forward(self, image: Image) -> dict[str, Any]:
         """Logits by head, and the pooled bottleneck.
 
         Every side of the image must be a multiple of `divisor`.
 
         Returns:
             segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm;
-            features: (batch, channels), float32 whatever the precision.
+            features: (batch, channels), float32 whatever the precision; deep, in training with
+            deep supervision: a list of (batch, 1, i/2, j/2, k/2), (batch, 1, i/4, …), …
         """
-        bottleneck, skips = self.encode(image)
-        segmentation = self.heads["segmentation"](self._decode(bottleneck, skips))
-        if self.stem > 1:
-            segmentation = pixelshuffle(segmentation, 3, self.stem)
+        if self.checkpointing and self.training:
+            outlines, bottleneck = checkpoint(self._body, image, use_reentrant=False)
+        else:
+            outlines, bottleneck = self._body(image)
         # Detached: no loss may come to rest on what is only looked at.
         features = bottleneck.detach().float().mean(dim=(2, 3, 4))
-        outputs = {"segmentation": segmentation, "features": features}
+        outputs = {"segmentation": outlines[0], "features": features}
+        if outlines[1:]:
+            outputs["deep"] = outlines[1:]
         if "marker" in self.heads:
-            outputs["marker"] = self.heads["marker"](bottleneck, image, segmentation)
+            outputs["marker"] = self.heads["marker"](bottleneck, image, outlines[0])
         return outputs
+
+    def _body(self, image: Image) -> tuple[list[Tensor], Tensor]:
+        """Outlines, the finest first, and the bottleneck."""
+        bottleneck, skips = self.encode(image)
+        decoded = decode(self.backbone, bottleneck, skips)
+        outlines = [self.heads["segmentation"](decoded[-1])]
+        if self.training:
+            levels = range(1, self.n_deep + 1)
+            outlines += [self.heads[f"deep_{level}"](decoded[-1 - level]) for level in levels]
+        if self.stem > 1:
+            outlines = [pixelshuffle(outline, 3, self.stem) for outline in outlines]
+        return outlines, bottleneck
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
         """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and the skips."""
         backbone: Any = self.backbone
         if self.stem > 1:
-            image = _laid_out(pixelunshuffle(image, 3, self.stem))
+            blocks = pixelunshuffle(image, 3, self.stem)
+            image = blocks.contiguous(memory_format=torch.channels_last_3d)
         bottleneck, skips = backbone.encode(image)
         return bottleneck, list(skips)
 
-    def _decode(self, bottleneck: Tensor, skips: list[Tensor]) -> Tensor:
-        # The last skip is the bottleneck itself; the decoder wants them deepest first.
-        backbone: Any = self.backbone
-        decoded: Tensor = backbone.decode(bottleneck, skips[::-1])
-        return decoded
+    def draw(self, seeds: Tensor) -> None:
+        """Set what dropout draws from, one seed for each patch of the next batch."""
+        layers = [layer for layer in self.modules() if isinstance(layer, SeededDropout)]
+        for number, layer in enumerate(layers):
+            layer.draw(seeds, number)
 
+    def commit(self, reduce: Reduce = lambda sums: sums) -> None:
+        """Take what a training step showed into the running moments."""
+        for layer in self.modules():
+            if isinstance(layer, Standardise):
+                layer.commit(reduce)
 
-def _segresnet(settings: ModelConfig) -> nn.Module:
-    network: nn.Module = SegResNet(
-        spatial_dims=3,
-        init_filters=settings.init_filters,
-        in_channels=settings.stem**3,
-        out_channels=settings.stem**3,
-        dropout_prob=settings.dropout or None,
-        norm=("GROUP", {"num_groups": settings.norm_groups}),
-        blocks_down=settings.blocks_down,
-        blocks_up=settings.blocks_up,
-        upsample_mode="nontrainable",
-    )
-    return with_fast_norm(network)
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """What both tasks share."""
+        stages = encoder_stages(self.backbone)
+        return [p for stage in stages for layer in stage for p in layer.parameters()]
 
-
-def _laid_out(image: Tensor) -> Tensor:
-    return image.contiguous(memory_format=torch.channels_last_3d)
-
-
-BACKBONES: dict[str, Callable[[ModelConfig], nn.Module]] = {"segresnet": _segresnet}
-
-
-def bottleneck_channels(settings: ModelConfig) -> int:
-    """Channels after the last halving: filters double at each."""
-    return settings.init_filters * settings.divisor // settings.stem
+    def freeze(self, n_stages: int) -> None:
+        """Keep the first stages of the encoder, from the image on, as they are."""
+        for stage in encoder_stages(self.backbone)[:n_stages]:
+            for layer in stage:
+                layer.requires_grad_(requires_grad=False)
 
 
 def build_network(settings: ModelConfig, *, n_classes: int, arm: Arm, seed: int) -> MultitaskNet:

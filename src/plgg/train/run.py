@@ -12,29 +12,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from plgg.config import Config
-from plgg.dataset.batches import UNKNOWN, Batch, EpochBatches
+from plgg.dataset.batches import EpochBatches
 from plgg.dataset.split import Split
 from plgg.errors import ConfigError, RunError
 from plgg.io.run import append_metrics, keep_metrics_until, start_run
 from plgg.io.store import Store
 from plgg.losses.marker import class_weights
-from plgg.losses.multitask import Losses, multitask_loss
 from plgg.model.allocator import keep_freed_memory
-from plgg.model.checkpoint import (
-    load_checkpoint,
-    optimiser_tensors,
-    restore_optimiser,
-    save_checkpoint,
-    unprefixed,
-)
+from plgg.model.checkpoint import load_checkpoint, save_checkpoint
 from plgg.model.device import Runtime, choose_runtime
 from plgg.model.network import build_network
+from plgg.train.average import Average
+from plgg.train.descent import Descent, Found
+from plgg.train.initial import initial_weights, resolved
+from plgg.train.means import Means
 from plgg.train.schedule import learning_rate
+from plgg.train.state import State
+from plgg.train.team import Team
 from plgg.train.validate import Scores, validate
+from plgg.train.weighting import make_weighting
 from plgg.watch import EpochEnd, Listener, Step
 
 log = logging.getLogger(__name__)
@@ -47,6 +46,7 @@ def train(
     split: Split,
     *,
     workers: int = 2,
+    team: Team | None = None,
     listener: Listener | None = None,
 ) -> None:
     """Train to the last epoch, resuming an interrupted run of the same settings.
@@ -57,24 +57,28 @@ def train(
         config: All settings.
         split: Who is in which part.
         workers: Threads that cut patches.
+        team: The processes that train together; by default this one alone.
         listener: Told of every step and epoch.
 
     Raises:
         ConfigError: If the store does not fit the settings.
         RunError: If the folder holds another run, or the loss is no longer finite.
     """
-    _check(store, config, split)
+    team = team or Team()
+    _check(store, config, split, team)
     # What the network learns from is what the store holds, however it was made.
-    config = config.model_copy(update={"preprocess": store.cohort.settings})
-    start_run(run, config, split.model_dump(mode="json"), store=store.folder)
-    trainer = Trainer(store, run, config, split, workers=workers)
+    config = resolved(config).model_copy(update={"preprocess": store.cohort.settings})
+    if team.first:
+        start_run(run, config, split.model_dump(mode="json"), store=store.folder)
+    team.wait()
+    trainer = Trainer(store, run, config, split, workers=workers, team=team)
     trainer.resume()
-    tell = listener or (lambda event: None)  # noqa: ARG005
+    tell = listener if listener and team.first else (lambda event: None)  # noqa: ARG005
     for epoch in range(trainer.epoch + 1, config.optimiser.epochs + 1):
         trainer.run_epoch(epoch, tell)
 
 
-def _check(store: Store, config: Config, split: Split) -> None:
+def _check(store: Store, config: Config, split: Split, team: Team) -> None:
     if store.cohort.spacing_mm != config.grid.spacing_mm:
         raise ConfigError(
             f"the store has {store.cohort.spacing_mm:g} mm voxels, the settings want "
@@ -92,94 +96,140 @@ def _check(store: Store, config: Config, split: Split) -> None:
             where=store.folder,
             remedy="Add markers, or train --arm single.",
         )
+    if config.loss.dice_over == "batch" and team.size > 1:
+        raise ConfigError(
+            "loss.dice_over=batch needs each batch in one process",
+            remedy="Train on one device, or set loss.dice_over=sample.",
+        )
 
 
 class Trainer:
-    """The state of a run between epochs: network, optimiser, best Dice so far."""
+    """The state of a run between epochs: network, optimiser, weighting, best Dice so far."""
 
     def __init__(
-        self, store: Store, run: Path, config: Config, split: Split, *, workers: int
+        self,
+        store: Store,
+        run: Path,
+        config: Config,
+        split: Split,
+        *,
+        workers: int,
+        team: Team | None = None,
     ) -> None:
         self.store, self.run, self.config, self.split = store, run, config, split
-        self.runtime = _runtime(config)
+        self.team = team or Team()
+        self.runtime = _runtime(config, self.team)
         if self.runtime.device.type == "cpu":
             keep_freed_memory()
+        self.batches = EpochBatches(
+            store,
+            split.train,
+            config.patches,
+            seed=config.seed,
+            workers=workers,
+            share=self.team.share(config.execution.accumulate),
+        )
         classes = store.cohort.classes
-        self.network = build_network(
+        network = build_network(
             config.model, n_classes=len(classes), arm=config.arm, seed=config.seed
-        ).to(self.runtime.device)
+        )
+        initial_weights(network, config.init, classes)
+        self.network = network.to(self.runtime.device)
+        self.network.freeze(config.init.frozen_stages)
+        self.network.checkpointing = config.execution.checkpointing
+        self.average = Average(self.network, config.optimiser.ema)
         self.optimiser = torch.optim.Adam(
-            self.network.parameters(),
+            [p for p in self.network.parameters() if p.requires_grad],
             lr=config.optimiser.learning_rate,
             weight_decay=config.optimiser.weight_decay,
             fused=self.runtime.device.type in {"cpu", "cuda"},
         )
-        self.batches = EpochBatches(
-            store, split.train, config.patches, seed=config.seed, workers=workers
-        )
-        markers = [store.by_id[case].marker for case in split.train]
-        self.weights = class_weights(
-            [classes.index(marker) if marker else UNKNOWN for marker in markers],
+        self.weighting = make_weighting(config.loss, config.arm)
+        weights = class_weights(
+            [self.batches.marker_index(case) for case in split.train],
             len(classes),
             mode=config.loss.class_weights,
-        ).to(self.runtime.device)
+        )
+        self.descent = Descent(
+            self.network,
+            team=self.team,
+            runtime=self.runtime,
+            settings=config.loss,
+            class_weights=weights.to(self.runtime.device),
+            weighting=self.weighting,
+            compiled=config.execution.compile,
+        )
+        self.state = State(self.network, self.optimiser, self.average, self.weighting)
         self.epoch = 0
         self.best_dice: float | None = None
 
     def resume(self) -> None:
         """Take up the last checkpoint, if there is one, and forget what came after it."""
-        if not (self.run / "checkpoints" / "last.json").is_file():
-            keep_metrics_until(self.run, 0)
-            return
-        last = load_checkpoint(self.run, "last")
-        if last.meta.classes != self.store.cohort.classes:
-            raise RunError(
-                f"was begun with the marker classes {', '.join(last.meta.classes)}; the store has "
-                f"{', '.join(self.store.cohort.classes)}",
-                where=self.run,
-                remedy="Choose another --run folder, or give the store that the run began with.",
-            )
-        self.network.load_state_dict(unprefixed(last.tensors, "model."))
-        restore_optimiser(self.optimiser, last.tensors)
-        self.epoch, self.best_dice = last.meta.epoch, last.meta.best_dice
-        keep_metrics_until(self.run, self.epoch)
-        log.info("resumed %s after epoch %d", self.run, self.epoch)
+        if (self.run / "checkpoints" / "last.json").is_file():
+            last = load_checkpoint(self.run, "last")
+            if last.meta.classes != self.store.cohort.classes:
+                raise RunError(
+                    f"was begun with the marker classes {', '.join(last.meta.classes)}; the store "
+                    f"has {', '.join(self.store.cohort.classes)}",
+                    where=self.run,
+                    remedy="Choose another --run folder, or give the store that the run began "
+                    "with.",
+                )
+            self.state.restore(last.tensors)
+            self.epoch, self.best_dice = last.meta.epoch, last.meta.best_dice
+            log.info("resumed %s after epoch %d", self.run, self.epoch)
+        if self.team.first:
+            keep_metrics_until(self.run, self.epoch)
 
     def run_epoch(self, epoch: int, listener: Listener) -> None:
         """One epoch, counted from 1: steps, validation where it is due, checkpoints, log."""
         started = time.monotonic()
         rate = self._set_rate(epoch)
-        means: dict[str, float] = {}
-        for step, losses in enumerate(self._steps(epoch), start=1):
-            means = {k: v + (losses[k] - v) / step for k, v in (means or losses).items()}
-            listener(Step(epoch, self.config.optimiser.epochs, step, len(self.batches), means))
+        means = Means()
+        for step, found in enumerate(self._steps(epoch, means), start=1):
+            means.add(found)
+            told = means.losses
+            listener(Step(epoch, self.config.optimiser.epochs, step, len(self.batches), told))
         if not all(bool(value.isfinite().all()) for value in self.network.state_dict().values()):
             raise self._diverged(f"the weights are not finite after epoch {epoch}")
-        record: dict[str, Any] = {"epoch": epoch, "train": means, "learning_rate": rate}
+        record: dict[str, Any] = {"epoch": epoch, "train": means.losses, "learning_rate": rate}
+        if len(self.weighting.weights()) > 1:
+            record |= {"weights": self.weighting.weights(), "gradients": means.gradients}
+        self.weighting.after_epoch(means.tasks)
         scores = self._validated(epoch)
         if scores is not None:
             record["validation"] = scores
         record["seconds"] = round(time.monotonic() - started, 3)
-        append_metrics(self.run, record)
-        self._save(epoch, scores)
+        record["waited"] = round(means.waited, 3)
         self.epoch = epoch
+        if self.team.first:
+            append_metrics(self.run, record)
+            self._save(epoch, scores)
+        self.team.wait()
         listener(EpochEnd(record))
 
-    def _steps(self, epoch: int) -> Iterator[dict[str, float]]:
+    def _steps(self, epoch: int, means: Means) -> Iterator[Found]:
         self.network.train()
-        for step, batch in enumerate(self.batches.epoch(epoch)):
-            # Dropout draws from torch's own generator: seeded for each step, and given back.
-            # Of one GPU: of all is the default, which would set up each of them.
-            with torch.random.fork_rng(_gpus(self.runtime)):
-                torch.manual_seed(_step_seed(self.config.seed, epoch, step))
-                losses = self.step(batch.to(self.runtime.device))
-            values = {"loss": float(losses.total.detach())}
-            values |= {name: float(term.detach()) for name, term in losses.terms.items()}
-            if not math.isfinite(values["loss"]):
+        every = self.config.loss.gradients_every
+        batches = means.waiting(self.batches.epoch(epoch))
+        for step, pieces in enumerate(batches):
+            # Counted over all epochs, so that short ones are measured as well.
+            count = (epoch - 1) * len(self.batches) + step
+            apart = every > 0 and count % every == 0
+            self.optimiser.zero_grad(set_to_none=True)
+            found = self.descent.step([p.to(self.runtime.device) for p in pieces], apart=apart)
+            if not math.isfinite(found.losses["loss"]):
                 raise self._diverged(
-                    f"the loss is {values['loss']} in epoch {epoch}, step {step + 1}"
+                    f"the loss is {found.losses['loss']} in epoch {epoch}, step {step + 1}"
                 )
-            yield values
+            if self.config.optimiser.clip_norm:
+                torch.nn.utils.clip_grad_norm_(
+                    self.network.parameters(), self.config.optimiser.clip_norm
+                )
+            self.optimiser.step()
+            self.average.update()
+            self.weighting.after_step(found.tasks, found.gradients)
+            yield found
 
     def _diverged(self, what: str) -> RunError:
         return RunError(
@@ -188,27 +238,6 @@ class Trainer:
             remedy="Repeat the command to resume from the last epoch; if it comes again, begin a "
             "new run with a lower optimiser.learning_rate or with precision=fp32.",
         )
-
-    def step(self, batch: Batch) -> Losses:
-        """Forward, loss, backward, update."""
-        self.optimiser.zero_grad(set_to_none=True)
-        with self.runtime.autocast():
-            outputs = self.network(batch.image)
-        losses = multitask_loss(
-            outputs,
-            mask=batch.mask,
-            has_mask=batch.has_mask,
-            marker=batch.marker,
-            weights=self.weights,
-            settings=self.config.loss,
-        )
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        if self.config.optimiser.clip_norm:
-            torch.nn.utils.clip_grad_norm_(
-                self.network.parameters(), self.config.optimiser.clip_norm
-            )
-        self.optimiser.step()
-        return losses
 
     def _set_rate(self, epoch: int) -> float:
         rate = learning_rate(self.config.optimiser, epoch - 1)
@@ -222,18 +251,18 @@ class Trainer:
             return None
         try:
             return validate(
-                self.network,
+                self.average.network,
                 self.store,
                 self.split.validation,
                 runtime=self.runtime,
                 settings=self.config.inference,
+                team=self.team,
             )
         except FloatingPointError as error:
             raise self._diverged(f"{error} after epoch {epoch}") from error
 
     def _save(self, epoch: int, scores: Scores | None) -> None:
         folder = self.run / "checkpoints"
-        weights = {f"model.{k}": v for k, v in self.network.state_dict().items()}
         dice = scores["dice"] if scores else None
         better = dice is not None and (self.best_dice is None or dice > self.best_dice)
         # Where no validation case has a mask there is nothing to choose by: the latest is taken.
@@ -248,25 +277,18 @@ class Trainer:
             "best_dice": self.best_dice,
         }
         if better or blind:
-            save_checkpoint(folder, "best", weights, **common)
-        save_checkpoint(folder, "last", weights | optimiser_tensors(self.optimiser), **common)
+            save_checkpoint(folder, "best", self.state.best(), **common)
+        save_checkpoint(folder, "last", self.state.last(), **common)
 
 
-def _runtime(config: Config) -> Runtime:
+def _runtime(config: Config, team: Team) -> Runtime:
     """The chosen runtime, in float32 where bf16 is known to go wrong."""
-    runtime = choose_runtime(config.precision)
+    chosen = choose_runtime(config.precision)
+    device = team.device(chosen.device)
     # oneDNN's bf16 weight gradient of a 3×3×3 convolution reads memory that nobody wrote where the
     # first axis has 2 voxels (seen with torch 2.13): gradients of 1e35 or NaN.
     smallest = min(config.patches.size) // config.model.divisor
-    if runtime.bf16 and runtime.device.type == "cpu" and smallest < 3:
+    if chosen.bf16 and device.type == "cpu" and smallest < 3:
         log.warning("patches.size is too small for bf16 on a processor: training in fp32")
-        return Runtime(runtime.device, bf16=False)
-    return runtime
-
-
-def _gpus(runtime: Runtime) -> list[torch.device]:
-    return [runtime.device] if runtime.device.type == "cuda" else []
-
-
-def _step_seed(seed: int, epoch: int, step: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch, step)).generate_state(1)[0])
+        return Runtime(device, bf16=False)
+    return Runtime(device, bf16=chosen.bf16)

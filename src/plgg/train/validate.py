@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from plgg.config import InferenceConfig
 from plgg.infer.engine import predict_box
 from plgg.infer.engines import torch_engine
+from plgg.infer.engines.engine import Engine
 from plgg.io.store import Store
 from plgg.metrics import hard_dice, macro_auc, soft_dice
 from plgg.model.device import Runtime
 from plgg.model.network import MultitaskNet
+from plgg.train.team import Team
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ def validate(
     *,
     runtime: Runtime,
     settings: InferenceConfig,
+    team: Team | None = None,
 ) -> Scores:
     """Mean hard and soft Dice on the store's grid, and the marker's AUC and loss.
 
@@ -42,28 +46,47 @@ def validate(
     Raises:
         FloatingPointError: If an answer is NaN.
     """
+    team = team or Team()
     engine = torch_engine(network.eval(), runtime)
-    threshold = _THRESHOLD if settings.threshold is None else settings.threshold
-    hard: list[float] = []
-    soft: list[float] = []
-    probabilities: list[NDArray[np.float64]] = []
-    truths: list[int] = []
-    for case_id in cases:
-        answer = predict_box(engine, store.image(case_id), settings, measure=False)
-        if np.isnan(answer.tumour).any() or (
-            answer.marker is not None and np.isnan(answer.marker).any()
-        ):
-            raise FloatingPointError(f"the network's answer for {case_id} is not a number")
-        mask = store.mask(case_id)
-        if mask is not None:
-            hard.append(hard_dice(answer.tumour >= threshold, mask > 0))
-            soft.append(soft_dice(answer.tumour, mask > 0))
-        marker = store.by_id[case_id].marker
-        if answer.marker is not None and marker is not None:
-            probabilities.append(answer.marker)
-            truths.append(store.cohort.classes.index(marker))
+    mine = [_judged(engine, store, case, settings) for case in cases[team.rank :: team.size]]
+    judged = sorted(team.gather(mine), key=lambda found: found.case_id)
+    hard = [found.hard for found in judged if found.hard is not None]
+    soft = [found.soft for found in judged if found.soft is not None]
+    named = [found for found in judged if found.marker is not None and found.truth is not None]
     scores: Scores = {"dice": _mean(hard), "soft_dice": _mean(soft)}
-    return scores | _marker_scores(np.array(probabilities), np.array(truths, dtype=np.int64))
+    return scores | _marker_scores(
+        np.array([found.marker for found in named]),
+        np.array([found.truth for found in named], dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One patient's scores; None where nothing is known to measure by."""
+
+    case_id: str
+    hard: float | None
+    soft: float | None
+    marker: NDArray[np.float64] | None
+    truth: int | None
+
+
+def _judged(engine: Engine, store: Store, case_id: str, settings: InferenceConfig) -> _Judged:
+    answer = predict_box(engine, store.image(case_id), settings, measure=False)
+    if np.isnan(answer.tumour).any() or (
+        answer.marker is not None and np.isnan(answer.marker).any()
+    ):
+        raise FloatingPointError(f"the network's answer for {case_id} is not a number")
+    threshold = _THRESHOLD if settings.threshold is None else settings.threshold
+    mask = store.mask(case_id)
+    marker = store.by_id[case_id].marker
+    return _Judged(
+        case_id,
+        None if mask is None else hard_dice(answer.tumour >= threshold, mask > 0),
+        None if mask is None else soft_dice(answer.tumour, mask > 0),
+        answer.marker,
+        store.cohort.classes.index(marker) if marker is not None else None,
+    )
 
 
 def _marker_scores(probabilities: NDArray[np.float64], truths: NDArray[np.int64]) -> Scores:

@@ -1,0 +1,54 @@
+"""The running average of the weights, which is validated and kept in place of the weights."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from plgg.model.network import MultitaskNet
+
+
+class Average:
+    """Exponential moving average of a network's weights; the network itself where there is none.
+
+    w̄ ← d · w̄ + (1 − d) · w after each step, d = min(decay, (1 + n) / (10 + n)) after n steps, so
+    that the first, random weights are soon forgotten (as in TensorFlow's and timm's averages).
+
+    Args:
+        network: What is trained.
+        decay: Largest d; 0 is no average.
+    """
+
+    def __init__(self, network: MultitaskNet, decay: float) -> None:
+        self._trained = network
+        self._decay = decay
+        self._averaged = (
+            AveragedModel(network, avg_fn=self._mixed, use_buffers=True) if decay else None
+        )
+
+    @property
+    def network(self) -> MultitaskNet:
+        """What is validated and kept."""
+        if self._averaged is None:
+            return self._trained
+        return cast("MultitaskNet", self._averaged.module)
+
+    def update(self) -> None:
+        """Take in the weights after a step."""
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._trained)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a resumed run needs."""
+        return {} if self._averaged is None else dict(self._averaged.state_dict())
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `tensors` gave."""
+        if self._averaged is not None:
+            self._averaged.load_state_dict(tensors)
+
+    def _mixed(self, averaged: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
+        decay = min(self._decay, (1.0 + float(n)) / (10.0 + float(n)))
+        return averaged.lerp(new, 1.0 - decay)

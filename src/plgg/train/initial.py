@@ -1,0 +1,83 @@
+"""The first weights of a run: those of another run, where one is named.
+
+The body must fit; a head that does not, or that the other run lacks, starts from chance and is
+named in the log. Knows nothing of what comes after.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from torch import Tensor
+
+from plgg.config import Config, InitConfig
+from plgg.errors import ConfigError
+from plgg.model.checkpoint import Checkpoint, load_checkpoint, unprefixed
+from plgg.model.network import MultitaskNet
+
+log = logging.getLogger(__name__)
+
+
+def resolved(config: Config) -> Config:
+    """The same settings, with the hash of the weights that the run starts from.
+
+    Raises:
+        CheckpointError: If the other run holds no usable checkpoint.
+    """
+    if config.init.run is None:
+        return config
+    found = load_checkpoint(Path(config.init.run))
+    init = config.init.model_copy(
+        update={"run": str(Path(config.init.run).resolve()), "sha256": found.meta.sha256}
+    )
+    return config.model_copy(update={"init": init})
+
+
+def initial_weights(network: MultitaskNet, settings: InitConfig, classes: tuple[str, ...]) -> None:
+    """Put the other run's best weights into a network; nothing where no run is named.
+
+    Args:
+        network: With weights drawn by chance.
+        settings: Which run.
+        classes: Marker classes of this run; the head is taken over only if they are the same.
+
+    Raises:
+        CheckpointError: If the other run holds no usable checkpoint.
+        ConfigError: If its body is another, or its weights have changed since this run began.
+    """
+    if settings.run is None:
+        return
+    found = load_checkpoint(Path(settings.run))
+    if settings.sha256 not in {None, found.meta.sha256}:
+        raise ConfigError(
+            "the weights to start from are not those that this run began with",
+            where=settings.run,
+            remedy="Begin a new run.",
+        )
+    given = _fitting(network, found, classes)
+    missing = network.load_state_dict(given, strict=False).missing_keys
+    strange = [name for name in missing if name.startswith("backbone.")]
+    if strange:
+        raise ConfigError(
+            f"the run to start from has another body ({strange[0]} does not fit)",
+            where=settings.run,
+            remedy="Give the same model settings as it has.",
+        )
+    heads = sorted({name.split(".")[1] for name in missing})
+    if heads:
+        log.warning("%s: new, not taken from %s", ", ".join(heads), settings.run)
+
+
+def _fitting(
+    network: MultitaskNet, found: Checkpoint, classes: tuple[str, ...]
+) -> dict[str, Tensor]:
+    wanted = network.state_dict()
+    same = found.meta.classes == classes
+    return {
+        name: value
+        for name, value in unprefixed(found.tensors, "model.").items()
+        if name in wanted
+        and wanted[name].shape == value.shape
+        and (same or not name.startswith("heads.marker."))
+    }

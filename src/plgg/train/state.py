@@ -1,0 +1,52 @@
+"""Everything that a run must know to go on, as named tensors for a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from plgg.model.checkpoint import optimiser_tensors, restore_optimiser, unprefixed
+from plgg.model.network import MultitaskNet
+from plgg.train.average import Average
+from plgg.train.weighting import Weighting
+
+
+@dataclass(frozen=True)
+class State:
+    """What changes while a network is trained."""
+
+    network: MultitaskNet
+    optimiser: torch.optim.Optimizer
+    average: Average
+    weighting: Weighting
+
+    def best(self) -> dict[str, Tensor]:
+        """The network that is used later."""
+        return _prefixed("model.", self.average.network.state_dict())
+
+    def last(self) -> dict[str, Tensor]:
+        """All that a resumed run needs."""
+        weighting = {
+            name: torch.tensor(value, dtype=torch.float64)
+            for name, value in self.weighting.state().items()
+        }
+        return {
+            **_prefixed("model.", self.network.state_dict()),
+            **_prefixed("average.", self.average.tensors()),
+            **_prefixed("weighting.", weighting),
+            **optimiser_tensors(self.optimiser),
+        }
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `last` gave."""
+        self.network.load_state_dict(unprefixed(tensors, "model."))
+        self.average.restore(unprefixed(tensors, "average."))
+        kept = unprefixed(tensors, "weighting.")
+        self.weighting.restore({name: float(value) for name, value in kept.items()})
+        restore_optimiser(self.optimiser, tensors)
+
+
+def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": value for name, value in tensors.items()}
