@@ -140,23 +140,44 @@ def preprocess(
 
 
 def train(
-    store: Path, run: Path, config: Config, *, split: int = 0, watch: Watch = SILENT
+    store: Path,
+    run: Path,
+    config: Config,
+    *,
+    split: int = 0,
+    devices: int = 1,
+    nodes: int = 1,
+    watch: Watch = SILENT,
 ) -> dict[str, Evaluation]:
     """Train one arm on one split, then predict and evaluate its validation and test parts.
 
+    Args:
+        store: The preprocessed cohort.
+        run: The run folder.
+        config: All settings.
+        split: Number of the split.
+        devices: Processes that share every batch on each machine, one for each device.
+        nodes: Machines, as started by SLURM or torchrun.
+        watch: Told of the progress.
+
     Returns:
-        The evaluation of each part.
+        The evaluation of each part; nothing in processes other than the first.
     """
     from plgg.dataset.split import make_split
     from plgg.evaluate import read_evaluation
     from plgg.io.store import Store
     from plgg.scoring import PARTS, score_run
     from plgg.train.run import train as train_run
+    from plgg.train.team import gather_team
 
     cohort = Store(store)
     drawn = make_split(cohort.cohort.cases, k=split, seed=config.seed)
+    team = gather_team(config.precision, devices=devices, nodes=nodes)
+    if not team.first:
+        train_run(cohort, run, config, drawn, team=team)
+        return {}
     with watch.training(config.arm) as listener:
-        train_run(cohort, run, config, drawn, listener=listener)
+        train_run(cohort, run, config, drawn, team=team, listener=listener)
     score_run(cohort, run, drawn, watch, label=config.arm)
     return {part: read_evaluation(run / "evaluation" / part) for part in PARTS}
 

@@ -37,20 +37,36 @@ def train(
     epochs: options.Epochs = None,
     seed: options.Seed = 0,
     split: Annotated[int, typer.Option(help="Number of the split, from 0.", min=0)] = 0,
+    init: Annotated[
+        Path | None, typer.Option(help="Run to start from; heads that do not fit start anew.")
+    ] = None,
+    freeze: Annotated[
+        int, typer.Option(help="Stages of its encoder, from the image on, to keep.", min=0)
+    ] = 0,
+    devices: Annotated[
+        int, typer.Option(help="Devices that share every batch; the result is the same.", min=1)
+    ] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines, as started by srun.", min=1)] = 1,
     settings: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
     """Train one arm on one split, then score its validation and test patients.
 
-    Ctrl-C, or a crash, leaves a run that the same command takes up again.
+    Ctrl-C, or a crash, leaves a run that the same command takes up again. Several devices: give
+    --devices, or start the command by torchrun or srun.
 
     Example: plgg train store --run runs/multitask --preset small --arm multitask
     """
     from plgg import api
 
-    chosen = options.with_epochs(settings, epochs)
+    chosen = options.with_init(options.with_epochs(settings, epochs), init, freeze)
     config = api.configure(preset, arm=_arm(arm), seed=seed, settings=chosen)
-    found = api.train(store, run, config, split=split, watch=Bars(quiet=as_json))
+    watch = Bars(quiet=as_json)
+    found = api.train(
+        store, run, config, split=split, devices=devices, nodes=nodes, watch=watch
+    )
+    if not found:
+        return
     if as_json:
         typer.echo(json.dumps({part: e.summary_json() for part, e in found.items()}, indent=2))
         return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +35,14 @@ def with_epochs(settings: list[str] | None, epochs: int | None) -> list[str]:
     """Settings with the number of epochs among them."""
     chosen = list(settings or [])
     return chosen if epochs is None else [*chosen, f"optimiser.epochs={epochs}"]
+
+
+def with_init(settings: list[str], run: Path | None, frozen_stages: int) -> list[str]:
+    """Settings with the run that the weights come from."""
+    if run is None:
+        return settings
+    given = [f"init.run={json.dumps(str(run))}", f"init.frozen_stages={frozen_stages}"]
+    return [*settings, *given]
 
 
 def with_inference(

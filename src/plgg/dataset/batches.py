@@ -55,6 +55,7 @@ class Batch:
         seeds: One for each patch, for what chance decides inside the network.
         n_masks: Known masks in the whole batch.
         n_markers: Known markers in the whole batch.
+        lent: Whether the patch belongs to another piece, and is here to keep step alone.
     """
 
     image: Float[Tensor, "batch 1 i j k"]
@@ -64,6 +65,7 @@ class Batch:
     seeds: Int[Tensor, " batch"]
     n_masks: int
     n_markers: int
+    lent: bool = False
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -76,6 +78,7 @@ class Batch:
             self.seeds,
             self.n_masks,
             self.n_markers,
+            self.lent,
         )
 
 
@@ -162,10 +165,10 @@ class EpochBatches:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Which patches a piece is made of; `blank` where it is only there to keep step."""
+    """Which patches a piece is made of; `lent` where it is only there to keep step."""
 
     indices: Indices
-    blank: bool
+    lent: bool
     n_masks: int
     n_markers: int
 
@@ -182,7 +185,7 @@ class _Piece:
         """Wait for the patches."""
         patches = [future.result() for future in self.futures]
         cases = [batches.cases[index] for index in self.part.indices]
-        known = not self.part.blank
+        known = not self.part.lent
         return Batch(
             image=torch.from_numpy(np.stack([patch.image for patch in patches])[:, None]),
             mask=torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
@@ -191,4 +194,5 @@ class _Piece:
             seeds=torch.tensor(self.seeds),
             n_masks=self.part.n_masks,
             n_markers=self.part.n_markers,
+            lent=self.part.lent,
         )

@@ -96,8 +96,16 @@ class MultitaskNet(nn.Module):
         bottleneck, skips = backbone.encode(image)
         return bottleneck, list(skips)
 
-    def draw(self, seeds: Tensor) -> None:
-        """Set what dropout draws from, one seed for each patch of the next batch."""
+    def expect(self, seeds: Tensor, *, counted: bool = True) -> None:
+        """Prepare for the next patches of a training step.
+
+        Args:
+            seeds: What dropout draws from, one for each patch.
+            counted: Whether the running moments take them in.
+        """
+        for module in self.modules():
+            if isinstance(module, Standardise):
+                module.counted = counted
         layers = [layer for layer in self.modules() if isinstance(layer, SeededDropout)]
         for number, layer in enumerate(layers):
             layer.draw(seeds, number)

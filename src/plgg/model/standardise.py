@@ -40,13 +40,16 @@ class Standardise(nn.Module):
         self.register_buffer("square", torch.zeros(channels))
         # Sum of the weights so far: divides out the zeros that the averages began with.
         self.register_buffer("weight", torch.zeros(()))
+        # Whether what it sees belongs to the batch; a patch that is only lent does not.
+        self.counted = True
         # Sums over the batch that is under way: of features, of their squares, and their number.
         self._seen: list[Tensor] = []
 
     def forward(self, features: Float[Tensor, "batch c"]) -> Float[Tensor, "batch c"]:
         """Features less their running mean over their running standard deviation."""
         if self.training and torch.is_grad_enabled():
-            self._see(features.detach())
+            if self.counted:
+                self._see(features.detach())
             if not self.weight:
                 # Nothing is known yet, and raw features would swamp the layers behind.
                 return features - features.detach()

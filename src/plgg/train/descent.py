@@ -140,7 +140,7 @@ class Descent:
             parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
 
     def _losses(self, piece: Batch) -> dict[str, Tensor]:
-        self.network.draw(piece.seeds)
+        self.network.expect(piece.seeds, counted=not piece.lent)
         with self.runtime.autocast():
             outputs = self.forward(piece.image)
         return task_losses(

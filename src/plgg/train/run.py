@@ -194,7 +194,9 @@ class Trainer:
             raise self._diverged(f"the weights are not finite after epoch {epoch}")
         record: dict[str, Any] = {"epoch": epoch, "train": means.losses, "learning_rate": rate}
         if len(self.weighting.weights()) > 1:
-            record |= {"weights": self.weighting.weights(), "gradients": means.gradients}
+            record["weights"] = self.weighting.weights()
+            if means.gradients is not None:
+                record["gradients"] = means.gradients
         self.weighting.after_epoch(means.tasks)
         scores = self._validated(epoch)
         if scores is not None:

@@ -5,15 +5,19 @@ Started by `devices` and `nodes`, by torchrun or by SLURM. Knows nothing of what
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from plgg.dataset.batches import Share
+from plgg.errors import ConfigError
+from plgg.model.device import choose_runtime
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -50,6 +54,8 @@ class Team:
         """The network's forward pass, whose gradients are averaged over all processes."""
         if self._fabric is None:
             return network
+        # Weights of 1×1×1 convolutions have two layouts that are the same; torch warns of it.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
         return self._fabric.setup_module(network, move_to_device=False)
 
     def alone(self, forward: Forward) -> AbstractContextManager[object]:
@@ -79,23 +85,33 @@ class Team:
             self._fabric.barrier()
 
 
-def gather_team(device_type: str, *, devices: int = 1, nodes: int = 1) -> Team:
+def gather_team(
+    precision: Literal["auto", "bf16", "fp32"], *, devices: int = 1, nodes: int = 1
+) -> Team:
     """Start the processes, or join those that torchrun or SLURM started.
 
     Args:
-        device_type: cpu, cuda or mps.
+        precision: As it is set; not every kind of device has each.
         devices: Processes on each node, one for each device.
         nodes: Machines.
+
+    Raises:
+        ConfigError: If the kind of device there is cannot be several.
     """
     by_torchrun = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if devices * nodes == 1 and not by_torchrun:
         return Team()
+    device_type = choose_runtime(precision).device.type
+    if device_type == "mps":
+        raise ConfigError("Apple's mps is one device", remedy="Leave --devices at 1.")
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
     if by_torchrun:
         devices = int(os.environ.get("LOCAL_WORLD_SIZE", devices))
         nodes = int(os.environ["WORLD_SIZE"]) // devices
+    # Its banner would fall between the progress bars.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     backend = "nccl" if device_type == "cuda" else "gloo"
     fabric = Fabric(
         accelerator=device_type,

@@ -1,0 +1,86 @@
+"""A batch may be dealt out to pieces and to processes: the loss and the gradients stay the same."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import together
+from plgg.errors import ConfigError
+from plgg.io.run import read_metrics
+from plgg.model.checkpoint import load_checkpoint
+from tiny import SMALL_SHAPE, tiny_config, tiny_store
+
+SCRIPT = Path(together.__file__)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    return tiny_store(folder, n=11, shape=SMALL_SHAPE, no_mask=("P02", "P05"), no_marker=("P03",))
+
+
+@pytest.fixture(scope="module")
+def alone(store, tmp_path_factory):
+    """The run of one process, each batch in one piece."""
+    run = tmp_path_factory.mktemp("alone") / "run"
+    together.main(store.folder, run, 1)
+    return run
+
+
+def assert_same_numbers(run, other):
+    """Equal but for the order in which sums were taken."""
+    for one, two in zip(read_metrics(run), read_metrics(other), strict=True):
+        assert set(one) == set(two)
+        for name in {"train", "gradients", "validation", "weights"} & set(one):
+            assert one[name] == pytest.approx(two[name], rel=1e-3, abs=1e-4), name
+        assert one["train"]["loss"] == pytest.approx(two["train"]["loss"], rel=1e-5)
+    ours, theirs = load_checkpoint(run, "last").tensors, load_checkpoint(other, "last").tensors
+    assert set(ours) == set(theirs)
+    for name, value in ours.items():
+        # Adam's first steps go by the sign of a gradient, so noise shows where it is near zero.
+        close = torch.isclose(value, theirs[name], rtol=1e-2, atol=1e-4).float().mean()
+        assert close > 0.99, name
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 5])
+def test_accumulation_is_the_whole_batch(store, alone, tmp_path, pieces):
+    together.main(store.folder, tmp_path / "run", 1, f"execution.accumulate={pieces}")
+    assert_same_numbers(tmp_path / "run", alone)
+
+
+def test_checkpointing_is_the_same(store, alone, tmp_path):
+    together.main(store.folder, tmp_path / "run", 1, "execution.checkpointing=true")
+    assert_same_numbers(tmp_path / "run", alone)
+
+
+def test_measuring_gradients_changes_nothing(store, alone, tmp_path):
+    together.main(store.folder, tmp_path / "run", 1, "loss.gradients_every=1")
+    for one, two in zip(read_metrics(tmp_path / "run"), read_metrics(alone), strict=True):
+        assert one["train"] == pytest.approx(two["train"], rel=1e-5)
+        assert -1 <= one["gradients"]["cosine"] <= 1
+        assert min(one["gradients"][task] for task in ("segmentation", "marker")) > 0
+
+
+@pytest.mark.parametrize("launcher", ["devices", "torchrun"])
+def test_two_processes_are_one(store, alone, tmp_path, launcher):
+    run = tmp_path / "run"
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = {
+        "devices": [sys.executable, SCRIPT, store.folder, run, "2"],
+        "torchrun": [sys.executable, *torchrun, SCRIPT, store.folder, run, "1"],
+    }[launcher]
+    # Pieces as well: 5 patches over 4 places leave one process with a lent one.
+    settings = ["execution.accumulate=2"] if launcher == "devices" else []
+    paths = os.pathsep.join([str(SCRIPT.parent), str(SCRIPT.parent.parent)])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, *settings], check=True, env=environment, timeout=240)
+    assert_same_numbers(run, alone)
+
+
+def test_dice_over_the_batch_needs_it_whole():
+    with pytest.raises(ConfigError, match="accumulate=1"):
+        tiny_config("loss.dice_over=batch", "execution.accumulate=2")
