@@ -3,10 +3,12 @@
 import pytest
 import torch
 from monai.networks.nets import SegResNet
+from monai.networks.utils import pixelshuffle, pixelunshuffle
 
 from plgg.config import preset
 from plgg.model.backbone import bottleneck_channels
 from plgg.model.device import Runtime, choose_runtime
+from plgg.model.dropout import SeededDropout
 from plgg.model.network import MultitaskNet, build_network
 from plgg.model.standardise import Standardise
 from tiny import tiny_config
@@ -171,3 +173,92 @@ def test_precision_is_as_asked():
     assert choose_runtime("fp32").name.endswith("fp32")
     with choose_runtime("fp32").autocast():
         assert not torch.is_autocast_enabled("cpu")
+
+
+STEM = ("model.stem=2", "model.blocks_down=[1,2,2]", "model.blocks_up=[1,1]")
+
+
+def test_a_stem_of_two_gives_back_every_voxel_at_an_eighth_of_the_places():
+    network = tiny("multitask", *STEM).eval()
+    assert network.divisor == 8
+    image = torch.randn(2, 1, 16, 24, 8, generator=torch.manual_seed(0))
+    with torch.no_grad():
+        outputs = network(image)
+        assert network.encode(image)[1][0].shape[2:] == (8, 12, 4)
+    assert outputs["segmentation"].shape == image.shape
+
+
+def test_a_stem_keeps_every_voxel_in_its_place():
+    """What comes out lies where it went in: no axis is swapped on the way."""
+    image = torch.arange(4.0 * 6 * 8).reshape(1, 1, 4, 6, 8)
+    blocks = pixelunshuffle(image, 3, 2)
+    assert blocks.shape == (1, 8, 2, 3, 4)
+    assert torch.equal(pixelshuffle(blocks, 3, 2), image)
+    assert set(blocks[0, :, 1, 2, 3].tolist()) == set(image[0, 0, 2:4, 4:6, 6:8].flatten().tolist())
+
+
+def test_coarse_outlines_are_there_in_training_alone():
+    network = tiny("single", "model.deep_supervision=2")
+    image = torch.zeros(1, 1, 16, 24, 8)
+    shapes = [outline.shape[2:] for outline in network.train()(image)["deep"]]
+    assert shapes == [(8, 12, 4), (4, 6, 2)]
+    with torch.no_grad():
+        assert "deep" not in network.eval()(image)
+
+
+def test_checkpointing_changes_no_gradient():
+    image = torch.randn(1, 1, 16, 16, 16, generator=torch.manual_seed(0))
+    found = []
+    for checkpointing in (False, True):
+        network = tiny("multitask", "model.dropout=0.3").train()
+        network.checkpointing = checkpointing
+        network.expect(torch.tensor([5]))
+        outputs = network(image)
+        (outputs["segmentation"].mean() + outputs["marker"].sum()).backward()
+        found.append([p.grad for p in network.parameters()])
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_frozen_stages_have_no_gradient_and_the_others_do():
+    network = tiny("single")
+    network.freeze(2)
+    frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
+    assert {name.split(".")[1] for name in frozen} == {"convInit", "down_layers"}
+    assert {name.split(".")[2] for name in frozen if "down_layers" in name} == {"0", "1"}
+    shared = {id(p) for p in network.encoder_parameters()}
+    assert all(id(p) in shared for p in network.parameters() if not p.requires_grad)
+
+
+def test_dropout_belongs_to_the_patch():
+    """Alone or among others, a patch loses the same features; another layer or seed, others."""
+    layer = SeededDropout(0.5).train()
+    features = torch.ones(3, 400)
+    layer.draw(torch.tensor([7, 8, 9]), 0)
+    together = layer(features)
+    layer.draw(torch.tensor([8]), 0)
+    assert torch.equal(layer(features[:1]), together[1:2])
+    layer.draw(torch.tensor([8]), 1)
+    assert not torch.equal(layer(features[:1]), together[1:2])
+    assert set(together.unique().tolist()) == {0.0, 2.0}
+    assert together.mean() == pytest.approx(1.0, abs=0.1)
+    assert torch.equal(layer.eval()(features), features)
+
+
+def test_dropout_takes_whole_channels_of_an_image():
+    layer = SeededDropout(0.5).train()
+    layer.draw(torch.tensor([1]), 0)
+    dropped = layer(torch.ones(1, 50, 2, 3, 4)).flatten(2)
+    assert torch.equal(dropped.amin(dim=2), dropped.amax(dim=2))
+
+
+@pytest.mark.parametrize("parts", [[4], [1, 3], [2, 1, 1]])
+def test_standardise_learns_the_same_from_a_batch_and_from_its_pieces(parts):
+    features = torch.randn(4, 3, generator=torch.manual_seed(0)) + 5.0
+    layer = Standardise(3).train()
+    for piece in features.split(parts):
+        layer(piece)
+    layer.commit()
+    torch.testing.assert_close(layer.mean, 0.05 * features.mean(dim=0))
+    torch.testing.assert_close(layer.square, 0.05 * features.square().mean(dim=0))
+    assert float(layer.weight) == pytest.approx(0.05)

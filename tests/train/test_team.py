@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import together
 import torch
 
-import together
 from plgg.errors import ConfigError
 from plgg.io.run import read_metrics
 from plgg.model.checkpoint import load_checkpoint

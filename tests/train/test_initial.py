@@ -1,0 +1,99 @@
+"""Weights from another run, and their running average."""
+
+import pytest
+import torch
+
+from plgg.errors import CheckpointError, ConfigError
+from plgg.io.run import read_config, read_metrics
+from plgg.model.checkpoint import load_checkpoint
+from plgg.model.network import build_network
+from plgg.train.average import Average
+from plgg.train.run import train
+from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
+
+SPLIT = {"validation": ("P00", "P01"), "test": ()}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tiny_store(tmp_path_factory.mktemp("store"), n=6, shape=SMALL_SHAPE)
+
+
+def trained(store, run, *settings):
+    config = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=1", *settings)
+    train(store, run, config, hand_split(store, **SPLIT))
+    return load_checkpoint(run, "last").tensors
+
+
+@pytest.fixture(scope="module")
+def first(store, tmp_path_factory):
+    run = tmp_path_factory.mktemp("first") / "run"
+    trained(store, run, "optimiser.epochs=2")
+    return run
+
+
+def test_a_run_starts_where_the_other_was_best(store, first, tmp_path):
+    trained(store, tmp_path / "second", f"init.run={first}", "optimiser.learning_rate=1e-9")
+    ours, theirs = (load_checkpoint(run).tensors for run in (tmp_path / "second", first))
+    for name, value in theirs.items():
+        if name.startswith("model.backbone"):
+            torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-6)
+    init = read_config(tmp_path / "second").init
+    assert init.sha256 == load_checkpoint(first).meta.sha256
+
+
+def test_frozen_stages_stay_as_they_were(store, first, tmp_path):
+    ours = trained(store, tmp_path / "run", f"init.run={first}", "init.frozen_stages=2")
+    theirs = load_checkpoint(first).tensors
+    stays = [n for n in theirs if "convInit" in n or "down_layers.0" in n or "down_layers.1" in n]
+    moves = [n for n in theirs if "down_layers.2" in n]
+    assert stays
+    assert all(torch.equal(ours[name], theirs[name]) for name in stays)
+    assert not all(torch.equal(ours[name], theirs[name]) for name in moves)
+
+
+def test_a_head_that_is_not_there_starts_anew_and_is_named(store, tmp_path, caplog):
+    trained(store, tmp_path / "one", "arm=single")
+    trained(store, tmp_path / "two", f"init.run={tmp_path / 'one'}")
+    assert "marker: new, not taken from" in caplog.text
+
+
+def test_another_body_is_refused(store, first, tmp_path):
+    with pytest.raises(ConfigError, match="another body"):
+        trained(store, tmp_path / "run", f"init.run={first}", "model.init_filters=16")
+
+
+def test_no_run_is_refused(store, tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        trained(store, tmp_path / "run", f"init.run={tmp_path / 'nowhere'}")
+
+
+def test_the_average_is_kept_and_resumed(store, tmp_path):
+    settings = ("optimiser.ema=0.9", "optimiser.epochs=3")
+    whole = trained(store, tmp_path / "whole", *settings)
+
+    def stop(event):
+        if getattr(event, "record", {}).get("epoch") == 1:
+            raise KeyboardInterrupt
+
+    config = tiny_config("patches.size=[16,16,16]", *settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(store, tmp_path / "cut", config, hand_split(store, **SPLIT), listener=stop)
+    resumed = trained(store, tmp_path / "cut", *settings)
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+    best = load_checkpoint(tmp_path / "whole")
+    name = "backbone.convInit.conv.weight"
+    assert not torch.equal(best.tensors[f"model.{name}"], whole[f"model.{name}"])
+    assert len(read_metrics(tmp_path / "cut")) == 3
+
+
+def test_the_average_of_constant_weights_is_those_and_forgets_the_first():
+    network = build_network(tiny_config().model, n_classes=3, arm="single", seed=0)
+    average = Average(network, 0.9)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(2.0)
+    for _ in range(200):
+        average.update()
+    for parameter in average.network.parameters():
+        torch.testing.assert_close(parameter, torch.full_like(parameter, 2.0))
