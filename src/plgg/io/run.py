@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from plgg.config import Config, config_from_json
-from plgg.errors import RunError
+from plgg.errors import OutputError, RunError
 from plgg.io.environment import machine, versions
 from plgg.io.files import make_folder, read_json, write_json, write_text
 
@@ -110,9 +110,21 @@ def is_run(folder: Path) -> bool:
 
 
 def append_metrics(run: Path, record: Record) -> None:
-    """Add one epoch to `metrics.jsonl`."""
-    with (run / "metrics.jsonl").open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps(record, allow_nan=False) + "\n")
+    """Add one epoch to `metrics.jsonl`.
+
+    Raises:
+        OutputError: If the disk refuses, for example because it is full.
+    """
+    path = run / "metrics.jsonl"
+    try:
+        with path.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(record, allow_nan=False) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"could not be written ({error.strerror or error})",
+            where=path,
+            remedy="Check free space; the same command resumes from the last epoch.",
+        ) from error
 
 
 def read_metrics(run: Path) -> list[Record]:

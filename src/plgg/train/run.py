@@ -30,6 +30,7 @@ from plgg.train.descent import Descent, Found
 from plgg.train.initial import initial_weights, resolved
 from plgg.train.means import Means
 from plgg.train.schedule import learning_rate
+from plgg.train.shortage import memory_told
 from plgg.train.state import State
 from plgg.train.team import Team
 from plgg.train.validate import Scores, validate
@@ -219,7 +220,10 @@ class Trainer:
             count = (epoch - 1) * len(self.batches) + step
             apart = every > 0 and count % every == 0
             self.optimiser.zero_grad(set_to_none=True)
-            found = self.descent.step([p.to(self.runtime.device) for p in pieces], apart=apart)
+            with memory_told(self.run, self.config):
+                found = self.descent.step(
+                    [piece.to(self.runtime.device) for piece in pieces], apart=apart
+                )
             if not math.isfinite(found.losses["loss"]):
                 raise self._diverged(
                     f"the loss is {found.losses['loss']} in epoch {epoch}, step {step + 1}"
