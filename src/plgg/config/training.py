@@ -19,7 +19,6 @@ Weighting = Literal[
     "cagrad",
     "mgda",
     "imtlg",
-    "nashmtl",
     "alignedmtl",
 ]
 
@@ -36,6 +35,29 @@ class LossConfig(Settings):
             "gradients on the shared encoder"
         ),
     ] = "fixed"
+    weight_limit: Annotated[
+        float,
+        Field(
+            ge=1.0,
+            description="Adapted weights stay within this factor of the first ones (proportional, "
+            "uncertainty, gradnorm)",
+        ),
+    ] = 100.0
+    uncertainty_rate: Annotated[
+        Fraction, Field(gt=0.0, description="Step of the tasks' log variances")
+    ] = 0.01
+    dwa_temperature: Annotated[
+        PositiveFloat, Field(description="T; the larger, the less the weights move")
+    ] = 2.0
+    gradnorm_alpha: Annotated[
+        NonNegative, Field(description="α, how much more the slower task pulls; 0 is alike")
+    ] = 1.5
+    gradnorm_rate: Annotated[
+        Fraction, Field(gt=0.0, description="Step of the weights, relative to their sum")
+    ] = 0.01
+    cagrad_c: Annotated[
+        Fraction, Field(lt=1.0, description="Radius about the mean gradient; 0 is fixed weights")
+    ] = 0.5
     gradients_every: Annotated[
         int,
         Field(

@@ -186,11 +186,7 @@ class Trainer:
         """One epoch, counted from 1: steps, validation where it is due, checkpoints, log."""
         started = time.monotonic()
         rate = self._set_rate(epoch)
-        means = Means()
-        for step, found in enumerate(self._steps(epoch, means), start=1):
-            means.add(found)
-            told = means.losses
-            listener(Step(epoch, self.config.optimiser.epochs, step, len(self.batches), told))
+        means = self.pass_over(epoch, listener)
         if not all(bool(value.isfinite().all()) for value in self.network.state_dict().values()):
             raise self._diverged(f"the weights are not finite after epoch {epoch}")
         record: dict[str, Any] = {"epoch": epoch, "train": means.losses, "learning_rate": rate}
@@ -210,6 +206,16 @@ class Trainer:
             self._save(epoch, scores)
         self.team.wait()
         listener(EpochEnd(record))
+
+    def pass_over(self, epoch: int, listener: Listener | None = None) -> Means:
+        """The steps of one epoch alone: all training patients once."""
+        means = Means()
+        for step, found in enumerate(self._steps(epoch, means), start=1):
+            means.add(found)
+            if listener:
+                told = means.losses
+                listener(Step(epoch, self.config.optimiser.epochs, step, len(self.batches), told))
+        return means
 
     def _steps(self, epoch: int, means: Means) -> Iterator[Found]:
         self.network.train()
