@@ -16,7 +16,7 @@ PRESETS: dict[str, Config] = {
         # 160×192×144 mm: the whole brain of most patients. A network with group normalisation that
         # was trained on halves of brains outlines far too much on whole ones (docs/results.md).
         patches=PatchConfig(size=(80, 96, 72), batch=1),
-        optimiser=OptimiserConfig(learning_rate=5e-4, warmup_epochs=1, epochs=40),
+        optimiser=OptimiserConfig(learning_rate=1e-3, warmup_epochs=1, epochs=24),
         validate_every=2,
     ),
 }
