@@ -11,6 +11,7 @@ from plgg.dataset.split import Split
 from plgg.io.codes import encode
 from plgg.io.placement import Placement, as_rows
 from plgg.io.store import CaseRecord, Cohort, Store, StoredCase, write_case, write_cohort
+from plgg.volume import Volume
 
 # Threads change the order of sums, and the tests share the machine.
 torch.set_num_threads(1)
@@ -82,7 +83,8 @@ def tiny_store(folder, n=9, *, shape=SHAPE, no_mask=(), no_marker=(), classes=CL
         record = CaseRecord(
             case=case, spacing_mm=SPACING_MM, placement=_placement(shape), mask_sha256=None
         )
-        write_case(folder, record, image=image, mask=mask if known else None, truth=None)
+        truth = Volume(mask, np.array(record.placement.native_affine)) if known else None
+        write_case(folder, record, image=image, mask=mask if known else None, truth=truth)
         cases.append(case)
     write_cohort(folder, Cohort(spacing_mm=SPACING_MM, classes=classes, cases=tuple(cases)))
     return Store(folder)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from plgg.check import CheckReport
     from plgg.compare import Comparison, ExperimentComparison
     from plgg.evaluate import Evaluation
+    from plgg.experiment import Design, Done
     from plgg.export import Exported
     from plgg.infer.engines.record import Format
     from plgg.infer.predict import Outcome
@@ -287,16 +288,38 @@ def experiment(
     out: Path,
     config: Config,
     *,
-    splits: int = 6,
-    arms: Sequence[Arm] = ("single", "multitask"),
-    command: str = "",
+    design: Design | None = None,
     watch: Watch = SILENT,
-) -> Path:
-    """Train, evaluate and compare every arm on every split; gives the report's path."""
-    from plgg.experiment import Plan, run_experiment
+) -> Done:
+    """Train, evaluate and compare every arm on every split.
+
+    Args:
+        store: The preprocessed cohort.
+        out: The experiment's folder.
+        config: Settings of the base.
+        design: Splits, arms and who does the runs; by default the paper's.
+        watch: Told of the progress.
+
+    Returns:
+        The report's path, and the runs that failed.
+
+    Raises:
+        PlggError: If something does not fit together; nothing has been run then.
+    """
+    from plgg.experiment import Design, Plan, parse_grid, resolve_arms, run_experiment
     from plgg.io.store import Store
 
-    plan = Plan(Store(store), out, config, tuple(arms), splits, command)
+    design = design or Design()
+    plan = Plan(
+        Store(store),
+        out,
+        config,
+        resolve_arms(design.arms, design.defined, config),
+        design.splits,
+        design.command,
+        grid=parse_grid(design.grid),
+        workers=design.workers,
+    )
     return run_experiment(plan, watch)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from plgg.check import check_manifest
 from plgg.config import Config, preset, with_settings
-from plgg.errors import InputError
+from plgg.errors import InputError, RunError
 from plgg.evaluate import evaluate_predictions
-from plgg.experiment import Plan, run_experiment
+from plgg.experiment import Plan, resolve_arms, run_experiment
 from plgg.infer.ensemble import ensemble
 from plgg.infer.member import load_member
 from plgg.infer.predict import Predictor, predict_scans
@@ -56,8 +56,11 @@ def run_demo(out: Path, *, seed: int, watch: Watch) -> Path:
     config = with_settings(preset("small").model_copy(update={"seed": seed}), SETTINGS)
     manifest = _patients(out / "patients", N_PATIENTS, seed, watch)
     store = _store(manifest, out / "store", config, watch)
-    plan = Plan(store, out / "experiment", config, ("single", "multitask"), 1, "plgg demo")
-    run_experiment(plan, watch)
+    arms = resolve_arms(("single", "multitask"), (), config)
+    plan = Plan(store, out / "experiment", config, arms, 1, "plgg demo")
+    done = run_experiment(plan, watch)
+    if done.failed:
+        raise RunError(next(iter(done.failed.values())), where=plan.out)
     unseen = _patients(out / "unseen-patients", N_UNSEEN, seed + 1_000_000, watch)
     _predict_unseen(plan, unseen, watch)
     return write_experiment_report(plan.out, store=store.folder)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -62,9 +60,7 @@ def train(
     chosen = options.with_init(options.with_epochs(settings, epochs), init, freeze)
     config = api.configure(preset, arm=_arm(arm), seed=seed, settings=chosen)
     watch = Bars(quiet=as_json)
-    found = api.train(
-        store, run, config, split=split, devices=devices, nodes=nodes, watch=watch
-    )
+    found = api.train(store, run, config, split=split, devices=devices, nodes=nodes, watch=watch)
     if not found:
         return
     if as_json:
@@ -73,39 +69,6 @@ def train(
     for part, evaluation in found.items():
         show.evaluation(evaluation, title=part)
     typer.echo(f"run: {run}")
-
-
-@commands.command()
-def experiment(
-    store: Annotated[Path, typer.Argument(help="Store made by plgg preprocess.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the experiment.")],
-    splits: Annotated[int, typer.Option(help="How many splits of 70/15/15.", min=1)] = 6,
-    preset: options.Preset = "small",
-    arms: Annotated[str, typer.Option(help="Arms, comma-separated.")] = "single,multitask",
-    epochs: options.Epochs = None,
-    seed: options.Seed = 0,
-    settings: options.Set = None,
-) -> None:
-    """Compare the arms on the same splits: the paper's Table 1, statistics, a report.
-
-    Finished pieces are kept: repeat the command after an interruption.
-
-    Example: plgg experiment store --out results --splits 6 --preset small
-    """
-    from plgg import api
-
-    config = api.configure(preset, seed=seed, settings=options.with_epochs(settings, epochs))
-    report = api.experiment(
-        store,
-        out,
-        config,
-        splits=splits,
-        arms=[_arm(name.strip()) for name in arms.split(",")],
-        command=shlex.join(["plgg", *sys.argv[1:]]),
-        watch=Bars(),
-    )
-    typer.echo((out / "table1.md").read_text(encoding="utf-8"))
-    typer.echo(f"report: {report}")
 
 
 @commands.command()

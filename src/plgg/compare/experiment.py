@@ -19,6 +19,7 @@ from plgg.compare.records import ArmScores, Contrast, ExperimentComparison, Scor
 from plgg.compare.results import Score, read_marker_auc, read_scores
 from plgg.compare.sources import CASES, size_ratio
 from plgg.errors import RunError
+from plgg.io.experiment import run_of
 from plgg.io.files import read_json
 
 # The headline first.
@@ -113,7 +114,7 @@ def _read(
     for split in splits:
         for arm in arms:
             for part in PARTS:
-                folder = experiment / f"split-{split}" / arm / "evaluation" / part
+                folder = run_of(experiment, split, arm) / "evaluation" / part
                 if (folder / CASES).is_file():
                     scores = read_scores(folder, DICE)
                     pieces[split, arm, part] = _Piece(folder, scores, read_marker_auc(folder))

@@ -12,6 +12,7 @@ from typing import Any
 
 from plgg.errors import PlggError, RunError
 from plgg.evaluate import CaseScores, Evaluation, read_evaluation
+from plgg.io.experiment import read_failure, run_of
 from plgg.io.files import read_json
 from plgg.io.run import read_metrics
 from plgg.report.lookup import Record, dig, finite
@@ -109,7 +110,7 @@ def read_experiment(folder: Path) -> Experiment:
     runs, notes = [], []
     for split in range(n_splits):
         for arm in arms:
-            run = _run(folder / f"split-{split}" / arm, split, arm)
+            run = _run(run_of(folder, split, arm), split, arm)
             notes += [f"Split {split + 1}, {arm}: {problem}." for problem in run.problems]
             if run.folder.is_dir():
                 runs.append(run)
@@ -141,6 +142,9 @@ def _run(folder: Path, split: int, arm: str) -> Run:
     epochs = tuple(e for e in read_metrics(folder) if finite(dig(e, "epoch")) is not None)
     drawn = _optional(folder / "split.json")
     problems = [f"the {p} part {why}" for p, (_, why) in found.items() if why]
+    failure = read_failure(folder)
+    if failure is not None:
+        problems.append(f"it failed ({failure.error.rstrip('.')})")
     if not epochs:
         problems.append("there is no training record (metrics.jsonl)")
     return Run(

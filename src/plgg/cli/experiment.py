@@ -1,0 +1,83 @@
+"""The command `experiment`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plgg.cli import options
+from plgg.cli.bars import Bars
+
+commands: typer.Typer = typer.Typer()
+
+
+@commands.command()
+def experiment(
+    store: Annotated[Path, typer.Argument(help="Store made by plgg preprocess.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the experiment.")],
+    splits: Annotated[int, typer.Option(help="How many splits of 70/15/15.", min=1)] = 6,
+    preset: options.Preset = "small",
+    arms: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: single, multitask, a preset with settings of its own, or one "
+            "of --define. The first is the baseline."
+        ),
+    ] = "single,multitask",
+    define: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='One more arm: "NAME=multitask key=value key=value", changed from the preset.'
+        ),
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Search a setting: loss.marker_weight=0,.1,.3. Several multiply. Each split's "
+            "winner is chosen on its validation patients alone."
+        ),
+    ] = None,
+    workers: Annotated[
+        str, typer.Option(help="local: one run after the other; ray: side by side.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster with these folders; default: this machine.")
+    ] = None,
+    cpus_per_run: Annotated[int, typer.Option(help="Cores of a run, with ray.", min=1)] = 1,
+    gpus_per_run: Annotated[float, typer.Option(help="GPUs of a run, with ray.", min=0)] = 0.0,
+    retry: Annotated[int, typer.Option(help="Tries more for a run that fails.", min=0)] = 0,
+    epochs: options.Epochs = None,
+    seed: options.Seed = 0,
+    settings: options.Set = None,
+) -> None:
+    """Compare the arms on the same splits: the paper's Table 1, statistics, a report.
+
+    Finished runs are kept and failed ones tried again: repeat the command after an interruption.
+    --set and --epochs change single, multitask and what is defined, not an arm that is a preset.
+    Status 1 if a run failed; the others are finished and compared.
+
+    Example: plgg experiment store --out results --splits 6 --grid loss.marker_weight=0,.1,.3,1
+    """
+    from plgg import api
+    from plgg.experiment import Design, Workers
+
+    config = api.configure(preset, seed=seed, settings=options.with_epochs(settings, epochs))
+    design = Design(
+        splits=splits,
+        arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
+        defined=tuple(define or ()),
+        grid=tuple(grid or ()),
+        workers=Workers(workers, ray_address, cpus_per_run, gpus_per_run, retry),
+        command=shlex.join(["plgg", *sys.argv[1:]]),
+    )
+    done = api.experiment(store, out, config, design=design, watch=Bars())
+    if done.report is not None:
+        typer.echo((out / "table1.md").read_text(encoding="utf-8"))
+        typer.echo(f"report: {done.report}")
+    for name, reason in done.failed.items():
+        typer.echo(f"failed: {name}: {reason}", err=True)
+    raise typer.Exit(1 if done.failed else 0)

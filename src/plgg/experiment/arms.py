@@ -1,0 +1,54 @@
+"""From the names of arms to their settings. Knows nothing of splits or runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plgg.config import PRESETS, Config, with_settings
+from plgg.errors import ConfigError
+
+KINDS = ("single", "multitask")
+
+
+def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> dict[str, Config]:
+    """The settings of each arm, in the order of their names.
+
+    `single` and `multitask` are the base with that arm. A preset's name is that preset, with the
+    base's seed and the way it is computed and predicted. `NAME=single|multitask key=value …`
+    defines one more from the base; it need not be among the names.
+
+    Raises:
+        ConfigError: If a name is unknown or occurs twice, or a setting does not fit.
+    """
+    definitions = dict(_parsed(text, base) for text in defined)
+    wanted = [*names, *(name for name in definitions if name not in names)]
+    if len(set(wanted)) < len(wanted) or len(definitions) < len(defined):
+        raise ConfigError("an arm is named twice", remedy="Give every arm a name of its own.")
+    return {name: definitions.get(name) or _known(name, base) for name in wanted}
+
+
+def _parsed(text: str, base: Config) -> tuple[str, Config]:
+    name, _, rest = text.partition("=")
+    kind, *settings = rest.split() or [""]
+    if kind not in KINDS or not _is_name(name.strip()):
+        raise ConfigError(
+            f"{text!r} defines no arm",
+            remedy='Write --define "NAME=multitask key=value key=value", with a new name.',
+        )
+    return name.strip(), with_settings(base, [f"arm={kind}", *settings])
+
+
+def _is_name(name: str) -> bool:
+    return name not in (*KINDS, *PRESETS) and name.replace("-", "").replace("_", "").isalnum()
+
+
+def _known(name: str, base: Config) -> Config:
+    if name in KINDS:
+        return base.model_copy(update={"arm": name})
+    if name not in PRESETS:
+        raise ConfigError(
+            f"no arm is called {name!r}",
+            remedy=f"Choose among {', '.join((*KINDS, *PRESETS))}, or define it with --define.",
+        )
+    kept = ("seed", "preprocess", "inference", "execution")
+    return PRESETS[name].model_copy(update={key: getattr(base, key) for key in kept})

@@ -1,0 +1,67 @@
+"""A grid of settings and its points. Knows nothing of splits or runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from plgg.config import Config, with_settings
+from plgg.errors import ConfigError
+
+Grid = Mapping[str, Sequence[str]]
+"""Values of each setting, as typed."""
+
+# What the marker alone uses makes no difference to an arm without it.
+_OF_THE_MARKER = ("loss.marker_weight", "loss.weighting", "model.marker.", "patches.marker")
+_COMMAS = re.compile(r",(?![^\[]*\])")
+
+
+def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """From `key=value,value,…`; commas within brackets belong to a value.
+
+    Raises:
+        ConfigError: If a text is no such thing, or a key comes twice.
+    """
+    grid: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        key, equals, values = text.partition("=")
+        found = tuple(value.strip() for value in _COMMAS.split(values) if value.strip())
+        if not (key.strip() and equals) or len(found) < 2 or key.strip() in grid:
+            raise ConfigError(
+                f"{text!r} is no row of a grid",
+                remedy="Write each setting once: --grid loss.marker_weight=0,.1,.3",
+            )
+        grid[key.strip()] = found
+    return grid
+
+
+def points(config: Config, grid: Grid) -> dict[str, Config]:
+    """Settings of every point, by a name that serves as a folder's; without a grid one, unnamed.
+
+    Raises:
+        ConfigError: If a key is unknown or a value out of range.
+    """
+    keys = [key for key in grid if config.arm == "multitask" or not key.startswith(_OF_THE_MARKER)]
+    found = {}
+    for values in product(*(grid[key] for key in keys)):
+        changed = with_settings(config, [f"{k}={v}" for k, v in zip(keys, values, strict=True)])
+        found[_name(changed, keys)] = changed
+    return found
+
+
+def _name(config: Config, keys: Sequence[str]) -> str:
+    return ",".join(f"{key}={_text(_value(config, key))}" for key in keys)
+
+
+def _value(config: Config, key: str) -> Any:  # noqa: ANN401 - a setting may be anything
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _text(value: Any) -> str:  # noqa: ANN401
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[^\w.+-]+", "_", text).strip("_")

@@ -1,0 +1,76 @@
+"""One run done: trained, scored, and if it failed the reason kept; finished ones are left alone."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import Path
+
+from plgg.config import Config
+from plgg.dataset.split import Split
+from plgg.errors import PlggError
+from plgg.experiment.plan import Job
+from plgg.io.experiment import forget_failure, note_failure
+from plgg.io.files import make_folder
+from plgg.io.run import is_run, read_config
+from plgg.io.store import Store
+from plgg.scoring import score_run
+from plgg.train.run import train
+from plgg.watch import Watch
+
+log = logging.getLogger(__name__)
+# Written last.
+_END = "model_card.md"
+
+
+def is_finished(job: Job, store: Store) -> bool:
+    """Whether a run is there to its end, with the settings that are asked for."""
+    if not (is_run(job.run) and (job.run / _END).is_file()):
+        return False
+    return _compared(read_config(job.run)) == _compared(
+        job.config.model_copy(update={"preprocess": store.cohort.settings})
+    )
+
+
+def _compared(config: Config) -> Config:
+    """What makes a run another: neither how it is computed nor what is filled in."""
+    init = config.init.model_copy(update={"sha256": None, "run": config.init.run and "a run"})
+    return config.model_copy(update={"execution": Config().execution, "init": init})
+
+
+def do(job: Job, store: Store, split: Split, watch: Watch) -> None:
+    """Train a run, then predict and evaluate its validation and test patients."""
+    with watch.training(job.name) as listener:
+        train(store, job.run, job.config, split, listener=listener)
+    score_run(store, job.run, split, watch, label=job.name)
+
+
+def attempt(job: Job, store: Store, split: Split, watch: Watch, *, retries: int) -> str | None:
+    """Do a run, again if it fails and may be tried again.
+
+    Returns:
+        Why it failed in one line; None if it is done.
+    """
+    reason = None
+    for _ in range(retries + 1):
+        try:
+            do(job, store, split, watch)
+        except Exception as error:  # noqa: BLE001 - one run must not take the others with it
+            reason = _told(job.run, error)
+        else:
+            forget_failure(job.run)
+            return None
+    return reason
+
+
+def _told(run: Path, error: Exception) -> str:
+    one_line = str(error) if isinstance(error, PlggError) else f"{type(error).__name__}: {error}"
+    one_line = " ".join(one_line.split())
+    log.debug("%s failed", run, exc_info=error)
+    try:
+        make_folder(run)
+        note_failure(run, one_line, "".join(traceback.format_exception(error)))
+    except PlggError as refused:
+        # A full disk may be why it failed, and then there is no place for the reason either.
+        log.warning("%s", refused)
+    return one_line

@@ -1,0 +1,162 @@
+"""The experiment folder: what was planned, and where the run of each split and arm lies.
+
+    EXP/experiment.json                          the plan
+    EXP/split-K/ARM/                             a run
+    EXP/split-K/ARM/POINT/, ARM/choice.json      with a grid: a run for each point, and the chosen
+    RUN/failure.json, RUN/failure.log            of a run that failed, until it succeeds
+
+Knows nothing of how runs are made or compared.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from plgg.errors import RunError
+from plgg.io.files import read_json, write_json, write_text
+from plgg.io.run import is_run
+
+
+class ExperimentRecord(BaseModel):
+    """The contents of `experiment.json`.
+
+    Attributes:
+        config: Settings of the base, without the arm.
+        arms: Names; the first is the baseline.
+        arm_configs: All settings of each arm; empty in version 1, whose arms differ in name alone.
+        grid: Values of each setting that is searched.
+        seconds: Time spent so far.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["plgg-experiment"] = "plgg-experiment"
+    version: Literal[1, 2] = 2
+    store: str
+    preset: str
+    config: dict[str, Any]
+    arms: tuple[str, ...]
+    arm_configs: dict[str, dict[str, Any]] = {}
+    grid: dict[str, tuple[Any, ...]] = {}
+    n_splits: int
+    seed: int
+    commands: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Choice(BaseModel):
+    """The contents of `choice.json`: which point of a grid was chosen, by what.
+
+    Attributes:
+        point: The chosen one.
+        scores: Of each point; None where it failed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["plgg-choice"] = "plgg-choice"
+    version: Literal[1] = 1
+    point: str
+    by: str = "validation Dice"
+    scores: dict[str, float | None]
+
+
+class Failure(BaseModel):
+    """The contents of `failure.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["plgg-failure"] = "plgg-failure"
+    version: Literal[1] = 1
+    error: str
+    attempts: int
+
+
+def read_experiment(folder: Path) -> ExperimentRecord:
+    """Read the plan of an experiment.
+
+    Raises:
+        RunError: If the folder is no experiment of a known version.
+    """
+    path = folder / "experiment.json"
+    try:
+        return ExperimentRecord.model_validate(read_json(path))
+    except FileNotFoundError as error:
+        raise RunError(
+            "is no experiment (no experiment.json)",
+            where=folder,
+            remedy="Make one: plgg experiment.",
+        ) from error
+    except (OSError, ValueError, ValidationError) as error:
+        raise RunError(
+            "cannot be read as an experiment", where=path, remedy="Repeat plgg experiment."
+        ) from error
+
+
+def write_experiment(folder: Path, record: ExperimentRecord) -> None:
+    """Write the plan of an experiment."""
+    write_json(folder / "experiment.json", record.model_dump(mode="json"))
+
+
+def arm_folder(experiment: Path, split: int, arm: str) -> Path:
+    """Where an arm's run on a split lies, or the runs of its grid."""
+    return experiment / f"split-{split}" / arm
+
+
+def run_of(experiment: Path, split: int, arm: str) -> Path:
+    """The run that stands for an arm on a split: the chosen point of a grid, or the only one.
+
+    It need not be there yet.
+    """
+    folder = arm_folder(experiment, split, arm)
+    choice = read_choice(folder)
+    return folder if choice is None else folder / choice.point
+
+
+def read_choice(folder: Path) -> Choice | None:
+    """The chosen point of a grid; None where none is chosen yet."""
+    try:
+        return Choice.model_validate(read_json(folder / "choice.json"))
+    except (OSError, ValueError):
+        return None
+
+
+def points_of(experiment: Path, split: int, arm: str) -> dict[str, Path]:
+    """The runs of an arm's grid on a split, by point; empty without a grid."""
+    folder = arm_folder(experiment, split, arm)
+    return {run.name: run for run in sorted(folder.glob("*=*")) if is_run(run)}
+
+
+def note_failure(run: Path, error: str, trace: str) -> None:
+    """Keep why a run failed, and how often it has."""
+    known = read_failure(run)
+    attempts = known.attempts + 1 if known else 1
+    write_text(run / "failure.log", trace)
+    write_json(run / "failure.json", Failure(error=error, attempts=attempts).model_dump())
+
+
+def read_failure(run: Path) -> Failure | None:
+    """Why a run failed; None where it did not."""
+    try:
+        return Failure.model_validate(read_json(run / "failure.json"))
+    except (OSError, ValueError):
+        return None
+
+
+def forget_failure(run: Path) -> None:
+    """A run that succeeded has not failed."""
+    for name in ("failure.json", "failure.log"):
+        (run / name).unlink(missing_ok=True)
+
+
+def failures(experiment: Path) -> dict[str, str]:
+    """The runs that failed, as `split-K/ARM[/POINT]`, and why."""
+    found = {}
+    for path in sorted(experiment.glob("split-*/**/failure.json")):
+        failure = read_failure(path.parent)
+        if failure is not None:
+            found[str(path.parent.relative_to(experiment))] = failure.error
+    return found

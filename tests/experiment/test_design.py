@@ -1,0 +1,104 @@
+"""Arms, grids and jobs: from what is typed to settings, and what is refused before anything runs."""
+
+import pytest
+
+from plgg.config import PRESETS
+from plgg.errors import ConfigError
+from plgg.experiment import Plan, Workers, parse_grid, resolve_arms
+from plgg.experiment.grid import points
+from plgg.experiment.plan import jobs
+from tiny import SMALL_SHAPE, tiny_config, tiny_store
+
+BASE = tiny_config("seed=7")
+
+
+def test_the_two_arms_differ_in_the_arm_alone():
+    arms = resolve_arms(["single", "multitask"], [], BASE)
+    assert [config.arm for config in arms.values()] == ["single", "multitask"]
+    assert {config.model_copy(update={"arm": "single"}) for config in arms.values()} == {
+        BASE.model_copy(update={"arm": "single"})
+    }
+
+
+def test_a_defined_arm_is_the_base_with_its_settings():
+    defined = ["strong=multitask loss.marker_weight=0.7 patches.size=[16,16,16]"]
+    arms = resolve_arms(["single"], defined, BASE)
+    assert list(arms) == ["single", "strong"]
+    assert arms["strong"].loss.marker_weight == 0.7
+    assert arms["strong"].patches.size == (16, 16, 16)
+    assert arms["strong"].seed == 7
+
+
+def test_a_preset_is_an_arm_with_the_bases_seed():
+    paper = resolve_arms(["single", "paper"], [], BASE)["paper"]
+    assert paper.seed == 7
+    assert paper.patches == PRESETS["paper"].patches
+
+
+@pytest.mark.parametrize(
+    ("names", "defined", "words"),
+    [
+        (["singel"], [], "no arm is called 'singel'"),
+        (["single", "single"], [], "named twice"),
+        (["single"], ["a=multitask", "a=single"], "named twice"),
+        (["single"], ["a=both"], "defines no arm"),
+        (["single"], ["../a=single"], "defines no arm"),
+        (["single"], ["single=multitask"], "defines no arm"),
+        (["single"], ["a=single loss.nothing=1"], "no setting is called"),
+        (["single"], ["a=single seed=-1"], "seed"),
+    ],
+)
+def test_what_is_no_arm_is_refused(names, defined, words):
+    with pytest.raises(ConfigError, match=words):
+        resolve_arms(names, defined, BASE)
+
+
+def test_rows_of_a_grid_multiply_and_brackets_hold_together():
+    grid = parse_grid(["loss.marker_weight=0,.1", "patches.size=[16,16,16],[24,24,24]"])
+    assert grid["patches.size"] == ("[16,16,16]", "[24,24,24]")
+    found = points(BASE, grid)
+    assert len(found) == 4
+    assert "loss.marker_weight=0.1,patches.size=16_16_16" in found
+    assert {(c.loss.marker_weight, c.patches.size[0]) for c in found.values()} == {
+        (0.0, 16),
+        (0.1, 16),
+        (0.0, 24),
+        (0.1, 24),
+    }
+
+
+def test_what_only_the_marker_uses_is_not_searched_without_it():
+    single = BASE.model_copy(update={"arm": "single"})
+    assert list(points(single, parse_grid(["loss.marker_weight=0,.1"]))) == [""]
+    assert len(points(single, parse_grid(["optimiser.learning_rate=.1,.2"]))) == 2
+
+
+@pytest.mark.parametrize(
+    "texts", [["loss.marker_weight"], ["seed=1"], ["seed=1,2", "seed=3,4"], ["=1,2"]]
+)
+def test_what_is_no_grid_is_refused(texts):
+    with pytest.raises(ConfigError, match=r"no row of a grid|no setting"):
+        points(BASE, parse_grid(texts))
+
+
+def test_every_split_arm_and_point_is_a_job_with_a_folder_of_its_own(tmp_path):
+    store = tiny_store(tmp_path / "store", n=6, shape=SMALL_SHAPE)
+    arms = resolve_arms(["single", "multitask"], [], BASE)
+    plan = Plan(store, tmp_path, BASE, arms, 3, "", grid=parse_grid(["loss.marker_weight=0,1,2"]))
+    found = list(jobs(plan))
+    assert len(found) == 3 * (1 + 3)
+    assert len({job.run for job in found}) == len(found)
+    assert found[0].run == tmp_path / "split-0" / "single"
+    assert found[1].run == tmp_path / "split-0" / "multitask" / "loss.marker_weight=0"
+
+
+def test_an_arm_for_another_spacing_is_refused(tmp_path):
+    store = tiny_store(tmp_path / "store", n=6, shape=SMALL_SHAPE)
+    arms = resolve_arms(["single", "paper"], [], BASE)
+    with pytest.raises(ConfigError, match="'paper' wants 1 mm voxels, the store has 4 mm"):
+        list(jobs(Plan(store, tmp_path, BASE, arms, 1, "")))
+
+
+def test_workers_have_a_known_kind():
+    with pytest.raises(ConfigError, match="Choose local or ray"):
+        Workers("rya")
