@@ -122,7 +122,7 @@ def plain(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def ours(options: argparse.Namespace) -> dict[str, Any]:
-    """plgg's own trainer, an epoch without validation and checkpoint."""
+    """Plgg's own trainer, an epoch without validation and checkpoint."""
     folder = Path(os.environ[DATA])
     config = with_settings(PRESETS[options.size], ["arm=single"])
     store = Store(folder / "store")

@@ -1,4 +1,4 @@
-"""Arms, grids and jobs: from what is typed to settings, and what is refused before anything runs."""
+"""Arms, grids, jobs: from what is typed to settings, and what is refused before anything runs."""
 
 import pytest
 

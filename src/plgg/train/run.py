@@ -97,6 +97,8 @@ def _check(store: Store, config: Config, split: Split, team: Team) -> None:
             where=store.folder,
             remedy="Add markers, or train --arm single.",
         )
+    # What a weighting needs and is not installed is told before a folder is made.
+    make_weighting(config.loss, config.arm)
     if config.loss.dice_over == "batch" and team.size > 1:
         raise ConfigError(
             "loss.dice_over=batch needs each batch in one process",
