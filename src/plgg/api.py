@@ -312,7 +312,7 @@ def experiment(
     design = design or Design()
     plan = Plan(
         Store(store),
-        out,
+        out.resolve(),
         config,
         resolve_arms(design.arms, design.defined, config),
         design.splits,

@@ -74,10 +74,18 @@ def test_what_only_the_marker_uses_is_not_searched_without_it():
 
 
 @pytest.mark.parametrize(
-    "texts", [["loss.marker_weight"], ["seed=1"], ["seed=1,2", "seed=3,4"], ["=1,2"]]
+    "texts",
+    [
+        ["loss.marker_weight"],
+        ["patches.batch=1"],
+        ["patches.batch=1,2", "patches.batch=3,4"],
+        ["=1,2"],
+        ["arm=single,multitask"],
+        ["patches.batch=1,1"],
+    ],
 )
 def test_what_is_no_grid_is_refused(texts):
-    with pytest.raises(ConfigError, match=r"no row of a grid|no setting"):
+    with pytest.raises(ConfigError, match=r"no row of a grid|no setting|both patches.batch=1"):
         points(BASE, parse_grid(texts))
 
 

@@ -11,6 +11,7 @@ import typer
 
 from plgg.cli import options
 from plgg.cli.bars import Bars
+from plgg.errors import ConfigError
 
 commands: typer.Typer = typer.Typer()
 
@@ -66,6 +67,8 @@ def experiment(
     from plgg.experiment import Design, Workers
 
     config = api.configure(preset, seed=seed, settings=options.with_epochs(settings, epochs))
+    if ray_address is not None and workers != "ray":
+        raise ConfigError("--ray-address is Ray's", remedy="Add --workers ray.")
     design = Design(
         splits=splits,
         arms=tuple(name.strip() for name in arms.split(",") if name.strip()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 from plgg.compare.metric import find_metric
@@ -28,9 +29,14 @@ def choose(plan: Plan, jobs: Sequence[Job]) -> None:
 
 
 def _validation_dice(job: Job) -> float | None:
-    scores = read_scores(job.run / "evaluation" / "validation", find_metric("dice"))
-    known = [score.value for score in scores.values() if score.value is not None]
-    return math.fsum(known) / len(known) if known else None
+    """Mean over patients of the mean over their scans."""
+    patients: dict[str, list[float]] = defaultdict(list)
+    found = read_scores(job.run / "evaluation" / "validation", find_metric("dice"))
+    for score in found.values():
+        if score.value is not None:
+            patients[score.patient_id].append(score.value)
+    means = [math.fsum(values) / len(values) for values in patients.values()]
+    return math.fsum(means) / len(means) if means else None
 
 
 def _or_least(value: float | None) -> float:

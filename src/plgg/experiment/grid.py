@@ -14,7 +14,20 @@ Grid = Mapping[str, Sequence[str]]
 """Values of each setting, as typed."""
 
 # What the marker alone uses makes no difference to an arm without it.
-_OF_THE_MARKER = ("loss.marker_weight", "loss.weighting", "model.marker.", "patches.marker")
+_OF_THE_MARKER = (
+    "loss.marker_weight",
+    "loss.weight",
+    "loss.class_weights",
+    "loss.gradients_every",
+    "loss.uncertainty_",
+    "loss.dwa_",
+    "loss.gradnorm_",
+    "loss.cagrad_",
+    "model.marker.",
+    "patches.marker",
+)
+# What makes an arm, an experiment or its folder what it is.
+_NO_SETTINGS = ("arm", "preset", "seed", "grid.", "preprocess.", "init.run")
 _COMMAS = re.compile(r",(?![^\[]*\])")
 
 
@@ -28,10 +41,12 @@ def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for text in texts:
         key, equals, values = text.partition("=")
         found = tuple(value.strip() for value in _COMMAS.split(values) if value.strip())
-        if not (key.strip() and equals) or len(found) < 2 or key.strip() in grid:
+        fixed = key.strip().startswith(_NO_SETTINGS)
+        if not (key.strip() and equals) or fixed or len(found) < 2 or key.strip() in grid:
             raise ConfigError(
                 f"{text!r} is no row of a grid",
-                remedy="Write each setting once: --grid loss.marker_weight=0,.1,.3",
+                remedy="Write each setting of the training once, with two values or more: "
+                "--grid loss.marker_weight=0,.1,.3",
             )
         grid[key.strip()] = found
     return grid
@@ -47,7 +62,12 @@ def points(config: Config, grid: Grid) -> dict[str, Config]:
     found = {}
     for values in product(*(grid[key] for key in keys)):
         changed = with_settings(config, [f"{k}={v}" for k, v in zip(keys, values, strict=True)])
-        found[_name(changed, keys)] = changed
+        name = _name(changed, keys)
+        if name in found:
+            raise ConfigError(
+                f"two points of the grid are both {name}", remedy="Leave one of them out."
+            )
+        found[name] = changed
     return found
 
 
@@ -63,5 +83,5 @@ def _value(config: Config, key: str) -> Any:  # noqa: ANN401 - a setting may be 
 
 
 def _text(value: Any) -> str:  # noqa: ANN401
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = f"{value:.12g}" if isinstance(value, float) else str(value)
     return re.sub(r"[^\w.+-]+", "_", text).strip("_")

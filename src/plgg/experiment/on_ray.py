@@ -61,7 +61,8 @@ def _ray(workers: Workers) -> Any:  # noqa: ANN401 - Ray is optional
         raise ConfigError("Ray is not installed", remedy='pip install "plgg[ray]"') from error
     try:
         ray.init(
-            address=workers.address,
+            # Without a word Ray would join whatever cluster it last heard of.
+            address=workers.address or "local",
             include_dashboard=None if workers.address else False,
             log_to_driver=False,
             logging_level=logging.ERROR,

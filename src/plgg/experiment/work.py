@@ -14,7 +14,7 @@ from plgg.io.experiment import forget_failure, note_failure
 from plgg.io.files import make_folder
 from plgg.io.run import is_run, read_config
 from plgg.io.store import Store
-from plgg.scoring import score_run
+from plgg.scoring import PARTS, score_run
 from plgg.train.run import train
 from plgg.watch import Watch
 
@@ -25,11 +25,16 @@ _END = "model_card.md"
 
 def is_finished(job: Job, store: Store) -> bool:
     """Whether a run is there to its end, with the settings that are asked for."""
-    if not (is_run(job.run) and (job.run / _END).is_file()):
+    evaluated = all((job.run / "evaluation" / part).is_dir() for part in PARTS)
+    if not (is_run(job.run) and (job.run / _END).is_file() and evaluated):
         return False
-    return _compared(read_config(job.run)) == _compared(
-        job.config.model_copy(update={"preprocess": store.cohort.settings})
-    )
+    try:
+        known = read_config(job.run)
+    except PlggError:
+        # What is wrong with it is said when the run is tried.
+        return False
+    wanted = job.config.model_copy(update={"preprocess": store.cohort.settings})
+    return _compared(known) == _compared(wanted)
 
 
 def _compared(config: Config) -> Config:
