@@ -18,7 +18,7 @@ from plgg.watch import Silent, Watch
 
 if TYPE_CHECKING:
     from plgg.check import CheckReport
-    from plgg.compare import Comparison, ExperimentComparison
+    from plgg.compare import Aim, Comparison, ExperimentComparison
     from plgg.evaluate import Evaluation
     from plgg.experiment import Design, Done
     from plgg.export import Exported
@@ -273,14 +273,31 @@ def evaluate(
 
 
 def compare(
-    a: Path, b: Path | None = None, *, metric: str = "dice", seed: int = 0
+    a: Path,
+    b: Path | None = None,
+    *,
+    metric: str = "dice",
+    seed: int = 0,
+    baseline: str | None = None,
+    aim: Aim | None = None,
 ) -> Comparison | ExperimentComparison:
-    """Compare two sets of results by patient, or the arms of one experiment or CSV table."""
+    """Compare two sets of results by patient, or the arms of one experiment or CSV table.
+
+    Args:
+        a: Results, an experiment or a table.
+        b: Results to compare with.
+        metric: Column of `cases.csv`.
+        seed: Seed of the bootstrap.
+        baseline: Of an experiment, the arm that the others are compared with.
+        aim: The gain whose power is told.
+    """
     from plgg.compare import compare_experiment, compare_results, compare_table
 
     if b is not None:
-        return compare_results(a, b, metric=metric, seed=seed)
-    return compare_experiment(a, seed=seed) if a.is_dir() else compare_table(a, metric=metric)
+        return compare_results(a, b, metric=metric, seed=seed, aim=aim)
+    if a.is_dir():
+        return compare_experiment(a, seed=seed, baseline=baseline, aim=aim)
+    return compare_table(a, metric=metric, aim=aim)
 
 
 def experiment(

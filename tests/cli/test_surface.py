@@ -15,7 +15,7 @@ SURFACE = {
                 "--age", "--sex", "--report", "--set", "--part", "--json"],
     "export": ["--format", "--out"],
     "evaluate": ["--out", "--json"],
-    "compare": ["--json"],
+    "compare": ["--metric", "--baseline", "--gain", "--power", "--json"],
     "experiment": ["--out", "--splits", "--preset", "--arms", "--define", "--grid", "--workers",
                    "--ray-address", "--cpus-per-run", "--gpus-per-run", "--retry", "--set"],
     "demo": ["--out"],

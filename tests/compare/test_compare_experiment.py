@@ -135,9 +135,15 @@ def test_three_arms(experiment):
         shutil.copytree(experiment / f"split-{k}/single", experiment / f"split-{k}/third")
     found = compare_experiment(experiment)
     assert found.won == {"multitask": 2, "third": 0}
-    assert "not adjusted for comparing 2 arms" in found.notes[1]
+    assert "for comparing 2 arms with single" in found.notes[1]
     markdown, _ = write_table1(experiment, found)
     assert "third won 0 of 2 (equal in 2)." in markdown.read_text(encoding="utf-8")
+    other = compare_experiment(experiment, baseline="multitask")
+    assert other.arms == ("multitask", "single", "third")
+    by_arm = {(c.a, c.b): c.difference for c in other.on("test")}
+    assert by_arm["multitask", "single"] == pytest.approx(-found.on("test")[0].difference)
+    with pytest.raises(RunError, match=r"no arm 'fourth'.*Choose single, multitask, third"):
+        compare_experiment(experiment, baseline="fourth")
 
 
 def test_what_is_no_experiment_is_refused(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from scored import write_evaluation
 
 from plgg.compare import as_markdown, as_rows, compare_results, write_comparison
+from plgg.compare.text import verdict
 from plgg.errors import ConfigError, RunError
 
 
@@ -250,6 +251,8 @@ def test_rows_and_markdown_show_the_same_numbers(pair):
     assert header == ("", "over 12 patients")
     assert rows[0][0] == "mean of old"
     text = as_markdown(comparison)
-    assert text.startswith("Dice (higher is better): new − old = ")
+    assert text.startswith(f"{verdict(comparison.contrasts[0])}\n\n")
+    assert "new is better than old by 0.004 Dice" in text
+    assert "\n\nDice (higher is better): new − old = " in text
     for name, value in rows:
         assert f"| {name} | {value} |" in text

@@ -58,7 +58,9 @@ def test_more_arms_are_each_compared_with_the_first(tmp_path):
     comparison = compare_table(path)
     assert [(c.a, c.b) for c in comparison.contrasts] == [("base", "x"), ("base", "y")]
     assert [c.difference for c in comparison.contrasts] == pytest.approx([0.15, -0.05])
-    assert "not adjusted for making 2 comparisons" in comparison.notes[0]
+    x, y = (contrast.splits.corrected_t.p for contrast in comparison.contrasts)
+    assert x < y
+    assert [c.adjusted_p for c in comparison.contrasts] == [min(1, 2 * x), max(min(1, 2 * x), y)]
     assert as_rows(comparison)[0][1:] == ("x − base, over 2 splits", "y − base, over 2 splits")
 
 

@@ -54,17 +54,28 @@ def compare(
     ],
     b: Annotated[Path | None, typer.Argument(help="Results to compare with.")] = None,
     metric: Annotated[str, typer.Option(help="Column of cases.csv.")] = "dice",
+    baseline: Annotated[
+        str | None, typer.Option(help="Of an experiment: the arm to compare the others with.")
+    ] = None,
+    gain: Annotated[
+        float, typer.Option(help="Difference to find: what would it take?", min=1e-6)
+    ] = 0.03,
+    power: Annotated[
+        float, typer.Option(help="Chance to find it that is wanted.", min=0.06, max=0.999)
+    ] = 0.8,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Paired differences B - A by patient, with intervals and tests.
+    """Paired differences B - A by patient and split, with intervals, tests and power.
+
+    A table is a CSV file with the column split and one for each arm.
 
     Example: plgg compare results/split-0/single results/split-0/multitask
     """
     from plgg import api
-    from plgg.compare import as_markdown
+    from plgg.compare import Aim, as_markdown
 
-    found = api.compare(a, b, metric=metric, seed=seed)
+    found = api.compare(a, b, metric=metric, seed=seed, baseline=baseline, aim=Aim(gain, power))
     typer.echo(json.dumps(found.as_json(), indent=2) if as_json else as_markdown(found))
 
 

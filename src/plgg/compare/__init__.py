@@ -5,6 +5,7 @@ Reads evaluation folders and tables; knows nothing of images, networks or traini
 
 from plgg.compare.experiment import compare_experiment
 from plgg.compare.folders import compare_results
+from plgg.compare.power import Aim
 from plgg.compare.records import (
     ArmScores,
     Comparison,
@@ -13,6 +14,7 @@ from plgg.compare.records import (
     ExperimentComparison,
     Interval,
     PairedStatistics,
+    Power,
     Scores,
     Significance,
     Unpaired,
@@ -22,6 +24,7 @@ from plgg.compare.table1 import write_table1
 from plgg.compare.text import as_markdown, as_rows, write_comparison
 
 __all__ = [
+    "Aim",
     "ArmScores",
     "Comparison",
     "Contrast",
@@ -29,6 +32,7 @@ __all__ = [
     "ExperimentComparison",
     "Interval",
     "PairedStatistics",
+    "Power",
     "Scores",
     "Significance",
     "Unpaired",

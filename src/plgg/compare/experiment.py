@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.compare.contrast import Question, contrast_of_cells
+from plgg.compare.family import as_family
 from plgg.compare.metric import find_metric
 from plgg.compare.pairs import pair
+from plgg.compare.power import Aim
 from plgg.compare.records import ArmScores, Contrast, ExperimentComparison, Scores
 from plgg.compare.results import Score, read_marker_auc, read_scores
 from plgg.compare.sources import CASES, size_ratio
@@ -50,12 +52,16 @@ class _Piece:
 _Pieces = Mapping[tuple[int, str, str], _Piece]
 
 
-def compare_experiment(experiment: Path, *, seed: int = 0) -> ExperimentComparison:
-    """Compare every arm of an experiment with its first, on test and on validation.
+def compare_experiment(
+    experiment: Path, *, seed: int = 0, baseline: str | None = None, aim: Aim | None = None
+) -> ExperimentComparison:
+    """Compare every arm of an experiment with one, on test and on validation.
 
     Args:
         experiment: Folder with `experiment.json` and `split-K/ARM/evaluation/PART`.
         seed: Seed of the bootstrap.
+        baseline: The arm that the others are compared with; by default the first.
+        aim: The gain whose power is told.
 
     Returns:
         Mean Dice over patients and marker AUC of each split, arm and part, and paired statistics
@@ -65,6 +71,12 @@ def compare_experiment(experiment: Path, *, seed: int = 0) -> ExperimentComparis
         RunError: If the folder is no experiment, or none of it is evaluated.
     """
     arms, splits = _plan(experiment)
+    if baseline is not None:
+        if baseline not in arms:
+            raise RunError(
+                f"has no arm {baseline!r}", where=experiment, remedy=f"Choose {', '.join(arms)}."
+            )
+        arms = (baseline, *(arm for arm in arms if arm != baseline))
     pieces, missing = _read(experiment, arms, splits)
     if not pieces:
         raise RunError(
@@ -72,7 +84,7 @@ def compare_experiment(experiment: Path, *, seed: int = 0) -> ExperimentComparis
         )
     pairs = [(part, (arms[0], arm)) for part in PARTS for arm in arms[1:]]
     found = (_contrast(pieces, pair_of, part, splits, seed) for part, pair_of in pairs)
-    contrasts = tuple(contrast for contrast in found if contrast is not None)
+    contrasts = as_family([contrast for contrast in found if contrast is not None], aim)
     return ExperimentComparison(
         experiment=str(experiment),
         arms=arms,
@@ -184,5 +196,8 @@ def _notes(arms: tuple[str, ...], contrasts: tuple[Contrast, ...]) -> tuple[str,
         return ("There is nothing to compare: no two arms are evaluated on a common split.",)
     notes = [ONE_SPLIT if contrasts[0].splits is None else OVERLAP]
     if len(arms) > 2:
-        notes.append(f"The p values are not adjusted for comparing {len(arms) - 1} arms.")
+        notes.append(
+            f"Holm's adjustment is for comparing {len(arms) - 1} arms with {arms[0]}; the other p "
+            "values are not adjusted."
+        )
     return tuple(notes)

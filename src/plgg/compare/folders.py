@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from plgg.compare.contrast import Question, contrast_of_cells
+from plgg.compare.family import as_family
 from plgg.compare.metric import Metric, find_metric
 from plgg.compare.pairs import Results, pair
+from plgg.compare.power import Aim
 from plgg.compare.records import Comparison, Unpaired
 from plgg.compare.results import read_scores
 from plgg.compare.sources import Source, find_source, short_names, size_ratio
@@ -24,6 +26,7 @@ def compare_results(
     metric: str = "dice",
     part: str = "test",
     seed: int = 0,
+    aim: Aim | None = None,
 ) -> Comparison:
     """Compare b with a, case by case.
 
@@ -39,6 +42,7 @@ def compare_results(
         metric: Column of `cases.csv`; of a signed error the absolute value is compared.
         part: Part of a run, `validation` or `test`.
         seed: Seed of the bootstrap.
+        aim: The gain whose power is told.
 
     Raises:
         RunError: If there is nothing evaluated at a path, or nothing in common.
@@ -55,7 +59,7 @@ def compare_results(
         )
     contrast = contrast_of_cells(cells, unpaired, question)
     paths = tuple(source.path for source in sources)
-    return Comparison(paths, (contrast,), _notes(chosen, unpaired))
+    return Comparison(paths, as_family([contrast], aim), _notes(chosen, unpaired))
 
 
 def _question(

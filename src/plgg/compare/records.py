@@ -127,6 +127,25 @@ class Unpaired:
 
 
 @dataclass(frozen=True)
+class Power:
+    """What it would take to find a gain that is hoped for, by the spread that was seen.
+
+    Attributes:
+        gain: Mean difference to be found.
+        power: Chance to find it, two-sided at the 5 % level.
+        n_splits: Splits of this cohort; None where the spread is unknown or no number suffices.
+        n_patients: Test patients of whom each counts once; None where the spread is unknown.
+        sentence: The same in words.
+    """
+
+    gain: float
+    power: float
+    n_splits: int | None
+    n_patients: int | None
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Contrast:
     """Two sets of results, a and b, on the same cases.
 
@@ -148,6 +167,9 @@ class Contrast:
         split_differences: One for each split.
         unpaired: What was left out.
         test_to_train: Ratio of the sizes of test and training part in the corrected test.
+        adjusted_p: Holm-adjusted p among all arms on this part: of the corrected t test over
+            splits, with one split of Wilcoxon over patients. None where that is undefined.
+        power: What a gain would take; None where no spread is known.
     """
 
     a: str
@@ -163,6 +185,8 @@ class Contrast:
     split_differences: tuple[Difference, ...]
     unpaired: Unpaired
     test_to_train: float
+    adjusted_p: float | None = None
+    power: Power | None = None
 
 
 @dataclass(frozen=True)

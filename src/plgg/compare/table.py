@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from plgg.compare.contrast import Question, contrast_of_splits, difference_of
+from plgg.compare.family import as_family
 from plgg.compare.metric import find_metric
+from plgg.compare.power import Aim
 from plgg.compare.records import Comparison, Contrast, Unpaired
 from plgg.compare.statistics import TEST_TO_TRAIN
 from plgg.compare.table_file import Table, read_table
@@ -21,6 +23,7 @@ def compare_table(
     part: str | None = None,
     metric: str = "dice",
     test_to_train: float = TEST_TO_TRAIN,
+    aim: Aim | None = None,
 ) -> Comparison:
     """Compare every arm of a CSV table with its first, over splits.
 
@@ -32,6 +35,7 @@ def compare_table(
         part: Which part to compare; by default `test` where the table has parts.
         metric: What the numbers are; it only tells which direction is better.
         test_to_train: n_test / n_train of the splits, for the corrected t test.
+        aim: The gain whose power is told.
 
     Raises:
         RunError: If the table cannot be read so.
@@ -41,9 +45,7 @@ def compare_table(
         _contrast(table, n, metric, test_to_train, path) for n in range(1, len(table.arms))
     )
     notes = list(table.notes)
-    if len(contrasts) > 1:
-        notes.append(f"The p values are not adjusted for making {len(contrasts)} comparisons.")
-    return Comparison((str(path),) * len(table.arms), contrasts, tuple(notes))
+    return Comparison((str(path),) * len(table.arms), as_family(contrasts, aim), tuple(notes))
 
 
 def _contrast(table: Table, n: int, metric: str, test_to_train: float, path: Path) -> Contrast:

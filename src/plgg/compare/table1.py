@@ -88,7 +88,8 @@ def paragraph(contrast: Contrast, comparison: ExperimentComparison) -> str:
     tied = f" (equal in {ties})" if ties else ""
     sentences.append(f"{b} won {comparison.won[contrast.b]} of {n}{tied}.")
     if contrast.splits is not None:
-        sentences += [_tests(contrast.splits), _verdict(contrast.splits)]
+        sentences += [_tests(contrast.splits), *_adjusted(contrast, comparison)]
+        sentences.append(_verdict(contrast.splits))
     if contrast.patients is not None:
         sentences.append(_tests(contrast.patients))
     if contrast.unpaired.n:
@@ -105,6 +106,13 @@ def _tests(found: PairedStatistics) -> str:
         )
     plural = "" if found.n == 1 else "s"
     return f"Over {found.n} {found.unit}{plural}: {', '.join(told)}."
+
+
+def _adjusted(contrast: Contrast, comparison: ExperimentComparison) -> list[str]:
+    if contrast.adjusted_p is None or len(comparison.on("test")) < 2:
+        return []
+    n = len(comparison.on("test"))
+    return [f"Holm-adjusted for {n} arms: p = {contrast.adjusted_p:.3f}."]
 
 
 def _verdict(found: PairedStatistics) -> str:

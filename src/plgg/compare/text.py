@@ -17,6 +17,7 @@ from plgg.io.files import write_json
 
 UNDEFINED = "–"
 _SHOWN_UNPAIRED = 8
+_SIGNIFICANT = 0.05
 _METHODS = {"dice": "Dice", "soft_dice": "soft Dice", "surface_dice": "surface Dice"}
 
 
@@ -70,6 +71,12 @@ def _quantities(contrast: Contrast, found: PairedStatistics) -> list[tuple[str, 
         ("paired t", p_value(found.paired_t)),
         ("Wilcoxon", p_value(found.wilcoxon)),
         ("corrected t", p_value(found.corrected_t)),
+        (
+            "Holm-adjusted",
+            p_value(Significance(None, contrast.adjusted_p))
+            if (found is contrast.splits or contrast.splits is None)
+            else UNDEFINED,
+        ),
         ("better / equal / worse", _counts(found, contrast.better is not None)),
     ]
 
@@ -82,12 +89,14 @@ def _counts(found: PairedStatistics, directed: bool) -> str:
 
 def as_markdown(comparison: Comparison | ExperimentComparison) -> str:
     """A comparison as Markdown: the headline, the statistics, what was left out, notes."""
-    blocks = [headline(contrast) for contrast in comparison.contrasts]
+    blocks = [verdict(contrast) for contrast in comparison.contrasts]
+    blocks += [headline(contrast) for contrast in comparison.contrasts]
     rows = as_rows(comparison)
     if len(rows) > 1:
         blocks.append(markdown_table(rows))
     blocks.extend(_reasons(comparison.contrasts))
     blocks.extend(filter(None, (_left_out(contrast) for contrast in comparison.contrasts)))
+    blocks.extend(c.power.sentence for c in comparison.contrasts[:1] if c.power is not None)
     blocks.extend(comparison.notes)
     return "\n\n".join(blocks) + "\n"
 
@@ -103,6 +112,30 @@ def headline(contrast: Contrast) -> str:
         f"{metric}{part}{direction}: {contrast.b} − {contrast.a} = "
         f"{signed(contrast.difference)} (95 % interval {reach})."
     )
+
+
+def verdict(contrast: Contrast) -> str:
+    """One sentence for a reader without statistics: which is better, and if it may be chance."""
+    unit = contrast.splits or contrast.patients
+    metric = _METHODS.get(contrast.metric, contrast.metric)
+    if unit is None or contrast.better is None:
+        return f"{contrast.b} less {contrast.a}, {metric}: {signed(contrast.difference)}."
+    better = (contrast.difference > 0) == (contrast.better == "higher")
+    n = unit.n_improved if better else unit.n_worse
+    which = "equal to" if not contrast.difference else "better than" if better else "worse than"
+    on = f" on {contrast.part}" if contrast.part else ""
+    return (
+        f"{contrast.b} is {which} {contrast.a}{on} by {abs(contrast.difference):.3f} {metric}, so "
+        f"in {n} of {unit.n} {unit.unit}s; {_chance(contrast.adjusted_p)}."
+    )
+
+
+def _chance(p: float | None) -> str:
+    if p is None:
+        return "whether that is chance cannot be told"
+    if p >= _SIGNIFICANT:
+        return f"p = {p:.2f}: this could be chance"
+    return f"p = {p:.2g}: hardly chance alone"
 
 
 def _reasons(contrasts: Iterable[Contrast]) -> list[str]:

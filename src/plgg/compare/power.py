@@ -1,0 +1,106 @@
+"""How many splits or patients would show a gain that is hoped for. Pure functions.
+
+A planned gain and the spread that was seen go in; whether the gain is there is no matter of this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scipy import stats
+
+from plgg.compare.records import Contrast, Power
+
+ALPHA = 0.05
+_MOST_SPLITS = 1000
+_MOST_PATIENTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is to be shown.
+
+    Attributes:
+        gain: Mean difference.
+        power: Chance to find it, two-sided at the 5 % level.
+    """
+
+    gain: float = 0.03
+    power: float = 0.8
+
+
+def chance_to_find(n: int, effect: float, *, test_to_train: float = 0.0) -> float:
+    """Power of the two-sided (corrected) paired t test at the 5 % level.
+
+    T follows the non-central t distribution with n − 1 degrees of freedom and non-centrality
+    effect / sqrt(1/n + n_test/n_train).
+
+    Source: J. Cohen, Statistical Power Analysis, 1988, section 2.3; the second term is that of
+    Nadeau and Bengio, 2003.
+
+    Args:
+        n: Differences.
+        effect: Mean difference over the standard deviation of the differences.
+        test_to_train: n_test / n_train for splits that share patients; 0 for patients.
+    """
+    if n < 2:
+        return 0.0
+    critical = stats.t.ppf(1.0 - ALPHA / 2, n - 1)
+    centre = abs(effect) / math.sqrt(1.0 / n + test_to_train)
+    found = stats.nct.sf(critical, n - 1, centre) + stats.nct.cdf(-critical, n - 1, centre)
+    # scipy gives NaN where the answer is 1 to the last digit.
+    return 1.0 if math.isnan(found) else float(found)
+
+
+def fewest(chance: Callable[[int], float], power: float, most: int) -> int | None:
+    """The smallest n whose chance reaches the power; None where even `most` do not."""
+    if chance(most) < power:
+        return None
+    low, high = 1, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if chance(middle) >= power else (middle, high)
+    return high
+
+
+def power_of(contrast: Contrast, aim: Aim) -> Power | None:
+    """What a contrast's spread says of the splits and patients that the aim needs.
+
+    Splits of one cohort share patients, so their number buys only so much: beyond it more patients
+    are needed. None where no spread is known.
+    """
+    splits, patients = contrast.splits, contrast.patients
+    n_splits = n_patients = None
+    if splits is not None and splits.sd:
+        effect, ratio = aim.gain / splits.sd, contrast.test_to_train
+        n_splits = fewest(
+            lambda n: chance_to_find(n, effect, test_to_train=ratio), aim.power, _MOST_SPLITS
+        )
+    if patients is not None and patients.sd:
+        by_patient = aim.gain / patients.sd
+        n_patients = fewest(lambda n: chance_to_find(n, by_patient), aim.power, _MOST_PATIENTS)
+    known = [found for found in (splits, patients) if found is not None and found.sd]
+    if not known:
+        return None
+    return Power(
+        aim.gain, aim.power, n_splits, n_patients, _told(contrast, aim, n_splits, n_patients)
+    )
+
+
+def _told(contrast: Contrast, aim: Aim, n_splits: int | None, n_patients: int | None) -> str:
+    clauses = []
+    if contrast.splits is not None and contrast.splits.sd:
+        clauses.append(
+            "no number of splits of this cohort would do, since they share patients"
+            if n_splits is None
+            else f"{n_splits} splits of this cohort"
+        )
+    if n_patients is not None:
+        clauses.append(f"{n_patients} test patients, of whom each counts once")
+    joined = "; or " if n_splits is not None else "; "
+    return (
+        f"To find a difference of {aim.gain:g} with a chance of {aim.power:.0%} at the 5 % level "
+        f"it would take: {joined.join(clauses)}."
+    )

@@ -1,0 +1,76 @@
+"""Adjusted p values and power: known answers, and chances that simulation gives as well."""
+
+import numpy as np
+import pytest
+
+from plgg.compare import Aim, compare_table
+from plgg.compare.family import holm
+from plgg.compare.power import chance_to_find, fewest
+from plgg.compare.statistics import corrected_t, paired_t
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.2]) == [0.2]
+    assert holm([None, 0.02, 0.9]) == [None, pytest.approx(0.04), pytest.approx(0.9)]
+    assert holm([]) == []
+
+
+def test_holm_never_orders_otherwise_nor_lowers():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        p = rng.uniform(0, 0.5, 5)
+        adjusted = np.array(holm(list(p)))
+        assert (adjusted >= p).all()
+        assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+        # No adjustment is harsher than Bonferroni's.
+        assert (adjusted <= np.minimum(1, 5 * p) + 1e-12).all()
+
+
+@pytest.mark.parametrize(("effect", "n"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_patients_for_cohens_small_medium_and_large_effects(effect, n):
+    """The textbook's numbers of pairs for 80 % power at the 5 % level, two-sided."""
+    assert fewest(lambda k: chance_to_find(k, effect), 0.8, 10**6) == n
+
+
+def test_power_is_what_simulation_finds():
+    rng = np.random.default_rng(1)
+    draws = rng.normal(0.6, 1.0, (2000, 15))
+    found = np.mean([paired_t(d).p < 0.05 for d in draws])
+    assert chance_to_find(15, 0.6) == pytest.approx(found, abs=0.04)
+
+
+def test_power_of_the_corrected_test_is_what_simulation_finds():
+    """Splits whose differences share what their patients share, as the correction supposes."""
+    rng = np.random.default_rng(2)
+    ratio, k, effect = 0.25, 6, 1.0
+    # Correlation ρ = ratio / (1 + ratio) makes the correction exact (Nadeau and Bengio, 2003).
+    rho = ratio / (1 + ratio)
+    shared = rng.normal(0, np.sqrt(rho), (3000, 1))
+    draws = shared + rng.normal(0, np.sqrt(1 - rho), (3000, k))
+    spread = np.sqrt(1 - rho)
+    draws += effect * spread
+    found = np.mean([corrected_t(d, ratio).p < 0.05 for d in draws])
+    assert chance_to_find(k, effect, test_to_train=ratio) == pytest.approx(found, abs=0.04)
+
+
+def test_splits_of_one_cohort_can_buy_only_so_much():
+    assert fewest(lambda k: chance_to_find(k, 0.5, test_to_train=0.2), 0.8, 1000) is None
+    assert fewest(lambda k: chance_to_find(k, 2.0, test_to_train=0.2), 0.8, 1000) is not None
+
+
+def test_a_table_tells_what_it_would_take(tmp_path):
+    path = tmp_path / "table1.csv"
+    path.write_text("split,a,b\n1,0.5,0.6\n2,0.5,0.52\n3,0.5,0.51\n4,0.5,0.5\n", encoding="utf-8")
+    (one,) = compare_table(path).contrasts
+    assert one.power.gain == 0.03
+    assert one.power.n_splits is None
+    assert one.power.n_patients is None
+    assert "no number of splits" in one.power.sentence
+    assert one.adjusted_p == one.splits.corrected_t.p
+    (other,) = compare_table(path, aim=Aim(0.2, 0.8)).contrasts
+    n, spread = other.power.n_splits, other.splits.sd
+    chance = [
+        chance_to_find(k, 0.2 / spread, test_to_train=other.test_to_train) for k in (n - 1, n)
+    ]
+    assert chance[0] < 0.8 <= chance[1]
