@@ -69,7 +69,7 @@ def stored_case(case_id, *, patient_id=None, marker=None, has_mask=True, shape=S
     )
 
 
-def tiny_store(folder, n=9, *, shape=SHAPE, no_mask=(), no_marker=(), classes=CLASSES):
+def tiny_store(folder, n=9, *, shape=SHAPE, no_mask=(), no_marker=(), classes=CLASSES, ages=()):
     """Write `n` patients P00, P01, …, classes in turn; some of them of unknown mask or marker."""
     cases = []
     for index in range(n):
@@ -80,6 +80,8 @@ def tiny_store(folder, n=9, *, shape=SHAPE, no_mask=(), no_marker=(), classes=CL
         case = stored_case(
             name, marker=None if name in no_marker else marker, has_mask=known, shape=shape
         )
+        if ages:
+            case = case.model_copy(update={"age_years": ages[index]})
         record = CaseRecord(
             case=case, spacing_mm=SPACING_MM, placement=_placement(shape), mask_sha256=None
         )

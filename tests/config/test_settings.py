@@ -35,8 +35,8 @@ def test_small_is_paper_made_small():
 
 
 def test_no_such_preset_names_those_there_are():
-    with pytest.raises(ConfigError, match=r"'best'.*paper or small"):
-        preset("best")
+    with pytest.raises(ConfigError, match=r"'better'.*paper or small or best"):
+        preset("better")
 
 
 @pytest.mark.parametrize("name", PRESETS)

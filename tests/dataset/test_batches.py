@@ -158,3 +158,32 @@ def test_the_pieces_of_all_processes_are_the_batch(store, processes, pieces):
         assert sum(len(part.marker) for part in real) == len(whole_batch.marker)
         assert torch.equal(torch.cat([part.image for part in real]), whole_batch.image)
         assert torch.equal(torch.cat([part.seeds for part in real]), whole_batch.seeds)
+
+
+def test_the_marker_may_be_learnt_from_tumour_alone(store):
+    """Of whole cases, all; of small patches, only those that show tumour or might."""
+    alone = "patches.marker_from=tumour"
+    assert same(
+        fingerprint(whole(store, alone), 1), fingerprint(whole(store), 1)
+    )  # every ball is in its patch
+    small = ("patches.size=[8,8,8]", "patches.per_case=6")
+    plain = list(each(batches(store, *small), 1))
+    learnt = list(each(batches(store, *small, alone), 1))
+    dropped = 0
+    for before, after in zip(plain, learnt, strict=True):
+        assert torch.equal(before.image, after.image)
+        shown = before.mask.flatten(1).any(dim=1) | ~before.has_mask
+        assert torch.equal(after.marker, torch.where(shown, before.marker, UNKNOWN))
+        assert after.n_markers == int((after.marker != UNKNOWN).sum())
+        dropped += int((before.marker != after.marker).sum())
+    assert dropped > 0
+
+
+def test_the_patients_age_and_sex_come_along(tmp_path):
+    store = tiny_store(tmp_path, n=4, shape=SMALL_SHAPE, ages=(3.0, None, 11.5, 70.0))
+    made = whole(store)
+    found = torch.cat([batch.patient for batch in each(made, 1)])
+    wanted = {case: store.by_id[case].age_years for case in seen(store, made, 1)}
+    for row, age in zip(found, wanted.values(), strict=True):
+        assert row[1] == (age is not None)
+        assert row[0] == pytest.approx((age or 0) / 10)

@@ -79,3 +79,90 @@ def test_inputs_are_summed():
         head.classifiers["tumour"](tumour_traits(image, logits)),
     ]
     torch.testing.assert_close(head(bottleneck, image, logits), sum(parts))
+
+
+CHANNELS = 6
+
+
+def answers(inputs, bottleneck, image, logits, patient=None):
+    torch.manual_seed(0)
+    head = MarkerHead(CHANNELS, 3, MarkerHeadConfig(inputs=inputs, normalise=False)).eval()
+    with torch.inference_mode():
+        return head(bottleneck, image, logits, patient)
+
+
+def bottleneck():
+    return torch.randn(1, CHANNELS, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+
+
+def test_attention_begins_as_the_average():
+    image, logits = scan()
+    one, other = (
+        answers((name,), bottleneck(), image, logits) for name in ("attention", "average")
+    )
+    torch.testing.assert_close(one, other)
+
+
+def test_attention_learns_where_to_look():
+    """Classes differ at one place alone; the attention comes to rest on it."""
+    torch.manual_seed(0)
+    image, logits = scan()
+    head = MarkerHead(CHANNELS, 2, MarkerHeadConfig(inputs=("attention",), dropout=0.0))
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.02)
+    truth = torch.arange(8) % 2
+    features = 0.3 * torch.randn(8, CHANNELS, 3, 4, 4)
+    features[:, 0, 1, 2, 3] += 2.0
+    features[:, 1, 1, 2, 3] += 4.0 * truth - 2.0
+    for _ in range(60):
+        optimiser.zero_grad()
+        found = head(features, image.expand(8, -1, -1, -1, -1), logits.expand(8, -1, -1, -1, -1))
+        torch.nn.functional.cross_entropy(found, truth).backward()
+        optimiser.step()
+        for layer in head.modules():
+            if hasattr(layer, "commit"):
+                layer.commit(lambda sums: sums)
+    with torch.inference_mode():
+        weights = head.attention(features).flatten(2).softmax(dim=2).mean(dim=0)[0]
+    assert int(weights.argmax()) == 1 * 16 + 2 * 4 + 3
+    # Three times what the average gives it.
+    assert float(weights.max()) > 3 / 48
+
+
+def test_outlined_sees_the_features_under_the_tumour_alone():
+    image, logits = scan(centre=(6, 20, 10))
+    features = bottleneck()
+    elsewhere, under = features.clone(), features.clone()
+    elsewhere[..., 2, 0, 3] += 5.0  # Far from the ball.
+    under[..., 0, 2, 1] += 5.0
+    plain = answers(("outlined",), features, image, logits)
+    assert (answers(("outlined",), elsewhere, image, logits) - plain).abs().max() < 0.05
+    assert (answers(("outlined",), under, image, logits) - plain).abs().max() > 0.2
+
+
+def test_without_tumour_outlined_is_the_average():
+    image, logits = scan()
+    nothing = torch.full_like(logits, -CERTAIN)
+    torch.testing.assert_close(
+        answers(("outlined",), bottleneck(), image, nothing),
+        answers(("average",), bottleneck(), image, nothing),
+    )
+
+
+def test_age_and_sex_add_logits_that_no_image_changes():
+    image, logits = scan()
+    patient = torch.tensor([[0.7, 1.0, 0.0, 1.0]])
+    inputs = ("average", "clinical")
+    added = [
+        answers(inputs, features, image, logits, patient) - answers(inputs, features, image, logits)
+        for features in (bottleneck(), bottleneck() + 3)
+    ]
+    torch.testing.assert_close(added[0], added[1])
+    assert added[0].abs().max() > 0
+    alone = answers(("clinical",), bottleneck(), image, logits, patient)
+    assert alone.abs().max() > 0
+    assert not answers(("clinical",), bottleneck(), image, logits).any()
+    assert (
+        not answers(("average",), bottleneck(), image, logits, patient)
+        .sub(answers(("average",), bottleneck(), image, logits))
+        .any()
+    )

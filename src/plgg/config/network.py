@@ -13,11 +13,12 @@ class MarkerHeadConfig(Settings):
     """The classification branch: fully connected layers on the pooled bottleneck."""
 
     inputs: Annotated[
-        tuple[Literal["average", "tumour"], ...],
+        tuple[Literal["average", "attention", "outlined", "tumour", "clinical"], ...],
         Field(
             min_length=1,
-            description="What the marker is read from: the bottleneck's average (published); "
-            "traits of the outlined tumour: place, size, brightness. Logits are summed",
+            description="What the marker is read from: the bottleneck's average (published), its "
+            "average by learnt attention, or under the outlined tumour; traits of that: place, "
+            "size, brightness; age and sex. Logits are summed",
         ),
     ] = ("average",)
     hidden: tuple[PositiveInt, ...] = (256, 128)
@@ -29,6 +30,12 @@ class MarkerHeadConfig(Settings):
             "patients share drowns what tells them apart, and the branch dies in one answer"
         ),
     ] = True
+
+    @model_validator(mode="after")
+    def _inputs_once(self) -> Self:
+        if len(set(self.inputs)) < len(self.inputs):
+            raise ValueError("inputs names one twice")
+        return self
 
 
 class ModelConfig(Settings):

@@ -106,6 +106,23 @@ class Augmentation(Settings):
     ] = (0,)
     shift: Annotated[NonNegative, Field(description="Largest intensity shift, in σ")] = 0.1
     scale: Annotated[Fraction, Field(description="Largest relative intensity change")] = 0.1
+    warp: Annotated[
+        Fraction, Field(description="Chance to turn, stretch and move the head; 0 is the paper")
+    ] = 0.0
+    rotation_deg: Annotated[
+        float, Field(ge=0.0, le=180.0, description="Largest turn about each axis of a warp")
+    ] = 15.0
+    zoom: Annotated[
+        Fraction, Field(lt=1.0, description="Largest relative change of size of a warp")
+    ] = 0.2
+    blur: Annotated[
+        Fraction, Field(description="Chance of thick slices along some axis; 0 is the paper")
+    ] = 0.0
+    gamma: Annotated[
+        Fraction, Field(description="Chance of another curve of contrast; 0 is the paper")
+    ] = 0.0
+    bias: Annotated[Fraction, Field(description="Chance of a bias field; 0 is the paper")] = 0.0
+    noise: Annotated[Fraction, Field(description="Chance of noise; 0 is the paper")] = 0.0
 
     @model_validator(mode="after")
     def _axes_once(self) -> Self:
@@ -123,6 +140,13 @@ class PatchConfig(Settings):
         Fraction,
         Field(description="Share of crops centred near a tumour voxel; 0 is the paper's uniform"),
     ] = 0.0
+    marker_from: Annotated[
+        Literal["all", "tumour"],
+        Field(
+            description="Crops that the marker is learnt from: all (published), or only those that "
+            "show tumour; of a case whose mask is unknown, all"
+        ),
+    ] = "all"
     per_case: Annotated[PositiveInt, Field(description="Crops of each case in an epoch")] = 1
     augmentation: Augmentation = Augmentation()
 

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plgg.config import PatchConfig
-from plgg.dataset.patches import Patch, cut, sample_plan
+from plgg.dataset.patches import Patch, PatchPlan, cut, sample_plan, shows_tumour
+from plgg.io.patient import patient_inputs
 from plgg.io.store import Store
 
 UNKNOWN = -1
 Indices = NDArray[np.int64]
+_Seeds = Sequence[np.random.SeedSequence]
 _BATCHES_AHEAD = 2
 
 
@@ -52,9 +54,10 @@ class Batch:
         mask: Tumour, 0 or 1; meaningless where `has_mask` is False.
         has_mask: Whether the mask of a patch is known.
         marker: Index of the class, or -1 where unknown.
+        patient: Age and sex as `plgg.io.patient` gives them.
         seeds: One for each patch, for what chance decides inside the network.
         n_masks: Known masks in the whole batch.
-        n_markers: Known markers in the whole batch.
+        n_markers: Known markers in the whole batch, that are learnt from.
         lent: Whether the patch belongs to another piece, and is here to keep step alone.
     """
 
@@ -62,6 +65,7 @@ class Batch:
     mask: Float[Tensor, "batch 1 i j k"]
     has_mask: Tensor
     marker: Int[Tensor, " batch"]
+    patient: Float[Tensor, "batch 4"]
     seeds: Int[Tensor, " batch"]
     n_masks: int
     n_markers: int
@@ -75,6 +79,7 @@ class Batch:
             self.mask.to(device, non_blocking=True),
             self.has_mask.to(device),
             self.marker.to(device),
+            self.patient.to(device),
             self.seeds,
             self.n_masks,
             self.n_markers,
@@ -125,18 +130,18 @@ class EpochBatches:
         with ThreadPoolExecutor(self.workers) as pool:
             ahead: deque[list[_Piece]] = deque()
             for group in groups:
-                ahead.append([self._begin(pool, part, patch_seeds) for part in self._parts(group)])
+                parts = self._parts(group, patch_seeds)
+                ahead.append([self._begin(pool, part, patch_seeds) for part in parts])
                 if len(ahead) > _BATCHES_AHEAD:
                     yield [piece.batch(self) for piece in ahead.popleft()]
             while ahead:
                 yield [piece.batch(self) for piece in ahead.popleft()]
 
-    def _parts(self, group: Indices) -> list[_Part]:
+    def _parts(self, group: Indices, seeds: _Seeds) -> list[_Part]:
         """This process' pieces of a batch: patches of it, and what all of it holds."""
         share = self.share
-        records = [self.store.by_id[self.cases[index]] for index in group]
-        n_masks = sum(record.has_mask for record in records)
-        n_markers = sum(record.marker is not None for record in records)
+        n_masks = sum(self.store.by_id[self.cases[index]].has_mask for index in group)
+        n_markers = sum(self._marker(int(i), seeds[i]) != UNKNOWN for i in group)
         dealt = np.array_split(group, share.processes * share.pieces)
         mine = dealt[share.rank * share.pieces : (share.rank + 1) * share.pieces]
         # A process must not stand aside: without a patch it takes one of which nothing is known.
@@ -145,22 +150,36 @@ class EpochBatches:
             for part in mine
         ]
 
-    def _begin(
-        self, pool: ThreadPoolExecutor, part: _Part, seeds: Sequence[np.random.SeedSequence]
-    ) -> _Piece:
+    def _begin(self, pool: ThreadPoolExecutor, part: _Part, seeds: _Seeds) -> _Piece:
         futures = [pool.submit(self._patch, int(i), seeds[i]) for i in part.indices]
+        markers = [self._marker(int(i), seeds[i]) for i in part.indices]
         # A child of the patch's seed: cutting draws from the seed itself.
         inner = [int(seeds[i].spawn(1)[0].generate_state(1)[0]) for i in part.indices]
-        return _Piece(part, futures, inner)
+        return _Piece(part, futures, markers, inner)
+
+    def _plan(self, index: int, seed: np.random.SeedSequence) -> PatchPlan:
+        rng = np.random.default_rng(seed)
+        return sample_plan(self.store, self.cases[index], self.settings, rng)
 
     def _patch(self, index: int, seed: np.random.SeedSequence) -> Patch:
-        rng = np.random.default_rng(seed)
-        return cut(self.store, sample_plan(self.store, self.cases[index], self.settings, rng))
+        return cut(self.store, self._plan(index, seed))
+
+    def _marker(self, index: int, seed: np.random.SeedSequence) -> int:
+        """Class that a patch teaches, -1 for none."""
+        marker = self.marker_index(self.cases[index])
+        if marker == UNKNOWN or self.settings.marker_from == "all":
+            return marker
+        return marker if shows_tumour(self.store, self._plan(index, seed)) else UNKNOWN
 
     def marker_index(self, case_id: str) -> int:
         """Number of a case's class, -1 where it is unknown."""
         marker = self.store.by_id[case_id].marker
         return self._classes[marker] if marker else UNKNOWN
+
+    def patient(self, case_id: str) -> NDArray[np.float32]:
+        """What is known of a case's patient, shape (4,)."""
+        case = self.store.by_id[case_id]
+        return patient_inputs(case.age_years, case.sex)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +198,7 @@ class _Piece:
 
     part: _Part
     futures: list[Future[Patch]]
+    markers: list[int]
     seeds: list[int]
 
     def batch(self, batches: EpochBatches) -> Batch:
@@ -190,7 +210,8 @@ class _Piece:
             image=torch.from_numpy(np.stack([patch.image for patch in patches])[:, None]),
             mask=torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
             has_mask=torch.tensor([known and batches.store.by_id[c].has_mask for c in cases]),
-            marker=torch.tensor([batches.marker_index(c) if known else UNKNOWN for c in cases]),
+            marker=torch.tensor([marker if known else UNKNOWN for marker in self.markers]),
+            patient=torch.from_numpy(np.stack([batches.patient(c) for c in cases])),
             seeds=torch.tensor(self.seeds),
             n_masks=self.part.n_masks,
             n_markers=self.part.n_markers,

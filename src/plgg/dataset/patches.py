@@ -1,7 +1,7 @@
 """Patches of a stored case: what to cut is sampled apart from the cutting.
 
-A `PatchPlan` says all of it: place, mirrors, intensity change. The generator is passed in. Arrays
-only; batches are made elsewhere.
+A `PatchPlan` says all of it: place, mirrors, intensities, stronger changes. The generator is passed
+in. Arrays only; batches are made elsewhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import PatchConfig
+from plgg.dataset.augment import Change, apply_change, sample_change
 from plgg.io.codes import OUTSIDE, decode
 from plgg.io.store import Store
 
@@ -30,6 +31,7 @@ class PatchPlan:
         flips: Axes to mirror.
         scale: Factor on the z-scores.
         shift: Added to the z-scores, in σ, inside the brain.
+        change: Stronger changes, before the mirrors.
     """
 
     case_id: str
@@ -38,6 +40,7 @@ class PatchPlan:
     flips: tuple[int, ...] = ()
     scale: float = 1.0
     shift: float = 0.0
+    change: Change | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +64,12 @@ def sample_plan(
     start = _uniform_start(shape, settings.size, rng)
     if settings.tumour_share and rng.random() < settings.tumour_share:
         start = _tumour_start(store, case_id, settings.size, rng) or start
-    change = settings.augmentation
-    flips = tuple(axis for axis in change.flip_axes if rng.random() < change.flip)
-    scale = 1.0 + change.scale * rng.uniform(-1, 1)
-    shift = change.shift * rng.uniform(-1, 1)
-    return PatchPlan(case_id, start, settings.size, flips, scale, shift)
+    random = settings.augmentation
+    flips = tuple(axis for axis in random.flip_axes if rng.random() < random.flip)
+    scale = 1.0 + random.scale * rng.uniform(-1, 1)
+    shift = random.shift * rng.uniform(-1, 1)
+    change = sample_change(random, rng)
+    return PatchPlan(case_id, start, settings.size, flips, scale, shift, change)
 
 
 def _uniform_start(shape: Triple, size: Triple, rng: np.random.Generator) -> Triple:
@@ -103,12 +107,20 @@ def cut(store: Store, plan: PatchPlan) -> Patch:
     known = store.mask(plan.case_id, box)
     if known is not None:
         mask[place] = known
-    image = decode(codes)
-    brain = codes != OUTSIDE
+    image, brain = decode(codes), codes != OUTSIDE
+    if plan.change is not None:
+        image, brain, mask = apply_change(image, brain, mask, plan.change)
     image[brain] = image[brain] * np.float32(plan.scale) + np.float32(plan.shift)
     if plan.flips:
         image, mask = np.flip(image, plan.flips), np.flip(mask, plan.flips)
     return Patch(np.ascontiguousarray(image), np.ascontiguousarray(mask))
+
+
+def shows_tumour(store: Store, plan: PatchPlan) -> bool:
+    """Whether a patch holds tumour before it is changed; True where the mask is unknown."""
+    box, _ = _overlap(store.by_id[plan.case_id].shape, plan)
+    known = store.mask(plan.case_id, box)
+    return known is None or bool(known.any())
 
 
 def _overlap(

@@ -18,6 +18,7 @@ from plgg.infer.memory import Shape, padded, window_for
 from plgg.io.codes import decode
 
 _OVERLAP = 0.5
+_Known = NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,12 @@ class _View:
 
 
 def predict_box(
-    engine: Engine, codes: NDArray[np.int8], settings: InferenceConfig, *, measure: bool = True
+    engine: Engine,
+    codes: NDArray[np.int8],
+    settings: InferenceConfig,
+    *,
+    known: NDArray[np.float64] | None = None,
+    measure: bool = True,
 ) -> BoxPrediction:
     """Predict one brain box.
 
@@ -57,6 +63,7 @@ def predict_box(
         engine: What runs the network.
         codes: Coded z-scores, shape (I, J, K).
         settings: One pass or windows; whether to average over mirror images.
+        known: Logits that age and sex add to the marker's, shape (classes,).
         measure: Whether one pass must fit into memory. Where a training step has just fitted it
             will, and how good an epoch is must not depend on what else the machine does.
 
@@ -66,9 +73,9 @@ def predict_box(
     image = decode(codes)
     i, j, k = image.shape
     window = window_for(engine, (i, j, k), settings) if measure else settings.window
-    seen = [_view(engine, image, window)]
+    seen = [_view(engine, image, window, known)]
     if settings.mirror:
-        mirrored = _view(engine, image[::-1], window)
+        mirrored = _view(engine, image[::-1], window, known)
         seen.append(_View(mirrored.tumour[::-1], mirrored.marker, mirrored.features))
     views = tuple(view.tumour for view in seen)
     named = [view.marker for view in seen if view.marker is not None]
@@ -81,22 +88,22 @@ def predict_box(
     )
 
 
-def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None) -> _View:
+def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None, known: _Known) -> _View:
     if window is None:
-        return _one_pass(engine, image)
-    return _in_windows(engine, image, window)
+        return _one_pass(engine, image, known)
+    return _in_windows(engine, image, window, known)
 
 
-def _one_pass(engine: Engine, image: NDArray[np.float32]) -> _View:
+def _one_pass(engine: Engine, image: NDArray[np.float32], known: _Known) -> _View:
     """Padded at the far ends, also in a mirror image, so that it gets the mirrored answer."""
     i, j, k = image.shape
     whole = padded((i, j, k), engine.divisor)
     answer = engine(np.pad(image, [(0, n - m) for n, m in zip(whole, image.shape, strict=True)]))
     logits = np.ascontiguousarray(answer.segmentation[:i, :j, :k])
-    return _View(expit(logits), _probabilities(answer), answer.features)
+    return _View(expit(logits), _probabilities(answer, known), answer.features)
 
 
-def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape) -> _View:
+def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape, known: _Known) -> _View:
     """Gaussian weights on the logits; markers and features are averaged over the windows."""
     import torch
     from monai.inferers import sliding_window_inference
@@ -109,7 +116,8 @@ def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape) -> _V
 
     tensor = torch.from_numpy(np.ascontiguousarray(image))[None, None]
     logits = sliding_window_inference(tensor, window, 1, one, overlap=_OVERLAP, mode="gaussian")
-    named = [marker for marker in map(_probabilities, answers) if marker is not None]
+    said = [_probabilities(answer, known) for answer in answers]
+    named = [marker for marker in said if marker is not None]
     return _View(
         expit(logits[0, 0].numpy()),
         np.mean(named, axis=0) if named else None,
@@ -117,7 +125,8 @@ def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape) -> _V
     )
 
 
-def _probabilities(answer: Answer) -> NDArray[np.float64] | None:
+def _probabilities(answer: Answer, known: _Known) -> NDArray[np.float64] | None:
     if answer.marker is None:
         return None
-    return np.asarray(softmax(answer.marker), dtype=np.float64)
+    logits = answer.marker if known is None else answer.marker + known
+    return np.asarray(softmax(logits), dtype=np.float64)

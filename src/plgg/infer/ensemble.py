@@ -130,13 +130,25 @@ class Ensemble:
     def _naming(self) -> list[Member]:
         return [member for member in self.members if member.config.arm != "single"]
 
-    def answer(self, codes: NDArray[np.int8]) -> BoxAnswer:
+    def answer(
+        self, codes: NDArray[np.int8], *, age_years: float | None = None, sex: str | None = None
+    ) -> BoxAnswer:
         """Ask every member.
 
         Args:
             codes: Coded z-scores of a brain box, shape (I, J, K).
+            age_years: Of the patient, for members that ask; None where it is not known.
+            sex: Likewise.
         """
-        boxes = [predict_box(member.engine, codes, self.inference) for member in self.members]
+        boxes = [
+            predict_box(
+                member.engine,
+                codes,
+                self.inference,
+                known=member.known(age_years, sex) if member.known else None,
+            )
+            for member in self.members
+        ]
         named = [
             _scaled(box.marker, member)
             for box, member in zip(boxes, self.members, strict=True)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from plgg.config import Config
 from plgg.errors import RunError
@@ -13,9 +18,13 @@ from plgg.io.calibration import FILE, Calibration, read_calibration
 from plgg.io.files import sha256
 from plgg.io.result import Model
 from plgg.io.run import split_number
-from plgg.model.checkpoint import load_checkpoint
+from plgg.model.checkpoint import Checkpoint, load_checkpoint
+from plgg.model.network import patient_logits
 
 log = logging.getLogger(__name__)
+
+
+Known = Callable[[float | None, str | None], NDArray[np.float64] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +33,7 @@ class Member:
 
     Attributes:
         run: Its folder.
+        known: Gives the logits that age and sex add to the marker's; None if they add none.
         config: Settings it was trained with.
         classes: Marker classes, in the order of its logits.
         engine: What runs it.
@@ -32,6 +42,7 @@ class Member:
     """
 
     run: Path
+    known: Known | None
     config: Config
     classes: tuple[str, ...]
     engine: Engine
@@ -62,6 +73,7 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
         )
     return Member(
         run,
+        _known(checkpoint),
         meta.config,
         meta.classes,
         load_engine(engine, run, checkpoint),
@@ -76,3 +88,11 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
             seed=meta.config.seed,
         ),
     )
+
+
+def _known(checkpoint: Checkpoint) -> Known | None:
+    """Of a network that asks for age and sex; engines run the part that looks at the image."""
+    config = checkpoint.meta.config
+    if config.arm == "single" or "clinical" not in config.model.marker.inputs:
+        return None
+    return partial(patient_logits, checkpoint.network().eval())

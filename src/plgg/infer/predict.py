@@ -102,7 +102,9 @@ class Predictor:
     def _found(self, loaded: Loaded, clock: Clock) -> Found:
         placement = loaded.prepared.placement
         with clock.step("network"):
-            box = self.networks.answer(loaded.prepared.image)
+            box = self.networks.answer(
+                loaded.prepared.image, age_years=loaded.age_years, sex=loaded.sex
+            )
         with clock.step("back to the native grid"):
             tumour = restore(box.tumour, placement)
             mask = without_small(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from plgg.io.calibration import ClinicalModel
+from plgg.io.patient import male
 from plgg.io.sri24 import BRAIN_CENTRE_MM
 from plgg.volume import Affine, apply_affine
 
@@ -39,16 +40,12 @@ def clinical_inputs(
         sex: Any word for it that begins with m or f.
     """
     age = np.nan if age_years is None else age_years
-    return np.array([age, _male(sex), *_place_and_size(mask_box > 0, box_affine)])
+    return np.array([age, male(sex), *_place_and_size(mask_box > 0, box_affine)])
 
 
 def unknown_tumour(*, age_years: float | None, sex: str | None) -> Inputs:
     """The inputs where there is no mask to look at."""
     return clinical_inputs(np.zeros((1, 1, 1)), np.eye(4), age_years=age_years, sex=sex)
-
-
-def _male(sex: str | None) -> float:
-    return {"m": 1.0, "f": 0.0}.get((sex or "").strip()[:1].lower(), np.nan)
 
 
 def _place_and_size(mask: NDArray[np.bool_], affine: Affine) -> tuple[float, float, float, float]:

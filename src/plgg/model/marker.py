@@ -1,7 +1,7 @@
-"""The classification branch: from the bottleneck, and from the outlined tumour, to the marker.
+"""The classification branch: from bottleneck, outlined tumour and patient to the marker.
 
-Two inputs, each with fully connected layers of its own; their logits are summed. `average` is the
-published one, `tumour` is ours. Knows nothing of the backbone, of losses or of training.
+Each input has fully connected layers of its own; their logits are summed. `average` is the
+published one, the others are ours. Knows nothing of the backbone, of losses or of training.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from plgg.config import MarkerHeadConfig
+from plgg.io.patient import PATIENT_INPUTS
 from plgg.model.dropout import SeededDropout
 from plgg.model.standardise import Standardise
 
 N_TRAITS = 8
+Features = Float[Tensor, "batch c i j k"]
+Image = Float[Tensor, "batch 1 x y z"]
 
 
 class MarkerHead(nn.Module):
@@ -28,17 +32,25 @@ class MarkerHead(nn.Module):
 
     def __init__(self, channels: int, n_classes: int, settings: MarkerHeadConfig) -> None:
         super().__init__()
-        widths = {"average": channels, "tumour": N_TRAITS}
-        self.inputs = settings.inputs
+        widths = {"tumour": N_TRAITS, "clinical": len(PATIENT_INPUTS)}
+        self.n_classes = n_classes
         self.classifiers = nn.ModuleDict(
-            {name: _classifier(widths[name], n_classes, settings) for name in settings.inputs}
+            {
+                name: _classifier(widths.get(name, channels), n_classes, settings)
+                for name in settings.inputs
+            }
         )
+        if "attention" in settings.inputs:
+            self.attention = nn.Conv3d(channels, 1, kernel_size=1)
+            # Training begins with the average.
+            nn.init.zeros_(self.attention.weight)
 
     def forward(
         self,
-        bottleneck: Float[Tensor, "batch c i j k"],
-        image: Float[Tensor, "batch 1 x y z"],
-        segmentation: Float[Tensor, "batch 1 x y z"],
+        bottleneck: Features,
+        image: Image,
+        segmentation: Image,
+        patient: Float[Tensor, "batch 4"] | None = None,
     ) -> Float[Tensor, "batch classes"]:
         """Logits of the classes.
 
@@ -46,17 +58,43 @@ class MarkerHead(nn.Module):
             bottleneck: Deepest features of the encoder.
             image: The network's input, z-scores, 0 outside the brain.
             segmentation: Logits of the other head.
+            patient: `plgg.io.patient.patient_inputs`; without it, what the image alone says.
         """
-        logits = []
         # In float32: averages over thousands of bf16 terms would lose the small differences.
         with torch.autocast(bottleneck.device.type, enabled=False):
-            for name, classifier in self.classifiers.items():
-                if name == "average":
-                    features = bottleneck.float().mean(dim=(2, 3, 4))
-                else:
-                    features = tumour_traits(image, segmentation.detach())
-                logits.append(classifier(features))
-        return torch.stack(logits).sum(dim=0)
+            logits = bottleneck.new_zeros((len(bottleneck), self.n_classes), dtype=torch.float32)
+            for name in self.classifiers:
+                if name != "clinical":
+                    seen = self._seen(name, bottleneck.float(), image, segmentation.detach())
+                    logits = logits + self.classifiers[name](seen)
+            return logits if patient is None else logits + self.known(patient)
+
+    def known(self, patient: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch classes"]:
+        """The logits that age and sex add; 0 for a head that does not ask."""
+        if "clinical" not in self.classifiers:
+            return patient.new_zeros((len(patient), self.n_classes))
+        logits: Tensor = self.classifiers["clinical"](patient)
+        return logits
+
+    def _seen(self, name: str, bottleneck: Features, image: Image, outline: Image) -> Tensor:
+        """What an input of the head is, shape (batch, width)."""
+        if name == "tumour":
+            return tumour_traits(image, outline)
+        if name == "average":
+            return bottleneck.mean(dim=(2, 3, 4))
+        if name == "attention":
+            return _averaged(bottleneck, self.attention(bottleneck).flatten(2).softmax(dim=2))
+        i, j, k = bottleneck.shape[2:]
+        seen = outline.float().sigmoid() * (image != 0)
+        inside = functional.adaptive_avg_pool3d(seen, (i, j, k)).flatten(2)
+        # Where no tumour is seen, a little of everything.
+        weights = inside + 1e-3
+        return _averaged(bottleneck, weights / weights.sum(dim=2, keepdim=True))
+
+
+def _averaged(features: Features, weights: Float[Tensor, "batch 1 n"]) -> Float[Tensor, "batch c"]:
+    """Weighted averages over space, the weights summing to 1."""
+    return (features.flatten(2) * weights).sum(dim=2)
 
 
 def _classifier(width: int, n_classes: int, settings: MarkerHeadConfig) -> nn.Sequential:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from monai.networks.utils import pixelshuffle, pixelunshuffle
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from plgg.config import Arm, ModelConfig
+from plgg.io.patient import patient_inputs
 from plgg.model.backbone import BACKBONES, bottleneck_channels, decode, encoder_stages
 from plgg.model.dropout import SeededDropout
 from plgg.model.marker import MarkerHead
@@ -52,10 +55,14 @@ class MultitaskNet(nn.Module):
             heads["marker"] = MarkerHead(channels, n_classes, settings.marker)
         self.heads = nn.ModuleDict(heads)
 
-    def forward(self, image: Image) -> dict[str, Any]:
+    def forward(
+        self, image: Image, patient: Float[Tensor, "batch 4"] | None = None
+    ) -> dict[str, Any]:
         """Logits by head, and the pooled bottleneck.
 
-        Every side of the image must be a multiple of `divisor`.
+        Args:
+            image: z-scores, every side a multiple of `divisor`.
+            patient: Age and sex; without them the marker is what the image alone says.
 
         Returns:
             segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm;
@@ -72,8 +79,16 @@ class MultitaskNet(nn.Module):
         if outlines[1:]:
             outputs["deep"] = outlines[1:]
         if "marker" in self.heads:
-            outputs["marker"] = self.heads["marker"](bottleneck, image, outlines[0])
+            outputs["marker"] = self.heads["marker"](bottleneck, image, outlines[0], patient)
         return outputs
+
+    def known(self, patient: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch classes"] | None:
+        """The logits that age and sex add to those of an image; None in the single arm."""
+        if "marker" not in self.heads:
+            return None
+        head: Any = self.heads["marker"]
+        logits: Tensor = head.known(patient)
+        return logits
 
     def _body(self, image: Image) -> tuple[list[Tensor], Tensor]:
         """Outlines, the finest first, and the bottleneck."""
@@ -134,3 +149,17 @@ def build_network(settings: ModelConfig, *, n_classes: int, arm: Arm, seed: int)
         torch.manual_seed(seed)
         network = MultitaskNet(settings, n_classes=n_classes, arm=arm)
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+
+
+def patient_logits(
+    network: MultitaskNet, age_years: float | None, sex: str | None
+) -> NDArray[np.float64] | None:
+    """What age and sex add to the marker's logits of an image, shape (classes,).
+
+    It is the same for every image, so engines need not know of it. None in the single arm.
+    """
+    device = next(network.parameters()).device
+    patient = torch.from_numpy(patient_inputs(age_years, sex))[None].to(device)
+    with torch.inference_mode():
+        logits = network.known(patient)
+    return None if logits is None else logits[0].double().cpu().numpy()

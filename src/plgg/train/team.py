@@ -22,7 +22,7 @@ from plgg.model.device import choose_runtime
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Forward = Callable[[Tensor], dict[str, Any]]
+Forward = Callable[..., dict[str, Any]]
 
 
 class Team:

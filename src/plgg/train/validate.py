@@ -16,7 +16,7 @@ from plgg.infer.engines.engine import Engine
 from plgg.io.store import Store
 from plgg.metrics import hard_dice, macro_auc, soft_dice
 from plgg.model.device import Runtime
-from plgg.model.network import MultitaskNet
+from plgg.model.network import MultitaskNet, patient_logits
 from plgg.train.team import Team
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ def validate(
     """
     team = team or Team()
     engine = torch_engine(network.eval(), runtime)
-    mine = [_judged(engine, store, case, settings) for case in cases[team.rank :: team.size]]
+    dealt = cases[team.rank :: team.size]
+    mine = [_judged(network, engine, store, case, settings) for case in dealt]
     judged = sorted(team.gather(mine), key=lambda found: found.case_id)
     hard = [found.hard for found in judged if found.hard is not None]
     soft = [found.soft for found in judged if found.soft is not None]
@@ -71,15 +72,24 @@ class _Judged:
     truth: int | None
 
 
-def _judged(engine: Engine, store: Store, case_id: str, settings: InferenceConfig) -> _Judged:
-    answer = predict_box(engine, store.image(case_id), settings, measure=False)
+def _judged(
+    network: MultitaskNet, engine: Engine, store: Store, case_id: str, settings: InferenceConfig
+) -> _Judged:
+    case = store.by_id[case_id]
+    answer = predict_box(
+        engine,
+        store.image(case_id),
+        settings,
+        known=patient_logits(network, case.age_years, case.sex),
+        measure=False,
+    )
     if np.isnan(answer.tumour).any() or (
         answer.marker is not None and np.isnan(answer.marker).any()
     ):
         raise FloatingPointError(f"the network's answer for {case_id} is not a number")
     threshold = _THRESHOLD if settings.threshold is None else settings.threshold
     mask = store.mask(case_id)
-    marker = store.by_id[case_id].marker
+    marker = case.marker
     return _Judged(
         case_id,
         None if mask is None else hard_dice(answer.tumour >= threshold, mask > 0),
