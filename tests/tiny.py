@@ -69,10 +69,12 @@ def stored_case(case_id, *, patient_id=None, marker=None, has_mask=True, shape=S
     )
 
 
-def tiny_store(folder, n=9, *, shape=SHAPE, no_mask=(), no_marker=(), classes=CLASSES, ages=()):
+def tiny_store(
+    folder, n=9, *, shape=SHAPE, no_mask=(), no_marker=(), classes=CLASSES, ages=(), first=0
+):
     """Write `n` patients P00, P01, …, classes in turn; some of them of unknown mask or marker."""
     cases = []
-    for index in range(n):
+    for index in range(first, first + n):
         name = f"P{index:02d}"
         marker = classes[index % len(classes)]
         image, mask = blob_case(shape, marker=CLASSES[index % len(CLASSES)], seed=index)
@@ -81,7 +83,7 @@ def tiny_store(folder, n=9, *, shape=SHAPE, no_mask=(), no_marker=(), classes=CL
             name, marker=None if name in no_marker else marker, has_mask=known, shape=shape
         )
         if ages:
-            case = case.model_copy(update={"age_years": ages[index]})
+            case = case.model_copy(update={"age_years": ages[index - first]})
         record = CaseRecord(
             case=case, spacing_mm=SPACING_MM, placement=_placement(shape), mask_sha256=None
         )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from plgg.io.store import Cohort
     from plgg.layouts import Choices, Written
     from plgg.phantom import PhantomSettings
+    from plgg.transfer import Course, Transferred
 
 SILENT = Silent()
 EVERYTHING = PredictOptions()
@@ -338,6 +339,40 @@ def experiment(
         workers=design.workers,
     )
     return run_experiment(plan, watch)
+
+
+def transfer(
+    stores: tuple[Path, Path] | None,
+    out: Path,
+    config: Config,
+    *,
+    course: Course,
+    watch: Watch = SILENT,
+) -> Transferred:
+    """Train on one cohort, test on another, fine-tune there, and test back at home.
+
+    Args:
+        stores: Where the model comes from, and where it goes; None makes synthetic cohorts.
+        out: The experiment's folder.
+        config: Settings of all training.
+        course: Splits, fine-tuning, and how many patients to make.
+        watch: Told of the progress.
+
+    Returns:
+        The report's path, and the runs that failed.
+
+    Raises:
+        PlggError: If something does not fit together; nothing has been trained then.
+    """
+    from plgg.io.store import Store
+    from plgg.transfer import make_stores, run_transfer, transfer_of
+
+    out = out.resolve()
+    if stores is None:
+        home, away = make_stores(out, config, course, watch)
+    else:
+        home, away = map(Store, stores)
+    return run_transfer(transfer_of(home, away, out, config, course), watch)
 
 
 def demo(out: Path, *, seed: int = 0, watch: Watch = SILENT) -> Path:

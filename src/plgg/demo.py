@@ -6,11 +6,9 @@ cores.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from plgg.check import check_manifest
-from plgg.config import Config, preset, with_settings
+from plgg.config import preset, with_settings
 from plgg.errors import InputError, RunError
 from plgg.evaluate import evaluate_predictions
 from plgg.experiment import Plan, resolve_arms, run_experiment
@@ -19,27 +17,13 @@ from plgg.infer.member import load_member
 from plgg.infer.predict import Predictor, predict_scans
 from plgg.infer.source import find_scans
 from plgg.io.manifest import read_manifest
-from plgg.io.store import Store
-from plgg.phantom import PhantomSettings, make_cohort
-from plgg.preprocess.cohort import preprocess_cohort
+from plgg.phantom import PhantomSettings
 from plgg.report import write_experiment_report
+from plgg.synthetic import SETTINGS, make_patients, make_store
 from plgg.watch import Watch
 
 N_PATIENTS = 60
 N_UNSEEN = 32
-# Voxels of 3 mm and a few hundred steps: what two cores can do in ten minutes. The cross-entropy
-# helps where steps are few.
-SETTINGS = (
-    "grid.spacing_mm=3",
-    # Synthetic heads are made in the atlas' space; registering them would only take time.
-    "preprocess.registration=centre",
-    "patches.size=[56,64,48]",
-    "optimiser.epochs=22",
-    "optimiser.learning_rate=0.0015",
-    "loss.voxel_weight=1",
-    "model.marker.dropout=0.5",
-    "validate_every=4",
-)
 
 
 def run_demo(out: Path, *, seed: int, watch: Watch) -> Path:
@@ -54,40 +38,18 @@ def run_demo(out: Path, *, seed: int, watch: Watch) -> Path:
         Path of the report.
     """
     config = with_settings(preset("small").model_copy(update={"seed": seed}), SETTINGS)
-    manifest = _patients(out / "patients", N_PATIENTS, seed, watch)
-    store = _store(manifest, out / "store", config, watch)
+    patients = PhantomSettings(n_patients=N_PATIENTS, seed=seed)
+    store = make_store(
+        make_patients(out / "patients", patients, watch), out / "store", config, watch
+    )
     arms = resolve_arms(("single", "multitask"), (), config)
     plan = Plan(store, out / "experiment", config, arms, 1, "plgg demo")
     done = run_experiment(plan, watch)
     if done.failed:
         raise RunError(next(iter(done.failed.values())), where=plan.out)
-    unseen = _patients(out / "unseen-patients", N_UNSEEN, seed + 1_000_000, watch)
-    _predict_unseen(plan, unseen, watch)
+    unseen = PhantomSettings(n_patients=N_UNSEEN, seed=seed + 1_000_000)
+    _predict_unseen(plan, make_patients(out / "unseen-patients", unseen, watch), watch)
     return write_experiment_report(plan.out, store=store.folder)
-
-
-def _workers() -> int:
-    return min(os.cpu_count() or 1, 8)
-
-
-def _patients(folder: Path, n: int, seed: int, watch: Watch) -> Path:
-    settings = PhantomSettings(n_patients=n, seed=seed)
-    with watch.task(f"making {n} synthetic patients") as progress:
-        make_cohort(folder, settings, workers=_workers(), progress=progress)
-    return folder / "manifest.csv"
-
-
-def _store(manifest: Path, folder: Path, config: Config, watch: Watch) -> Store:
-    with watch.task("checking them") as progress:
-        report = check_manifest(manifest, progress=progress)
-    if report.n_errors:
-        raise InputError(f"{report.n_errors} errors in the synthetic cohort", where=manifest)
-    cases = read_manifest(manifest)
-    with watch.task("preprocessing") as progress:
-        cohort = preprocess_cohort(cases, folder, config, workers=_workers(), progress=progress)
-    if cohort.failed:
-        raise InputError(cohort.failed[0].reason, where=manifest)
-    return Store(folder)
 
 
 def _predict_unseen(plan: Plan, manifest: Path, watch: Watch) -> None:

@@ -44,22 +44,50 @@ def score_run(
         RunError: If a case could not be predicted.
     """
     calibrate_run(store, run, split, watch, label=label)
-    predictor = Predictor(ensemble([load_member(run)]))
+    score_parts(store, run, split, run, watch, label=label, parts=parts)
+    write_model_card(run)
+
+
+def score_parts(
+    store: Store,
+    model: Path,
+    split: Split,
+    out: Path,
+    watch: Watch,
+    *,
+    label: str,
+    parts: Sequence[str] = PARTS,
+) -> None:
+    """Predict and evaluate parts of any split of any store with a calibrated run, as it is.
+
+    Args:
+        store: Whose patients.
+        model: The run; it need not have been trained on this store.
+        split: Which patients are in which part.
+        out: Where `predictions/PART` and `evaluation/PART` are written.
+        watch: Told of the progress.
+        label: What to call it.
+        parts: `validation`, `test`.
+
+    Raises:
+        RunError: If a case could not be predicted.
+        InputError: If the scans were prepared in another way than the model's.
+    """
+    predictor = Predictor(ensemble([load_member(model)]))
     for part in parts:
         names = split.part(part)
-        out = run / "predictions" / part
+        predictions = out / "predictions" / part
         with watch.task(f"{label}: predicting {part}") as progress:
-            _predict(predictor, store, names, out, progress)
+            _predict(predictor, store, names, predictions, progress)
         with watch.task(f"{label}: evaluating {part}") as progress:
             evaluate_predictions(
-                out,
+                predictions,
                 store.manifest_cases(names),
-                out=run / "evaluation" / part,
+                out=out / "evaluation" / part,
                 seed=0,
                 progress=progress,
             )
-        write_evaluation_page(run / "evaluation" / part)
-    write_model_card(run)
+        write_evaluation_page(out / "evaluation" / part)
 
 
 def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label: str) -> None:

@@ -18,6 +18,8 @@ SURFACE = {
     "compare": ["--metric", "--baseline", "--gain", "--power", "--json"],
     "experiment": ["--out", "--splits", "--preset", "--arms", "--define", "--grid", "--workers",
                    "--ray-address", "--cpus-per-run", "--gpus-per-run", "--retry", "--set"],
+    "transfer": ["--out", "--phantoms", "--splits", "--preset", "--arm", "--tune",
+                 "--freeze", "--set"],
     "demo": ["--out"],
     "info": ["--json"],
 }  # fmt: skip
@@ -39,7 +41,7 @@ def test_help_names_every_command_without_the_heavy_libraries():
 
 def test_info_tells_versions_presets_and_schema():
     found = plgg("info", "--json").json()
-    assert set(found["presets"]) == {"paper", "small"}
+    assert set(found["presets"]) == {"paper", "small", "best"}
     assert found["presets"]["paper"]["patches"]["size"] == [128, 128, 112]
     assert found["presets"]["paper"]["loss"]["marker_weight"] == 0.3
     assert found["config_schema"]["additionalProperties"] is False

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from plgg import __version__
-from plgg.cli import cohort, experiment, manifest, model, results
+from plgg.cli import cohort, experiment, manifest, model, results, transfer
 from plgg.errors import PlggError
 
 INTERRUPTED = 130
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-groups = (manifest, cohort, model, experiment, results)
+groups = (manifest, cohort, model, experiment, transfer, results)
 for group in (room.commands for room in groups):
     app.registered_commands += group.registered_commands
 

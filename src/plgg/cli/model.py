@@ -10,20 +10,12 @@ import typer
 
 from plgg.cli import options, show
 from plgg.cli.bars import Bars
-from plgg.config import Arm
-from plgg.errors import ConfigError
 from plgg.infer.options import PredictOptions
 
 if TYPE_CHECKING:
     from plgg.infer.engines.record import Format
 
 commands: typer.Typer = typer.Typer()
-
-
-def _arm(name: str) -> Arm:
-    if name not in {"single", "multitask"}:
-        raise ConfigError(f"no arm is called {name!r}", remedy="Choose single or multitask.")
-    return cast("Arm", name)
 
 
 @commands.command()
@@ -58,7 +50,7 @@ def train(
     from plgg import api
 
     chosen = options.with_init(options.with_epochs(settings, epochs), init, freeze)
-    config = api.configure(preset, arm=_arm(arm), seed=seed, settings=chosen)
+    config = api.configure(preset, arm=options.arm_named(arm), seed=seed, settings=chosen)
     watch = Bars(quiet=as_json)
     found = api.train(store, run, config, split=split, devices=devices, nodes=nodes, watch=watch)
     if not found:

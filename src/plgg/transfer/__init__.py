@@ -1,0 +1,7 @@
+"""The transfer experiment: what a model of one population is worth on another."""
+
+from plgg.transfer.course import Course, make_stores, transfer_of
+from plgg.transfer.plan import Transfer
+from plgg.transfer.run import Transferred, run_transfer
+
+__all__ = ["Course", "Transfer", "Transferred", "make_stores", "run_transfer", "transfer_of"]
