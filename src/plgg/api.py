@@ -324,10 +324,19 @@ def experiment(
     Raises:
         PlggError: If something does not fit together; nothing has been run then.
     """
-    from plgg.experiment import Design, Plan, parse_grid, resolve_arms, run_experiment
+    from plgg.experiment import (
+        Design,
+        Plan,
+        parse_grid,
+        require_own,
+        resolve_arms,
+        run_experiment,
+    )
     from plgg.io.store import Store
 
     design = design or Design()
+    grid = parse_grid(design.grid)
+    require_own(design.defined, grid)
     plan = Plan(
         Store(store),
         out.resolve(),
@@ -335,7 +344,7 @@ def experiment(
         resolve_arms(design.arms, design.defined, config),
         design.splits,
         design.command,
-        grid=parse_grid(design.grid),
+        grid=grid,
         workers=design.workers,
     )
     return run_experiment(plan, watch)

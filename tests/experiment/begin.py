@@ -1,9 +1,10 @@
-"""Runs the tests' experiment in a process of its own: `begin.py STORE OUT`."""
+"""Runs the tests' experiment in a process of its own: `begin.py STORE OUT [local|ray [CORES]]`."""
 
 import sys
 from pathlib import Path
 
 from plgg import api
+from plgg.errors import PlggError
 from plgg.experiment import Design, Workers
 from tiny import tiny_config
 
@@ -16,6 +17,9 @@ def begin(store, out, **design):
 
 
 if __name__ == "__main__":
-    kind = sys.argv[3] if len(sys.argv) > 3 else "local"
-    done = begin(sys.argv[1], sys.argv[2], workers=Workers(kind))
+    kind, cpus = [*sys.argv[3:], *("local", "1")[len(sys.argv) - 3 :]]
+    try:
+        done = begin(sys.argv[1], sys.argv[2], workers=Workers(kind, cpus=int(cpus)))
+    except PlggError as error:
+        sys.exit(str(error))
     sys.exit(1 if done.failed else 0)

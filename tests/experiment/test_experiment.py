@@ -12,7 +12,7 @@ import begin
 import psutil
 import pytest
 
-from plgg.errors import RunError
+from plgg.errors import ConfigError, RunError
 from plgg.experiment import Workers
 from plgg.io.experiment import failures, points_of, read_choice, run_of
 from plgg.io.files import read_json
@@ -40,13 +40,14 @@ def table(out):
     return (out / "table1.csv").read_text(encoding="utf-8")
 
 
-def in_a_process(store, out, *more):
+def in_a_process(store, out, *more, **options):
     paths = os.pathsep.join([str(SCRIPT.parent), str(SCRIPT.parent.parent)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, SCRIPT, store, out, *more], env=environment)
+    command = [sys.executable, SCRIPT, store, out, *more]
+    return subprocess.Popen(command, env=environment, **options)
 
 
-def wait_for(condition, *, seconds=120):
+def wait_for(condition, *, seconds=240):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "nothing happened"
@@ -106,8 +107,35 @@ def test_a_grid_is_decided_by_each_splits_validation_patients(store, tmp_path):
         assert run_of(out, k, "single") == out / f"split-{k}" / "single"
     rows = table(out).splitlines()
     assert len([row for row in rows if row[0].isdigit()]) == 2
+    assert read_json(out / "experiment.json")["grid"] == {"loss.marker_weight": [0.0, 0.5]}
+    # The same values, typed in another way, are the same grid.
+    assert not begin.begin(store, out, grid=("loss.marker_weight=0.0,0.50",)).failed
     with pytest.raises(RunError, match="another grid"):
         begin.begin(store, out, grid=("loss.marker_weight=0,.9",))
+    with pytest.raises(RunError, match="another grid"):
+        begin.begin(store, out)
+
+
+def test_a_grid_and_an_arm_do_not_set_the_same(store, tmp_path):
+    with pytest.raises(ConfigError, match=r"'late' sets loss.marker_weight, and so does the grid"):
+        begin.begin(
+            store,
+            tmp_path / "results",
+            grid=("loss.marker_weight=0,.5",),
+            defined=("late=multitask loss.marker_weight=0.3",),
+        )
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+def test_more_cores_than_a_machine_has_are_refused(store, tmp_path):
+    pytest.importorskip("ray", reason="Ray is an extra")
+    process = in_a_process(
+        store, tmp_path / "results", "ray", "100000", stderr=subprocess.PIPE, text=True
+    )
+    told = process.communicate(timeout=300)[1]
+    assert process.returncode == 1
+    assert "a run asks for 100000 CPUs" in told
 
 
 def test_an_experiment_may_grow_but_not_change(store, whole, tmp_path):

@@ -65,7 +65,7 @@ def test_measuring_gradients_changes_nothing(store, alone, tmp_path):
         assert min(one["gradients"][task] for task in ("segmentation", "marker")) > 0
 
 
-@pytest.mark.parametrize("launcher", ["devices", "torchrun"])
+@pytest.mark.parametrize("launcher", ["devices", pytest.param("torchrun", marks=pytest.mark.slow)])
 def test_two_processes_are_one(store, alone, tmp_path, launcher):
     run = tmp_path / "run"
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

@@ -49,7 +49,10 @@ def experiment(
         str | None, typer.Option(help="Ray cluster with these folders; default: this machine.")
     ] = None,
     cpus_per_run: Annotated[int, typer.Option(help="Cores of a run, with ray.", min=1)] = 1,
-    gpus_per_run: Annotated[float, typer.Option(help="GPUs of a run, with ray.", min=0)] = 0.0,
+    gpus_per_run: Annotated[
+        float | None,
+        typer.Option(help="GPUs of a run, with ray; by default one where there are any.", min=0),
+    ] = None,
     retry: Annotated[int, typer.Option(help="Tries more for a run that fails.", min=0)] = 0,
     epochs: options.Epochs = None,
     seed: options.Seed = 0,

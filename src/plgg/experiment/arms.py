@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from plgg.config import PRESETS, Config, with_settings
 from plgg.errors import ConfigError
@@ -25,6 +25,23 @@ def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> 
     if len(set(wanted)) < len(wanted) or len(definitions) < len(defined):
         raise ConfigError("an arm is named twice", remedy="Give every arm a name of its own.")
     return {name: definitions.get(name) or _known(name, base) for name in wanted}
+
+
+def require_own(defined: Sequence[str], grid: Iterable[str]) -> None:
+    """Check that no arm sets what the grid varies: which of them should win?
+
+    Raises:
+        ConfigError: If one does.
+    """
+    searched = set(grid)
+    for text in defined:
+        name, _, rest = text.partition("=")
+        both = sorted({part.partition("=")[0] for part in rest.split()} & searched)
+        if both:
+            raise ConfigError(
+                f"the arm {name.strip()!r} sets {both[0]}, and so does the grid",
+                remedy="Leave it out of one of them, or run them as two experiments.",
+            )
 
 
 def _parsed(text: str, base: Config) -> tuple[str, Config]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from plgg.config import Config
 from plgg.errors import RunError
+from plgg.experiment.grid import values_of
 from plgg.experiment.plan import Plan
 from plgg.io.experiment import ExperimentRecord, read_experiment, write_experiment
 
@@ -35,7 +36,7 @@ def _record(plan: Plan) -> ExperimentRecord:
         config=plan.config.model_dump(mode="json", exclude={"arm"}),
         arms=tuple(arms),
         arm_configs=arms,
-        grid={key: tuple(values) for key, values in plan.grid.items()},
+        grid=values_of(plan.config, plan.grid),
         n_splits=plan.n_splits,
         seed=plan.config.seed,
         commands=(plan.command,),
@@ -65,8 +66,7 @@ def _changes(known: ExperimentRecord, new: ExperimentRecord) -> list[str]:
     same = {
         "store": known.store == new.store,
         "config": _same(known.config, new.config),
-        # The first version had no grid.
-        "grid": known.version == 1 or known.grid == new.grid,
+        "grid": known.grid == new.grid,
     }
     for name, config in known.arm_configs.items():
         if name in new.arm_configs:

@@ -52,6 +52,18 @@ def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return grid
 
 
+def values_of(config: Config, grid: Grid) -> dict[str, tuple[Any, ...]]:
+    """The grid's values as the settings understand them: `.1` and `0.10` are both 0.1.
+
+    Raises:
+        ConfigError: If a key is unknown or a value out of range.
+    """
+    return {
+        key: tuple(_value(with_settings(config, [f"{key}={text}"]), key) for text in texts)
+        for key, texts in grid.items()
+    }
+
+
 def points(config: Config, grid: Grid) -> dict[str, Config]:
     """Settings of every point, by a name that serves as a folder's; without a grid one, unnamed.
 

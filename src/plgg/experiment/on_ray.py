@@ -39,9 +39,8 @@ def run_on_ray(
     """
     ray = _ray(workers)
     try:
-        remote = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=_RESTARTS)(
-            _task
-        )
+        gpus = _gpus(ray, workers)
+        remote = ray.remote(num_cpus=workers.cpus, num_gpus=gpus, max_retries=_RESTARTS)(_task)
         pending = {remote.remote(job, split, store.resolve(), workers): job for job, split in jobs}
         while pending:
             done, _ = ray.wait(list(pending), timeout=_POLL_SECONDS)
@@ -74,6 +73,24 @@ def _ray(workers: Workers) -> Any:  # noqa: ANN401 - Ray is optional
             remedy="Check the address, or leave it out to use this machine.",
         ) from error
     return ray
+
+
+def _gpus(ray: Any, workers: Workers) -> float:  # noqa: ANN401
+    """GPUs of a run. What no machine has would be waited for without end.
+
+    Raises:
+        ConfigError: If no machine has the cores or the GPUs.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most = {kind: max(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU")}
+    gpus = min(1.0, most["GPU"]) if workers.gpus is None else workers.gpus
+    for kind, wanted, option in (("CPU", workers.cpus, "cpus"), ("GPU", gpus, "gpus")):
+        if wanted > most[kind]:
+            raise ConfigError(
+                f"a run asks for {wanted:g} {kind}s and the largest machine has {most[kind]:g}",
+                remedy=f"Lower --{option}-per-run.",
+            )
+    return gpus
 
 
 def _task(job: Job, split: Split, store: Path, workers: Workers) -> str | None:

@@ -22,14 +22,14 @@ class Workers:
         kind: `local`, one after the other in this process, or `ray`.
         address: Of a Ray cluster; None starts one on this machine.
         cpus: Processor cores of a run.
-        gpus: GPUs of a run, or a share of one.
+        gpus: GPUs of a run, or a share of one; None takes one where there are any.
         retries: How often a failed run is tried again at once.
     """
 
     kind: str = "local"
     address: str | None = None
     cpus: int = 1
-    gpus: float = 0.0
+    gpus: float | None = None
     retries: int = 0
 
     def __post_init__(self) -> None:

@@ -47,10 +47,13 @@ def run_experiment(plan: Plan, watch: Watch) -> Done:
     wanted = list(jobs(plan))
     make_folder(plan.out)
     record = begin(plan)
-    failed = _work(plan, [job for job in wanted if not is_finished(job, plan.store)], watch)
-    choose(plan, wanted)
-    spent = round(record.seconds + time.monotonic() - started, 1)
-    write_experiment(plan.out, record.model_copy(update={"seconds": spent}))
+    try:
+        failed = _work(plan, [job for job in wanted if not is_finished(job, plan.store)], watch)
+        choose(plan, wanted)
+    finally:
+        # Also of what is interrupted.
+        spent = round(record.seconds + time.monotonic() - started, 1)
+        write_experiment(plan.out, record.model_copy(update={"seconds": spent}))
     runs = [run_of(plan.out, job.k, job.arm) for job in wanted]
     if not any((run / "evaluation" / "test").is_dir() for run in runs):
         return Done(None, failed)

@@ -1,0 +1,115 @@
+"""Can the harness tell a multitask gain from none? Synthetic patients, whose truth is known.
+
+Two cohorts that differ in one thing: in the first the marker decides where and how a tumour grows
+(`--link 1`), in the second it does not (`--link 0`). Outlines are scarce and markers are known of
+all, so that what the marker teaches the shared encoder can show in the outline. Both arms learn the
+same splits and are tested on the same unseen patients, all of whom have outlines.
+
+    python benchmarks/link.py --out link
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from plgg.cli.bars import Bars
+from plgg.compare import as_markdown, compare_experiment
+from plgg.config import Config, preset, with_settings
+from plgg.dataset.split import Split, make_split
+from plgg.io.experiment import ExperimentRecord, arm_folder, write_experiment
+from plgg.io.files import make_folder
+from plgg.io.store import Store
+from plgg.phantom import PhantomSettings
+from plgg.scoring import score_parts
+from plgg.synthetic import make_patients, make_store
+from plgg.train.run import train
+
+ARMS = ("single", "multitask")
+SETTINGS = (
+    "grid.spacing_mm=4",
+    "preprocess.registration=centre",
+    "patches.size=[40,48,40]",
+    "model.init_filters=8",
+    'model.marker.inputs=["average","attention"]',
+    "loss.voxel_weight=1",
+    "optimiser.learning_rate=0.002",
+)
+
+
+def main() -> None:
+    """Make, train, test, compare; finished pieces in the folder are kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder; finished pieces are kept")
+    parser.add_argument("--patients", type=int, default=120, help="to learn from")
+    parser.add_argument("--unseen", type=int, default=60, help="to be tested on")
+    parser.add_argument("--missing-masks", type=float, default=0.85, help="share without outline")
+    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="key=value")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    found = {f"link {link}": _cohort(link, options) for link in (1, 0)}
+    if options.json:
+        print(json.dumps(found))
+
+
+def _cohort(link: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Both arms on one cohort; its table."""
+    chosen = (*SETTINGS, f"optimiser.epochs={options.epochs}", *options.settings)
+    config = with_settings(preset("small"), chosen)
+    out = options.out / f"link-{link}"
+    known = PhantomSettings(
+        n_patients=options.patients, seed=1, link=link, missing_masks=options.missing_masks
+    )
+    unseen = PhantomSettings(n_patients=options.unseen, seed=1_000_001, link=link)
+    watch = Bars(quiet=options.json)
+    stores = [
+        make_store(make_patients(out / name, cohort, watch), out / f"{name}-store", config, watch)
+        for name, cohort in (("known", known), ("unseen", unseen))
+    ]
+    _train(out / "experiment", stores[0], stores[1], config, options.splits)
+    comparison = compare_experiment(out / "experiment")
+    (contrast,) = comparison.on("test")
+    if not options.json:
+        sys.stdout.write(f"\n## link {link}\n\n{as_markdown(comparison)}\n")
+    return {
+        "dice": {arm: comparison.of(arm, "test").dice.values for arm in ARMS},
+        "marker_auc": comparison.of("multitask", "test").marker_auc.values,
+        "difference": contrast.difference,
+        "interval": [contrast.interval.low, contrast.interval.high],
+        "adjusted_p": contrast.adjusted_p,
+    }
+
+
+def _train(out: Path, known: Store, unseen: Store, config: Config, n_splits: int) -> None:
+    """Fill an experiment's folder whose test patients are the unseen ones."""
+    watch = Bars()
+    make_folder(out)
+    write_experiment(
+        out,
+        ExperimentRecord(
+            store=str(unseen.folder.resolve()),
+            preset=config.preset,
+            config=config.model_dump(mode="json", exclude={"arm"}),
+            arms=ARMS,
+            n_splits=n_splits,
+            seed=config.seed,
+        ),
+    )
+    everyone = Split(train=(), validation=(), test=tuple(unseen.by_id), k=0, seed=config.seed)
+    for k in range(n_splits):
+        split = make_split(known.cohort.cases, k=k, seed=config.seed)
+        for arm in ARMS:
+            run, label = arm_folder(out, k, arm), f"split {k + 1}, {arm}"
+            with watch.training(label) as listener:
+                settings = config.model_copy(update={"arm": arm, "seed": config.seed + k})
+                train(known, run, settings, split, listener=listener)
+            score_parts(unseen, run, everyone, run, watch, label=label, parts=("test",))
+
+
+if __name__ == "__main__":
+    main()
