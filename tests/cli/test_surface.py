@@ -17,7 +17,7 @@ SURFACE = {
     "evaluate": ["--out", "--json"],
     "compare": ["--metric", "--baseline", "--gain", "--power", "--json"],
     "experiment": ["--out", "--splits", "--preset", "--arms", "--define", "--grid", "--workers",
-                   "--ray-address", "--cpus-per-run", "--gpus-per-run", "--retry", "--set"],
+                   "--ray-address", "--cpus-per-run", "--gpus-per-run", "--retry", "--track", "--set"],
     "transfer": ["--out", "--phantoms", "--splits", "--preset", "--arm", "--tune",
                  "--freeze", "--set"],
     "demo": ["--out"],
