@@ -171,6 +171,11 @@ def epoch_record(arm, epoch, epochs, rng):
         train["marker"] = 1.1 - 0.5 * done + 0.03 * rng.normal()
         train["loss"] += 0.3 * train["marker"]
     record = {"epoch": epoch, "train": train, "learning_rate": 1e-3, "seconds": 2.5}
+    record["waited"] = 0.05
+    if named:
+        norms = {"segmentation": 0.8 - 0.4 * done, "marker": 0.5}
+        record["gradients"] = norms | {"cosine": 0.1 * float(rng.normal())}
+        record["weights"] = {"segmentation": 1.0, "marker": 0.3}
     if epoch % 2 == 0:
         dice = 0.85 * (1 - np.exp(-4 * done)) + 0.02 * rng.normal()
         record["validation"] = {"dice": dice, "soft_dice": dice - 0.02} | (

@@ -15,7 +15,7 @@ from plgg.compare import compare_experiment
 from plgg.errors import RunError
 from plgg.report import write_experiment_report
 
-SECTIONS = ("summary", "table1", "patients-compared", "examples", "marker", "training", "cases")
+SECTIONS = ("summary", "table1", "patients-compared", "groups", "examples", "marker", "training")
 EVIL = "<script>alert('x')</script>&\"<img src=x onerror=alert(1)>"
 VOID = {"meta", "img", "br"}
 
@@ -63,7 +63,7 @@ def page(finished):
 
 
 def test_every_section_is_there(page):
-    assert [s["id"] for s in page.all("section")] == [*SECTIONS, "run"]
+    assert [s["id"] for s in page.all("section")] == [*SECTIONS, "cases", "run"]
     assert not page.unclosed
     targets = {f"#{attrs['id']}" for _, attrs in page.tags if "id" in attrs}
     assert {a["href"] for a in page.all("a")} <= targets
@@ -81,7 +81,8 @@ def test_the_page_opens_offline(finished, page):
 
 
 def test_every_image_is_whole_and_has_words(page):
-    assert len(page.all("img")) == 4 + 3 + 2 + 6
+    # Forest; patient by patient; examples; marker; training; gradients.
+    assert len(page.all("img")) == 1 + 4 + 3 + 3 + 6 + 5
     for image in page.all("img"):
         assert len(image["alt"]) > 40
         kind, data = re.fullmatch(r"data:image/(svg\+xml|png);base64,(.+)", image["src"]).groups()

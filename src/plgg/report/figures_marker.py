@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plgg.evaluate import CaseScores
+from plgg.io.calibration import Bin
+from plgg.metrics.calibration import confidence_and_hits, reliability_bins
 from plgg.report.canvas import panel
 from plgg.report.experiment_records import Experiment
 from plgg.report.palette import FAINT, INK, RULE, class_colour
@@ -36,6 +38,21 @@ def confusion(experiment: Experiment, arm: str) -> NDArray[np.int64]:
         if case.marker in classes and case.predicted_marker in classes:
             counts[classes.index(case.marker), classes.index(case.predicted_marker)] += 1
     return counts
+
+
+def reliability(experiment: Experiment, arm: str) -> Sequence[Bin]:
+    """Bins of the named marker's probability with the share named rightly, of all splits."""
+    classes = class_list(experiment, arm)
+    known = [
+        case
+        for _, case in experiment.tested(arm)
+        if case.marker in classes and set(classes) <= set(case.probabilities)
+    ]
+    if not known:
+        return ()
+    chances = np.array([[case.probabilities[name] for name in classes] for case in known])
+    truth = np.array([classes.index(case.marker or "") for case in known], dtype=np.int64)
+    return reliability_bins(*confidence_and_hits(chances, truth))
 
 
 def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str]) -> Figure:

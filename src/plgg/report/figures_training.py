@@ -26,7 +26,8 @@ class Curve:
         title: Its title.
         label: What the vertical axis counts.
         keys: Where the number lies in a line of `metrics.jsonl`.
-        guess: Value of a model that guesses; None where there is none.
+        guess: Value to be told from, such as that of guessing; None where there is none.
+        guessed: What that value is.
         share: Whether it lies between 0 and 1.
     """
 
@@ -35,6 +36,7 @@ class Curve:
     keys: tuple[str, str]
     guess: float | None = None
     share: bool = False
+    guessed: str = "guessing"
 
 
 CURVES = (
@@ -44,6 +46,22 @@ CURVES = (
     Curve("Marker loss, validation", "cross-entropy", ("validation", "marker_loss")),
     Curve("Dice, validation", "mean Dice", ("validation", "dice"), share=True),
     Curve("Marker AUC, validation", "macro AUC", ("validation", "marker_auc"), 0.5, share=True),
+)
+
+
+# Of runs with two tasks: how their gradients on the shared encoder lie to each other.
+GRADIENTS = (
+    Curve(
+        "Cosine of the tasks' gradients",
+        "cosine",
+        ("gradients", "cosine"),
+        0.0,
+        guessed="neither helps nor hinders",
+    ),
+    Curve("Gradient of the outline", "norm on the encoder", ("gradients", "segmentation")),
+    Curve("Gradient of the marker", "norm on the encoder", ("gradients", "marker")),
+    Curve("Weight of the outline", "weight", ("weights", "segmentation")),
+    Curve("Weight of the marker", "weight", ("weights", "marker")),
 )
 
 
@@ -62,7 +80,7 @@ def training_figure(experiment: Experiment, curve: Curve) -> Figure:
     if curve.guess is not None:
         axes.axhline(curve.guess, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate(
-            "guessing",
+            curve.guessed,
             (1, curve.guess),
             xycoords=("axes fraction", "data"),
             xytext=(-2, 3),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import plgg
-from plgg.compare import ExperimentComparison
+from plgg.compare import Contrast, ExperimentComparison
 from plgg.compare.table1 import paragraph
+from plgg.compare.text import verdict
 from plgg.io.store import Store
 from plgg.report import provenance, sentences, tables, template
 from plgg.report.canvas import Picture
@@ -14,9 +16,18 @@ from plgg.report.examples import Example, arms_to_show, examples
 from plgg.report.experiment_records import Experiment
 from plgg.report.numbers import signed, typographic
 from plgg.report.palette import arm_colour, arm_title
-from plgg.report.panels import marker_pictures, pair_pictures, training_pictures
+from plgg.report.panels import (
+    forest_picture,
+    gradient_pictures,
+    grid_pictures,
+    marker_pictures,
+    pair_pictures,
+    training_pictures,
+)
 from plgg.report.provenance import Facts
 from plgg.report.tables import Table
+from plgg.report.tables_groups import groups_table
+from plgg.report.tables_runs import runs_table
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,8 @@ class Page:
     summary: list[str]
     warnings: list[str]
     cohort: Facts
+    forest: Picture | None
+    verdicts: list[str]
     table1: Table | None
     paragraphs: list[str]
     statistics: Table | None
@@ -57,10 +70,14 @@ class Page:
     measures: Table
     examples: list[ArmSection]
     markers: list[ArmSection]
+    groups: Table | None
+    grid: list[Picture]
     training: list[Picture]
+    gradients: list[Picture]
     unseen: Table | None
     n_unseen: int
     patients: Table | None
+    runs: Table
     commands: tuple[str, ...]
     run_facts: Facts
     versions: Facts
@@ -94,6 +111,8 @@ def make_page(
         summary=sentences.summary(experiment, comparison),
         warnings=sentences.warnings(experiment, _failed(store)),
         cohort=provenance.cohort_facts(store) if store else (),
+        forest=forest_picture(experiment, comparison) if comparison else None,
+        verdicts=_verdicts(contrasts),
         table1=tables.table1(comparison) if comparison else None,
         paragraphs=_paragraphs(comparison),
         statistics=tables.all_statistics(comparison) if contrasts and comparison else None,
@@ -110,14 +129,27 @@ def make_page(
             ArmSection(arm_title(arm), pictures=tuple(marker_pictures(experiment, arm)))
             for arm in experiment.marker_arms
         ],
+        groups=groups_table(experiment),
+        grid=grid_pictures(experiment),
         training=training_pictures(experiment),
+        gradients=gradient_pictures(experiment),
         unseen=tables.measures([("Unseen patients", [unseen])]) if unseen else None,
         n_unseen=len({case.patient_id for case in unseen.rows}) if unseen else 0,
         patients=tables.patients(experiment),
+        runs=runs_table(experiment),
         commands=provenance.commands(experiment),
         run_facts=provenance.run_facts(experiment),
         versions=provenance.version_facts(experiment),
     )
+
+
+def _verdicts(contrasts: Sequence[Contrast]) -> list[str]:
+    """What each comparison says, and what it would take to say more."""
+    told = []
+    for contrast in contrasts:
+        needed = contrast.power.sentence if contrast.power else ""
+        told.append(typographic(f"{verdict(contrast)} {needed}".strip()))
+    return told
 
 
 def _patients(experiment: Experiment, store: Store | None) -> list[str]:

@@ -11,7 +11,10 @@ import numpy as np
 
 from plgg.compare import Contrast, ExperimentComparison
 from plgg.report.canvas import Picture, as_png, as_svg
+from plgg.report.evaluation.figures_marker import reliability_figure
 from plgg.report.experiment_records import Experiment
+from plgg.report.figures_forest import forest_figure
+from plgg.report.figures_grid import grid_figure
 from plgg.report.figures_groups import groups_figure, true_markers
 from plgg.report.figures_marker import (
     class_list,
@@ -19,11 +22,13 @@ from plgg.report.figures_marker import (
     confusion_figure,
     probabilities,
     probability_figure,
+    reliability,
 )
 from plgg.report.figures_pairs import paired_figure
-from plgg.report.figures_training import CURVES, Curve, points, training_figure
+from plgg.report.figures_training import CURVES, GRADIENTS, Curve, points, training_figure
 from plgg.report.figures_volume import agreement_figure, dice_figure
-from plgg.report.numbers import count, number
+from plgg.report.grid_records import grid_points, searched
+from plgg.report.numbers import count, number, reach, signed
 from plgg.report.palette import arm_title
 
 # Above so many points an SVG grows larger than a PNG.
@@ -65,6 +70,44 @@ def _paired(contrast: Contrast, experiment: Experiment) -> Picture:
     return as_svg(paired_figure(contrast, experiment.arms), alt, caption)
 
 
+def forest_picture(experiment: Experiment, comparison: ExperimentComparison) -> Picture | None:
+    """Every arm's gain over the baseline; None without a contrast."""
+    contrasts = comparison.on("test")
+    if not contrasts:
+        return None
+    told = [
+        f"{arm_title(c.b)} {signed(c.difference)} ({reach(c.interval.low, c.interval.high)})"
+        for c in contrasts
+    ]
+    alt = f"Forest plot of differences of test Dice: {'; '.join(told)}."
+    caption = (
+        "Dots are splits; the diamond is the mean of all with its 95 % interval, of a bootstrap "
+        "over splits, then patients. An interval across the line leaves open which is better."
+    )
+    return as_svg(forest_figure(contrasts, experiment.arms), alt, caption)
+
+
+def grid_pictures(experiment: Experiment) -> list[Picture]:
+    """A picture for each searched setting and arm; none without a grid."""
+    points = grid_points(experiment)
+    found = []
+    for arm in experiment.arms:
+        mine = tuple(point for point in points if point.arm == arm)
+        for key in searched(mine):
+            alt = f"Validation Dice and marker AUC against {key} for {arm_title(arm).lower()}."
+            caption = (
+                "Dots are splits, lines their means; rings are what each split's validation "
+                "patients chose. Test patients are not looked at here."
+            )
+            found.append(as_svg(grid_figure(points, arm, key), alt, caption))
+    return found
+
+
+def gradient_pictures(experiment: Experiment) -> list[Picture]:
+    """How the two tasks pull at the encoder; none where only one task is learnt."""
+    return [p for curve in GRADIENTS if (p := _training(experiment, curve)) is not None]
+
+
 def training_pictures(experiment: Experiment) -> list[Picture]:
     """A picture for each curve that any run has points of."""
     return [p for curve in CURVES if (p := _training(experiment, curve)) is not None]
@@ -99,9 +142,17 @@ def marker_pictures(experiment: Experiment, arm: str) -> list[Picture]:
         )
         caption = (
             "One bar a scan. The true class stands on the ground: the higher its colour, the "
-            "better. Dashed: guessing. Probabilities are not calibrated."
+            "better. Dashed: guessing."
         )
         pictures.append(as_svg(probability_figure(experiment, arm), alt, caption))
+    bins = reliability(experiment, arm)
+    if bins:
+        alt = "Share named rightly against the probability of the named marker, by bins."
+        caption = (
+            "On the dashed line the probabilities can be taken at their word. Bars are Wilson's "
+            "95 % intervals; all splits together."
+        )
+        pictures.append(as_svg(reliability_figure(bins), alt, caption))
     return pictures
 
 

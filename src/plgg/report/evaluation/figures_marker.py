@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from plgg.evaluate import CaseScores, Markers
 from plgg.evaluate.records import Abstention, Reliability
+from plgg.io.calibration import Bin
 from plgg.report.canvas import legend, panel
 from plgg.report.evaluation.figures_agreement import BLUE
 from plgg.report.numbers import number
@@ -53,7 +54,7 @@ def _curve(rows: Sequence[CaseScores], name: str) -> tuple[list[float], list[flo
     )
 
 
-def reliability_figure(found: Reliability) -> Figure:
+def reliability_figure(bins: Sequence[Bin]) -> Figure:
     """Share named rightly against the confidence, by bins, with Wilson's 95 % intervals."""
     figure, axes = panel(
         "Reliability of the named marker",
@@ -62,7 +63,7 @@ def reliability_figure(found: Reliability) -> Figure:
         size=_SQUARE,
     )
     axes.plot((0, 1), (0, 1), color=FAINT, linewidth=1, linestyle=_GUESS, label="as it says")
-    for each in found.bins:
+    for each in bins:
         low, high = wilson(each.accuracy, each.n)
         axes.plot((each.confidence,) * 2, (low, high), color=BLUE, linewidth=1.6, alpha=0.4)
         area = 22 + 14 * math.sqrt(each.n)

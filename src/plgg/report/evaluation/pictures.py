@@ -115,7 +115,7 @@ def _calibration(marker: Markers) -> Pictures:
     told = f"Expected calibration error {ece}. Bars: Wilson intervals; the dot grows with n."
     risk = f"Risk over coverage.{_rule(marker.abstention)}"
     return {
-        "reliability": as_svg(reliability_figure(found), "Reliability diagram.", told),
+        "reliability": as_svg(reliability_figure(found.bins), "Reliability diagram.", told),
         "risk-coverage": as_svg(coverage_figure(found, marker.abstention), risk, risk),
     }
 
