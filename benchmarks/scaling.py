@@ -161,10 +161,12 @@ def measured(folder: Path, config: Config) -> dict[str, Any]:
     split = make_split(cases, k=0, seed=0)
     start = peak_mib()
     ends: list[tuple[float, float, dict[str, Any]]] = []
+    peaks: list[float] = []
 
     def listener(event: Step | EpochEnd) -> None:
         if isinstance(event, EpochEnd):
             ends.append((time.perf_counter(), time.process_time(), event.record))
+            peaks.append(peak_mib())
 
     with tempfile.TemporaryDirectory() as run:
         train(store, Path(run), config, split, listener=listener)
@@ -177,7 +179,7 @@ def measured(folder: Path, config: Config) -> dict[str, Any]:
         "waited_s": [record["waited"] for _, _, record in ends[1:]],
         "first_epoch_s": ends[0][2]["seconds"],
         "start_mib": start,
-        "peak_mib": peak_mib(),
+        "peaks_mib": peaks,
         "open_ms": open_ms,
         "split_ms": split_ms,
     }
@@ -220,9 +222,10 @@ def middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "cpu_ms_a_patient": round(1000 * median(cpu) / n, 2),
         "waited": round(sum(waited) / sum(epochs), 4),
         **{key: round(median(run[key] for run in runs), 1) for key in medians},
-        "peak_mib": max(run["peak_mib"] for run in runs),
+        "peak_mib": max(run["peaks_mib"][-1] for run in runs),
         "all_epochs_s": epochs,
         "all_cpu_s": cpu,
+        "peaks_mib": [run["peaks_mib"] for run in runs],
     }
 
 
@@ -254,8 +257,8 @@ def table(found: dict[str, Any]) -> str:
         f"{found['machine']}; load {found['load'][0]}",
         "".join(f"{title:>15}" for title in COLUMNS.values()),
         *("".join(f"{row[key]:>15}" for key in COLUMNS) for row in found["rows"]),
-        f"largest to smallest: processor's time a patient {found['ratio']:.2f}, wall time a patient "
-        f"{found['ratio_wall']:.2f}, peak memory {found['ratio_memory']:.2f}",
+        f"largest to smallest, a patient: processor's time {found['ratio']:.2f}, wall time "
+        f"{found['ratio_wall']:.2f}; peak memory {found['ratio_memory']:.2f}",
     ]
     return "\n".join(lines)
 
