@@ -6,11 +6,11 @@ one process at plgg's spacing, and trains by its nnUNetTrainer, its loader in th
 `small` made divisible for nnU-Net's poolings. Batches are those of each: nnU-Net's smallest is 2.
 
 What is compared is what each does by default, and that is not the same. nnU-Net's network is
-another and larger one, in float32, with five outlines to learn (deep supervision); its loader
-rotates, zooms, blurs, adds noise and more, plgg's mirrors and changes the intensity. So loader and
-step are told apart, with the parameters of each network, and neither ratio says which learns
-better. Seconds are those of a patch; ratios are of the processor's seconds, which do not count
-waiting for a core. Run:
+another and larger one, in float32, that learns coarser outlines as well (deep supervision); its
+loader rotates, zooms, blurs, adds noise and more, plgg's mirrors and changes the intensity. So
+loader and step are told apart, with the size and the work (operations of a forward pass) of each
+network, and no ratio says which learns better. Seconds are means for a patch; ratios are of the
+processor's seconds, which do not count waiting for a core. Run:
     OMP_NUM_THREADS=1 python benchmarks/nnunet.py --nnunet-python NNUNET/bin/python [--json]
 Without nnunetv2 it says so in one line and ends.
 """
@@ -25,10 +25,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from typing import Any
 
-from nnunet_side import LOADED, peak_gib, timed
+from nnunet_side import LOADED, forward_gflop, peak_gib, timed
 from plgg.config import PRESETS, Config, with_settings
 from plgg.dataset.split import Split
 from plgg.io.environment import machine, versions
@@ -165,6 +165,7 @@ def ours(folder: Path, config: Config, repeats: int) -> dict[str, Any]:
             "batch": n,
             "precision": trainer.runtime.name,
             "parameters": sum(p.numel() for p in trainer.network.parameters()),
+            "forward_gflop": forward_gflop(trainer.network, held[0].image, n),
             "network": type(trainer.network).__name__,
             "loading": "one thread, two batches ahead",
             "peak_gib": round(peak_gib(), 2),
@@ -174,15 +175,15 @@ def ours(folder: Path, config: Config, repeats: int) -> dict[str, Any]:
 def summary(
     rounds: list[dict[str, dict[str, Any]]], prepared: dict[str, Any], options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Medians over all rounds, and nnU-Net's seconds over plgg's."""
+    """Means over all rounds, for a loader's dear patches count, and nnU-Net's over plgg's."""
 
-    def middle(side: str, part: str, clock: str) -> float:
-        return median(seconds for found in rounds for seconds in found[side][part][clock])
+    def mean(side: str, part: str, clock: str) -> float:
+        return fmean(seconds for found in rounds for seconds in found[side][part][clock])
 
     sides = {
         side: {
-            **{part: round(middle(side, part, "wall"), 4) for part in PARTS},
-            **{f"{part}_cpu": round(middle(side, part, "processor"), 4) for part in PARTS},
+            **{part: round(mean(side, part, "wall"), 4) for part in PARTS},
+            **{f"{part}_cpu": round(mean(side, part, "processor"), 4) for part in PARTS},
             **{key: value for key, value in rounds[0][side].items() if key not in PARTS},
             "peak_gib": max(found[side]["peak_gib"] for found in rounds),
         }
@@ -221,8 +222,8 @@ def table(found: dict[str, Any]) -> str:
         about = found[side]
         lines.append(
             f"{side}: {about['network']}, {about['parameters'] / 1e6:.1f} M parameters, "
-            f"{about['precision']}, patch {about['patch']}, batch {about['batch']}, "
-            f"loading: {about['loading']}"
+            f"{about['forward_gflop']:.0f} GFLOP forward a patch, {about['precision']}, "
+            f"patch {about['patch']}, batch {about['batch']}, loading: {about['loading']}"
         )
     lines.append(f"ratios of the processor's seconds: {found['ratios']}")
     return "\n".join(lines)

@@ -90,12 +90,24 @@ def train(repeats: int) -> dict[str, object]:
         "batch": n,
         "precision": str(next(trainer.network.parameters()).dtype).removeprefix("torch."),
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
+        "forward_gflop": forward_gflop(trainer.network, batch["data"], n),
         "network": type(trainer.network).__name__,
         "loading": type(loader).__name__,
         "peak_gib": round(peak_gib(), 2),
         "version": version("nnunetv2"),
         "torch": torch.__version__,
     }
+
+
+def forward_gflop(network: Callable[..., object], image: object, n_patches: int) -> float:
+    """Billions of floating point operations of a forward pass of one patch, as torch counts."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        network(image)
+    return round(counter.get_total_flops() / n_patches / 1e9, 1)
 
 
 def timed(step: Callable[[], object], repeats: int, n_patches: int) -> dict[str, list[float]]:
