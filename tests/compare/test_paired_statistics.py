@@ -179,3 +179,28 @@ def test_undefined_is_none_with_a_reason():
 
 def test_all_zero_differences_have_wilcoxon_p_one():
     assert ours.wilcoxon(np.zeros(6)).p == 1.0
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.2])
+def test_an_effects_interval_leaves_out_zero_where_the_test_is_significant(ratio):
+    rng = np.random.default_rng(3)
+    for _ in range(40):
+        d = rng.normal(rng.uniform(-1, 1), 1, rng.integers(3, 20))
+        found, p = ours.effect_interval(d, ratio), ours.corrected_t(d, ratio).p
+        assert found.low < ours.effect_size(d) < found.high
+        assert (p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+def test_an_effects_interval_covers_it_as_often_as_it_says():
+    rng = np.random.default_rng(4)
+    found = [ours.effect_interval(rng.normal(0.6, 1, 12)) for _ in range(600)]
+    assert np.mean([each.low <= 0.6 <= each.high for each in found]) == pytest.approx(
+        0.95, abs=0.03
+    )
+
+
+def test_an_effect_that_cannot_be_told_has_no_interval():
+    assert ours.effect_interval(np.array([0.1])).reason
+    assert ours.effect_interval(np.array([0.1, 0.1])).low is None
+    huge = ours.effect_interval(np.array([1.0, 1.0 + 1e-9]))
+    assert huge.low is None or huge.low > 0

@@ -193,4 +193,5 @@ def _statistics(
         n_equal=int((d == 0).sum()),
         n_worse=worse,
         share_improved=None if improved is None else improved / d.size,
+        effect_interval=statistics.effect_interval(d, test_to_train or 0.0),
     )

@@ -63,6 +63,7 @@ class PairedStatistics:
         wilcoxon: Wilcoxon's signed-rank test, zeros dropped.
         corrected_t: Nadeau and Bengio's corrected t test; None over patients, who do not overlap.
         effect_size: Cohen's d_z = mean / sd of the differences; None where sd is zero or unknown.
+        effect_interval: Its 95 % interval; None in results of older versions.
         n_improved: Differences in b's favour; None where neither direction is better.
         n_equal: Differences of zero.
         n_worse: Differences in a's favour; None likewise.
@@ -85,6 +86,7 @@ class PairedStatistics:
     n_equal: int
     n_worse: int | None
     share_improved: float | None
+    effect_interval: Interval | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from plgg.compare.records import Interval, Significance
 
@@ -24,6 +24,8 @@ TEST_TO_TRAIN = 15 / 70
 _DECIMALS = 12
 _EXACT_UP_TO = 50
 _CHUNK = 2_000_000
+# Of a non-centrality from t; beyond it the distribution cannot be computed.
+_FURTHEST = 1e4
 
 
 def paired_differences(a: ArrayLike, b: ArrayLike) -> Array:
@@ -120,6 +122,48 @@ def _floor(n: int) -> str | None:
 def effect_size(d: Array) -> float | None:
     """Cohen's d_z = mean(d) / sd(d) (J. Cohen, Statistical Power Analysis, 1988, section 2.3.5)."""
     return None if _undefined(d) else float(d.mean() / d.std(ddof=1))
+
+
+def effect_interval(d: Array, test_to_train: float = 0.0) -> Interval:
+    """The 95 % interval of Cohen's d_z: the effects under which the t that was seen is no surprise.
+
+    T of an effect δ follows the non-central t distribution with non-centrality δ / sqrt(1/n +
+    n_test/n_train).
+
+    Source: G. Cumming and S. Finch, A primer on confidence intervals based on noncentral
+    distributions, Educational and Psychological Measurement 61, 2001.
+
+    Args:
+        d: Differences, shape (n,).
+        test_to_train: n_test / n_train for splits that share patients; 0 for patients.
+    """
+    method = "non-central t"
+    t, reason = corrected_t(d, test_to_train).statistic, _undefined(d)
+    if t is None or reason:
+        return Interval(None, None, method, reason)
+    scale = math.sqrt(1.0 / d.size + test_to_train)
+    tail = (1 - LEVEL) / 2
+    low, high = (_centre(t, d.size - 1, share) for share in (1 - tail, tail))
+    if low is None or high is None:
+        return Interval(None, None, method, "the effect is too large for the distribution")
+    return Interval(low * scale, high * scale, method)
+
+
+def _centre(t: float, freedom: int, share: float) -> float | None:
+    """The non-centrality under which `share` of the distribution lies below t."""
+
+    def excess(centre: float) -> float:
+        return float(stats.nct.cdf(t, freedom, centre)) - share
+
+    reach = 1.0
+    while reach < _FURTHEST:
+        ends = excess(t - reach), excess(t + reach)
+        if not all(map(math.isfinite, ends)):
+            return None
+        if ends[0] > 0 > ends[1]:
+            return float(optimize.brentq(excess, t - reach, t + reach))
+        reach *= 2
+    return None
 
 
 def patient_interval(d: Array, rng: np.random.Generator) -> Interval:

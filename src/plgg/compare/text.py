@@ -67,7 +67,7 @@ def _quantities(contrast: Contrast, found: PairedStatistics) -> list[tuple[str, 
         ("95 % interval", interval(found.interval)),
         ("standard deviation", number(found.sd)),
         ("median difference", signed(found.median)),
-        ("effect size d_z", signed(found.effect_size)),
+        ("effect size d_z", _effect(found)),
         ("paired t", p_value(found.paired_t)),
         ("Wilcoxon", p_value(found.wilcoxon)),
         ("corrected t", p_value(found.corrected_t)),
@@ -79,6 +79,12 @@ def _quantities(contrast: Contrast, found: PairedStatistics) -> list[tuple[str, 
         ),
         ("better / equal / worse", _counts(found, contrast.better is not None)),
     ]
+
+
+def _effect(found: PairedStatistics) -> str:
+    reach = found.effect_interval
+    told = signed(found.effect_size)
+    return told if reach is None or reach.low is None else f"{told} ({interval(reach)})"
 
 
 def _counts(found: PairedStatistics, directed: bool) -> str:
