@@ -149,7 +149,6 @@ def train(
     split: int = 0,
     devices: int = 1,
     nodes: int = 1,
-    track: Sequence[str] = (),
     watch: Watch = SILENT,
 ) -> dict[str, Evaluation]:
     """Train one arm on one split, then predict and evaluate its validation and test parts.
@@ -161,7 +160,6 @@ def train(
         split: Number of the split.
         devices: Processes that share every batch on each machine, one for each device.
         nodes: Machines, as started by SLURM or torchrun.
-        track: Trackers: `tensorboard`, `mlflow`.
         watch: Told of the progress.
 
     Returns:
@@ -171,18 +169,16 @@ def train(
     from plgg.evaluate import read_evaluation
     from plgg.io.store import Store
     from plgg.scoring import PARTS, score_run
-    from plgg.track import require_trackers, tracked
     from plgg.train.run import train as train_run
     from plgg.train.team import gather_team
 
-    require_trackers(track)
     cohort = Store(store)
     drawn = make_split(cohort.cohort.cases, k=split, seed=config.seed)
     team = gather_team(config.precision, devices=devices, nodes=nodes)
     if not team.first:
         train_run(cohort, run, config, drawn, team=team)
         return {}
-    with watch.training(config.arm) as bar, tracked(track, run, bar) as listener:
+    with watch.training(config.arm) as listener:
         train_run(cohort, run, config, drawn, team=team, listener=listener)
     score_run(cohort, run, drawn, watch, label=config.arm)
     return {part: read_evaluation(run / "evaluation" / part) for part in PARTS}

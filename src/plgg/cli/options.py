@@ -63,12 +63,6 @@ def with_inference(
     return (*(settings or ()), *mirrored, *bounded)
 
 
-Track = Annotated[
-    list[str] | None,
-    typer.Option(help="Show the training elsewhere as well: tensorboard, mlflow. May be repeated."),
-]
-
-
 def arm_named(name: str) -> Arm:
     """The arm of that name.
 

@@ -98,7 +98,7 @@ def _task(job: Job, split: Split, store: Path, workers: Workers) -> str | None:
     import torch
 
     torch.set_num_threads(workers.cpus)
-    return attempt(job, Store(store), split, Silent(), workers=workers)
+    return attempt(job, Store(store), split, Silent(), retries=workers.retries)
 
 
 def _outcome(ray: Any, reference: Any, job: Job) -> str | None:  # noqa: ANN401

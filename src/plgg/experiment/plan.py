@@ -24,7 +24,6 @@ class Workers:
         cpus: Processor cores of a run.
         gpus: GPUs of a run, or a share of one; None takes one where there are any.
         retries: How often a failed run is tried again at once.
-        track: Trackers that show the runs elsewhere.
     """
 
     kind: str = "local"
@@ -32,7 +31,6 @@ class Workers:
     cpus: int = 1
     gpus: float | None = None
     retries: int = 0
-    track: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in {"local", "ray"}:

@@ -20,7 +20,6 @@ from plgg.experiment.work import attempt, is_finished
 from plgg.io.experiment import run_of, write_experiment
 from plgg.io.files import make_folder
 from plgg.report import write_experiment_report
-from plgg.track import require_trackers
 from plgg.watch import Watch
 
 
@@ -45,7 +44,6 @@ def run_experiment(plan: Plan, watch: Watch) -> Done:
         RunError: If the folder holds another experiment.
     """
     started = time.monotonic()
-    require_trackers(plan.workers.track)
     wanted = list(jobs(plan))
     make_folder(plan.out)
     record = begin(plan)
@@ -75,8 +73,9 @@ def _work(plan: Plan, wanted: Sequence[Job], watch: Watch) -> dict[str, str]:
 
 
 def _locally(plan: Plan, wanted: Sequence[Job], watch: Watch) -> dict[str, str]:
+    retries = plan.workers.retries
     reasons = {
-        job.name: attempt(job, plan.store, plan.split(job.k), watch, workers=plan.workers)
+        job.name: attempt(job, plan.store, plan.split(job.k), watch, retries=retries)
         for job in wanted
     }
     return {name: reason for name, reason in reasons.items() if reason is not None}

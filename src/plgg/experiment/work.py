@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 
 from plgg.config import Config
 from plgg.dataset.split import Split
 from plgg.errors import PlggError
-from plgg.experiment.plan import Job, Workers
+from plgg.experiment.plan import Job
 from plgg.io.experiment import forget_failure, note_failure
 from plgg.io.files import make_folder
 from plgg.io.run import is_run, read_config
 from plgg.io.store import Store
 from plgg.scoring import PARTS, score_run
-from plgg.track import tracked
 from plgg.train.run import train
 from plgg.watch import Watch
 
@@ -45,23 +43,23 @@ def _compared(config: Config) -> Config:
     return config.model_copy(update={"execution": Config().execution, "init": init})
 
 
-def do(job: Job, store: Store, split: Split, watch: Watch, *, track: Sequence[str] = ()) -> None:
+def do(job: Job, store: Store, split: Split, watch: Watch) -> None:
     """Train a run, then predict and evaluate its validation and test patients."""
-    with watch.training(job.name) as bar, tracked(track, job.run, bar) as listener:
+    with watch.training(job.name) as listener:
         train(store, job.run, job.config, split, listener=listener)
     score_run(store, job.run, split, watch, label=job.name)
 
 
-def attempt(job: Job, store: Store, split: Split, watch: Watch, *, workers: Workers) -> str | None:
+def attempt(job: Job, store: Store, split: Split, watch: Watch, *, retries: int) -> str | None:
     """Do a run, again if it fails and may be tried again.
 
     Returns:
         Why it failed in one line; None if it is done.
     """
     reason = None
-    for _ in range(workers.retries + 1):
+    for _ in range(retries + 1):
         try:
-            do(job, store, split, watch, track=workers.track)
+            do(job, store, split, watch)
         except Exception as error:  # noqa: BLE001 - one run must not take the others with it
             reason = _told(job.run, error)
         else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from plgg.compare.transfer import write_rows
 from plgg.config import Config
 from plgg.errors import PlggError
-from plgg.experiment import Plan, Workers
+from plgg.experiment import Plan
 from plgg.experiment.begin import begin
 from plgg.experiment.plan import Job
 from plgg.experiment.work import attempt, is_finished
@@ -95,7 +95,7 @@ def _split(plan: Transfer, k: int, watch: Watch) -> dict[str, str]:
 def _trained(job: Job, store: Store, plan: Transfer, watch: Watch) -> dict[str, str]:
     if is_finished(job, store):
         return {}
-    reason = attempt(job, store, plan.split(store, job.k), watch, workers=Workers())
+    reason = attempt(job, store, plan.split(store, job.k), watch, retries=0)
     return {} if reason is None else {job.name: reason}
 
 
