@@ -149,6 +149,7 @@ def train(
     split: int = 0,
     devices: int = 1,
     nodes: int = 1,
+    track: Sequence[str] = (),
     watch: Watch = SILENT,
 ) -> dict[str, Evaluation]:
     """Train one arm on one split, then predict and evaluate its validation and test parts.
@@ -160,6 +161,7 @@ def train(
         split: Number of the split.
         devices: Processes that share every batch on each machine, one for each device.
         nodes: Machines, as started by SLURM or torchrun.
+        track: Who keeps the curves beside `metrics.jsonl`: tensorboard, mlflow.
         watch: Told of the progress.
 
     Returns:
@@ -169,17 +171,22 @@ def train(
     from plgg.evaluate import read_evaluation
     from plgg.io.store import Store
     from plgg.scoring import PARTS, score_run
+    from plgg.track import choose_trackers, tracked
     from plgg.train.run import train as train_run
     from plgg.train.team import gather_team
 
+    tracking = choose_trackers(track)
     cohort = Store(store)
     drawn = make_split(cohort.cohort.cases, k=split, seed=config.seed)
     team = gather_team(config.precision, devices=devices, nodes=nodes)
     if not team.first:
         train_run(cohort, run, config, drawn, team=team)
         return {}
-    with watch.training(config.arm) as listener:
-        train_run(cohort, run, config, drawn, team=team, listener=listener)
+    with (
+        watch.training(config.arm) as listener,
+        tracked(run, tracking, listener, name=run.resolve().name, arm=config.arm) as told,
+    ):
+        train_run(cohort, run, config, drawn, team=team, listener=told)
     score_run(cohort, run, drawn, watch, label=config.arm)
     return {part: read_evaluation(run / "evaluation" / part) for part in PARTS}
 
@@ -333,19 +340,22 @@ def experiment(
         run_experiment,
     )
     from plgg.io.store import Store
+    from plgg.track import choose_trackers
 
     design = design or Design()
     grid = parse_grid(design.grid)
     require_own(design.defined, grid)
+    out = out.resolve()
     plan = Plan(
         Store(store),
-        out.resolve(),
+        out,
         config,
         resolve_arms(design.arms, design.defined, config),
         design.splits,
         design.command,
         grid=grid,
         workers=design.workers,
+        tracking=choose_trackers(design.track, group=out.name),
     )
     return run_experiment(plan, watch)
 

@@ -54,6 +54,7 @@ def experiment(
         typer.Option(help="GPUs of a run, with ray; by default one where there are any.", min=0),
     ] = None,
     retry: Annotated[int, typer.Option(help="Tries more for a run that fails.", min=0)] = 0,
+    track: options.Track = None,
     epochs: options.Epochs = None,
     seed: options.Seed = 0,
     settings: options.Set = None,
@@ -78,6 +79,7 @@ def experiment(
         defined=tuple(define or ()),
         grid=tuple(grid or ()),
         workers=Workers(workers, ray_address, cpus_per_run, gpus_per_run, retry),
+        track=tuple(track or ()),
         command=shlex.join(["plgg", *sys.argv[1:]]),
     )
     done = api.experiment(store, out, config, design=design, watch=Bars())

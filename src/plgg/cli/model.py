@@ -37,6 +37,7 @@ def train(
         int, typer.Option(help="Devices that share every batch; the result is the same.", min=1)
     ] = 1,
     nodes: Annotated[int, typer.Option(help="Machines, as started by srun.", min=1)] = 1,
+    track: options.Track = None,
     settings: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
@@ -52,7 +53,16 @@ def train(
     chosen = options.with_init(options.with_epochs(settings, epochs), init, freeze)
     config = api.configure(preset, arm=options.arm_named(arm), seed=seed, settings=chosen)
     watch = Bars(quiet=as_json)
-    found = api.train(store, run, config, split=split, devices=devices, nodes=nodes, watch=watch)
+    found = api.train(
+        store,
+        run,
+        config,
+        split=split,
+        devices=devices,
+        nodes=nodes,
+        track=track or (),
+        watch=watch,
+    )
     if not found:
         return
     if as_json:

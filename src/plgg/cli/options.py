@@ -37,6 +37,12 @@ Set = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of splits, weights and patches.")]
 Epochs = Annotated[int | None, typer.Option(help="Epochs; the preset's if not given.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Show the curves of metrics.jsonl elsewhere, too: tensorboard, mlflow, or both."
+    ),
+]
 Workers = Annotated[int, typer.Option(help="Processes that work side by side.", min=1)]
 
 

@@ -12,6 +12,7 @@ from plgg.errors import ConfigError
 from plgg.experiment.grid import Grid, points
 from plgg.io.experiment import arm_folder
 from plgg.io.store import Store
+from plgg.track import Tracking
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Plan:
         command: What the user typed, for the report.
         grid: Settings that are searched, on every arm that they concern.
         workers: Who does the runs.
+        tracking: Who keeps their curves.
     """
 
     store: Store
@@ -60,6 +62,7 @@ class Plan:
     command: str
     grid: Grid = field(default_factory=dict)
     workers: Workers = field(default_factory=Workers)
+    tracking: Tracking = field(default_factory=Tracking)
 
     def split(self, k: int) -> Split:
         """Split number `k`, the same for every arm."""
@@ -76,6 +79,7 @@ class Job:
         point: Point of the grid; empty without one.
         config: Its settings.
         run: Its folder.
+        tracking: Who keeps its curves.
     """
 
     k: int
@@ -83,6 +87,7 @@ class Job:
     point: str
     config: Config
     run: Path
+    tracking: Tracking = field(default_factory=Tracking)
 
     @property
     def name(self) -> str:
@@ -110,4 +115,5 @@ def jobs(plan: Plan) -> Iterator[Job]:
         for arm, by_point in found.items():
             for point, config in by_point.items():
                 folder = arm_folder(plan.out, k, arm)
-                yield Job(k, arm, point, config, folder / point if point else folder)
+                run = folder / point if point else folder
+                yield Job(k, arm, point, config, run, plan.tracking)

@@ -15,6 +15,7 @@ from plgg.io.files import make_folder
 from plgg.io.run import is_run, read_config
 from plgg.io.store import Store
 from plgg.scoring import PARTS, score_run
+from plgg.track import tracked
 from plgg.train.run import train
 from plgg.watch import Watch
 
@@ -45,8 +46,11 @@ def _compared(config: Config) -> Config:
 
 def do(job: Job, store: Store, split: Split, watch: Watch) -> None:
     """Train a run, then predict and evaluate its validation and test patients."""
-    with watch.training(job.name) as listener:
-        train(store, job.run, job.config, split, listener=listener)
+    with (
+        watch.training(job.name) as listener,
+        tracked(job.run, job.tracking, listener, name=job.name, arm=job.arm) as told,
+    ):
+        train(store, job.run, job.config, split, listener=told)
     score_run(store, job.run, split, watch, label=job.name)
 
 

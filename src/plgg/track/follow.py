@@ -1,0 +1,104 @@
+"""Trackers along a training run: told at each epoch, never in its way."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plgg.io.run import read_metrics
+from plgg.track.choice import TRACKERS, Tracking
+from plgg.track.tracker import Ended, Followed, Tracker
+from plgg.watch import EpochEnd, Listener, Step
+
+log = logging.getLogger(__name__)
+# A tracker that failed is left alone for so long, and for this many times what it took to fail.
+_PAUSE_SECONDS = 60.0
+_PAUSE_FACTOR = 10.0
+
+
+@contextmanager
+def tracked(
+    run: Path, tracking: Tracking, listener: Listener, *, name: str, arm: str
+) -> Iterator[Listener]:
+    """A listener for training that tells `listener` and then the trackers.
+
+    At the end, and so also of a run that had nothing left to do, they are brought what they lack.
+
+    Args:
+        run: The run folder.
+        tracking: The trackers.
+        listener: Told first.
+        name: Of the run, for people.
+        arm: Its arm in the experiment.
+    """
+    followed = Followed(run, name, arm, tracking.group, tracking.mlflow_uri)
+    guards = [_Guarded(key, TRACKERS[key][1](followed), run) for key in tracking.names]
+    heard = False
+
+    def tell(event: Step | EpochEnd) -> None:
+        nonlocal heard
+        listener(event)
+        heard = True
+        if isinstance(event, EpochEnd):
+            for guard in guards:
+                guard.bring()
+
+    ended: Ended = "FAILED"
+    try:
+        yield tell
+        ended = "FINISHED"
+    except KeyboardInterrupt:
+        ended = "KILLED"
+        raise
+    finally:
+        # The folder of a run that was refused holds another run.
+        if heard or ended == "FINISHED":
+            for guard in guards:
+                guard.close(ended)
+
+
+class _Guarded:
+    """A tracker whose failure is told once, and costs training little."""
+
+    def __init__(self, name: str, tracker: Tracker, run: Path) -> None:
+        self.name, self.tracker, self.run = name, tracker, run
+        self.broken = self.warned = False
+        self.pause_until = 0.0
+
+    def bring(self) -> None:
+        """Tell of all epochs so far, unless it failed a short time ago."""
+        if time.monotonic() >= self.pause_until:
+            self._try(lambda: self.tracker.bring(read_metrics(self.run)))
+
+    def close(self, ended: Ended) -> None:
+        """A last time; one that is broken is not waited for where something else is."""
+        if not self.broken or ended == "FINISHED":
+            self._try(lambda: self.tracker.bring(read_metrics(self.run)))
+        if not self.broken:
+            self._try(lambda: self.tracker.close(ended))
+
+    def _try(self, act: Callable[[], None]) -> None:
+        began = time.monotonic()
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - it must not take the training with it
+            self._failed(error, time.monotonic() - began)
+        else:
+            self.broken = False
+
+    def _failed(self, error: Exception, seconds: float) -> None:
+        self.broken = True
+        self.pause_until = time.monotonic() + max(_PAUSE_SECONDS, _PAUSE_FACTOR * seconds)
+        if not self.warned:
+            log.warning("%s fails (%s); training goes on without it", self.name, _line(error))
+        self.warned = True
+
+
+def _line(error: Exception) -> str:
+    """What went wrong, in one line without the password that an address may hold."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return re.sub(r"//[^/@\s]*@", "//", text)[:300]
