@@ -346,6 +346,7 @@ def experiment(
     grid = parse_grid(design.grid)
     require_own(design.defined, grid)
     out = out.resolve()
+    tracking = choose_trackers(design.track, group=out.name)
     plan = Plan(
         Store(store),
         out,
@@ -355,7 +356,7 @@ def experiment(
         design.command,
         grid=grid,
         workers=design.workers,
-        tracking=choose_trackers(design.track, group=out.name),
+        tracking=tracking,
     )
     return run_experiment(plan, watch)
 

@@ -1,22 +1,16 @@
 """Curves elsewhere are those of metrics.jsonl, whatever happens to the run or to the tracker."""
 
 import logging
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from plgg import api
 from plgg.errors import ConfigError
-from plgg.experiment import Design
 from plgg.io.files import read_json
 from plgg.io.run import append_metrics, read_metrics, start_run
-from plgg.track import TRACKERS, Tracking, choose_trackers, tracked
+from plgg.track import TRACKERS, Tracking, tracked
 from plgg.track.labels import last_part, parameters, tags
 from plgg.track.scalars import moments, scalars
 from plgg.track.tracker import Followed
@@ -244,58 +238,3 @@ def test_a_tracker_that_mends_itself_has_the_whole_curve_in_the_end(
         told(one_more(run))
     assert len(caplog.records) == 1
     assert_curves(run, client)
-
-
-@pytest.mark.parametrize(
-    ("name", "module", "extra"),
-    [
-        ("tensorboard", "tensorboard.compat.proto.event_pb2", "plgg[tensorboard]"),
-        ("mlflow", "mlflow.tracking", "plgg[mlflow]"),
-        ("mlflow", "sqlalchemy", "plgg[mlflow]"),
-    ],
-)
-def test_a_missing_package_is_told_before_a_folder_is_made(
-    store, tmp_path, monkeypatch, name, module, extra
-):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ConfigError, match="is not installed") as caught:
-        api.train(store.folder, tmp_path / "run", CONFIG, track=[name])
-    assert f'pip install "{extra}"' in str(caught.value)
-    with pytest.raises(ConfigError, match="is not installed"):
-        api.experiment(store.folder, tmp_path / "results", CONFIG, design=Design(1, track=(name,)))
-    assert not list(tmp_path.iterdir())
-
-
-def test_trackers_are_chosen_by_repetition_or_commas(monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
-    chosen = choose_trackers(["tensorboard, mlflow", "mlflow"], group="results")
-    assert chosen == Tracking(("tensorboard", "mlflow"), "results", "http://localhost:5000")
-    assert choose_trackers([]) == Tracking()
-    with pytest.raises(ConfigError, match=r"wandb.*tensorboard, mlflow"):
-        choose_trackers(["wandb"])
-
-
-def test_without_a_server_mlflow_keeps_a_file_where_the_command_is_typed(monkeypatch, tmp_path):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    assert choose_trackers(["mlflow"]).mlflow_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
-    assert not list(tmp_path.iterdir())
-
-
-SILENT = """
-from plgg.track import choose_trackers
-choose_trackers(["mlflow"])
-from mlflow.telemetry import get_telemetry_client
-assert get_telemetry_client() is None
-"""
-
-
-def test_mlflow_reports_nothing_of_its_use():
-    hushed = {"PYTEST_CURRENT_TEST", "CI", "GITHUB_ACTIONS"}
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in hushed and not name.startswith("MLFLOW_")
-    }
-    environment["PYTHONPATH"] = str(Path(api.__file__).parents[1])
-    subprocess.run([sys.executable, "-c", SILENT], env=environment, check=True, timeout=120)

@@ -18,8 +18,8 @@ class Design:
         defined: `NAME=single|multitask key=value …`.
         grid: `key=value,value,…`; the winner of each split is chosen on its validation patients.
         workers: Who does the runs.
-        track: Who keeps their curves: tensorboard, mlflow.
         command: What was typed, for the report.
+        track: Who keeps their curves: tensorboard, mlflow.
     """
 
     splits: int = 6
@@ -27,5 +27,5 @@ class Design:
     defined: tuple[str, ...] = ()
     grid: tuple[str, ...] = ()
     workers: Workers = field(default_factory=Workers)
-    track: tuple[str, ...] = ()
     command: str = ""
+    track: tuple[str, ...] = ()
