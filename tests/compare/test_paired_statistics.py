@@ -199,6 +199,18 @@ def test_an_effects_interval_covers_it_as_often_as_it_says():
     )
 
 
+@pytest.mark.parametrize("n", [2, 3, 6, 80])
+@pytest.mark.parametrize("effect", [0.0, 0.3, 2.0, 10.0, 100.0])
+def test_an_effects_interval_is_found_or_said_not_to_be(n, effect):
+    d = effect + np.resize([-1.0, 1.0, 0.3, -0.4], n)
+    found, mirrored = ours.effect_interval(d), ours.effect_interval(-d)
+    if found.low is None:
+        assert found.reason
+        return
+    assert found.low <= ours.effect_size(d) <= found.high
+    assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low), rel=1e-4)
+
+
 def test_an_effect_that_cannot_be_told_has_no_interval():
     assert ours.effect_interval(np.array([0.1])).reason
     assert ours.effect_interval(np.array([0.1, 0.1])).low is None

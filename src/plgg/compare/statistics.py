@@ -143,9 +143,10 @@ def effect_interval(d: Array, test_to_train: float = 0.0) -> Interval:
         return Interval(None, None, method, reason)
     scale = math.sqrt(1.0 / d.size + test_to_train)
     tail = (1 - LEVEL) / 2
-    low, high = (_centre(t, d.size - 1, share) for share in (1 - tail, tail))
+    low, high = (_centre(abs(t), d.size - 1, share) for share in (1 - tail, tail))
     if low is None or high is None:
         return Interval(None, None, method, "the effect is too large for the distribution")
+    low, high = (low, high) if t >= 0 else (-high, -low)
     return Interval(low * scale, high * scale, method)
 
 
@@ -153,15 +154,18 @@ def _centre(t: float, freedom: int, share: float) -> float | None:
     """The non-centrality under which `share` of the distribution lies below t."""
 
     def excess(centre: float) -> float:
-        return float(stats.nct.cdf(t, freedom, centre)) - share
+        # scipy is at home where the centre is positive; the other half is its mirror image.
+        if centre >= 0:
+            return float(stats.nct.cdf(t, freedom, centre)) - share
+        return float(stats.nct.sf(-t, freedom, -centre)) - share
 
     reach = 1.0
     while reach < _FURTHEST:
-        ends = excess(t - reach), excess(t + reach)
-        if not all(map(math.isfinite, ends)):
-            return None
-        if ends[0] > 0 > ends[1]:
-            return float(optimize.brentq(excess, t - reach, t + reach))
+        if excess(t - reach) > 0 > excess(t + reach):
+            try:
+                return float(optimize.brentq(excess, t - reach, t + reach))
+            except ValueError:
+                return None
         reach *= 2
     return None
 
