@@ -54,6 +54,8 @@ def run_on_ray(
 def _ray(workers: Workers) -> Any:  # noqa: ANN401 - Ray is optional
     # Before the import, which reads it: no telemetry.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Ray would let its workers stand back for whatever else the machine does; these are the work.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:
