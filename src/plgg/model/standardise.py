@@ -64,12 +64,16 @@ class Standardise(nn.Module):
         self._seen.append(torch.cat([features.sum(dim=0), features.square().sum(dim=0), number]))
 
     def commit(self, reduce: Reduce = lambda sums: sums) -> None:
-        """Take what the batch showed into the running averages; call after each training step."""
-        if not self._seen:
-            return
-        sums = reduce(torch.stack(self._seen).sum(dim=0))
-        self._seen = []
+        """Take what the batch showed into the running averages; call after each training step.
+
+        Also where this process had only a patch that was lent: the others wait for its sums.
+        """
         n = len(self.mean)
+        nothing = self.mean.new_zeros(2 * n + 1)
+        sums = reduce(torch.stack(self._seen).sum(dim=0) if self._seen else nothing)
+        self._seen = []
+        if not sums[-1]:
+            return
         for average, value in (
             (self.mean, sums[:n] / sums[-1]),
             (self.square, sums[n:-1] / sums[-1]),
