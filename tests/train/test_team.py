@@ -65,20 +65,30 @@ def test_measuring_gradients_changes_nothing(store, alone, tmp_path):
         assert min(one["gradients"][task] for task in ("segmentation", "marker")) > 0
 
 
-@pytest.mark.parametrize("launcher", ["devices", pytest.param("torchrun", marks=pytest.mark.slow)])
-def test_two_processes_are_one(store, alone, tmp_path, launcher):
-    run = tmp_path / "run"
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = {
-        "devices": [sys.executable, SCRIPT, store.folder, run, "2"],
-        "torchrun": [sys.executable, *torchrun, SCRIPT, store.folder, run, "1"],
-    }[launcher]
-    # Pieces as well: 5 patches over 4 places leave one process with a lent one.
-    settings = ["execution.accumulate=2"] if launcher == "devices" else []
+def in_processes(*command):
     paths = os.pathsep.join([str(SCRIPT.parent), str(SCRIPT.parent.parent)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, *settings], check=True, env=environment, timeout=240)
-    assert_same_numbers(run, alone)
+    subprocess.run([sys.executable, *command], check=True, env=environment, timeout=240)
+
+
+def test_two_processes_are_one(store, alone, tmp_path):
+    """Pieces as well: 5 patches over 4 places leave one process with a lent one."""
+    in_processes(SCRIPT, store.folder, tmp_path / "run", "2", "execution.accumulate=2")
+    assert_same_numbers(tmp_path / "run", alone)
+
+
+def test_a_process_without_a_patch_of_its_own_keeps_step(store, tmp_path):
+    """Eight patients in batches of seven: the last batch is one patch for two processes."""
+    together.main(store.folder, tmp_path / "alone", 1, "patches.batch=7")
+    in_processes(SCRIPT, store.folder, tmp_path / "run", "2", "patches.batch=7")
+    assert_same_numbers(tmp_path / "run", tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_torchrun_starts_them_as_well(store, alone, tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    in_processes(*launcher, SCRIPT, store.folder, tmp_path / "run", "1")
+    assert_same_numbers(tmp_path / "run", alone)
 
 
 def test_dice_over_the_batch_needs_it_whole():
