@@ -81,8 +81,8 @@ def test_the_page_opens_offline(finished, page):
 
 
 def test_every_image_is_whole_and_has_words(page):
-    # Forest; patient by patient; examples; marker; training; gradients.
-    assert len(page.all("img")) == 1 + 4 + 3 + 3 + 6 + 5
+    # Forest; patient by patient; kinds; examples; marker; training; gradients.
+    assert len(page.all("img")) == 1 + 4 + 1 + 3 + 3 + 6 + 3
     for image in page.all("img"):
         assert len(image["alt"]) > 40
         kind, data = re.fullmatch(r"data:image/(svg\+xml|png);base64,(.+)", image["src"]).groups()

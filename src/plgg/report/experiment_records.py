@@ -12,7 +12,7 @@ from typing import Any
 
 from plgg.errors import PlggError, RunError
 from plgg.evaluate import CaseScores, Evaluation, read_evaluation
-from plgg.io.experiment import read_failure, run_of
+from plgg.io.experiment import failures, read_failure, run_of
 from plgg.io.files import read_json
 from plgg.io.run import read_metrics
 from plgg.report.lookup import Record, dig, finite
@@ -114,6 +114,7 @@ def read_experiment(folder: Path) -> Experiment:
             notes += [f"Split {split + 1}, {arm}: {problem}." for problem in run.problems]
             if run.folder.is_dir():
                 runs.append(run)
+    notes += _failed_points(folder, tuple(run.folder for run in runs))
     unseen, _ = _evaluation(folder / "unseen" / "evaluation")
     return Experiment(folder, record, arms, n_splits, tuple(runs), unseen, tuple(notes))
 
@@ -137,16 +138,32 @@ def _plan(folder: Path) -> Record:
     return record
 
 
+def _failed_points(folder: Path, told: tuple[Path, ...]) -> list[str]:
+    """A sentence for each point of a grid that failed and stands for no arm."""
+    points = {
+        place: error for place, error in failures(folder).items() if folder / place not in told
+    }
+    notes = []
+    for place, error in points.items():
+        split, *rest = Path(place).parts
+        number = int(split.removeprefix("split-")) + 1
+        notes.append(f"Split {number}, {', '.join(rest)}: it failed ({error.rstrip('.')}).")
+    return notes
+
+
 def _run(folder: Path, split: int, arm: str) -> Run:
     found = {part: _evaluation(folder / "evaluation" / part) for part in PARTS}
     epochs = tuple(e for e in read_metrics(folder) if finite(dig(e, "epoch")) is not None)
     drawn = _optional(folder / "split.json")
     problems = [f"the {p} part {why}" for p, (_, why) in found.items() if why]
     failure = read_failure(folder)
-    if failure is not None:
-        problems.append(f"it failed ({failure.error.rstrip('.')})")
     if not epochs:
         problems.append("there is no training record (metrics.jsonl)")
+    if failure is not None:
+        # What a failed run lacks goes without saying.
+        problems = [f"it failed ({failure.error.rstrip('.')})"]
+    elif any(folder.glob("*=*")):
+        problems = ["no point of the grid is chosen yet"]
     return Run(
         split=split,
         arm=arm,

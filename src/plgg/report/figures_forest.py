@@ -7,68 +7,107 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plgg.compare import Contrast
+from plgg.compare import Contrast, Interval
 from plgg.report.canvas import panel
 from plgg.report.numbers import signed
 from plgg.report.palette import FAINT, INK, arm_colour, arm_title
 
-_ROW = 0.3
+_ROW = 0.26
+_HEAD = 1.1
+Ends = tuple[float, float]
+Ticks = list[tuple[float, str]]
 
 
 def forest_figure(contrasts: Sequence[Contrast], arms: Sequence[str]) -> Figure:
-    """A dot for each split, a diamond with its 95 % interval for all of them, by arm.
+    """A dot for each split, a diamond with its 95 % intervals for all of them, by arm.
+
+    The bold line is the bootstrap's interval; the thin one, where there are splits that share
+    patients, the wider interval that is corrected for it.
 
     Args:
         contrasts: Of the arms with the baseline, on one part.
         arms: All arms, the baseline first; they have the same colours everywhere.
     """
     rows = sum(1 + len(contrast.split_differences) for contrast in contrasts)
-    height = 1.1 + _ROW * (rows + len(contrasts))
     baseline = arm_title(contrasts[0].a).lower()
     figure, axes = panel(
         f"Test Dice less that of {baseline}",
         x=f"← {baseline} is better · difference of Dice · the other is better →",
         y="",
-        size=(8.4, height),
+        size=(6.6, _HEAD + _ROW * (rows + len(contrasts))),
     )
     axes.axvline(0, color=FAINT, linewidth=1)
-    ticks: list[tuple[float, str]] = []
+    ticks: Ticks = []
     y = 0.0
     for contrast in contrasts:
         y = _draw(axes, contrast, y, arm_colour(contrast.b, arms), ticks)
     axes.set_yticks([at for at, _ in ticks], [name for _, name in ticks], color=INK, fontsize=9)
     axes.set_ylim(y - 0.4, -0.8)
-    axes.margins(x=0.18)
+    axes.set_xlim(*window(contrasts))
     return figure
 
 
-def _draw(
-    axes: Axes, contrast: Contrast, y: float, colour: str, ticks: list[tuple[float, str]]
-) -> float:
+def window(contrasts: Sequence[Contrast]) -> Ends:
+    """The range to show: every dot and bootstrap whole, of longer lines as much again.
+
+    With two or three splits the corrected interval is so wide that all else would be one dot.
+    """
+    inner = [0.0]
+    outer = []
+    for contrast in contrasts:
+        inner += [contrast.difference, *(d.difference for d in contrast.split_differences)]
+        inner += ends(contrast.interval) or ()
+        outer += corrected(contrast) or ()
+    low, high = min(inner), max(inner)
+    room = max(high - low, 0.01)
+    least = max(min([low, *outer]), low - room)
+    most = min(max([high, *outer]), high + room)
+    margin = 0.06 * (most - least) + 0.001
+    # The number stands right of the line.
+    return least - margin, most + 3 * margin
+
+
+def ends(interval: Interval) -> Ends | None:
+    """Both ends; None where one is unknown."""
+    if interval.low is None or interval.high is None:
+        return None
+    return interval.low, interval.high
+
+
+def corrected(contrast: Contrast) -> Ends | None:
+    """The interval that is corrected for splits that share patients; None with one split."""
+    return ends(contrast.splits.interval) if contrast.splits is not None else None
+
+
+def _draw(axes: Axes, contrast: Contrast, y: float, colour: str, ticks: Ticks) -> float:
     """The rows of one arm; gives where the next one begins."""
-    low, high = contrast.interval.low, contrast.interval.high
-    if low is not None and high is not None:
-        axes.plot((low, high), (y, y), color=colour, linewidth=2.4)
+    found = ends(contrast.interval)
+    wide = corrected(contrast)
+    if wide:
+        axes.plot(wide, (y, y), color=colour, linewidth=1.1)
+    if found:
+        axes.plot(found, (y, y), color=colour, linewidth=3.2, solid_capstyle="butt")
     axes.scatter([contrast.difference], [y], marker="D", s=58, color=colour, zorder=3)
-    end = max(contrast.difference, high if high is not None else contrast.difference)
     axes.annotate(
         signed(contrast.difference),
-        (end, y),
-        xytext=(7, 0),
-        textcoords="offset points",
-        va="center",
+        (0.995, y),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
         fontsize=9,
         color=INK,
     )
-    ticks.append((y, f"{arm_title(contrast.b)}, all"))
-    for found in contrast.split_differences:
+    # Where runs failed or are still to come, one arm may have fewer splits than another.
+    n = len(contrast.split_differences)
+    ticks.append((y, f"{arm_title(contrast.b)}, {n} splits" if n > 1 else arm_title(contrast.b)))
+    for each in contrast.split_differences:
         y += 1
-        axes.scatter([found.difference], [y], s=30, color=colour, alpha=0.75, linewidth=0)
-        ticks.append((y, _split_name(found.name)))
+        axes.scatter([each.difference], [y], s=30, color=colour, alpha=0.75, linewidth=0)
+        ticks.append((y, split_name(each.name)))
     return y + 1.6
 
 
-def _split_name(folder: str) -> str:
+def split_name(folder: str) -> str:
     """Splits count from 1 for people."""
     number = folder.removeprefix("split-")
     return f"split {int(number) + 1}" if number.isdigit() else folder

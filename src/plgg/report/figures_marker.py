@@ -63,7 +63,7 @@ def confusion_figure(counts: NDArray[np.int64], classes: Sequence[str]) -> Figur
     axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1, aspect="auto")
     for (row, column), n in np.ndenumerate(counts):
         told = f"{n}\n{shares[row, column]:.0%}" if rows[row, 0] else "–"
-        ink = "white" if shares[row, column] > 0.6 else INK
+        ink = "white" if shares[row, column] > 0.8 else INK
         axes.text(column, row, told, ha="center", va="center", color=ink, fontsize=10)
     axes.set_xticks(range(len(classes)), classes)
     axes.set_yticks(range(len(classes)), classes)

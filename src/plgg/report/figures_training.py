@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from plgg.report.canvas import legend, panel
+from plgg.report.evaluation.figures_agreement import logarithmic
 from plgg.report.experiment_records import Experiment, Run
 from plgg.report.lookup import dig, finite
 from plgg.report.palette import FAINT, arm_colour, arm_title
@@ -29,6 +30,7 @@ class Curve:
         guess: Value to be told from, such as that of guessing; None where there is none.
         guessed: What that value is.
         share: Whether it lies between 0 and 1.
+        logarithmic: Whether it is drawn on a logarithmic axis.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Curve:
     guess: float | None = None
     share: bool = False
     guessed: str = "guessing"
+    logarithmic: bool = False
 
 
 CURVES = (
@@ -46,22 +49,6 @@ CURVES = (
     Curve("Marker loss, validation", "cross-entropy", ("validation", "marker_loss")),
     Curve("Dice, validation", "mean Dice", ("validation", "dice"), share=True),
     Curve("Marker AUC, validation", "macro AUC", ("validation", "marker_auc"), 0.5, share=True),
-)
-
-
-# Of runs with two tasks: how their gradients on the shared encoder lie to each other.
-GRADIENTS = (
-    Curve(
-        "Cosine of the tasks' gradients",
-        "cosine",
-        ("gradients", "cosine"),
-        0.0,
-        guessed="neither helps nor hinders",
-    ),
-    Curve("Gradient of the outline", "norm on the encoder", ("gradients", "segmentation")),
-    Curve("Gradient of the marker", "norm on the encoder", ("gradients", "marker")),
-    Curve("Weight of the outline", "weight", ("weights", "segmentation")),
-    Curve("Weight of the marker", "weight", ("weights", "marker")),
 )
 
 
@@ -91,6 +78,8 @@ def training_figure(experiment: Experiment, curve: Curve) -> Figure:
         )
     if curve.share:
         axes.set_ylim(-0.03, 1.03)
+    if curve.logarithmic:
+        logarithmic(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     legend(axes, loc="lower right" if curve.share else "upper right")
     return figure

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import plgg
-from plgg.compare import Contrast, ExperimentComparison
+from plgg.compare import ExperimentComparison
 from plgg.compare.table1 import paragraph
-from plgg.compare.text import verdict
 from plgg.io.store import Store
 from plgg.report import provenance, sentences, tables, template
 from plgg.report.canvas import Picture
 from plgg.report.examples import Example, arms_to_show, examples
 from plgg.report.experiment_records import Experiment
-from plgg.report.numbers import signed, typographic
-from plgg.report.palette import arm_colour, arm_title
-from plgg.report.panels import (
+from plgg.report.figures_gradients import gradients_told
+from plgg.report.gains import Gain, gain
+from plgg.report.numbers import typographic
+from plgg.report.palette import arm_title
+from plgg.report.panels import marker_pictures, pair_pictures, training_pictures
+from plgg.report.panels_details import (
     forest_picture,
     gradient_pictures,
     grid_pictures,
-    marker_pictures,
-    pair_pictures,
-    training_pictures,
+    subgroups_picture,
 )
 from plgg.report.provenance import Facts
+from plgg.report.run_records import run_records, runs_told
+from plgg.report.subgroups import n_left_out, subgroups
 from plgg.report.tables import Table
 from plgg.report.tables_groups import groups_table
 from plgg.report.tables_runs import runs_table
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A number at the top of the page."""
-
-    label: str
-    value: str
-    note: str = ""
-    colour: str = "#c3ccd4"
+from plgg.report.tiles import Tile, tiles
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ class Page:
     warnings: list[str]
     cohort: Facts
     forest: Picture | None
-    verdicts: list[str]
+    gains: list[Gain]
     table1: Table | None
     paragraphs: list[str]
     statistics: Table | None
@@ -71,13 +63,18 @@ class Page:
     examples: list[ArmSection]
     markers: list[ArmSection]
     groups: Table | None
+    groups_picture: Picture | None
+    n_left_out: int
     grid: list[Picture]
     training: list[Picture]
     gradients: list[Picture]
+    gradients_told: list[str]
     unseen: Table | None
     n_unseen: int
     patients: Table | None
     runs: Table
+    runs_told: str
+    all_done: bool
     commands: tuple[str, ...]
     run_facts: Facts
     versions: Facts
@@ -102,17 +99,18 @@ def make_page(
     contrasts = comparison.on("test") if comparison else ()
     shown = arms_to_show(experiment)
     unseen = experiment.unseen
+    groups, runs = subgroups(experiment), run_records(experiment)
     return Page(
         title=" versus ".join(arm_title(arm).lower() for arm in experiment.arms).capitalize(),
         subtitle=experiment.folder.resolve().name,
         n_splits=experiment.n_splits,
         is_synthetic=sentences.is_synthetic(_patients(experiment, store)),
-        tiles=_tiles(experiment, comparison),
+        tiles=tiles(experiment, comparison),
         summary=sentences.summary(experiment, comparison),
         warnings=sentences.warnings(experiment, _failed(store)),
         cohort=provenance.cohort_facts(store) if store else (),
         forest=forest_picture(experiment, comparison) if comparison else None,
-        verdicts=_verdicts(contrasts),
+        gains=[gain(contrast) for contrast in contrasts],
         table1=tables.table1(comparison) if comparison else None,
         paragraphs=_paragraphs(comparison),
         statistics=tables.all_statistics(comparison) if contrasts and comparison else None,
@@ -129,27 +127,23 @@ def make_page(
             ArmSection(arm_title(arm), pictures=tuple(marker_pictures(experiment, arm)))
             for arm in experiment.marker_arms
         ],
-        groups=groups_table(experiment),
+        groups=groups_table(groups),
+        groups_picture=subgroups_picture(groups, experiment),
+        n_left_out=n_left_out(experiment),
         grid=grid_pictures(experiment),
         training=training_pictures(experiment),
         gradients=gradient_pictures(experiment),
+        gradients_told=gradients_told(experiment),
         unseen=tables.measures([("Unseen patients", [unseen])]) if unseen else None,
         n_unseen=len({case.patient_id for case in unseen.rows}) if unseen else 0,
         patients=tables.patients(experiment),
-        runs=runs_table(experiment),
+        runs=runs_table(runs),
+        runs_told=runs_told(runs),
+        all_done=all(run.state == "done" for run in runs),
         commands=provenance.commands(experiment),
         run_facts=provenance.run_facts(experiment),
         versions=provenance.version_facts(experiment),
     )
-
-
-def _verdicts(contrasts: Sequence[Contrast]) -> list[str]:
-    """What each comparison says, and what it would take to say more."""
-    told = []
-    for contrast in contrasts:
-        needed = contrast.power.sentence if contrast.power else ""
-        told.append(typographic(f"{verdict(contrast)} {needed}".strip()))
-    return told
 
 
 def _patients(experiment: Experiment, store: Store | None) -> list[str]:
@@ -167,28 +161,3 @@ def _paragraphs(comparison: ExperimentComparison | None) -> list[str]:
         return []
     told = [paragraph(contrast, comparison) for contrast in comparison.on("test")]
     return [typographic(text) for text in (*told, *comparison.notes)]
-
-
-def _tiles(experiment: Experiment, comparison: ExperimentComparison | None) -> list[Tile]:
-    if comparison is None:
-        return []
-    tiles = []
-    for arm in experiment.arms:
-        told = sentences.dice_of(experiment, comparison, arm)
-        tiles.append(_tile(f"{arm_title(arm)}: test Dice", told, arm_colour(arm, experiment.arms)))
-    for contrast in comparison.on("test"):
-        told = sentences.interval_of(contrast)
-        note = f"95 % interval {told}" if told else ""
-        label = f"Δ Dice, {arm_title(contrast.b).lower()} − {arm_title(contrast.a).lower()}"
-        tiles.append(Tile(label, signed(contrast.difference), note))
-    for arm in experiment.marker_arms:
-        told = sentences.auc_of(experiment, comparison, arm)
-        tiles.append(_tile(f"{arm_title(arm)}: marker AUC", told, arm_colour(arm, experiment.arms)))
-    return tiles
-
-
-def _tile(label: str, told: str, colour: str) -> Tile:
-    """A number large, and its interval or spread small below."""
-    value, _, note = told.partition(" ")
-    spread = f"{note} (SD over splits)" if note.startswith("±") else note.strip("()")
-    return Tile(label, value, spread, colour)

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from plgg.compare import Contrast, ExperimentComparison
+from plgg.metrics.calibration import calibration_error
 from plgg.report.canvas import Picture, as_png, as_svg
 from plgg.report.evaluation.figures_marker import reliability_figure
 from plgg.report.experiment_records import Experiment
-from plgg.report.figures_forest import forest_figure
-from plgg.report.figures_grid import grid_figure
 from plgg.report.figures_groups import groups_figure, true_markers
 from plgg.report.figures_marker import (
     class_list,
@@ -25,10 +24,9 @@ from plgg.report.figures_marker import (
     reliability,
 )
 from plgg.report.figures_pairs import paired_figure
-from plgg.report.figures_training import CURVES, GRADIENTS, Curve, points, training_figure
+from plgg.report.figures_training import CURVES, Curve, points, training_figure
 from plgg.report.figures_volume import agreement_figure, dice_figure
-from plgg.report.grid_records import grid_points, searched
-from plgg.report.numbers import count, number, reach, signed
+from plgg.report.numbers import count, number
 from plgg.report.palette import arm_title
 
 # Above so many points an SVG grows larger than a PNG.
@@ -70,50 +68,13 @@ def _paired(contrast: Contrast, experiment: Experiment) -> Picture:
     return as_svg(paired_figure(contrast, experiment.arms), alt, caption)
 
 
-def forest_picture(experiment: Experiment, comparison: ExperimentComparison) -> Picture | None:
-    """Every arm's gain over the baseline; None without a contrast."""
-    contrasts = comparison.on("test")
-    if not contrasts:
-        return None
-    told = [
-        f"{arm_title(c.b)} {signed(c.difference)} ({reach(c.interval.low, c.interval.high)})"
-        for c in contrasts
-    ]
-    alt = f"Forest plot of differences of test Dice: {'; '.join(told)}."
-    caption = (
-        "Dots are splits; the diamond is the mean of all with its 95 % interval, of a bootstrap "
-        "over splits, then patients. An interval across the line leaves open which is better."
-    )
-    return as_svg(forest_figure(contrasts, experiment.arms), alt, caption)
-
-
-def grid_pictures(experiment: Experiment) -> list[Picture]:
-    """A picture for each searched setting and arm; none without a grid."""
-    points = grid_points(experiment)
-    found = []
-    for arm in experiment.arms:
-        mine = tuple(point for point in points if point.arm == arm)
-        for key in searched(mine):
-            alt = f"Validation Dice and marker AUC against {key} for {arm_title(arm).lower()}."
-            caption = (
-                "Dots are splits, lines their means; rings are what each split's validation "
-                "patients chose. Test patients are not looked at here."
-            )
-            found.append(as_svg(grid_figure(points, arm, key), alt, caption))
-    return found
-
-
-def gradient_pictures(experiment: Experiment) -> list[Picture]:
-    """How the two tasks pull at the encoder; none where only one task is learnt."""
-    return [p for curve in GRADIENTS if (p := _training(experiment, curve)) is not None]
-
-
 def training_pictures(experiment: Experiment) -> list[Picture]:
     """A picture for each curve that any run has points of."""
-    return [p for curve in CURVES if (p := _training(experiment, curve)) is not None]
+    return [p for curve in CURVES if (p := curve_picture(experiment, curve)) is not None]
 
 
-def _training(experiment: Experiment, curve: Curve) -> Picture | None:
+def curve_picture(experiment: Experiment, curve: Curve) -> Picture | None:
+    """A curve with its last values in words; None where no run has points of it."""
     n_points = sum(len(points(run, curve)) for run in experiment.runs)
     if not n_points:
         return None
@@ -149,8 +110,10 @@ def marker_pictures(experiment: Experiment, arm: str) -> list[Picture]:
     if bins:
         alt = "Share named rightly against the probability of the named marker, by bins."
         caption = (
-            "On the dashed line the probabilities can be taken at their word. Bars are Wilson's "
-            "95 % intervals; all splits together."
+            f"On the dashed line the probabilities can be taken at their word; below it the model "
+            f"is too sure. Expected calibration error {number(calibration_error(bins))} of "
+            f"{count(sum(each.n for each in bins), 'tested scan')}, all splits together. Bars are "
+            "Wilson's 95 % intervals."
         )
         pictures.append(as_svg(reliability_figure(bins), alt, caption))
     return pictures

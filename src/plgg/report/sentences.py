@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plgg.compare import Contrast, ExperimentComparison
+from plgg.compare import ExperimentComparison
 from plgg.report.experiment_records import Experiment
+from plgg.report.gains import gains_told
 from plgg.report.lookup import summary_value
-from plgg.report.numbers import UNDEFINED, count, listed, number, reach, signed, spread
+from plgg.report.numbers import UNDEFINED, count, listed, number, reach, spread
 from plgg.report.palette import arm_title
 
-_SIGNIFICANT = 0.05
 _FEW = 10
 
 
@@ -19,9 +19,8 @@ def summary(experiment: Experiment, comparison: ExperimentComparison | None) -> 
     if comparison is None:
         return ["Nothing is evaluated yet, so there is nothing to sum up."]
     told = [_who(experiment), _outlines(experiment, comparison)]
-    for contrast in comparison.on("test"):
-        told += [_difference(contrast), _verdict(contrast)]
-    told += [_marker(experiment, comparison, arm) for arm in experiment.marker_arms]
+    told += gains_told(comparison.on("test"))
+    told.append(_markers(experiment, comparison))
     return [sentence for sentence in told if sentence]
 
 
@@ -75,51 +74,15 @@ def _interval(experiment: Experiment, arm: str, *keys: str) -> str:
     return "" if told == UNDEFINED else f" (95 % interval {told})"
 
 
-def _difference(contrast: Contrast) -> str:
-    told = interval_of(contrast)
-    interval = f" (95 % interval {told})" if told else ""
-    return (
-        f"{arm_title(contrast.b)} minus {arm_title(contrast.a).lower()} is "
-        f"{signed(contrast.difference)}{interval}."
-    )
-
-
-def interval_of(contrast: Contrast) -> str:
-    """The interval to go by: over splits that share patients the corrected one; may be blank."""
-    found = contrast.splits.interval if contrast.splits else contrast.interval
-    told = reach(found.low, found.high, with_sign=True)
-    return "" if told == UNDEFINED else told
-
-
-def _verdict(contrast: Contrast) -> str:
-    """What may be concluded, by the corrected test where there are splits to base it on."""
-    if not _is_shown(contrast):
-        return "That does not settle which of them is better."
-    better = contrast.b if contrast.difference > 0 else contrast.a
-    if contrast.splits is None:
-        return (
-            f"For these patients and these two trained models {arm_title(better).lower()} is "
-            "better; one split cannot tell how much of that is chance in training."
-        )
-    return f"The evidence favours the {arm_title(better).lower()} model."
-
-
-def _is_shown(contrast: Contrast) -> bool:
-    if contrast.splits is not None:
-        test = contrast.splits.corrected_t
-        return test is not None and test.p is not None and test.p < _SIGNIFICANT
-    low, high = contrast.interval.low, contrast.interval.high
-    return low is not None and high is not None and (low > 0 or high < 0)
-
-
-def _marker(experiment: Experiment, comparison: ExperimentComparison, arm: str) -> str:
-    told = auc_of(experiment, comparison, arm)
-    if told == UNDEFINED:
+def _markers(experiment: Experiment, comparison: ExperimentComparison) -> str:
+    told = [
+        f"an AUC of {auc} by the {arm_title(arm).lower()} model"
+        for arm in experiment.marker_arms
+        if (auc := auc_of(experiment, comparison, arm)) != UNDEFINED
+    ]
+    if not told:
         return ""
-    return (
-        f"The {arm_title(arm).lower()} model ranked the genetic marker with an AUC of {told}; "
-        "0.5 is guessing, 1 is perfect."
-    )
+    return f"The genetic marker was ranked with {_joined(told)}; 0.5 is guessing, 1 is perfect."
 
 
 def _joined(parts: Sequence[str]) -> str:

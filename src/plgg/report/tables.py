@@ -41,7 +41,7 @@ def table1(comparison: ExperimentComparison) -> Table:
     columns = [(arm, part) for arm in comparison.arms for part in PAPER_ORDER]
     scores = [comparison.of(arm, part).dice for arm, part in columns]
     return Table(
-        header=("Split", *(f"{arm_title(arm)}, {part}" for arm, part in columns)),
+        header=("Split", *(part for _, part in columns)),
         rows=tuple(
             (str(split + 1), *(number(score.values[n]) for score in scores))
             for n, split in enumerate(comparison.splits)
@@ -50,6 +50,7 @@ def table1(comparison: ExperimentComparison) -> Table:
         foot=("Mean ± SD", *(spread(score.mean, score.sd) for score in scores))
         if len(comparison.splits) > 1
         else (),
+        groups=(("", 1), *((arm_title(arm), len(PAPER_ORDER)) for arm in comparison.arms)),
     )
 
 
@@ -78,6 +79,7 @@ _MEASURES = (
     _Measure("Surface Dice at 2 mm (mean)", ("segmentation", "surface_dice", "mean")),
     _Measure("HD95, mm (mean)", ("segmentation", "hd95_mm", "mean"), 1),
     _Measure("Volume error, mL (mean)", ("segmentation", "volume_error_ml", "mean"), 1),
+    _Measure("True volume inside its interval, share", ("volumes", "coverage", "value")),
     _Measure(
         "Lesions found, share",
         ("lesions", "sensitivity"),
@@ -92,6 +94,7 @@ _MEASURES = (
     _Measure("Marker balanced accuracy", ("marker", "balanced_accuracy", "value")),
     _Measure("Marker F1 (macro)", ("marker", "f1", "value")),
     _Measure("Marker Brier score", ("marker", "brier", "value")),
+    _Measure("Marker calibration error", ("marker", "reliability", "ece", "value")),
 )
 
 
