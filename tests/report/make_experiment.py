@@ -99,7 +99,12 @@ class Skill:
     certainty: float | None = None
 
 
-SKILLS = {"single": Skill(2.6), "multitask": Skill(1.9, certainty=1.6)}
+SKILLS = {
+    "single": Skill(2.6),
+    "multitask": Skill(1.9, certainty=1.6),
+    "wide": Skill(2.2),
+    "best": Skill(1.2, certainty=2.0),
+}
 
 
 def make_experiment(folder, store, *, arms=("single", "multitask"), n_splits=2, epochs=8):
@@ -166,7 +171,7 @@ def epoch_record(arm, epoch, epochs, rng):
     done = epoch / epochs
     segmentation = 0.9 * np.exp(-2.5 * done) + 0.1 + 0.02 * rng.normal()
     train = {"loss": segmentation, "segmentation": segmentation}
-    named = arm == "multitask"
+    named = SKILLS[arm].certainty is not None
     if named:
         train["marker"] = 1.1 - 0.5 * done + 0.03 * rng.normal()
         train["loss"] += 0.3 * train["marker"]

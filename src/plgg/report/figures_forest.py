@@ -53,7 +53,7 @@ def window(contrasts: Sequence[Contrast]) -> Ends:
     With two or three splits the corrected interval is so wide that all else would be one dot.
     """
     inner = [0.0]
-    outer = []
+    outer: list[float] = []
     for contrast in contrasts:
         inner += [contrast.difference, *(d.difference for d in contrast.split_differences)]
         inner += ends(contrast.interval) or ()

@@ -33,25 +33,33 @@ def grid_figure(points: Sequence[Point], arm: str, key: str) -> Figure:
     figure, axes = panel(
         f"Search of {key}, {arm_title(arm).lower()}", x=setting_name(key), y="on validation"
     )
-    for of, x, colour, name in (
+    for of, shift, colour, name in (
         (_dice, -_APART, _DICE, "Dice"),
         (_auc, _APART, _AUC, "marker AUC"),
     ):
         by_value = [_known(mine, key, value, of) for value in values]
-        _line(axes, by_value, x, colour=colour, name=name)
-    chosen = [
-        (values.index(p.values[key]) - _APART, p.dice)
-        for p in mine
-        if p.chosen and p.dice is not None
-    ]
-    if chosen:
-        x, y = zip(*chosen, strict=True)
-        look = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.2}
-        axes.scatter(x, y, s=70, label="chosen", zorder=4, **look)
+        _line(axes, by_value, shift, colour=colour, name=name)
+    _rings(axes, [(values.index(p.values[key]) - _APART, p.dice) for p in mine if p.chosen])
     axes.set_xticks(range(len(values)), values, color=INK)
     axes.set_xlim(-0.4, len(values) - 0.6)
     legend(axes, loc="best")
     return figure
+
+
+def _rings(axes: Axes, chosen: Sequence[tuple[float, float | None]]) -> None:
+    """A ring around the Dice of each winner."""
+    known = [(x, y) for x, y in chosen if y is not None]
+    if known:
+        axes.scatter(
+            [x for x, _ in known],
+            [y for _, y in known],
+            s=70,
+            facecolor="none",
+            edgecolor=INK,
+            linewidth=1.2,
+            label="chosen",
+            zorder=4,
+        )
 
 
 def _dice(point: Point) -> float | None:

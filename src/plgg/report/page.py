@@ -141,7 +141,7 @@ def make_page(
         runs_told=runs_told(runs),
         all_done=all(run.state == "done" for run in runs),
         commands=provenance.commands(experiment),
-        run_facts=provenance.run_facts(experiment),
+        run_facts=provenance.run_facts(experiment, runs),
         versions=provenance.version_facts(experiment),
     )
 

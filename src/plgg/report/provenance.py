@@ -9,6 +9,7 @@ from plgg.io.store import Store
 from plgg.report.experiment_records import Experiment, Run
 from plgg.report.lookup import Record, dig, finite
 from plgg.report.numbers import UNDEFINED, count, duration, number
+from plgg.report.run_records import RunRecord
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -34,10 +35,15 @@ def _counted(names: Sequence[str]) -> str:
     return ", ".join(f"{name} {n}" for name, n in sorted(Counter(names).items()))
 
 
-def run_facts(experiment: Experiment) -> Facts:
-    """How it was trained."""
+def run_facts(experiment: Experiment, runs: Sequence[RunRecord]) -> Facts:
+    """How it was trained.
+
+    Args:
+        experiment: Its records.
+        runs: All its runs; of a grid also those that were not chosen.
+    """
     record = experiment.record
-    epochs = {len(run.epochs) for run in experiment.runs}
+    epochs = {run.n_epochs for run in runs if run.n_epochs}
     facts = (
         ("Preset", str(record.get("preset") or "")),
         ("Arms", ", ".join(experiment.arms)),
@@ -46,7 +52,7 @@ def run_facts(experiment: Experiment) -> Facts:
         ("Epochs", _range(epochs)),
         ("Settings", _settings(experiment.runs)),
         ("Time of the commands", _known(duration(finite(record.get("seconds"))))),
-        ("Time of training", _known(_training_time(experiment.runs))),
+        ("Time of training", _known(_training_time(runs))),
         ("Machine", _machine(experiment.runs)),
     )
     return tuple((label, value) for label, value in facts if value)
@@ -77,9 +83,9 @@ def _settings(runs: Sequence[Run]) -> str:
     return ", ".join(f"{name} {value}" for name, value in told if value not in (None, ""))
 
 
-def _training_time(runs: Sequence[Run]) -> str:
-    seconds = [s for r in runs for e in r.epochs if (s := finite(e.get("seconds"))) is not None]
-    return duration(sum(seconds)) if seconds else UNDEFINED
+def _training_time(runs: Sequence[RunRecord]) -> str:
+    seconds = sum(run.seconds for run in runs)
+    return duration(seconds) if seconds else UNDEFINED
 
 
 def _known(text: str) -> str:

@@ -140,7 +140,8 @@ def _machine(run: Path) -> Mapping[str, object]:
 def runs_told(runs: tuple[RunRecord, ...]) -> str:
     """How many runs are done, and which are not."""
     states = Counter(run.state for run in runs)
-    told = [f"Of {count(len(runs), 'run')}, {states['done']} are done"]
+    are = "is" if states["done"] == 1 else "are"
+    told = [f"Of {count(len(runs), 'run')}, {states['done']} {are} done"]
     for state in ("failed", "begun", "not run yet"):
         names = [run_title(run) for run in runs if run.state == state]
         if names:
