@@ -13,6 +13,7 @@ from plgg.report import write_experiment_report
 from plgg.report.experiment_records import read_experiment
 from plgg.report.figures_forest import forest_figure
 from plgg.report.gains import gain, gains_told, is_shown
+from plgg.report.sentences import warnings
 from plgg.report.tables import table1
 
 ARMS = ("single", "wide", "multitask", "best")
@@ -57,10 +58,24 @@ def test_the_answer_comes_first(several):
 
 def test_a_failed_run_is_named_once_with_its_reason(several, page):
     notes = [note for note in read_experiment(several).notes if "best" in note]
-    assert notes == ["Split 5, best: not run yet.", f"Split 6, best: it failed ({REASON})."]
+    assert notes == [f"Split 6, best: it failed ({REASON}).", "Split 5, best: not run yet."]
     assert f"failed: {REASON}" in page.text
     assert "Of 24 runs, 22 are done; 1 failed (best on split 6)" in page.text
     assert [attrs for attrs in page.all("details") if "open" in attrs]
+
+
+def test_means_of_different_splits_are_warned_of(page, finished):
+    assert "so the arms' means are of different patients" in page.text
+    assert not [w for w in warnings(read_experiment(finished), ()) if "different patients" in w]
+
+
+def test_many_runs_still_to_come_are_counted(several, tmp_path):
+    begun = tmp_path / "begun"
+    shutil.copytree(several / "split-0", begun / "split-0")
+    shutil.rmtree(begun / "split-0" / "best" / "evaluation")
+    shutil.copy(several / "experiment.json", begun)
+    notes = read_experiment(begun).notes
+    assert notes == ("Split 1, best: neither part is evaluated yet.", "20 runs are not run yet.")
 
 
 def test_every_arm_has_its_verdict_beside_the_forest(several, page):

@@ -18,6 +18,9 @@ from plgg.io.run import read_metrics
 from plgg.report.lookup import Record, dig, finite
 
 PARTS = ("validation", "test")
+# More than so many that are still to come are counted, not named; the table of runs names them.
+_MOST_ABSENT = 4
+_NOT_YET = "is not evaluated yet"
 
 
 @dataclass(frozen=True)
@@ -107,13 +110,19 @@ def read_experiment(folder: Path) -> Experiment:
     record = _plan(folder)
     arms = tuple(str(arm) for arm in record["arms"])
     n_splits = int(record["n_splits"])
-    runs, notes = [], []
+    runs: list[Run] = []
+    notes: list[str] = []
+    absent: list[str] = []
     for split in range(n_splits):
         for arm in arms:
             run = _run(run_of(folder, split, arm), split, arm)
-            notes += [f"Split {split + 1}, {arm}: {problem}." for problem in run.problems]
+            told = [f"Split {split + 1}, {arm}: {problem}." for problem in run.problems]
             if run.folder.is_dir():
                 runs.append(run)
+                notes += told
+            else:
+                absent += told
+    notes += absent if len(absent) <= _MOST_ABSENT else [f"{len(absent)} runs are not run yet."]
     notes += _failed_points(folder, tuple(run.folder for run in runs))
     unseen, _ = _evaluation(folder / "unseen" / "evaluation")
     return Experiment(folder, record, arms, n_splits, tuple(runs), unseen, tuple(notes))
@@ -156,6 +165,8 @@ def _run(folder: Path, split: int, arm: str) -> Run:
     epochs = tuple(e for e in read_metrics(folder) if finite(dig(e, "epoch")) is not None)
     drawn = _optional(folder / "split.json")
     problems = [f"the {p} part {why}" for p, (_, why) in found.items() if why]
+    if all(why == _NOT_YET for _, why in found.values()):
+        problems = ["neither part is evaluated yet"]
     failure = read_failure(folder)
     if not epochs:
         problems.append("there is no training record (metrics.jsonl)")
@@ -180,7 +191,7 @@ def _run(folder: Path, split: int, arm: str) -> Run:
 def _evaluation(folder: Path) -> tuple[Evaluation | None, str | None]:
     """An evaluation, or why there is none."""
     if not folder.is_dir():
-        return None, "is not evaluated yet"
+        return None, _NOT_YET
     try:
         return read_evaluation(folder), None
     except PlggError:

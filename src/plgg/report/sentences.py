@@ -114,6 +114,7 @@ def warnings(experiment: Experiment, failed: Sequence[tuple[str, str]]) -> list[
                 names = listed(found.summary.missing)
                 told.append(f"Split {run.split + 1}, {run.arm}, {part}: no prediction of {names}.")
     told += _few(experiment)
+    told += _uneven(experiment)
     told += [f"{case} could not be preprocessed and is in no split: {why}" for case, why in failed]
     return [*told, *experiment.notes]
 
@@ -126,4 +127,15 @@ def _few(experiment: Experiment) -> list[str]:
     return [
         f"A test part holds only {count(min(sizes), 'patient')}: intervals within a split are "
         "rough and may be too narrow, and a perfect AUC of so few says little."
+    ]
+
+
+def _uneven(experiment: Experiment) -> list[str]:
+    """A caution where the arms' means are of different splits, and so of different patients."""
+    tested = {frozenset(r.split for r in experiment.of(arm) if r.test) for arm in experiment.arms}
+    if len(tested - {frozenset()}) < 2:
+        return []
+    return [
+        "Not every arm is tested on every split, so the arms' means are of different patients; "
+        "the differences between arms are of the splits that both have."
     ]
