@@ -21,8 +21,7 @@ from plgg.compare.records import ArmScores, Contrast, ExperimentComparison, Scor
 from plgg.compare.results import Score, read_marker_auc, read_scores
 from plgg.compare.sources import CASES, size_ratio
 from plgg.errors import RunError
-from plgg.io.experiment import run_of
-from plgg.io.files import read_json
+from plgg.io.experiment import read_experiment, run_of
 
 # The headline first.
 PARTS = ("test", "validation")
@@ -70,7 +69,8 @@ def compare_experiment(
     Raises:
         RunError: If the folder is no experiment, or none of it is evaluated.
     """
-    arms, splits = _plan(experiment)
+    plan = read_experiment(experiment)
+    arms, splits = plan.arms, tuple(range(plan.n_splits))
     if baseline is not None:
         if baseline not in arms:
             raise RunError(
@@ -95,27 +95,6 @@ def compare_experiment(
         missing=missing,
         notes=_notes(arms, contrasts),
     )
-
-
-def _plan(experiment: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    path = experiment / "experiment.json"
-    try:
-        record = read_json(path)
-        arms = tuple(str(arm) for arm in record["arms"])
-        n_splits = int(record["n_splits"])
-    except FileNotFoundError as error:
-        raise RunError(
-            "is no experiment (no experiment.json)",
-            where=experiment,
-            remedy="Make one: plgg experiment.",
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            "cannot be read as an experiment", where=path, remedy="Repeat plgg experiment."
-        ) from error
-    if not arms:
-        raise RunError("names no arms", where=path, remedy="Repeat plgg experiment.")
-    return arms, tuple(range(n_splits))
 
 
 def _read(

@@ -11,9 +11,9 @@ Knows nothing of how runs are made or compared.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plgg.errors import RunError
 from plgg.io.files import read_json, write_json, write_text
@@ -35,14 +35,14 @@ class ExperimentRecord(BaseModel):
 
     format: Literal["plgg-experiment"] = "plgg-experiment"
     version: Literal[1, 2] = 2
-    store: str
-    preset: str
-    config: dict[str, Any]
-    arms: tuple[str, ...]
+    store: str = ""
+    preset: str = ""
+    config: dict[str, Any] = {}
+    arms: Annotated[tuple[str, ...], Field(min_length=1)]
     arm_configs: dict[str, dict[str, Any]] = {}
     grid: dict[str, tuple[Any, ...]] = {}
-    n_splits: int
-    seed: int
+    n_splits: Annotated[int, Field(ge=1)]
+    seed: int = 0
     commands: tuple[str, ...] = ()
     seconds: float = 0.0
 

@@ -41,14 +41,14 @@ def write_experiment_report(experiment: Path, *, store: Path | None = None) -> P
 def _compared(records: Experiment) -> ExperimentComparison | None:
     """The statistics, made anew with the experiment's seed so that they fit what is drawn."""
     try:
-        return compare_experiment(records.folder, seed=int(records.record.get("seed") or 0))
+        return compare_experiment(records.folder, seed=records.record.seed)
     except PlggError as error:
         log.warning("no statistics in the report: %s", error)
         return None
 
 
 def _store(records: Experiment, store: Path | None) -> Store | None:
-    named = store or records.record.get("store")
+    named = store or records.record.store
     if not named:
         return None
     try:

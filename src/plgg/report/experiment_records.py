@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plgg.errors import PlggError, RunError
+from plgg.errors import PlggError
 from plgg.evaluate import CaseScores, Evaluation, read_evaluation
-from plgg.io.experiment import failures, read_failure, run_of
+from plgg.io.experiment import ExperimentRecord, failures, read_failure, run_of
+from plgg.io.experiment import read_experiment as read_plan
 from plgg.io.files import read_json
 from plgg.io.run import read_metrics
 from plgg.report.lookup import Record, dig, finite
@@ -68,20 +69,26 @@ class Experiment:
     Attributes:
         folder: Where it lies.
         record: `experiment.json`.
-        arms: Names of the arms; the first is the baseline.
-        n_splits: Splits that were planned.
         runs: By split, then arm; those that were not begun are left out.
         unseen: Evaluation on further patients, of a demo; None without one.
         notes: What is missing or could not be read, in whole sentences.
     """
 
     folder: Path
-    record: Record
-    arms: tuple[str, ...]
-    n_splits: int
+    record: ExperimentRecord
     runs: tuple[Run, ...]
     unseen: Evaluation | None
     notes: tuple[str, ...]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms; the first is the baseline."""
+        return self.record.arms
+
+    @property
+    def n_splits(self) -> int:
+        """Splits that were planned."""
+        return self.record.n_splits
 
     def of(self, arm: str) -> tuple[Run, ...]:
         """The runs of one arm, by split."""
@@ -107,14 +114,12 @@ def read_experiment(folder: Path) -> Experiment:
     Raises:
         RunError: If it is not an experiment.
     """
-    record = _plan(folder)
-    arms = tuple(str(arm) for arm in record["arms"])
-    n_splits = int(record["n_splits"])
+    record = read_plan(folder)
     runs: list[Run] = []
     notes: list[str] = []
     absent: list[str] = []
-    for split in range(n_splits):
-        for arm in arms:
+    for split in range(record.n_splits):
+        for arm in record.arms:
             run = _run(run_of(folder, split, arm), split, arm)
             told = [f"Split {split + 1}, {arm}: {problem}." for problem in run.problems]
             if run.folder.is_dir():
@@ -125,26 +130,7 @@ def read_experiment(folder: Path) -> Experiment:
     notes += absent if len(absent) <= _MOST_ABSENT else [f"{len(absent)} runs are not run yet."]
     notes += _failed_points(folder, tuple(run.folder for run in runs))
     unseen, _ = _evaluation(folder / "unseen" / "evaluation")
-    return Experiment(folder, record, arms, n_splits, tuple(runs), unseen, tuple(notes))
-
-
-def _plan(folder: Path) -> Record:
-    path = folder / "experiment.json"
-    try:
-        record: Record = read_json(path)
-        if not record["arms"] or int(record["n_splits"]) < 1:
-            raise ValueError("empty")
-    except FileNotFoundError as error:
-        raise RunError(
-            "is no experiment (no experiment.json)",
-            where=folder,
-            remedy="Make one: plgg experiment.",
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            "cannot be read as an experiment", where=path, remedy="Repeat plgg experiment."
-        ) from error
-    return record
+    return Experiment(folder, record, tuple(runs), unseen, tuple(notes))
 
 
 def _failed_points(folder: Path, told: tuple[Path, ...]) -> list[str]:

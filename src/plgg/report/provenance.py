@@ -45,13 +45,13 @@ def run_facts(experiment: Experiment, runs: Sequence[RunRecord]) -> Facts:
     record = experiment.record
     epochs = {run.n_epochs for run in runs if run.n_epochs}
     facts = (
-        ("Preset", str(record.get("preset") or "")),
+        ("Preset", record.preset),
         ("Arms", ", ".join(experiment.arms)),
         ("Splits", _splits(experiment)),
-        ("Seed", str(record.get("seed", ""))),
+        ("Seed", str(record.seed)),
         ("Epochs", _range(epochs)),
         ("Settings", _settings(experiment.runs)),
-        ("Time of the commands", _known(duration(finite(record.get("seconds"))))),
+        ("Time of the commands", _known(duration(record.seconds))),
         ("Time of training", _known(_training_time(runs))),
         ("Machine", _machine(experiment.runs)),
     )
@@ -115,5 +115,4 @@ def version_facts(experiment: Experiment) -> Facts:
 
 def commands(experiment: Experiment) -> tuple[str, ...]:
     """What was typed."""
-    typed = experiment.record.get("commands")
-    return tuple(str(c) for c in typed if c) if isinstance(typed, list) else ()
+    return tuple(command for command in experiment.record.commands if command)
