@@ -67,6 +67,35 @@ def test_every_case_as_often_as_asked(store, per_case):
     assert len(list(made.epoch(3))) == len(made)
 
 
+def scarce(tmp_path, *settings):
+    """Twelve cases of which three have a mask."""
+    store = tiny_store(tmp_path, n=12, shape=SMALL_SHAPE, no_mask=[f"P{k:02}" for k in range(9)])
+    return store, whole(store, *settings)
+
+
+def test_cases_with_a_mask_come_as_often_as_their_share_asks(tmp_path):
+    store, made = scarce(tmp_path, "patches.outlined_share=0.5", "patches.batch=4")
+    found = Counter(seen(store, made, 1))
+    outlined = {case: n for case, n in found.items() if store.by_id[case].has_mask}
+    assert set(found) == set(store.by_id)
+    assert set(outlined.values()) == {3}
+    assert sum(outlined.values()) == sum(found.values()) / 2
+    # Every batch teaches both tasks alike.
+    assert all(2 * int(batch.has_mask.sum()) == len(batch.has_mask) for batch in each(made, 1))
+    assert seen(store, made, 1) != seen(store, made, 2)
+
+
+def test_a_share_that_is_there_already_repeats_nothing(store):
+    made = whole(store, "patches.outlined_share=0.5")
+    assert Counter(seen(store, made, 1)) == dict.fromkeys(store.by_id, 1)
+
+
+def test_where_no_case_has_a_mask_a_share_is_in_vain(tmp_path):
+    store = tiny_store(tmp_path, n=3, shape=SMALL_SHAPE, no_mask=("P00", "P01", "P02"))
+    made = whole(store, "patches.outlined_share=0.9")
+    assert Counter(seen(store, made, 1)) == dict.fromkeys(store.by_id, 1)
+
+
 def test_shapes_and_labels_belong_together(store):
     made = whole(store)
     names = seen(store, made, 2)

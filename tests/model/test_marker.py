@@ -69,6 +69,18 @@ def test_the_marker_does_not_pull_at_the_outline():
     assert bottleneck.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("name", ["tumour", "outlined"])
+def test_asked_to_the_marker_does_pull_at_the_outline(name):
+    image, logits = scan()
+    logits = (logits / CERTAIN).requires_grad_()
+    head = MarkerHead(16, 3, MarkerHeadConfig(inputs=(name,), teaches_outline=True)).eval()
+    head(torch.randn(1, 16, 3, 4, 4), image, logits)[0, 0].backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().sum() > 0
+    # Outside the brain there is nothing to outline.
+    assert not logits.grad[image == 0].any()
+
+
 def test_inputs_are_summed():
     image, logits = scan()
     bottleneck = torch.randn(2, 16, 3, 4, 4)

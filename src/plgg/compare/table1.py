@@ -89,7 +89,7 @@ def paragraph(contrast: Contrast, comparison: ExperimentComparison) -> str:
     sentences.append(f"{b} won {comparison.won[contrast.b]} of {n}{tied}.")
     if contrast.splits is not None:
         sentences += [_tests(contrast.splits), *_adjusted(contrast, comparison)]
-        sentences.append(_verdict(contrast.splits))
+        sentences.append(_verdict(contrast))
     if contrast.patients is not None:
         sentences.append(_tests(contrast.patients))
     if contrast.unpaired.n:
@@ -115,8 +115,8 @@ def _adjusted(contrast: Contrast, comparison: ExperimentComparison) -> list[str]
     return [f"Holm-adjusted for {n} arms: p = {contrast.adjusted_p:.3f}."]
 
 
-def _verdict(found: PairedStatistics) -> str:
-    p = None if found.corrected_t is None else found.corrected_t.p
+def _verdict(contrast: Contrast) -> str:
+    p = contrast.adjusted_p
     if p is None:
         return "The corrected test is undefined, since the differences do not vary."
     if p < _SIGNIFICANT:

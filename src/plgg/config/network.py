@@ -30,6 +30,13 @@ class MarkerHeadConfig(Settings):
             "patients share drowns what tells them apart, and the branch dies in one answer"
         ),
     ] = True
+    teaches_outline: Annotated[
+        bool,
+        Field(
+            description="Whether the marker's loss also moves the outline that the branch looks at "
+            "(inputs outlined, tumour), not the encoder alone"
+        ),
+    ] = False
 
     @model_validator(mode="after")
     def _inputs_once(self) -> Self:

@@ -148,6 +148,14 @@ class PatchConfig(Settings):
         ),
     ] = "all"
     per_case: Annotated[PositiveInt, Field(description="Crops of each case in an epoch")] = 1
+    outlined_share: Annotated[
+        Fraction,
+        Field(
+            lt=1.0,
+            description="Least share of crops from cases with a mask; where masks are scarce those "
+            "cases are taken more often, evenly over the batches. 0 takes all equally often",
+        ),
+    ] = 0.0
     augmentation: Augmentation = Augmentation()
 
 

@@ -1,4 +1,4 @@
-"""An epoch of batches: every case in random order, patches cut ahead of need by threads.
+"""An epoch of batches: the cases in random order, patches cut ahead of need by threads.
 
 Epoch `e` of seed `s` is the same on every machine, however many threads cut it and wherever the
 run was resumed, because each patch has a generator of its own. A batch may be dealt out to several
@@ -8,6 +8,8 @@ the losses of all pieces add up to that of the batch.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -110,7 +112,7 @@ class EpochBatches:
         share: Share | None = None,
     ) -> None:
         self.store = store
-        self.cases = sorted(cases) * settings.per_case
+        self.cases = _crops(store, sorted(cases), settings)
         self.settings = settings
         self.seed = seed
         self.workers = workers
@@ -125,6 +127,8 @@ class EpochBatches:
         root = np.random.SeedSequence(self.seed, spawn_key=(epoch,))
         order_seed, *patch_seeds = root.spawn(len(self.cases) + 1)
         order = np.random.default_rng(order_seed).permutation(len(self.cases))
+        if self.settings.outlined_share:
+            order = _spread(order, [self.store.by_id[self.cases[i]].has_mask for i in order])
         size = self.settings.batch
         groups = [order[first : first + size] for first in range(0, len(order), size)]
         with ThreadPoolExecutor(self.workers) as pool:
@@ -180,6 +184,26 @@ class EpochBatches:
         """What is known of a case's patient, shape (4,)."""
         case = self.store.by_id[case_id]
         return patient_inputs(case.age_years, case.sex)
+
+
+def _crops(store: Store, cases: Sequence[str], settings: PatchConfig) -> list[str]:
+    """The case of each crop of an epoch: all equally often, those with a mask more if need be."""
+    crops = [*cases] * settings.per_case
+    outlined = [case for case in crops if store.by_id[case].has_mask]
+    share = settings.outlined_share
+    wanted = math.ceil(share / (1.0 - share) * (len(crops) - len(outlined)))
+    more = itertools.islice(itertools.cycle(outlined), max(wanted - len(outlined), 0))
+    return [*crops, *more]
+
+
+def _spread(order: Indices, outlined: Sequence[bool]) -> Indices:
+    """Mix two kinds evenly: every stretch of the order holds about the same share of each."""
+    kinds = np.asarray(outlined)
+    place = np.empty(len(order))
+    for kind in (True, False):
+        n = int((kinds == kind).sum())
+        place[kinds == kind] = (np.arange(n) + 0.5) / max(n, 1)
+    return order[np.argsort(place, kind="stable")]
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,7 @@ class MarkerHead(nn.Module):
         super().__init__()
         widths = {"tumour": N_TRAITS, "clinical": len(PATIENT_INPUTS)}
         self.n_classes = n_classes
+        self.teaches_outline = settings.teaches_outline
         self.classifiers = nn.ModuleDict(
             {
                 name: _classifier(widths.get(name, channels), n_classes, settings)
@@ -61,11 +62,12 @@ class MarkerHead(nn.Module):
             patient: `plgg.io.patient.patient_inputs`; without it, what the image alone says.
         """
         # In float32: averages over thousands of bf16 terms would lose the small differences.
+        outline = segmentation if self.teaches_outline else segmentation.detach()
         with torch.autocast(bottleneck.device.type, enabled=False):
             logits = bottleneck.new_zeros((len(bottleneck), self.n_classes), dtype=torch.float32)
             for name in self.classifiers:
                 if name != "clinical":
-                    seen = self._seen(name, bottleneck.float(), image, segmentation.detach())
+                    seen = self._seen(name, bottleneck.float(), image, outline)
                     logits = logits + self.classifiers[name](seen)
             return logits if patient is None else logits + self.known(patient)
 
