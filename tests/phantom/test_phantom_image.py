@@ -110,6 +110,34 @@ def test_cyst_is_dark_and_belongs_to_the_mask(tumour: Tumour, tissues: Tissue, c
     assert here[deep_solid].mean() > contrast.grey + 0.3
 
 
+@pytest.mark.parametrize("infiltrates", [False, True])
+def test_halo_is_bright_and_in_the_mask_only_where_it_is_tumour(
+    head: Head, tissues: Tissue, cystic: Plan, infiltrates: bool
+):
+    plan = replace(cystic, cysts=np.zeros((0, 4)), rim=0.0, halo=0.5, infiltrates=infiltrates)
+    centre = head.patient_point(plan.centre_mni_mm)
+    found = grow(plan, tissues, centre, np.random.default_rng(1))
+    contrast = Contrast(grey=1.2, fluid=0.3, patchiness=0.0)
+    signal = normal_signal(tissues, contrast, np.random.default_rng(0))
+    plain = signal.copy()
+    add_tumour(signal, found, plan, contrast)
+    brighter = (signal - plain)[found.box]
+    brain = tissues.brain[found.box]
+    halo = (found.halo_mm > 1.5) & (found.depth_mm < -1.5) & brain
+    core = found.depth_mm > 1.5
+    assert found.mask.sum() / 1000 == pytest.approx(plan.volume_ml, rel=0.03)
+    # Wider by half is more than three times the volume, less what is too near a border here.
+    assert halo.sum() > 0.5 * core.sum()
+    assert 0.1 < brighter[halo].mean() < brighter[core].mean()
+    assert found.mask[core].all()
+    if infiltrates:
+        assert found.mask[halo].all()
+    else:
+        assert not found.mask[halo].any()
+    far = (found.halo_mm < -6.0) & brain
+    assert brighter[far].max() < 0.02
+
+
 def test_shape_is_kept_as_it_grows(head: Head, tissues: Tissue, cystic: Plan, tumour: Tumour):
     centre = head.patient_point(cystic.centre_mni_mm)
     later = grow(cystic.grown(1.5), tissues, centre, np.random.default_rng(1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -33,6 +33,35 @@ def test_without_link_the_marker_changes_nothing(population: str):
     for plans in zip(*by_class, strict=True):
         assert _same(plans[0], plans[1])
         assert _same(plans[0], plans[2])
+
+
+def test_halos_follow_the_look_and_change_nothing_else():
+    for name in CLASSES:
+        for seed in range(20):
+            bare, ringed = (
+                draw_plan(
+                    np.random.default_rng(seed), name, population="child", link=1.0, halos=halos
+                )
+                for halos in (0.0, 1.0)
+            )
+            assert (bare.halo, bare.infiltrates) == (0.0, False)
+            assert ringed.halo > 0
+            assert ringed.infiltrates is (name != "BRAF_fusion")
+            assert _same(replace(ringed, halo=0.0, infiltrates=False), bare)
+
+
+def test_without_link_halos_do_not_follow_the_marker():
+    kinds = [
+        [
+            draw_plan(
+                np.random.default_rng(seed), name, population="child", link=0.0, halos=1.0
+            ).infiltrates
+            for seed in range(60)
+        ]
+        for name in CLASSES
+    ]
+    assert kinds[0] == kinds[1] == kinds[2]
+    assert 0 < sum(kinds[0]) < 60
 
 
 def test_with_link_fusion_lies_behind_or_midline_and_v600e_in_the_hemispheres():

@@ -27,6 +27,13 @@ def phantom(
     link: Annotated[
         float, typer.Option(help="How far the marker shows in the image: 0 not at all, 1 fully.")
     ] = 1.0,
+    halos: Annotated[
+        float,
+        typer.Option(
+            help="Share of tumours with a bright halo, which the mask holds or not as the marker "
+            "says: who knows the marker outlines better."
+        ),
+    ] = 0.0,
     workers: options.Workers = options.DEFAULT_WORKERS,
 ) -> None:
     """Make a synthetic cohort with known truth, on the SRI24 grid, offline.
@@ -45,6 +52,7 @@ def phantom(
         slice_thickness_mm=slice_thickness_mm,
         population=population,
         link=link,
+        halos=halos,
     )
     cases = api.phantom(out, settings, workers=workers, watch=Bars())
     typer.echo(f"{len(cases)} scans: {out / 'manifest.csv'}")

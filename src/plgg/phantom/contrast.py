@@ -16,9 +16,10 @@ from plgg.phantom.head import Tissue
 from plgg.phantom.lattice import Field3D, noise
 from plgg.phantom.plan import Plan
 from plgg.phantom.settings import Population
-from plgg.phantom.tumour import Tumour
+from plgg.phantom.tumour import Box, Tumour
 
 _CYST_FLOOR = 0.05
+_HALO_BRIGHTNESS, _HALO_SEE_THROUGH, _HALO_SOFTNESS_MM = 0.6, 0.35, 2.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def add_tumour(signal: Field3D, tumour: Tumour, plan: Plan, contrast: Contrast) 
 
     The border fades over the plan's softness and is half-way at the edge of the mask.
     """
+    if tumour.halo_mm is not None:
+        _add_halo(signal, tumour.box, tumour.halo_mm, plan, contrast)
     here = signal[tumour.box]
     solid = contrast.grey + plan.brightness * (1.0 + plan.texture * 2.0 * tumour.unevenness)
     rim = np.exp(-(((tumour.depth_mm - 1.5) / 1.5) ** 2))
@@ -69,3 +72,12 @@ def add_tumour(signal: Field3D, tumour: Tumour, plan: Plan, contrast: Contrast) 
     inside = solid + tumour.cyst * (cyst - solid)
     presence = expit(2.0 * tumour.depth_mm / plan.softness_mm)
     signal[tumour.box] = np.where(here > 0, here + presence * (inside - here), 0.0)
+
+
+def _add_halo(signal: Field3D, box: Box, depth_mm: Field3D, plan: Plan, contrast: Contrast) -> None:
+    """Paint what surrounds a tumour: less bright than it, the same whether oedema or tumour."""
+    here = signal[box]
+    shown = _HALO_SEE_THROUGH * (here - contrast.grey)
+    bright = contrast.grey + _HALO_BRIGHTNESS * plan.brightness + shown
+    presence = expit(2.0 * depth_mm / _HALO_SOFTNESS_MM)
+    signal[box] = np.where(here > 0, here + presence * (bright - here), 0.0)

@@ -69,7 +69,13 @@ def draw_person(settings: PhantomSettings, patient: int, marker: Marker) -> Pers
 def plan_of(settings: PhantomSettings, patient: int, marker: Marker, *, scan: int) -> Plan:
     """The tumour of a patient at the first (0) or the second (1) scan."""
     rng = patient_stream(settings.seed, patient, Stream.TUMOUR)
-    plan = draw_plan(rng, marker, population=settings.population, link=settings.link)
+    plan = draw_plan(
+        rng,
+        marker,
+        population=settings.population,
+        link=settings.link,
+        halos=settings.halos,
+    )
     return plan.grown(draw_person(settings, patient, marker).growth) if scan else plan
 
 

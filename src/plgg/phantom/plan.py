@@ -27,6 +27,7 @@ CLASS_SHARES: dict[Population, tuple[float, float, float]] = {
 }
 _MEDIAN_ML: dict[Population, float] = {"child": 15.0, "adult": 30.0}
 _SPREAD = 0.5
+_HALO = (0.35, 0.55)
 
 
 class _Look(NamedTuple):
@@ -68,6 +69,8 @@ class Plan:
         cysts: One row a cyst: offset of its centre in tumour radii (3), its radius in tumour radii.
         cyst_signal: Signal of the cysts between fluid's (0) and white matter's (1).
         push_mm: Mass effect.
+        halo: Width of a bright halo, relative to the radius of what it surrounds; 0 is none.
+        infiltrates: Whether the halo is tumour and part of the mask, or oedema.
     """
 
     place: str
@@ -83,6 +86,8 @@ class Plan:
     cysts: NDArray[np.float64]
     cyst_signal: float
     push_mm: float
+    halo: float = 0.0
+    infiltrates: bool = False
 
     @property
     def radius_mm(self) -> float:
@@ -95,7 +100,12 @@ class Plan:
 
 
 def draw_plan(
-    rng: np.random.Generator, marker: Marker, *, population: Population, link: float
+    rng: np.random.Generator,
+    marker: Marker,
+    *,
+    population: Population,
+    link: float,
+    halos: float = 0.0,
 ) -> Plan:
     """Draw a tumour.
 
@@ -105,6 +115,7 @@ def draw_plan(
         population: Whose places, sizes and brightness.
         link: Probability that the tumour is drawn from its own class; otherwise it is drawn from a
             class taken at random, so that at 0 the plan does not depend on `marker` at all.
+        halos: Probability of a halo.
     """
     by_chance = CLASSES[int(rng.choice(len(CLASSES), p=CLASS_SHARES[population]))]
     source = marker if rng.random() < link else by_chance
@@ -116,7 +127,7 @@ def draw_plan(
     volume_ml = min(max(volume_ml, MIN_VOLUME_ML), MAX_VOLUME_ML)
     faint = 0.6 if rng.random() < 0.12 else 1.0
     adult = 0.85 if population == "adult" else 1.0
-    return Plan(
+    plan = Plan(
         place=place,
         centre_mni_mm=centre,
         volume_ml=volume_ml,
@@ -131,6 +142,11 @@ def draw_plan(
         cyst_signal=float(rng.uniform(0.05, 0.45)),
         push_mm=float(rng.uniform(0.05, 0.16)) * float(np.cbrt(volume_ml)) * 4.0,
     )
+    # Drawn last: without halos the patients are what they were.
+    if halos and rng.random() < halos:
+        infiltrates = source != "BRAF_fusion"
+        return replace(plan, halo=float(rng.uniform(*_HALO)), infiltrates=infiltrates)
+    return plan
 
 
 def _draw_cysts(rng: np.random.Generator, look: _Look) -> NDArray[np.float64]:

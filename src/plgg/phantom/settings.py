@@ -29,6 +29,9 @@ class PhantomSettings(BaseModel):
         population: `child` or `adult`: places, sizes, ages, sites and contrast differ.
         link: How strongly the marker determines place and appearance. At 0 they are drawn without
             looking at the marker; the age still follows it.
+        halos: Share of tumours with a bright halo. Around what looks like a fusion it is oedema and
+            left out of the mask, around the others infiltration and part of it; halos of both kinds
+            look alike, so that who knows the marker outlines better.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +44,7 @@ class PhantomSettings(BaseModel):
     slice_thickness_mm: float | None = Field(default=None, ge=1.0, le=10.0)
     population: Population = "child"
     link: Share = 1.0
+    halos: Share = 0.0
 
 
 def phantom_settings(**values: object) -> PhantomSettings:

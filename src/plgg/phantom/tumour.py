@@ -32,8 +32,9 @@ class Tumour:
 
     Attributes:
         box: That part.
-        mask: Tumour with its cysts; boolean, shape of the part.
-        depth_mm: Distance from the border, positive inside; float32.
+        mask: Tumour with its cysts, and the halo where that is tumour; boolean, shape of the part.
+        depth_mm: Distance from the border of what is not halo, positive inside; float32.
+        halo_mm: The same from the halo's outer border; None without one.
         cyst: How much of a voxel is cyst, in [0, 1]; float32.
         unevenness: Smooth noise of standard deviation near 1, fixed to the tumour; float32.
     """
@@ -41,6 +42,7 @@ class Tumour:
     box: Box
     mask: NDArray[np.bool_]
     depth_mm: Field3D
+    halo_mm: Field3D | None
     cyst: Field3D
     unevenness: Field3D
 
@@ -66,10 +68,22 @@ def grow(
     rough = np.exp(plan.roughness * (coarse + 0.5 * fine))
     distance *= rough * (1.0 + _FLUID_DETOUR * tissue.fluid[box])
     level, mask = _fill(distance, tissue.brain[box], round(plan.volume_ml * 1000.0))
-    depth = level - distance
-    depth[~mask & (depth > 0)] = -10.0  # Pieces cut off by a fissure are not tumour.
+    wider = 1.0 + plan.halo
+    inner = level / wider if plan.infiltrates else level
+    depth = _depth_mm(inner, distance, mask)
+    halo = None
+    if plan.halo:
+        outer = level if plan.infiltrates else level * wider
+        halo = _depth_mm(outer, distance, mask | (distance >= level))
     cyst = _cysts(plan, offset, depth, 0.12 * cyst_noise)
-    return Tumour(box=box, mask=mask, depth_mm=depth, cyst=cyst, unevenness=fine)
+    return Tumour(box=box, mask=mask, depth_mm=depth, halo_mm=halo, cyst=cyst, unevenness=fine)
+
+
+def _depth_mm(level: float, distance: Field3D, piece: NDArray[np.bool_]) -> Field3D:
+    """Distance from a level, positive inside; pieces cut off by a fissure are outside."""
+    depth = level - distance
+    depth[~piece & (depth > 0)] = -10.0
+    return depth
 
 
 def _box_around(centre: NDArray[np.float64], reach: float, shape: tuple[int, ...]) -> Box:
