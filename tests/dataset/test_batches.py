@@ -20,10 +20,10 @@ def store(tmp_path_factory):
     return tiny_store(folder, n=N, shape=SMALL_SHAPE, no_mask=NO_MASK, no_marker=NO_MARKER)
 
 
-def batches(store, *settings, seed=0, workers=1, cases=None, share=None):
+def batches(store, *settings, cases=None, seed=0, workers=1, **more):
     wanted = tiny_config("patches.size=[16,16,16]", *settings).patches
     cases = cases or list(store.by_id)
-    return EpochBatches(store, cases, wanted, seed=seed, workers=workers, share=share)
+    return EpochBatches(store, cases, wanted, seed=seed, workers=workers, **more)
 
 
 def each(made, epoch):
@@ -94,6 +94,21 @@ def test_where_no_case_has_a_mask_a_share_is_in_vain(tmp_path):
     store = tiny_store(tmp_path, n=3, shape=SMALL_SHAPE, no_mask=("P00", "P01", "P02"))
     made = whole(store, "patches.outlined_share=0.9")
     assert Counter(seen(store, made, 1)) == dict.fromkeys(store.by_id, 1)
+
+
+def test_a_patch_tells_its_marker_or_is_asked_for_it(store):
+    settings = ("patches.per_case=30",)
+    plain, shared = batches(store, *settings), batches(store, *settings, told_share=0.5)
+    n_told = n_known = 0
+    for without, batch in zip(each(plain, 1), each(shared, 1), strict=True):
+        assert torch.equal(without.image, batch.image)
+        assert (without.told == UNKNOWN).all()
+        told, asked = batch.told != UNKNOWN, batch.marker != UNKNOWN
+        assert not (told & asked).any()
+        assert torch.equal(torch.where(told, batch.told, batch.marker), without.marker)
+        assert batch.n_markers == int(asked.sum())
+        n_told, n_known = n_told + int(told.sum()), n_known + int((told | asked).sum())
+    assert 0.35 < n_told / n_known < 0.65
 
 
 def test_shapes_and_labels_belong_together(store):

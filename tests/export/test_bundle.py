@@ -11,8 +11,13 @@ from monai.networks.nets import SegResNet
 from monai.utils import BundlePropertyConfig
 
 from helper import write_nifti
-from plgg.export.bundle import load_bundle
+from plgg.export import export_run
+from plgg.export.bundle import Outliner, load_bundle
 from plgg.io.codes import decode, encode
+from plgg.model.checkpoint import load_checkpoint
+from runs import make_run
+
+SHALLOW = ("model.blocks_down=[1,1,1]", "model.blocks_up=[1,1]")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,21 @@ def test_monais_own_network_gives_plggs_logits(parser, exported):
     with torch.inference_mode():
         expected = ours(z_scores())["segmentation"]
         torch.testing.assert_close(network(z_scores()), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("setting", ["model.stem=2", "model.marker.guides_outline=true"])
+def test_what_monai_has_not_is_run_by_plgg(tmp_path, setting):
+    run = make_run(tmp_path / "run", *SHALLOW, setting)
+    made = export_run(run, None, "monai-bundle")
+    parser = ConfigParser()
+    parser.read_config(made.path / "configs" / "inference.json")
+    parser["bundle_root"], parser["device"] = str(made.path), "cpu"
+    network = parser.get_parsed_content("network")
+    assert type(network) is Outliner
+    with torch.inference_mode():
+        expected = load_checkpoint(run).network().eval()(z_scores())["segmentation"]
+        torch.testing.assert_close(network(z_scores()), expected, rtol=1e-4, atol=1e-5)
+    assert "plgg must be installed" in (made.path / "docs" / "README.md").read_text()
 
 
 def test_with_plgg_the_marker_is_there_as_well(parser, exported):

@@ -37,6 +37,14 @@ class MarkerHeadConfig(Settings):
             "(inputs outlined, tumour), not the encoder alone"
         ),
     ] = False
+    guides_outline: Annotated[
+        bool,
+        Field(
+            description="Whether the decoder is told the marker: the outline is drawn, the marker "
+            "named from it, and the outline drawn again. In training half of the patches are told "
+            "their true marker, and teach the branch nothing"
+        ),
+    ] = False
 
     @model_validator(mode="after")
     def _inputs_once(self) -> Self:

@@ -3,11 +3,12 @@
     configs/inference.json          network_def, preprocessing, inferer, evaluator
     configs/metadata.json           what goes in, what comes out, versions
     models/model.safetensors        weights of monai.networks.nets.SegResNet: the outline
-    models/marker.safetensors       weights of the marker head, which plgg alone can build
+    models/marker.safetensors       weights of what plgg alone can build: the marker head, a guide
     models/settings.json            by which plgg builds the whole network again
     docs/README.md
 
-No pickle: everything but the marker works without plgg.
+No pickle. Everything but the marker works without plgg, unless the network has a stem or a guided
+decoder, which MONAI's has not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 from pathlib import Path
 
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from plgg.config import config_from_json
 from plgg.export.bundle_configs import inference_config, metadata, readme
@@ -57,6 +58,24 @@ def load_bundle(folder: str | Path) -> MultitaskNet:
         tensors |= load_file(models / MARKER)
     network.load_state_dict(tensors)
     return network.eval()
+
+
+class Outliner(nn.Module):
+    """The outline alone of a whole network, as MONAI's network gives it."""
+
+    def __init__(self, network: MultitaskNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of tumour, (batch, 1, i, j, k), for z-scores of that shape."""
+        outline: Tensor = self.network(image)["segmentation"]
+        return outline
+
+
+def load_outliner(folder: str | Path) -> Outliner:
+    """What a bundle runs whose outline MONAI's own network cannot draw."""
+    return Outliner(load_bundle(folder))
 
 
 def _their_name(name: str) -> str:

@@ -35,9 +35,7 @@ def inference_config(config: Config) -> dict[str, Any]:
         "dataset_dir": "$os.path.join(@bundle_root, 'images')",
         "output_dir": "$os.path.join(@bundle_root, 'predictions')",
         "datalist": "$sorted(glob.glob(os.path.join(@dataset_dir, '*.nii*')))",
-        "network_def": _network(config),
-        "weights": "$load_file(os.path.join(@bundle_root, 'models', 'model.safetensors'))",
-        "network": "$(@network_def.load_state_dict(@weights), @network_def.to(@device).eval())[1]",
+        **_network(config),
         "whole_network": {
             "_target_": "plgg.export.bundle.load_bundle",
             "folder": "@bundle_root",
@@ -63,7 +61,29 @@ def inference_config(config: Config) -> dict[str, Any]:
     }
 
 
+def is_monais(config: Config) -> bool:
+    """Whether MONAI's network draws the same outline without plgg: no stem, no guided decoder."""
+    guided = config.arm == "multitask" and config.model.marker.guides_outline
+    return config.model.stem == 1 and not guided
+
+
 def _network(config: Config) -> dict[str, Any]:
+    if not is_monais(config):
+        return {
+            "network_def": {
+                "_target_": "plgg.export.bundle.load_outliner",
+                "folder": "@bundle_root",
+            },
+            "network": "$@network_def.to(@device).eval()",
+        }
+    return {
+        "network_def": _segresnet(config),
+        "weights": "$load_file(os.path.join(@bundle_root, 'models', 'model.safetensors'))",
+        "network": "$(@network_def.load_state_dict(@weights), @network_def.to(@device).eval())[1]",
+    }
+
+
+def _segresnet(config: Config) -> dict[str, Any]:
     model = config.model
     return {
         "_target_": "SegResNet",
@@ -170,12 +190,19 @@ def metadata(meta: Meta) -> dict[str, Any]:
 
 def readme(meta: Meta) -> str:
     """`docs/README.md`."""
+    network = (
+        "`network_def` is MONAI's `SegResNet`; `models/model.safetensors` are its weights, without "
+        "a pickle."
+        if is_monais(meta.config)
+        else "`network_def` is plgg's own network, which MONAI has not: plgg must be installed. "
+        "`models/*.safetensors` are its weights, without a pickle."
+    )
     return f"""# Outline of a pediatric low-grade glioma on FLAIR
 
 Exported by plgg {plgg.__version__} from the checkpoint with the SHA-256 `{meta.sha256}`.
 For research use only.
 
-`network_def` is MONAI's `SegResNet`; `models/model.safetensors` are its weights, without a pickle.
+{network}
 
     from monai.bundle import ConfigParser
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from plgg.config import Arm, ModelConfig
 from plgg.io.patient import patient_inputs
 from plgg.model.backbone import BACKBONES, bottleneck_channels, decode, encoder_stages
 from plgg.model.dropout import SeededDropout
+from plgg.model.guide import Guide
 from plgg.model.marker import MarkerHead
 from plgg.model.standardise import Reduce, Standardise
 
@@ -54,15 +55,22 @@ class MultitaskNet(nn.Module):
             channels = bottleneck_channels(settings)
             heads["marker"] = MarkerHead(channels, n_classes, settings.marker)
         self.heads = nn.ModuleDict(heads)
+        guided = arm == "multitask" and settings.marker.guides_outline
+        self.guide = Guide(n_classes, bottleneck_channels(settings)) if guided else None
 
     def forward(
-        self, image: Image, patient: Float[Tensor, "batch 4"] | None = None
+        self,
+        image: Image,
+        patient: Float[Tensor, "batch 4"] | None = None,
+        told: Int[Tensor, " batch"] | None = None,
     ) -> dict[str, Any]:
         """Logits by head, and the pooled bottleneck.
 
         Args:
             image: z-scores, every side a multiple of `divisor`.
             patient: Age and sex; without them the marker is what the image alone says.
+            told: Index of the class that a guided decoder is told in training, -1 for none. After
+                training it is told the branch's own answer.
 
         Returns:
             segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm;
@@ -70,9 +78,9 @@ class MultitaskNet(nn.Module):
             deep supervision: a list of (batch, 1, i/2, j/2, k/2), (batch, 1, i/4, …), …
         """
         if self.checkpointing and self.training:
-            outlines, bottleneck = checkpoint(self._body, image, use_reentrant=False)
+            outlines, bottleneck, skips = checkpoint(self._body, image, told, use_reentrant=False)
         else:
-            outlines, bottleneck = self._body(image)
+            outlines, bottleneck, skips = self._body(image, told)
         # Detached: no loss may come to rest on what is only looked at.
         features = bottleneck.detach().float().mean(dim=(2, 3, 4))
         outputs = {"segmentation": outlines[0], "features": features}
@@ -80,6 +88,9 @@ class MultitaskNet(nn.Module):
             outputs["deep"] = outlines[1:]
         if "marker" in self.heads:
             outputs["marker"] = self.heads["marker"](bottleneck, image, outlines[0], patient)
+        if self.guide is not None and not self.training:
+            answer = outputs["marker"].softmax(dim=1)
+            outputs["segmentation"] = self.outlines(self.guide(bottleneck, answer), skips)[0]
         return outputs
 
     def known(self, patient: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch classes"] | None:
@@ -90,9 +101,18 @@ class MultitaskNet(nn.Module):
         logits: Tensor = head.known(patient)
         return logits
 
-    def _body(self, image: Image) -> tuple[list[Tensor], Tensor]:
-        """Outlines, the finest first, and the bottleneck."""
+    def _body(
+        self, image: Image, told: Int[Tensor, " batch"] | None
+    ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+        """Outlines, the finest first; the bottleneck and the skips."""
         bottleneck, skips = self.encode(image)
+        guided = bottleneck
+        if self.guide is not None and told is not None:
+            guided = self.guide(bottleneck, self.guide.as_answer(told))
+        return self.outlines(guided, skips), bottleneck, skips
+
+    def outlines(self, bottleneck: Tensor, skips: list[Tensor]) -> list[Tensor]:
+        """Logits of the outline, the finest first; the coarse ones in training alone."""
         decoded = decode(self.backbone, bottleneck, skips)
         outlines = [self.heads["segmentation"](decoded[-1])]
         if self.training:
@@ -100,7 +120,7 @@ class MultitaskNet(nn.Module):
             outlines += [self.heads[f"deep_{level}"](decoded[-1 - level]) for level in levels]
         if self.stem > 1:
             outlines = [pixelshuffle(outline, 3, self.stem) for outline in outlines]
-        return outlines, bottleneck
+        return outlines
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
         """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and the skips."""

@@ -142,7 +142,7 @@ class Descent:
     def _losses(self, piece: Batch) -> dict[str, Tensor]:
         self.network.expect(piece.seeds, counted=not piece.lent)
         with self.runtime.autocast():
-            outputs = self.forward(piece.image, piece.patient)
+            outputs = self.forward(piece.image, piece.patient, piece.told)
         return task_losses(
             outputs,
             mask=piece.mask,

@@ -1,0 +1,72 @@
+"""A guided decoder: silent where nothing is told, and told its own branch's answer in the end."""
+
+import pytest
+import torch
+
+from plgg.model.guide import Guide
+from plgg.model.network import build_network
+from tiny import tiny_config
+
+GUIDED = "model.marker.guides_outline=true"
+
+
+def network(*settings, arm="multitask"):
+    return build_network(tiny_config(*settings).model, n_classes=3, arm=arm, seed=0)
+
+
+def scan(n=2):
+    return torch.randn(n, 1, 16, 16, 8, generator=torch.Generator().manual_seed(0))
+
+
+def opinionated(made):
+    """A guide that has learnt something."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        made.guide.weights.weight.normal_(0.0, 0.5, generator=generator)
+    return made
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_before_training_it_changes_nothing(training):
+    guided, plain = (network(*more).train(training) for more in ((GUIDED,), ()))
+    with torch.no_grad():
+        told = {"told": torch.tensor([0, 2])} if training else {}
+        for made in (guided, plain):
+            made.expect(torch.tensor([5, 6]))
+        outputs, expected = guided(scan(), **told), plain(scan())
+    for name, value in expected.items():
+        torch.testing.assert_close(outputs[name], value)
+
+
+def test_the_single_arm_has_none():
+    assert network(GUIDED, arm="single").guide is None
+
+
+def test_a_patch_that_is_told_nothing_is_as_without_guide():
+    made = opinionated(network(GUIDED)).train()
+    with torch.no_grad():
+        plain = made(scan())["segmentation"]
+        told = made(scan(), told=torch.tensor([-1, 1]))["segmentation"]
+    torch.testing.assert_close(told[0], plain[0])
+    assert (told[1] - plain[1]).abs().max() > 1e-3
+
+
+def test_after_training_it_is_told_what_the_branch_answers():
+    made = opinionated(network(GUIDED)).eval()
+    unguided = network(GUIDED).eval()
+    with torch.no_grad():
+        outputs, first = made(scan()), unguided(scan())
+        bottleneck, skips = made.encode(scan())
+        told = made.guide(bottleneck, first["marker"].softmax(dim=1))
+        expected = made.outlines(told, skips)[0]
+    torch.testing.assert_close(outputs["marker"], first["marker"])
+    torch.testing.assert_close(outputs["segmentation"], expected)
+    assert (outputs["segmentation"] - first["segmentation"]).abs().max() > 1e-3
+
+
+def test_the_outline_teaches_the_guide_and_not_the_answer():
+    guide = Guide(3, 4)
+    answer = torch.rand(2, 3, requires_grad=True)
+    guide(torch.randn(2, 4, 2, 2, 2), answer).square().sum().backward()
+    assert answer.grad is None
+    assert guide.weights.weight.grad.abs().sum() > 0
