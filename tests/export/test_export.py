@@ -77,6 +77,12 @@ def test_nothing_of_the_makers_folders_is_in_an_export(exported):
             assert str(exported.run).encode() not in content
 
 
+def test_a_guided_decoder_answers_as_pytorch_does(tmp_path):
+    guided = ("model.marker.guides_outline=true", "model.blocks_down=[1,1]", "model.blocks_up=[1]")
+    made = export_run(make_run(tmp_path, *guided), None, "onnx")
+    assert set(made.largest_difference) == {"tumour", "features", "marker"}
+
+
 def test_the_single_arm_has_no_marker(tmp_path):
     made = export_run(make_run(tmp_path, "arm=single"), None, "monai-bundle")
     assert set(made.largest_difference) == {"tumour", "features"}

@@ -6,7 +6,7 @@ import torch
 from plgg.config import MarkerHeadConfig
 from plgg.model.marker import N_TRAITS, MarkerHead, tumour_traits
 
-SHAPE = (24, 32, 28)
+SHAPE = (24, 32, 32)
 CERTAIN = 30.0
 
 
@@ -27,8 +27,8 @@ def scan(centre=(6, 20, 10), radius=4.0, brightness=3.0):
 def test_place_size_and_brightness_are_those_of_the_ball():
     traits = tumour_traits(*scan())[0]
     assert traits.shape == (N_TRAITS,)
-    # In standard deviations of a uniform box, whose sides are 22, 30 and 26.
-    for found, offset, side in zip(traits[:3], (5.5, 4.5, -3.5), (22, 30, 26), strict=True):
+    # In standard deviations of a uniform box, whose sides are 22, 30 and 30.
+    for found, offset, side in zip(traits[:3], (5.5, 4.5, -5.5), (22, 30, 30), strict=True):
         assert float(found) == pytest.approx(offset / (side / 12**0.5), abs=0.05)
     assert float(traits[4]) == pytest.approx(3.0, abs=0.05)
     assert float(traits[7]) == pytest.approx(1.0, abs=0.02)

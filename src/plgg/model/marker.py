@@ -28,10 +28,14 @@ class MarkerHead(nn.Module):
         channels: Of the bottleneck.
         n_classes: Marker classes.
         settings: Inputs, widths, dropout, and whether features are standardised.
+        divisor: Voxels of the image along each side of a voxel of the bottleneck.
     """
 
-    def __init__(self, channels: int, n_classes: int, settings: MarkerHeadConfig) -> None:
+    def __init__(
+        self, channels: int, n_classes: int, settings: MarkerHeadConfig, *, divisor: int = 8
+    ) -> None:
         super().__init__()
+        self.divisor = divisor
         widths = {"tumour": N_TRAITS, "clinical": len(PATIENT_INPUTS)}
         self.n_classes = n_classes
         self.teaches_outline = settings.teaches_outline
@@ -86,9 +90,8 @@ class MarkerHead(nn.Module):
             return bottleneck.mean(dim=(2, 3, 4))
         if name == "attention":
             return _averaged(bottleneck, self.attention(bottleneck).flatten(2).softmax(dim=2))
-        i, j, k = bottleneck.shape[2:]
         seen = outline.float().sigmoid() * (image != 0)
-        inside = functional.adaptive_avg_pool3d(seen, (i, j, k)).flatten(2)
+        inside = functional.avg_pool3d(seen, self.divisor).flatten(2)
         # Where no tumour is seen, a little of everything.
         weights = inside + 1e-3
         return _averaged(bottleneck, weights / weights.sum(dim=2, keepdim=True))

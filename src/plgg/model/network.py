@@ -53,7 +53,9 @@ class MultitaskNet(nn.Module):
             heads[f"deep_{level}"] = nn.Conv3d(width, settings.stem**3, kernel_size=1)
         if arm == "multitask":
             channels = bottleneck_channels(settings)
-            heads["marker"] = MarkerHead(channels, n_classes, settings.marker)
+            heads["marker"] = MarkerHead(
+                channels, n_classes, settings.marker, divisor=settings.divisor
+            )
         self.heads = nn.ModuleDict(heads)
         guided = arm == "multitask" and settings.marker.guides_outline
         self.guide = Guide(n_classes, bottleneck_channels(settings)) if guided else None
