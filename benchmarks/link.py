@@ -3,7 +3,8 @@
 Two cohorts that differ in one thing: in the first the marker decides where and how a tumour grows
 (`--link 1`), in the second it does not (`--link 0`). Outlines are scarce and markers are known of
 all, so that what the marker teaches the shared encoder can show in the outline. Both arms learn the
-same splits and are tested on the same unseen patients, all of whom have outlines.
+same splits, in the same batches, half of each with outlines, and are tested on the same unseen
+patients, all of whom have outlines.
 
     python benchmarks/link.py --out link
 """
@@ -33,10 +34,17 @@ SETTINGS = (
     "grid.spacing_mm=4",
     "preprocess.registration=centre",
     "patches.size=[40,48,40]",
+    "patches.batch=4",
+    "patches.outlined_share=0.5",
+    "patches.augmentation.warp=0.8",
+    "patches.augmentation.gamma=0.3",
+    "patches.augmentation.bias=0.3",
+    "patches.augmentation.noise=0.3",
     "model.init_filters=8",
-    'model.marker.inputs=["average","attention"]',
+    'model.marker.inputs=["tumour","outlined"]',
     "loss.voxel_weight=1",
     "optimiser.learning_rate=0.002",
+    "optimiser.ema=0.98",
 )
 
 
@@ -44,11 +52,12 @@ def main() -> None:
     """Make, train, test, compare; finished pieces in the folder are kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder; finished pieces are kept")
-    parser.add_argument("--patients", type=int, default=120, help="to learn from")
+    parser.add_argument("--patients", type=int, default=200, help="to learn from")
     parser.add_argument("--unseen", type=int, default=60, help="to be tested on")
-    parser.add_argument("--missing-masks", type=float, default=0.85, help="share without outline")
+    parser.add_argument("--missing-masks", type=float, default=0.9, help="share without outline")
+    parser.add_argument("--halos", type=float, default=1.0, help="share of tumours with a halo")
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--set", dest="settings", action="append", default=[], help="key=value")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
@@ -63,9 +72,15 @@ def _cohort(link: int, options: argparse.Namespace) -> dict[str, Any]:
     config = with_settings(preset("small"), chosen)
     out = options.out / f"link-{link}"
     known = PhantomSettings(
-        n_patients=options.patients, seed=1, link=link, missing_masks=options.missing_masks
+        n_patients=options.patients,
+        seed=1,
+        link=link,
+        halos=options.halos,
+        missing_masks=options.missing_masks,
     )
-    unseen = PhantomSettings(n_patients=options.unseen, seed=1_000_001, link=link)
+    unseen = PhantomSettings(
+        n_patients=options.unseen, seed=1_000_001, link=link, halos=options.halos
+    )
     watch = Bars(quiet=options.json)
     stores = [
         make_store(make_patients(out / name, cohort, watch), out / f"{name}-store", config, watch)
