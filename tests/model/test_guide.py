@@ -64,6 +64,15 @@ def test_after_training_it_is_told_what_the_branch_answers():
     assert (outputs["segmentation"] - first["segmentation"]).abs().max() > 1e-3
 
 
+def test_age_and_sex_change_the_marker_and_not_the_outline():
+    made = opinionated(network(GUIDED, 'model.marker.inputs=["average","clinical"]')).eval()
+    patient = torch.tensor([[0.7, 1.0, 0.0, 1.0]]).expand(2, -1)
+    with torch.no_grad():
+        alone, known = made(scan()), made(scan(), patient)
+    torch.testing.assert_close(alone["segmentation"], known["segmentation"])
+    assert (alone["marker"] - known["marker"]).abs().max() > 1e-4
+
+
 def test_the_outline_teaches_the_guide_and_not_the_answer():
     guide = Guide(3, 4)
     answer = torch.rand(2, 3, requires_grad=True)

@@ -72,7 +72,7 @@ class MultitaskNet(nn.Module):
             image: z-scores, every side a multiple of `divisor`.
             patient: Age and sex; without them the marker is what the image alone says.
             told: Index of the class that a guided decoder is told in training, -1 for none. After
-                training it is told the branch's own answer.
+                training it is told the branch's own answer to the image.
 
         Returns:
             segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm;
@@ -91,7 +91,8 @@ class MultitaskNet(nn.Module):
         if "marker" in self.heads:
             outputs["marker"] = self.heads["marker"](bottleneck, image, outlines[0], patient)
         if self.guide is not None and not self.training:
-            answer = outputs["marker"].softmax(dim=1)
+            # By the image alone, whatever is known of the patient: exported networks know no more.
+            answer = self.heads["marker"](bottleneck, image, outlines[0]).softmax(dim=1)
             outputs["segmentation"] = self.outlines(self.guide(bottleneck, answer), skips)[0]
         return outputs
 
