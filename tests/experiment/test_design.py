@@ -35,6 +35,14 @@ def test_a_preset_is_an_arm_with_the_bases_seed():
     assert paper.patches == PRESETS["paper"].patches
 
 
+def test_an_arm_may_be_changed_from_a_preset():
+    arms = resolve_arms(["single"], ["short=best optimiser.epochs=3"], BASE)
+    plain = resolve_arms(["best"], [], BASE)["best"]
+    assert arms["short"].optimiser.epochs == 3
+    epochs = {"optimiser": plain.optimiser}
+    assert arms["short"].model_copy(update=epochs) == plain
+
+
 @pytest.mark.parametrize(
     ("names", "defined", "words"),
     [

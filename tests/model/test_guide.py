@@ -1,4 +1,4 @@
-"""A guided decoder: silent where nothing is told, and told its own branch's answer in the end."""
+"""A guided outline: as ever where nothing is told, and told its own branch's answer in the end."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def opinionated(made):
     """A guide that has learnt something."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        made.guide.weights.weight.normal_(0.0, 0.5, generator=generator)
+        made.guide.layers.weight.normal_(0.0, 0.5, generator=generator)
     return made
 
 
@@ -56,9 +56,11 @@ def test_after_training_it_is_told_what_the_branch_answers():
     unguided = network(GUIDED).eval()
     with torch.no_grad():
         outputs, first = made(scan()), unguided(scan())
-        bottleneck, skips = made.encode(scan())
-        told = made.guide(bottleneck, first["marker"].softmax(dim=1))
-        expected = made.outlines(told, skips)[0]
+        answers = first["marker"].softmax(dim=1)
+        certain = [made.train()(scan(), told=torch.full((2,), k))["segmentation"] for k in range(3)]
+    expected = sum(
+        answers[:, k].view(-1, 1, 1, 1, 1) * outline for k, outline in enumerate(certain)
+    )
     torch.testing.assert_close(outputs["marker"], first["marker"])
     torch.testing.assert_close(outputs["segmentation"], expected)
     assert (outputs["segmentation"] - first["segmentation"]).abs().max() > 1e-3
@@ -74,8 +76,19 @@ def test_age_and_sex_change_the_marker_and_not_the_outline():
 
 
 def test_the_outline_teaches_the_guide_and_not_the_answer():
-    guide = Guide(3, 4)
+    guide = Guide(3, 4, 1)
     answer = torch.rand(2, 3, requires_grad=True)
-    guide(torch.randn(2, 4, 2, 2, 2), answer).square().sum().backward()
+    added = guide(torch.randn(2, 4, 2, 2, 2), answer)
+    assert added.shape == (2, 1, 2, 2, 2)
+    (added - 1.0).square().sum().backward()
     assert answer.grad is None
-    assert guide.weights.weight.grad.abs().sum() > 0
+    assert guide.layers.weight.grad.abs().sum() > 0
+
+
+def test_blocks_of_voxels_are_guided_as_well():
+    made = opinionated(network(GUIDED, "model.stem=2", "patches.size=[16,16,16]"))
+    image = torch.randn(2, 1, 16, 16, 16)
+    with torch.no_grad():
+        plain, told = (made(image, told=torch.tensor([k, k]))["segmentation"] for k in (-1, 1))
+    assert told.shape == image.shape
+    assert (told - plain).abs().max() > 1e-3

@@ -32,7 +32,8 @@ def experiment(
     define: Annotated[
         list[str] | None,
         typer.Option(
-            help='One more arm: "NAME=multitask key=value key=value", changed from the preset.'
+            help='One more arm: "NAME=multitask key=value key=value", changed from single, '
+            "multitask or a preset."
         ),
     ] = None,
     grid: Annotated[

@@ -40,9 +40,9 @@ class MarkerHeadConfig(Settings):
     guides_outline: Annotated[
         bool,
         Field(
-            description="Whether the decoder is told the marker: the outline is drawn, the marker "
-            "named from it, and the outline drawn again. In training half of the patches are told "
-            "their true marker, and teach the branch nothing"
+            description="Whether the outline is told the marker: it is drawn, the marker named "
+            "from it, and its last layer changed by the answer. In training half of the patches "
+            "are told their true marker, and teach the branch nothing"
         ),
     ] = False
 

@@ -31,7 +31,7 @@ PRESETS: dict[str, Config] = {
             init_filters=32,
             blocks_down=(2, 2, 4),
             blocks_up=(1, 1),
-            marker=MarkerHeadConfig(inputs=("outlined", "tumour", "clinical"), hidden=(64,)),
+            marker=MarkerHeadConfig(inputs=("tumour", "clinical"), hidden=(64,)),
         ),
         loss=LossConfig(voxel_weight=1.0),
         patches=PatchConfig(

@@ -14,8 +14,8 @@ def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> 
     """The settings of each arm, in the order of their names.
 
     `single` and `multitask` are the base with that arm. A preset's name is that preset, with the
-    base's seed and the way it is computed and predicted. `NAME=single|multitask key=value …`
-    defines one more from the base; it need not be among the names.
+    base's seed and the way it is computed and predicted. `NAME=ARM key=value …` defines one more
+    from one of these; it need not be among the names.
 
     Raises:
         ConfigError: If a name is unknown or occurs twice, or a setting does not fit.
@@ -47,12 +47,12 @@ def require_own(defined: Sequence[str], grid: Iterable[str]) -> None:
 def _parsed(text: str, base: Config) -> tuple[str, Config]:
     name, _, rest = text.partition("=")
     kind, *settings = rest.split() or [""]
-    if kind not in KINDS or not _is_name(name.strip()):
+    if kind not in (*KINDS, *PRESETS) or not _is_name(name.strip()):
         raise ConfigError(
             f"{text!r} defines no arm",
             remedy='Write --define "NAME=multitask key=value key=value", with a new name.',
         )
-    return name.strip(), with_settings(base, [f"arm={kind}", *settings])
+    return name.strip(), with_settings(_known(kind, base), settings)
 
 
 def _is_name(name: str) -> bool:

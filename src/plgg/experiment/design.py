@@ -15,7 +15,7 @@ class Design:
         splits: How many.
         arms: Names: single, multitask, a preset's, or one that is defined; the first is the
             baseline.
-        defined: `NAME=single|multitask key=value …`.
+        defined: `NAME=ARM key=value …`, from single, multitask or a preset.
         grid: `key=value,value,…`; the winner of each split is chosen on its validation patients.
         workers: Who does the runs.
         command: What was typed, for the report.

@@ -8,7 +8,7 @@
     docs/README.md
 
 No pickle. Everything but the marker works without plgg, unless the network has a stem or a guided
-decoder, which MONAI's has not.
+outline, which MONAI's has not.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def inference_config(config: Config) -> dict[str, Any]:
 
 
 def is_monais(config: Config) -> bool:
-    """Whether MONAI's network draws the same outline without plgg: no stem, no guided decoder."""
+    """Whether MONAI's network draws the same outline without plgg: no stem, no guided outline."""
     guided = config.arm == "multitask" and config.model.marker.guides_outline
     return config.model.stem == 1 and not guided
 

@@ -1,7 +1,7 @@
-"""What tells the decoder the marker: features scaled and shifted by the classes' probabilities.
+"""What tells the outline the marker: a last layer for each class, mixed by their probabilities.
 
-Source: E. Perez and others, FiLM: visual reasoning with a general conditioning layer, AAAI 2018.
-Knows nothing of where the probabilities come from.
+Source: B. Yang and others, CondConv: conditionally parameterized convolutions, NeurIPS 2019. Knows
+nothing of where the probabilities come from.
 """
 
 from __future__ import annotations
@@ -12,34 +12,36 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Features = Float[Tensor, "batch c i j k"]
+Logits = Float[Tensor, "batch out i j k"]
 Answer = Float[Tensor, "batch classes"]
 
 
 class Guide(nn.Module):
-    """f · (1 + W p) + V p for features f and probabilities p; W and V begin at 0, without a bias.
+    """Σ p_k (W_k f + b_k) for features f and probabilities p; W and b begin at 0.
 
-    So a row of zeros, nothing told, leaves the features as they are.
+    It is added to what the common last layer says: a row of zeros, nothing told, changes nothing.
 
     Args:
         n_classes: Marker classes.
         channels: Of the features.
+        out: Channels of the outline.
     """
 
-    def __init__(self, n_classes: int, channels: int) -> None:
+    def __init__(self, n_classes: int, channels: int, out: int) -> None:
         super().__init__()
-        self.n_classes = n_classes
-        self.weights = nn.Linear(n_classes, 2 * channels, bias=False)
-        nn.init.zeros_(self.weights.weight)
+        self.n_classes, self.channels, self.out = n_classes, channels, out
+        self.layers = nn.Linear(n_classes, out * (channels + 1), bias=False)
+        nn.init.zeros_(self.layers.weight)
 
     def as_answer(self, told: Int[Tensor, " batch"]) -> Answer:
         """One certain class for each patch, or a row of zeros where it is -1."""
         rows: Tensor = functional.one_hot(told.clamp(min=0), self.n_classes)
         return rows * (told >= 0)[:, None]
 
-    def forward(self, features: Features, answer: Answer) -> Features:
-        """The features, told the answer."""
+    def forward(self, features: Features, answer: Answer) -> Logits:
+        """What the answer adds to the outline's logits."""
         with torch.autocast(features.device.type, enabled=False):
-            both = self.weights(answer.detach().float())[..., None, None, None]
-            scale, shift = both.chunk(2, dim=1)
-            guided: Tensor = features.float() * (1.0 + scale) + shift
-            return guided.to(features.dtype)
+            layer = self.layers(answer.detach().float())
+            layer = layer.view(len(answer), self.out, self.channels + 1)
+            added: Tensor = layer[..., :-1] @ features.float().flatten(2) + layer[..., -1:]
+            return added.view(-1, self.out, *features.shape[2:])

@@ -58,7 +58,8 @@ class MultitaskNet(nn.Module):
             )
         self.heads = nn.ModuleDict(heads)
         guided = arm == "multitask" and settings.marker.guides_outline
-        self.guide = Guide(n_classes, bottleneck_channels(settings)) if guided else None
+        width, out = settings.init_filters, settings.stem**3
+        self.guide = Guide(n_classes, width, out) if guided else None
 
     def forward(
         self,
@@ -71,7 +72,7 @@ class MultitaskNet(nn.Module):
         Args:
             image: z-scores, every side a multiple of `divisor`.
             patient: Age and sex; without them the marker is what the image alone says.
-            told: Index of the class that a guided decoder is told in training, -1 for none. After
+            told: Index of the class that a guided outline is told in training, -1 for none. After
                 training it is told the branch's own answer to the image.
 
         Returns:
@@ -80,9 +81,9 @@ class MultitaskNet(nn.Module):
             deep supervision: a list of (batch, 1, i/2, j/2, k/2), (batch, 1, i/4, …), …
         """
         if self.checkpointing and self.training:
-            outlines, bottleneck, skips = checkpoint(self._body, image, told, use_reentrant=False)
+            outlines, bottleneck, last = checkpoint(self._body, image, told, use_reentrant=False)
         else:
-            outlines, bottleneck, skips = self._body(image, told)
+            outlines, bottleneck, last = self._body(image, told)
         # Detached: no loss may come to rest on what is only looked at.
         features = bottleneck.detach().float().mean(dim=(2, 3, 4))
         outputs = {"segmentation": outlines[0], "features": features}
@@ -93,7 +94,7 @@ class MultitaskNet(nn.Module):
         if self.guide is not None and not self.training:
             # By the image alone, whatever is known of the patient: exported networks know no more.
             answer = self.heads["marker"](bottleneck, image, outlines[0]).softmax(dim=1)
-            outputs["segmentation"] = self.outlines(self.guide(bottleneck, answer), skips)[0]
+            outputs["segmentation"] = outlines[0] + self._whole(self.guide(last, answer))
         return outputs
 
     def known(self, patient: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch classes"] | None:
@@ -106,24 +107,26 @@ class MultitaskNet(nn.Module):
 
     def _body(
         self, image: Image, told: Int[Tensor, " batch"] | None
-    ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
-        """Outlines, the finest first; the bottleneck and the skips."""
-        bottleneck, skips = self.encode(image)
-        guided = bottleneck
-        if self.guide is not None and told is not None:
-            guided = self.guide(bottleneck, self.guide.as_answer(told))
-        return self.outlines(guided, skips), bottleneck, skips
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Outlines, the finest first; the bottleneck; what the finest one's last layer sees.
 
-    def outlines(self, bottleneck: Tensor, skips: list[Tensor]) -> list[Tensor]:
-        """Logits of the outline, the finest first; the coarse ones in training alone."""
+        The coarse ones are given in training alone.
+        """
+        bottleneck, skips = self.encode(image)
         decoded = decode(self.backbone, bottleneck, skips)
-        outlines = [self.heads["segmentation"](decoded[-1])]
+        *before, layer = self.heads["segmentation"].children()
+        last = nn.Sequential(*before)(decoded[-1])
+        outlines = [layer(last)]
+        if self.guide is not None and told is not None:
+            outlines[0] = outlines[0] + self.guide(last, self.guide.as_answer(told))
         if self.training:
             levels = range(1, self.n_deep + 1)
             outlines += [self.heads[f"deep_{level}"](decoded[-1 - level]) for level in levels]
-        if self.stem > 1:
-            outlines = [pixelshuffle(outline, 3, self.stem) for outline in outlines]
-        return outlines
+        return [self._whole(outline) for outline in outlines], bottleneck, last
+
+    def _whole(self, outline: Tensor) -> Image:
+        """Channels given back as blocks of voxels."""
+        return pixelshuffle(outline, 3, self.stem) if self.stem > 1 else outline
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
         """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and the skips."""
