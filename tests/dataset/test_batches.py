@@ -96,21 +96,6 @@ def test_where_no_case_has_a_mask_a_share_is_in_vain(tmp_path):
     assert Counter(seen(store, made, 1)) == dict.fromkeys(store.by_id, 1)
 
 
-def test_a_patch_tells_its_marker_or_is_asked_for_it(store):
-    settings = ("patches.per_case=30",)
-    plain, shared = batches(store, *settings), batches(store, *settings, told_share=0.5)
-    n_told = n_known = 0
-    for without, batch in zip(each(plain, 1), each(shared, 1), strict=True):
-        assert torch.equal(without.image, batch.image)
-        assert (without.told == UNKNOWN).all()
-        told, asked = batch.told != UNKNOWN, batch.marker != UNKNOWN
-        assert not (told & asked).any()
-        assert torch.equal(torch.where(told, batch.told, batch.marker), without.marker)
-        assert batch.n_markers == int(asked.sum())
-        n_told, n_known = n_told + int(told.sum()), n_known + int((told | asked).sum())
-    assert 0.35 < n_told / n_known < 0.65
-
-
 def test_shapes_and_labels_belong_together(store):
     made = whole(store)
     names = seen(store, made, 2)
@@ -218,6 +203,7 @@ def test_the_marker_may_be_learnt_from_tumour_alone(store):
         assert torch.equal(before.image, after.image)
         shown = before.mask.flatten(1).any(dim=1) | ~before.has_mask
         assert torch.equal(after.marker, torch.where(shown, before.marker, UNKNOWN))
+        assert torch.equal(after.told, before.marker)
         assert after.n_markers == int((after.marker != UNKNOWN).sum())
         dropped += int((before.marker != after.marker).sum())
     assert dropped > 0

@@ -42,13 +42,32 @@ def test_the_single_arm_has_none():
     assert network(GUIDED, arm="single").guide is None
 
 
-def test_a_patch_that_is_told_nothing_is_as_without_guide():
-    made = opinionated(network(GUIDED)).train()
+def told(made, *classes):
+    """The outlines of a network in training that is told the classes."""
     with torch.no_grad():
-        plain = made(scan())["segmentation"]
-        told = made(scan(), told=torch.tensor([-1, 1]))["segmentation"]
-    torch.testing.assert_close(told[0], plain[0])
-    assert (told[1] - plain[1]).abs().max() > 1e-3
+        return made.train()(scan(), told=torch.tensor(classes))
+
+
+def test_a_patch_that_is_told_nothing_is_as_without_guide():
+    made = opinionated(network(GUIDED))
+    plain, half = told(network(GUIDED), -1, -1), told(made, -1, 1)
+    torch.testing.assert_close(half["segmentation"][0], plain["segmentation"][0])
+    assert (half["segmentation"][1] - plain["segmentation"][1]).abs().max() > 1e-3
+
+
+def test_what_it_says_of_nothing_is_the_mean_of_what_it_says_of_each_class():
+    made = opinionated(network(GUIDED))
+    certain = [told(made, k, k)["segmentation"] for k in range(3)]
+    torch.testing.assert_close(torch.stack(certain).mean(0), told(made, -1, -1)["segmentation"])
+
+
+def test_the_branch_is_not_told_the_answer():
+    made = opinionated(network(GUIDED, 'model.marker.inputs=["tumour","outlined"]'))
+    answers = []
+    for classes in ((-1, -1), (0, 2)):
+        made.expect(torch.tensor([5, 6]))
+        answers.append(told(made, *classes)["marker"])
+    torch.testing.assert_close(*answers)
 
 
 def test_after_training_it_is_told_what_the_branch_answers():
@@ -57,7 +76,7 @@ def test_after_training_it_is_told_what_the_branch_answers():
     with torch.no_grad():
         outputs, first = made(scan()), unguided(scan())
         answers = first["marker"].softmax(dim=1)
-        certain = [made.train()(scan(), told=torch.full((2,), k))["segmentation"] for k in range(3)]
+    certain = [told(made, k, k)["segmentation"] for k in range(3)]
     expected = sum(
         answers[:, k].view(-1, 1, 1, 1, 1) * outline for k, outline in enumerate(certain)
     )
@@ -89,6 +108,6 @@ def test_blocks_of_voxels_are_guided_as_well():
     made = opinionated(network(GUIDED, "model.stem=2", "patches.size=[16,16,16]"))
     image = torch.randn(2, 1, 16, 16, 16)
     with torch.no_grad():
-        plain, told = (made(image, told=torch.tensor([k, k]))["segmentation"] for k in (-1, 1))
-    assert told.shape == image.shape
-    assert (told - plain).abs().max() > 1e-3
+        plain, sure = (made(image, told=torch.tensor([k, k]))["segmentation"] for k in (-1, 1))
+    assert sure.shape == image.shape
+    assert (sure - plain).abs().max() > 1e-3

@@ -40,9 +40,8 @@ class MarkerHeadConfig(Settings):
     guides_outline: Annotated[
         bool,
         Field(
-            description="Whether the outline is told the marker: it is drawn, the marker named "
-            "from it, and its last layer changed by the answer. In training half of the patches "
-            "are told their true marker, and teach the branch nothing"
+            description="Whether the outline is told the marker: its last layer is mixed from one "
+            "for each class, in training by the true one, later by the branch's probabilities"
         ),
     ] = False
 

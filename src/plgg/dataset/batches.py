@@ -30,7 +30,6 @@ UNKNOWN = -1
 Indices = NDArray[np.int64]
 _Seeds = Sequence[np.random.SeedSequence]
 _BATCHES_AHEAD = 2
-_APART = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Batch:
         mask: Tumour, 0 or 1; meaningless where `has_mask` is False.
         has_mask: Whether the mask of a patch is known.
         marker: Index of the class that is to be named, or -1 where there is none.
-        told: Index of the class that the decoder is told, or -1.
+        told: Index of the patient's class, whatever the patch shows, or -1.
         patient: Age and sex as `plgg.io.patient` gives them.
         seeds: One for each patch, for what chance decides inside the network.
         n_masks: Known masks in the whole batch.
@@ -103,7 +102,6 @@ class EpochBatches:
         seed: Seed of the run.
         workers: Threads that cut patches ahead.
         share: What this process sees of each batch.
-        told_share: Share of patches whose marker the decoder is told rather than the branch asked.
     """
 
     def __init__(
@@ -115,7 +113,6 @@ class EpochBatches:
         seed: int,
         workers: int,
         share: Share | None = None,
-        told_share: float = 0.0,
     ) -> None:
         self.store = store
         self.cases = _crops(store, sorted(cases), settings)
@@ -123,7 +120,6 @@ class EpochBatches:
         self.seed = seed
         self.workers = workers
         self.share = share or Share()
-        self.told_share = told_share
         self._classes = {name: index for index, name in enumerate(store.cohort.classes)}
 
     def __len__(self) -> int:
@@ -152,7 +148,7 @@ class EpochBatches:
         """This process' pieces of a batch: patches of it, and what all of it holds."""
         share = self.share
         n_masks = sum(self.store.by_id[self.cases[index]].has_mask for index in group)
-        n_markers = sum(self._marker(int(i), seeds[i])[0] != UNKNOWN for i in group)
+        n_markers = sum(self._marker(int(i), seeds[i]) != UNKNOWN for i in group)
         dealt = np.array_split(group, share.processes * share.pieces)
         mine = dealt[share.rank * share.pieces : (share.rank + 1) * share.pieces]
         # A process must not stand aside: without a patch it takes one of which nothing is known.
@@ -175,15 +171,12 @@ class EpochBatches:
     def _patch(self, index: int, seed: np.random.SeedSequence) -> Patch:
         return cut(self.store, self._plan(index, seed))
 
-    def _marker(self, index: int, seed: np.random.SeedSequence) -> tuple[int, int]:
-        """Class that a patch asks of the branch and class that it tells the decoder, or -1."""
+    def _marker(self, index: int, seed: np.random.SeedSequence) -> int:
+        """Class that a patch asks of the branch, or -1."""
         marker = self.marker_index(self.cases[index])
-        if self.told_share and _chance(seed) < self.told_share:
-            return UNKNOWN, marker
         if marker == UNKNOWN or self.settings.marker_from == "all":
-            return marker, UNKNOWN
-        shown = shows_tumour(self.store, self._plan(index, seed))
-        return (marker if shown else UNKNOWN), UNKNOWN
+            return marker
+        return marker if shows_tumour(self.store, self._plan(index, seed)) else UNKNOWN
 
     def marker_index(self, case_id: str) -> int:
         """Number of a case's class, -1 where it is unknown."""
@@ -204,12 +197,6 @@ def _crops(store: Store, cases: Sequence[str], settings: PatchConfig) -> list[st
     wanted = math.ceil(share / (1.0 - share) * (len(crops) - len(outlined)))
     more = itertools.islice(itertools.cycle(outlined), max(wanted - len(outlined), 0))
     return [*crops, *more]
-
-
-def _chance(seed: np.random.SeedSequence) -> float:
-    """A number in [0, 1) that belongs to a patch, apart from all that is drawn of its seed."""
-    own = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, _APART))
-    return float(own.generate_state(1)[0]) / 2.0**32
 
 
 def _spread(order: Indices, outlined: Sequence[bool]) -> Indices:
@@ -238,7 +225,7 @@ class _Piece:
 
     part: _Part
     futures: list[Future[Patch]]
-    markers: list[tuple[int, int]]
+    markers: list[int]
     seeds: list[int]
 
     def batch(self, batches: EpochBatches) -> Batch:
@@ -246,13 +233,13 @@ class _Piece:
         patches = [future.result() for future in self.futures]
         cases = [batches.cases[index] for index in self.part.indices]
         known = not self.part.lent
-        markers = [pair if known else (UNKNOWN, UNKNOWN) for pair in self.markers]
+        told = [batches.marker_index(case) for case in cases]
         return Batch(
             image=torch.from_numpy(np.stack([patch.image for patch in patches])[:, None]),
             mask=torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
             has_mask=torch.tensor([known and batches.store.by_id[c].has_mask for c in cases]),
-            marker=torch.tensor([asked for asked, _ in markers]),
-            told=torch.tensor([told for _, told in markers]),
+            marker=torch.tensor([marker if known else UNKNOWN for marker in self.markers]),
+            told=torch.tensor(told),
             patient=torch.from_numpy(np.stack([batches.patient(c) for c in cases])),
             seeds=torch.tensor(self.seeds),
             n_masks=self.part.n_masks,

@@ -17,9 +17,10 @@ Answer = Float[Tensor, "batch classes"]
 
 
 class Guide(nn.Module):
-    """Σ p_k (W_k f + b_k) for features f and probabilities p; W and b begin at 0.
+    """Σ (p_k - 1/K)(W_k f + b_k) for features f and probabilities p of K classes; W, b begin at 0.
 
-    It is added to what the common last layer says: a row of zeros, nothing told, changes nothing.
+    It is added to what the common last layer says, which thereby is the mean of what it would say
+    of each class: where no class is more probable than the others nothing is changed.
 
     Args:
         n_classes: Marker classes.
@@ -34,14 +35,14 @@ class Guide(nn.Module):
         nn.init.zeros_(self.layers.weight)
 
     def as_answer(self, told: Int[Tensor, " batch"]) -> Answer:
-        """One certain class for each patch, or a row of zeros where it is -1."""
-        rows: Tensor = functional.one_hot(told.clamp(min=0), self.n_classes)
-        return rows * (told >= 0)[:, None]
+        """One certain class for each patch; where it is -1, each as probable as the others."""
+        rows = functional.one_hot(told.clamp(min=0), self.n_classes).float()
+        return torch.where((told >= 0)[:, None], rows, 1.0 / self.n_classes)
 
     def forward(self, features: Features, answer: Answer) -> Logits:
         """What the answer adds to the outline's logits."""
         with torch.autocast(features.device.type, enabled=False):
-            layer = self.layers(answer.detach().float())
+            layer = self.layers(answer.detach().float() - 1.0 / self.n_classes)
             layer = layer.view(len(answer), self.out, self.channels + 1)
             added: Tensor = layer[..., :-1] @ features.float().flatten(2) + layer[..., -1:]
             return added.view(-1, self.out, *features.shape[2:])

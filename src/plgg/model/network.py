@@ -72,8 +72,9 @@ class MultitaskNet(nn.Module):
         Args:
             image: z-scores, every side a multiple of `divisor`.
             patient: Age and sex; without them the marker is what the image alone says.
-            told: Index of the class that a guided outline is told in training, -1 for none. After
-                training it is told the branch's own answer to the image.
+            told: Index of the class that a guided outline is told in training, -1 where it is
+                unknown. After training it is told the branch's own answer to the image. The branch
+                itself always looks at the outline that was told nothing.
 
         Returns:
             segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm;
@@ -81,9 +82,9 @@ class MultitaskNet(nn.Module):
             deep supervision: a list of (batch, 1, i/2, j/2, k/2), (batch, 1, i/4, …), …
         """
         if self.checkpointing and self.training:
-            outlines, bottleneck, last = checkpoint(self._body, image, told, use_reentrant=False)
+            outlines, bottleneck, last = checkpoint(self._body, image, use_reentrant=False)
         else:
-            outlines, bottleneck, last = self._body(image, told)
+            outlines, bottleneck, last = self._body(image)
         # Detached: no loss may come to rest on what is only looked at.
         features = bottleneck.detach().float().mean(dim=(2, 3, 4))
         outputs = {"segmentation": outlines[0], "features": features}
@@ -91,9 +92,13 @@ class MultitaskNet(nn.Module):
             outputs["deep"] = outlines[1:]
         if "marker" in self.heads:
             outputs["marker"] = self.heads["marker"](bottleneck, image, outlines[0], patient)
-        if self.guide is not None and not self.training:
+        if self.guide is not None:
             # By the image alone, whatever is known of the patient: exported networks know no more.
-            answer = self.heads["marker"](bottleneck, image, outlines[0]).softmax(dim=1)
+            answer = (
+                self.guide.as_answer(told)
+                if self.training and told is not None
+                else self.heads["marker"](bottleneck, image, outlines[0]).softmax(dim=1)
+            )
             outputs["segmentation"] = outlines[0] + self._whole(self.guide(last, answer))
         return outputs
 
@@ -105,20 +110,16 @@ class MultitaskNet(nn.Module):
         logits: Tensor = head.known(patient)
         return logits
 
-    def _body(
-        self, image: Image, told: Int[Tensor, " batch"] | None
-    ) -> tuple[list[Tensor], Tensor, Tensor]:
+    def _body(self, image: Image) -> tuple[list[Tensor], Tensor, Tensor]:
         """Outlines, the finest first; the bottleneck; what the finest one's last layer sees.
 
-        The coarse ones are given in training alone.
+        The coarse ones are given in training alone. No outline has been told the marker.
         """
         bottleneck, skips = self.encode(image)
         decoded = decode(self.backbone, bottleneck, skips)
         *before, layer = self.heads["segmentation"].children()
         last = nn.Sequential(*before)(decoded[-1])
         outlines = [layer(last)]
-        if self.guide is not None and told is not None:
-            outlines[0] = outlines[0] + self.guide(last, self.guide.as_answer(told))
         if self.training:
             levels = range(1, self.n_deep + 1)
             outlines += [self.heads[f"deep_{level}"](decoded[-1 - level]) for level in levels]

@@ -39,9 +39,6 @@ from plgg.watch import EpochEnd, Listener, Step
 
 log = logging.getLogger(__name__)
 
-# Of the patches that train a guided decoder; the others teach the branch what to tell it.
-_TOLD_SHARE = 0.5
-
 
 def train(
     store: Store,
@@ -127,7 +124,6 @@ class Trainer:
         self.runtime = _runtime(config, self.team)
         if self.runtime.device.type == "cpu":
             keep_freed_memory()
-        guided = config.arm == "multitask" and config.model.marker.guides_outline
         self.batches = EpochBatches(
             store,
             split.train,
@@ -135,7 +131,6 @@ class Trainer:
             seed=config.seed,
             workers=workers,
             share=self.team.share(config.execution.accumulate),
-            told_share=_TOLD_SHARE if guided else 0.0,
         )
         classes = store.cohort.classes
         network = build_network(
