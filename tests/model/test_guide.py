@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from plgg.model.guide import Guide
 from plgg.model.network import build_network
@@ -111,3 +112,40 @@ def test_blocks_of_voxels_are_guided_as_well():
         plain, sure = (made(image, told=torch.tensor([k, k]))["segmentation"] for k in (-1, 1))
     assert sure.shape == image.shape
     assert (sure - plain).abs().max() > 1e-3
+
+
+def halved(n, seed):
+    """Balls in shells: the shell is tumour or not as the marker, and nothing else, tells."""
+    generator = torch.Generator().manual_seed(seed)
+    axes = torch.meshgrid(*[torch.arange(16.0)] * 3, indexing="ij")
+    image, mask = torch.zeros(n, 1, 16, 16, 16), torch.zeros(n, 1, 16, 16, 16)
+    for k in range(n):
+        centre = 6.0 + 4.0 * torch.rand(3, generator=generator)
+        far = sum((axis - at) ** 2 for axis, at in zip(axes, centre, strict=True)).sqrt()
+        image[k, 0] = 2.0 * (far < 3) + 2.0 * (far < 5)
+        mask[k, 0] = far < (5 if k % 2 else 3)
+    return image, mask, torch.arange(n) % 2
+
+
+def dice(outline, mask):
+    seen = outline > 0
+    both = (seen * mask).sum(dim=(1, 2, 3, 4))
+    return (2 * both / (seen.sum(dim=(1, 2, 3, 4)) + mask.sum(dim=(1, 2, 3, 4)))).mean().item()
+
+
+@pytest.mark.parametrize(("guided", "low", "high"), [(True, 0.95, 1.0), (False, 0.5, 0.8)])
+def test_only_a_guided_outline_can_follow_what_only_the_marker_tells(guided, low, high):
+    made = network(*([GUIDED] if guided else [])).train()
+    optimiser = torch.optim.Adam(made.parameters(), lr=5e-3)
+    for step in range(120):
+        image, mask, told = halved(4, seed=step)
+        made.expect(torch.arange(4))
+        outline = made(image, told=told)["segmentation"]
+        loss = functional.binary_cross_entropy_with_logits(outline, mask)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    image, mask, told = halved(4, seed=1000)
+    with torch.no_grad():
+        found = dice(made(image, told=told)["segmentation"], mask)
+    assert low < found <= high
