@@ -15,8 +15,23 @@ Box = tuple[slice, slice, slice]
 
 def brain_mask(flair: NDArray[Any]) -> NDArray[np.bool_]:
     """Voxels that are not background, with their holes filled: dark CSF may be stored as 0."""
-    tissue = flair != background_value(flair)
-    return np.asarray(ndimage.binary_fill_holes(tissue), dtype=np.bool_)
+    return filled(flair != background_value(flair))
+
+
+def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask with its holes: what no way through faces of voxels leads out of.
+
+    SciPy's `binary_fill_holes` gives the same by growing the outside, which takes several times as
+    long on a head.
+    """
+    labels, n_pieces = ndimage.label(~mask)
+    outside = np.zeros(n_pieces + 1, dtype=np.bool_)
+    for axis in range(mask.ndim):
+        for end in (0, -1):
+            outside[labels.take(end, axis=axis)] = True
+    # What is labelled 0 is the mask itself.
+    outside[0] = False
+    return ~outside[labels]
 
 
 def bounding_box(mask: NDArray[np.bool_], *, margin: int = 0) -> Box:

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from plgg.check.raw_head import background_value, looks_raw
 from plgg.errors import InputError
-from plgg.preprocess.brain import Box, bounding_box, brain_mask
+from plgg.preprocess.brain import Box, bounding_box, brain_mask, filled
 from plgg.preprocess.bright_rim import capped, with_bright_rim
 from plgg.preprocess.deepbet_engine import brain_by_deepbet
 from plgg.preprocess.grid import Grid
@@ -141,4 +141,4 @@ def _mended(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if n_pieces == 0:
         return found
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    return np.asarray(ndimage.binary_fill_holes(labels == largest), dtype=np.bool_)
+    return filled(labels == largest)
