@@ -15,12 +15,14 @@ from plgg.io.template import template_map
 from plgg.phantom import phantom_settings
 from plgg.phantom.contrast import Contrast, add_tumour, draw_contrast, normal_signal
 from plgg.phantom.decoys import add_decoys
-from plgg.phantom.grid import box_shape, head_box
+from plgg.phantom.grid import box_shape, box_voxel, head_box
 from plgg.phantom.head import Head, Tissue, draw_head, tissue
 from plgg.phantom.patient import make_scan, plan_of
 from plgg.phantom.plan import Plan
 from plgg.phantom.scanner import SITES, acquire
+from plgg.phantom.settings import Marker
 from plgg.phantom.slices import n_thick_slices, thick_affine, thicken
+from plgg.phantom.spots import add_spots
 from plgg.phantom.tumour import Tumour, grow
 from plgg.volume import Volume, apply_affine
 
@@ -182,3 +184,24 @@ def test_make_scan_in_thick_slices_of_an_adult():
     assert (flair.data.dtype, mask.data.dtype) == (np.int16, np.uint8)
     assert np.allclose(flair.spacing_mm, [1, 1, 5])
     assert mask.data.any()
+
+
+@pytest.mark.parametrize(
+    ("marker", "place_mm"),
+    [("BRAF_V600E", (15.0, -56.0, -35.0)), ("other", (21.0, -3.0, -2.0)), ("BRAF_fusion", None)],
+)
+def test_spots_lie_on_both_sides_where_their_class_has_them(
+    head: Head, tissues: Tissue, marker: Marker, place_mm: tuple[float, float, float] | None
+):
+    signal = np.where(tissues.brain, 1.0, 0.0).astype(np.float32)
+    before = signal.copy()
+    add_spots(signal, tissues, head, marker=marker, rng=np.random.default_rng(0))
+    added = signal - before
+    if place_mm is None:
+        assert not added.any()
+        return
+    for side in (1.0, -1.0):
+        at = box_voxel(head.patient_point(np.array(place_mm) * (side, 1.0, 1.0)))
+        near = tuple(slice(int(x) - 4, int(x) + 5) for x in at)
+        assert added[near].max() > 0.3
+    assert (added > 0.3).sum() < 4000

@@ -7,18 +7,19 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from plgg.phantom import CLASSES
+from plgg.phantom import CLASSES, phantom_settings
 from plgg.phantom.places import FREQUENCIES, PLACES
 from plgg.phantom.plan import MAX_VOLUME_ML, MIN_VOLUME_ML, Plan, draw_plan
 
 BEHIND = {"cerebellar hemisphere", "vermis", "brainstem", "optic pathway"}
 
 
+def _plan(seed: int, marker: str, **settings: object) -> Plan:
+    return draw_plan(np.random.default_rng(seed), marker, phantom_settings(**settings))
+
+
 def _plans(marker: str, link: float, n: int = 400, population: str = "child") -> list[Plan]:
-    return [
-        draw_plan(np.random.default_rng(seed), marker, population=population, link=link)
-        for seed in range(n)
-    ]
+    return [_plan(seed, marker, population=population, link=link) for seed in range(n)]
 
 
 def _same(a: Plan, b: Plan) -> bool:
@@ -38,12 +39,7 @@ def test_without_link_the_marker_changes_nothing(population: str):
 def test_halos_follow_the_look_and_change_nothing_else():
     for name in CLASSES:
         for seed in range(20):
-            bare, ringed = (
-                draw_plan(
-                    np.random.default_rng(seed), name, population="child", link=1.0, halos=halos
-                )
-                for halos in (0.0, 1.0)
-            )
+            bare, ringed = (_plan(seed, name, halos=halos) for halos in (0.0, 1.0))
             assert (bare.halo, bare.infiltrates) == (0.0, False)
             assert ringed.halo > 0
             assert ringed.infiltrates is (name != "BRAF_fusion")
@@ -52,16 +48,35 @@ def test_halos_follow_the_look_and_change_nothing_else():
 
 def test_without_link_halos_do_not_follow_the_marker():
     kinds = [
-        [
-            draw_plan(
-                np.random.default_rng(seed), name, population="child", link=0.0, halos=1.0
-            ).infiltrates
-            for seed in range(60)
-        ]
+        [_plan(seed, name, link=0.0, halos=1.0).infiltrates for seed in range(60)]
         for name in CLASSES
     ]
     assert kinds[0] == kinds[1] == kinds[2]
     assert 0 < sum(kinds[0]) < 60
+
+
+def test_where_spots_show_the_marker_the_tumour_does_not():
+    for seed in range(40):
+        plans = [_plan(seed, name, elsewhere=1.0, halos=1.0) for name in CLASSES]
+        assert [plan.spots for plan in plans] == list(CLASSES)
+        assert [plan.infiltrates for plan in plans] == [name != "BRAF_fusion" for name in CLASSES]
+        alike = [replace(plan, spots=None, infiltrates=False) for plan in plans]
+        assert _same(alike[0], alike[1])
+        assert _same(alike[0], alike[2])
+
+
+def test_without_link_spots_do_not_follow_the_marker():
+    for seed in range(40):
+        plans = [_plan(seed, name, link=0.0, elsewhere=1.0, halos=1.0) for name in CLASSES]
+        assert _same(plans[0], plans[1])
+        assert _same(plans[0], plans[2])
+
+
+def test_contrast_makes_tumours_brighter_and_changes_nothing_else():
+    for seed in range(20):
+        usual, bright = (_plan(seed, "other", contrast=factor) for factor in (1.0, 2.0))
+        assert bright.brightness == 2.0 * usual.brightness
+        assert _same(replace(bright, brightness=usual.brightness), usual)
 
 
 def test_with_link_fusion_lies_behind_or_midline_and_v600e_in_the_hemispheres():

@@ -34,6 +34,16 @@ def phantom(
             "says: who knows the marker outlines better."
         ),
     ] = 0.0,
+    elsewhere: Annotated[
+        float,
+        typer.Option(
+            help="Share of patients whose marker shows in bright spots of deep grey matter, away "
+            "from the tumour, and not in the tumour itself."
+        ),
+    ] = 0.0,
+    contrast: Annotated[
+        float, typer.Option(help="How bright tumours are, relative to what is usual.")
+    ] = 1.0,
     workers: options.Workers = options.DEFAULT_WORKERS,
 ) -> None:
     """Make a synthetic cohort with known truth, on the SRI24 grid, offline.
@@ -53,6 +63,8 @@ def phantom(
         population=population,
         link=link,
         halos=halos,
+        elsewhere=elsewhere,
+        contrast=contrast,
     )
     cases = api.phantom(out, settings, workers=workers, watch=Bars())
     typer.echo(f"{len(cases)} scans: {out / 'manifest.csv'}")

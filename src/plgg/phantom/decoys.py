@@ -51,7 +51,9 @@ def add_decoys(
         if rng.random() < site.chance:
             share = tissue.white if site.tissue == "white" else tissue.fluid
             at = box_voxel(head.patient_point(point))
-            _blob(signal, share, at, width_mm=width * site.width_mm, signal=strength * site.signal)
+            add_blob(
+                signal, share, at, width_mm=width * site.width_mm, signal=strength * site.signal
+            )
     _add_spots(signal, tissue, rng, population)
 
 
@@ -62,7 +64,7 @@ def _add_spots(
     for _ in range(int(rng.integers(low, high))):
         at = _white_voxel(tissue, rng)
         width, strength = rng.uniform(0.9, 2.6), rng.uniform(0.4, 0.9)
-        _blob(signal, tissue.white, at, width_mm=width, signal=strength)
+        add_blob(signal, tissue.white, at, width_mm=width, signal=strength)
 
 
 def _white_voxel(tissue: Tissue, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -75,7 +77,7 @@ def _white_voxel(tissue: Tissue, rng: np.random.Generator) -> NDArray[np.float64
     return at.astype(np.float64)
 
 
-def _blob(
+def add_blob(
     image: Field3D, share: Field3D, at: NDArray[np.float64], *, width_mm: float, signal: float
 ) -> None:
     """Add a Gaussian blob, weighted by a tissue's share."""

@@ -20,6 +20,7 @@ from plgg.phantom.plan import Plan, draw_plan
 from plgg.phantom.scanner import Site, acquire, draw_site
 from plgg.phantom.settings import Marker, PhantomSettings
 from plgg.phantom.slices import n_thick_slices, thick_affine, thicken
+from plgg.phantom.spots import add_spots
 from plgg.phantom.streams import Stream, patient_stream
 from plgg.phantom.tumour import grow
 from plgg.volume import Volume
@@ -69,13 +70,7 @@ def draw_person(settings: PhantomSettings, patient: int, marker: Marker) -> Pers
 def plan_of(settings: PhantomSettings, patient: int, marker: Marker, *, scan: int) -> Plan:
     """The tumour of a patient at the first (0) or the second (1) scan."""
     rng = patient_stream(settings.seed, patient, Stream.TUMOUR)
-    plan = draw_plan(
-        rng,
-        marker,
-        population=settings.population,
-        link=settings.link,
-        halos=settings.halos,
-    )
+    plan = draw_plan(rng, marker, settings)
     return plan.grown(draw_person(settings, patient, marker).growth) if scan else plan
 
 
@@ -121,6 +116,8 @@ def _render(
     contrast = draw_contrast(rng, population)
     signal = normal_signal(tissues, contrast, rng)
     add_decoys(signal, tissues, head, population=population, rng=stream(Stream.DECOYS))
+    if plan.spots is not None:
+        add_spots(signal, tissues, head, marker=plan.spots, rng=stream(Stream.SPOTS))
     add_tumour(signal, tumour, plan, contrast)
     site = draw_site(stream(Stream.SITE), population)
     flair = acquire(signal, tissues.brain, site, stream(Stream.SCAN, scan))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.phantom.places import draw_place
-from plgg.phantom.settings import CLASSES, Marker, Population
+from plgg.phantom.settings import CLASSES, Marker, PhantomSettings, Population
 
 MIN_VOLUME_ML, MAX_VOLUME_ML = 1.0, 70.0
 # Shares of the classes in CLASSES' order; fusion is the commonest in children, rare in adults.
@@ -71,6 +71,7 @@ class Plan:
         push_mm: Mass effect.
         halo: Width of a bright halo, relative to the radius of what it surrounds; 0 is none.
         infiltrates: Whether the halo is tumour and part of the mask, or oedema.
+        spots: The class whose bright spots lie elsewhere; None where the tumour itself shows it.
     """
 
     place: str
@@ -88,6 +89,7 @@ class Plan:
     push_mm: float
     halo: float = 0.0
     infiltrates: bool = False
+    spots: Marker | None = None
 
     @property
     def radius_mm(self) -> float:
@@ -99,28 +101,24 @@ class Plan:
         return replace(self, volume_ml=min(self.volume_ml * factor, MAX_VOLUME_ML))
 
 
-def draw_plan(
-    rng: np.random.Generator,
-    marker: Marker,
-    *,
-    population: Population,
-    link: float,
-    halos: float = 0.0,
-) -> Plan:
+def draw_plan(rng: np.random.Generator, marker: Marker, settings: PhantomSettings) -> Plan:
     """Draw a tumour.
 
     Args:
         rng: The patient's own stream.
         marker: The patient's class.
-        population: Whose places, sizes and brightness.
-        link: Probability that the tumour is drawn from its own class; otherwise it is drawn from a
-            class taken at random, so that at 0 the plan does not depend on `marker` at all.
-        halos: Probability of a halo.
+        settings: `link` is the probability that what shows the marker is drawn from this class;
+            otherwise it is drawn from a class taken at random, so that at 0 the plan does not
+            depend on `marker` at all.
     """
-    by_chance = CLASSES[int(rng.choice(len(CLASSES), p=CLASS_SHARES[population]))]
-    source = marker if rng.random() < link else by_chance
-    place, centre = draw_place(rng, population, source)
-    look = _LOOKS[source]
+    population = settings.population
+    by_chance = _any_class(rng, population)
+    source = marker if rng.random() < settings.link else by_chance
+    # Chance is asked only where a setting asks for it: without it the patients stay what they were.
+    apart = settings.elsewhere > 0 and rng.random() < settings.elsewhere
+    like = _any_class(rng, population) if apart else source
+    place, centre = draw_place(rng, population, like)
+    look = _LOOKS[like]
     cysts = _draw_cysts(rng, look)
     median_ml = _MEDIAN_ML[population] * look.size * (1.5 if len(cysts) == 1 else 1.0)
     volume_ml = median_ml * float(rng.lognormal(0.0, _SPREAD))
@@ -135,18 +133,24 @@ def draw_plan(
         roughness=look.roughness * float(rng.lognormal(0.0, 0.45)),
         softness_mm=look.softness_mm * float(rng.lognormal(0.0, 0.6)),
         see_through=float(np.clip(rng.normal(look.see_through, 0.14), 0.0, 0.5)),
-        brightness=look.brightness * faint * adult * float(rng.lognormal(0.0, 0.25)),
+        brightness=(
+            look.brightness * faint * adult * float(rng.lognormal(0.0, 0.25)) * settings.contrast
+        ),
         texture=look.texture * float(rng.lognormal(0.0, 0.6)),
         rim=max(float(rng.normal(look.rim, 0.12)), 0.0),
         cysts=cysts,
         cyst_signal=float(rng.uniform(0.05, 0.45)),
         push_mm=float(rng.uniform(0.05, 0.16)) * float(np.cbrt(volume_ml)) * 4.0,
+        spots=source if apart else None,
     )
-    # Drawn last: without halos the patients are what they were.
-    if halos and rng.random() < halos:
+    if settings.halos > 0 and rng.random() < settings.halos:
         infiltrates = source != "BRAF_fusion"
         return replace(plan, halo=float(rng.uniform(*_HALO)), infiltrates=infiltrates)
     return plan
+
+
+def _any_class(rng: np.random.Generator, population: Population) -> Marker:
+    return CLASSES[int(rng.choice(len(CLASSES), p=CLASS_SHARES[population]))]
 
 
 def _draw_cysts(rng: np.random.Generator, look: _Look) -> NDArray[np.float64]:

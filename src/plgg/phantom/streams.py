@@ -26,6 +26,7 @@ class Stream(IntEnum):
     CONTRAST = 15
     DECOYS = 16
     SCAN = 17
+    SPOTS = 18
 
 
 def cohort_stream(seed: int, purpose: Stream) -> np.random.Generator:

@@ -31,7 +31,7 @@ def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
             outside[labels.take(end, axis=axis)] = True
     # What is labelled 0 is the mask itself.
     outside[0] = False
-    return ~outside[labels]
+    return np.asarray(~outside[labels], dtype=np.bool_)
 
 
 def bounding_box(mask: NDArray[np.bool_], *, margin: int = 0) -> Box:

@@ -1,0 +1,49 @@
+"""Bright spots in deep grey matter that tell the marker away from the tumour.
+
+Such spots are the mark of neurofibromatosis type 1 on T2 and FLAIR (DiPaolo et al. 1995,
+Radiology). Which class has them, and where, is ours: with them, what the image says of the marker
+lies where no outline looks. Knows nothing of tumours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plgg.phantom.decoys import add_blob
+from plgg.phantom.grid import box_voxel
+from plgg.phantom.head import Head, Tissue
+from plgg.phantom.lattice import Field3D
+from plgg.phantom.settings import Marker
+
+# MNI mm, on the patient's right; each has its like on the left.
+_PLACES: dict[Marker, tuple[tuple[float, float, float], ...]] = {
+    "BRAF_fusion": (),
+    "BRAF_V600E": ((15.0, -56.0, -35.0),),  # dentate nucleus
+    "other": ((21.0, -3.0, -2.0),),  # pallidum
+}
+_WIDTH_MM, _SIGNAL = (3.5, 5.0), (0.6, 1.0)
+
+
+def add_spots(
+    signal: Field3D, tissue: Tissue, head: Head, *, marker: Marker, rng: np.random.Generator
+) -> None:
+    """Paint the spots of a class into a signal, in place; one of them on each side.
+
+    Args:
+        signal: Relative to white matter's.
+        tissue: The head's tissues, on its box.
+        head: Where the template lies.
+        marker: Whose spots.
+        rng: The patient's own stream.
+    """
+    solid = tissue.grey + tissue.white
+    for place in _PLACES[marker]:
+        for side in (1.0, -1.0):
+            at = np.array(place) * (side, 1.0, 1.0) + rng.normal(0.0, 1.0, 3)
+            add_blob(
+                signal,
+                solid,
+                box_voxel(head.patient_point(at)),
+                width_mm=float(rng.uniform(*_WIDTH_MM)),
+                signal=float(rng.uniform(*_SIGNAL)),
+            )
