@@ -34,10 +34,13 @@ def phantom(
             "says: who knows the marker outlines better."
         ),
     ] = 0.0,
+    halo_width: Annotated[
+        float, typer.Option(help="Of the halos, in radii of what they surround.")
+    ] = 0.45,
     elsewhere: Annotated[
         float,
         typer.Option(
-            help="Share of patients whose marker shows in bright spots of deep grey matter, away "
+            help="Share of patients whose marker shows in dark spots of deep grey matter, away "
             "from the tumour, and not in the tumour itself."
         ),
     ] = 0.0,
@@ -63,6 +66,7 @@ def phantom(
         population=population,
         link=link,
         halos=halos,
+        halo_width=halo_width,
         elsewhere=elsewhere,
         contrast=contrast,
     )

@@ -27,7 +27,7 @@ CLASS_SHARES: dict[Population, tuple[float, float, float]] = {
 }
 _MEDIAN_ML: dict[Population, float] = {"child": 15.0, "adult": 30.0}
 _SPREAD = 0.5
-_HALO = (0.35, 0.55)
+_HALO_WIDTHS = (0.8, 1.2)  # Relative to the middle one.
 
 
 class _Look(NamedTuple):
@@ -71,7 +71,7 @@ class Plan:
         push_mm: Mass effect.
         halo: Width of a bright halo, relative to the radius of what it surrounds; 0 is none.
         infiltrates: Whether the halo is tumour and part of the mask, or oedema.
-        spots: The class whose bright spots lie elsewhere; None where the tumour itself shows it.
+        spots: The class whose dark spots lie elsewhere; None where the tumour itself shows it.
     """
 
     place: str
@@ -145,7 +145,8 @@ def draw_plan(rng: np.random.Generator, marker: Marker, settings: PhantomSetting
     )
     if settings.halos > 0 and rng.random() < settings.halos:
         infiltrates = source != "BRAF_fusion"
-        return replace(plan, halo=float(rng.uniform(*_HALO)), infiltrates=infiltrates)
+        halo = settings.halo_width * float(rng.uniform(*_HALO_WIDTHS))
+        return replace(plan, halo=halo, infiltrates=infiltrates)
     return plan
 
 

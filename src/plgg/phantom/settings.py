@@ -32,7 +32,8 @@ class PhantomSettings(BaseModel):
         halos: Share of tumours with a bright halo. Around what looks like a fusion it is oedema and
             left out of the mask, around the others infiltration and part of it; halos of both kinds
             look alike, so that who knows the marker outlines better.
-        elsewhere: Share of patients whose marker shows away from the tumour alone, in bright spots
+        halo_width: Middle of the halos' widths, relative to the radius of what they surround.
+        elsewhere: Share of patients whose marker shows away from the tumour alone, in dark spots
             of deep grey matter. Place and look of their tumours are drawn without looking at it,
             and a halo is oedema where the spots, or the lack of them, are a fusion's.
         contrast: How bright tumours and halos are above grey matter, relative to what is usual.
@@ -49,6 +50,7 @@ class PhantomSettings(BaseModel):
     population: Population = "child"
     link: Share = 1.0
     halos: Share = 0.0
+    halo_width: float = Field(default=0.45, ge=0.1, le=1.5)
     elsewhere: Share = 0.0
     contrast: float = Field(default=1.0, ge=0.1, le=5.0)
 

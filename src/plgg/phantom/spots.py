@@ -1,8 +1,8 @@
-"""Bright spots in deep grey matter that tell the marker away from the tumour.
+"""Dark spots in deep grey matter that tell the marker away from the tumour.
 
-Such spots are the mark of neurofibromatosis type 1 on T2 and FLAIR (DiPaolo et al. 1995,
-Radiology). Which class has them, and where, is ours: with them, what the image says of the marker
-lies where no outline looks. Knows nothing of tumours.
+Pallidum and dentate nucleus are where iron makes the brain dark (Drayer et al. 1986, AJR). That a
+class of tumours goes with it is ours: so what the image says of the marker lies where no outline
+looks, and looks like no tumour. Knows nothing of tumours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLACES: dict[Marker, tuple[tuple[float, float, float], ...]] = {
     "BRAF_V600E": ((15.0, -56.0, -35.0),),  # dentate nucleus
     "other": ((21.0, -3.0, -2.0),),  # pallidum
 }
-_WIDTH_MM, _SIGNAL = (3.5, 5.0), (0.6, 1.0)
+_WIDTH_MM, _LOSS = (4.5, 6.5), (0.55, 0.8)
 
 
 def add_spots(
@@ -45,5 +45,5 @@ def add_spots(
                 solid,
                 box_voxel(head.patient_point(at)),
                 width_mm=float(rng.uniform(*_WIDTH_MM)),
-                signal=float(rng.uniform(*_SIGNAL)),
+                signal=-float(rng.uniform(*_LOSS)),
             )
