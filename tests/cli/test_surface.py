@@ -6,7 +6,8 @@ from program import one_line, plgg
 SURFACE = {
     "manifest": ["--out", "--labels", "--marker-column", "--flair", "--mask", "--overwrite"],
     "phantom": ["--patients", "--seed", "--missing-masks", "--missing-markers", "--second-scans",
-                "--slice-thickness-mm", "--population", "--link"],
+                "--slice-thickness-mm", "--population", "--link", "--halos", "--halo-width",
+                "--elsewhere", "--contrast"],
     "check": ["--json"],
     "preprocess": ["--preset", "--set", "--workers", "--atlas", "--memory", "--keep-going"],
     "train": ["--run", "--preset", "--arm", "--epochs", "--seed", "--split", "--init", "--freeze",
