@@ -85,7 +85,7 @@ def tiny_store(
         if ages:
             case = case.model_copy(update={"age_years": ages[index - first]})
         record = CaseRecord(
-            case=case, spacing_mm=SPACING_MM, placement=_placement(shape), mask_sha256=None
+            case=case, spacing_mm=SPACING_MM, placement=placement(shape), mask_sha256=None
         )
         truth = Volume(mask, np.array(record.placement.native_affine)) if known else None
         write_case(folder, record, image=image, mask=mask if known else None, truth=truth)
@@ -94,7 +94,7 @@ def tiny_store(
     return Store(folder)
 
 
-def _placement(shape):
+def placement(shape):
     affine = as_rows(np.diag([-SPACING_MM, -SPACING_MM, SPACING_MM, 1.0]))
     return Placement(
         native_shape=shape,

@@ -19,7 +19,7 @@ from plgg.phantom.settings import Population
 from plgg.phantom.tumour import Box, Tumour
 
 _CYST_FLOOR = 0.05
-_HALO_BRIGHTNESS, _HALO_SEE_THROUGH, _HALO_SOFTNESS_MM = 0.6, 0.35, 2.0
+_HALO_BRIGHTNESS, _HALO_SEE_THROUGH, _HALO_SOFTNESS_MM = 0.35, 0.35, 2.0
 
 
 @dataclass(frozen=True)
