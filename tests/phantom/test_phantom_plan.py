@@ -46,6 +46,13 @@ def test_halos_follow_the_look_and_change_nothing_else():
             assert _same(replace(ringed, halo=0.0, infiltrates=False), bare)
 
 
+def test_halos_are_as_wide_as_asked_for():
+    for seed in range(20):
+        narrow, wide = (_plan(seed, "other", halos=1.0, halo_width=by) for by in (0.4, 0.8))
+        assert wide.halo == pytest.approx(2.0 * narrow.halo)
+        assert 0.32 <= narrow.halo <= 0.48
+
+
 def test_without_link_halos_do_not_follow_the_marker():
     kinds = [
         [_plan(seed, name, link=0.0, halos=1.0).infiltrates for seed in range(60)]

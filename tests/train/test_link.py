@@ -47,6 +47,7 @@ def unseen_scores(folder, arm, *, link):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_gain_is_there_with_the_link_and_gone_without(tmp_path):
     # Markers are nothing to the single task, so that it is the same in both cohorts.
     single, _ = unseen_scores(tmp_path / "single", "single", link=True)

@@ -15,11 +15,10 @@ from plgg.phantom.head import Head, Tissue
 from plgg.phantom.lattice import Field3D
 from plgg.phantom.settings import Marker
 
-# MNI mm, on the patient's right; each has its like on the left.
-_PLACES: dict[Marker, tuple[tuple[float, float, float], ...]] = {
-    "BRAF_fusion": (),
-    "BRAF_V600E": ((15.0, -56.0, -35.0),),  # dentate nucleus
-    "other": ((21.0, -3.0, -2.0),),  # pallidum
+# MNI mm, on the patient's right; each has its like on the left. A fusion has none.
+_PLACES: dict[Marker, tuple[float, float, float]] = {
+    "BRAF_V600E": (15.0, -56.0, -35.0),  # dentate nucleus
+    "other": (21.0, -3.0, -2.0),  # pallidum
 }
 _WIDTH_MM, _LOSS = (4.5, 6.5), (0.55, 0.8)
 
@@ -27,7 +26,7 @@ _WIDTH_MM, _LOSS = (4.5, 6.5), (0.55, 0.8)
 def add_spots(
     signal: Field3D, tissue: Tissue, head: Head, *, marker: Marker, rng: np.random.Generator
 ) -> None:
-    """Paint the spots of a class into a signal, in place; one of them on each side.
+    """Paint the spots of a class into a signal, in place, one on each side.
 
     Args:
         signal: Relative to white matter's.
@@ -36,14 +35,11 @@ def add_spots(
         marker: Whose spots.
         rng: The patient's own stream.
     """
+    if marker not in _PLACES:
+        return
     solid = tissue.grey + tissue.white
-    for place in _PLACES[marker]:
-        for side in (1.0, -1.0):
-            at = np.array(place) * (side, 1.0, 1.0) + rng.normal(0.0, 1.0, 3)
-            add_blob(
-                signal,
-                solid,
-                box_voxel(head.patient_point(at)),
-                width_mm=float(rng.uniform(*_WIDTH_MM)),
-                signal=-float(rng.uniform(*_LOSS)),
-            )
+    for side in (1.0, -1.0):
+        at = np.array(_PLACES[marker]) * (side, 1.0, 1.0) + rng.normal(0.0, 1.0, 3)
+        width_mm, loss = float(rng.uniform(*_WIDTH_MM)), float(rng.uniform(*_LOSS))
+        point = box_voxel(head.patient_point(at))
+        add_blob(signal, solid, point, width_mm=width_mm, signal=-loss)
