@@ -84,17 +84,23 @@ def tiny_store(
         )
         if ages:
             case = case.model_copy(update={"age_years": ages[index - first]})
-        record = CaseRecord(
-            case=case, spacing_mm=SPACING_MM, placement=placement(shape), mask_sha256=None
-        )
-        truth = Volume(mask, np.array(record.placement.native_affine)) if known else None
-        write_case(folder, record, image=image, mask=mask if known else None, truth=truth)
+        write_tiny_case(folder, case, image=image, mask=mask)
         cases.append(case)
     write_cohort(folder, Cohort(spacing_mm=SPACING_MM, classes=classes, cases=tuple(cases)))
     return Store(folder)
 
 
-def placement(shape):
+def write_tiny_case(folder, case, *, image, mask):
+    """Write a case whose native grid is the store's, and its mask if it is to have one."""
+    record = CaseRecord(
+        case=case, spacing_mm=SPACING_MM, placement=_placement(case.shape), mask_sha256=None
+    )
+    known = mask if case.has_mask else None
+    truth = None if known is None else Volume(known, np.array(record.placement.native_affine))
+    write_case(folder, record, image=image, mask=known, truth=truth)
+
+
+def _placement(shape):
     affine = as_rows(np.diag([-SPACING_MM, -SPACING_MM, SPACING_MM, 1.0]))
     return Placement(
         native_shape=shape,

@@ -8,8 +8,8 @@ patients are outlined, and all markers are known: who learns the sign from them 
 import numpy as np
 
 from plgg.io.codes import encode
-from plgg.io.store import CaseRecord, Cohort, Store, write_case, write_cohort
-from tiny import SPACING_MM, placement, stored_case
+from plgg.io.store import Cohort, Store, write_cohort
+from tiny import SPACING_MM, stored_case, write_tiny_case
 
 SHAPE = (24, 24, 24)
 CLASSES = ("core", "shell")
@@ -44,10 +44,7 @@ def linked_store(folder, n, *, link, outlined, first=0):
             has_mask=known,
             shape=SHAPE,
         )
-        record = CaseRecord(
-            case=case, spacing_mm=SPACING_MM, placement=placement(SHAPE), mask_sha256=None
-        )
-        write_case(folder, record, image=image, mask=mask if known else None, truth=None)
+        write_tiny_case(folder, case, image=image, mask=mask)
         cases.append(case)
     write_cohort(folder, Cohort(spacing_mm=SPACING_MM, classes=CLASSES, cases=tuple(cases)))
     return Store(folder)

@@ -21,8 +21,7 @@ def brain_mask(flair: NDArray[Any]) -> NDArray[np.bool_]:
 def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A mask with its holes: what no way through faces of voxels leads out of.
 
-    SciPy's `binary_fill_holes` gives the same by growing the outside, which takes several times as
-    long on a head.
+    SciPy's `binary_fill_holes` gives the same by growing the outside, which takes longer on a head.
     """
     labels, n_pieces = ndimage.label(~mask)
     outside = np.zeros(n_pieces + 1, dtype=np.bool_)
