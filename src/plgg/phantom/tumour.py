@@ -59,7 +59,9 @@ def grow(
         rng: A stream of the patient: the same one gives the same shape at any volume.
     """
     centre = box_voxel(centre_mm)
-    box = _box_around(centre, _REACH * plan.radius_mm + 8.0, tissue.brain.shape)
+    # Oedema lies around what the radius is of; infiltration is part of it.
+    around = 1.0 if plan.infiltrates else 1.0 + plan.halo
+    box = _box_around(centre, _REACH * plan.radius_mm * around + 8.0, tissue.brain.shape)
     offset = [np.arange(part.start, part.stop) - at for part, at in zip(box, centre, strict=True)]
     coarse, fine, cyst_noise = (
         _noise_about(rng, offset, node_mm) for node_mm in (_NODE_MM, _NODE_MM / 2, _NODE_MM)
