@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from plgg.io.manifest import Case
 from plgg.io.nifti import read_volume
@@ -117,17 +118,13 @@ def test_halo_is_bright_and_in_the_mask_only_where_it_is_tumour(
     head: Head, tissues: Tissue, cystic: Plan, infiltrates: bool
 ):
     plan = replace(cystic, cysts=np.zeros((0, 4)), rim=0.0, halo=0.5, infiltrates=infiltrates)
-    centre = head.patient_point(plan.centre_mni_mm)
-    found = grow(plan, tissues, centre, np.random.default_rng(1))
-    contrast = Contrast(grey=1.2, fluid=0.3, patchiness=0.0)
-    signal = normal_signal(tissues, contrast, np.random.default_rng(0))
-    plain = signal.copy()
-    add_tumour(signal, found, plan, contrast)
-    brighter = (signal - plain)[found.box]
+    found = _grown(plan, head, tissues)
+    plain, painted = _before_and_after(found, plan, tissues)
+    brighter = (painted - plain)[found.box]
     brain = tissues.brain[found.box]
     halo = (found.halo_mm > 1.5) & (found.depth_mm < -1.5) & brain
     core = found.depth_mm > 1.5
-    assert found.mask.sum() / 1000 == pytest.approx(plan.volume_ml, rel=0.03)
+    assert (found.depth_mm > 0).sum() / 1000 == pytest.approx(plan.volume_ml, rel=0.03)
     # Wider by half is more than three times the volume, less what is too near a border here.
     assert halo.sum() > 0.5 * core.sum()
     assert 0.1 < brighter[halo].mean() < brighter[core].mean()
@@ -138,6 +135,35 @@ def test_halo_is_bright_and_in_the_mask_only_where_it_is_tumour(
         assert not found.mask[halo].any()
     far = (found.halo_mm < -6.0) & brain
     assert brighter[far].max() < 0.02
+
+
+def test_image_does_not_tell_whether_a_halo_is_tumour(head: Head, tissues: Tissue, cystic: Plan):
+    wide = replace(cystic, volume_ml=20.0, halo=1.0, stretch=np.array([1.5, 0.8, 0.8]))
+    oedema, infiltration = (
+        _grown(replace(wide, infiltrates=infiltrates), head, tissues)
+        for infiltrates in (False, True)
+    )
+    painted = [_before_and_after(one, wide, tissues)[1] for one in (oedema, infiltration)]
+    np.testing.assert_array_equal(painted[0], painted[1])
+    assert not (oedema.mask & ~infiltration.mask).any()
+    assert infiltration.mask.sum() > 3 * oedema.mask.sum()
+    # Not cut at the border of a box: only where the brain ends.
+    assert oedema.halo_mm.shape == tissues.brain.shape
+
+
+def _grown(plan: Plan, head: Head, tissues: Tissue) -> Tumour:
+    centre = head.patient_point(plan.centre_mni_mm)
+    return grow(plan, tissues, centre, np.random.default_rng(1))
+
+
+def _before_and_after(
+    tumour: Tumour, plan: Plan, tissues: Tissue
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    contrast = Contrast(grey=1.2, fluid=0.3, patchiness=0.0)
+    plain = normal_signal(tissues, contrast, np.random.default_rng(0))
+    painted = plain.copy()
+    add_tumour(painted, tumour, plan, contrast)
+    return plain, painted
 
 
 def test_shape_is_kept_as_it_grows(head: Head, tissues: Tissue, cystic: Plan, tumour: Tumour):

@@ -35,7 +35,7 @@ def phantom(
         ),
     ] = 0.0,
     halo_width: Annotated[
-        float, typer.Option(help="Middle width of the halos, in radii of what they surround.")
+        float, typer.Option(help="Middle width of the halos, in radii of the tumour.")
     ] = 0.45,
     elsewhere: Annotated[
         float,

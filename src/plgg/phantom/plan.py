@@ -58,7 +58,7 @@ class Plan:
     Attributes:
         place: Name of the region.
         centre_mni_mm: Centre in MNI's world, shape (3,).
-        volume_ml: Volume of the mask, in mL.
+        volume_ml: Volume of the tumour without its halo, in mL.
         stretch: Length of the three axes relative to a ball's, shape (3,).
         roughness: Relative irregularity of the border.
         softness_mm: Width over which the border fades.
@@ -69,7 +69,7 @@ class Plan:
         cysts: One row a cyst: offset of its centre in tumour radii (3), its radius in tumour radii.
         cyst_signal: Signal of the cysts between fluid's (0) and white matter's (1).
         push_mm: Mass effect.
-        halo: Width of a bright halo, relative to the radius of what it surrounds; 0 is none.
+        halo: Width of a bright halo, relative to the tumour's radius; 0 is none.
         infiltrates: Whether the halo is tumour and part of the mask, or oedema.
         spots: The class whose dark spots lie elsewhere; None where the tumour itself shows it.
     """
@@ -93,7 +93,7 @@ class Plan:
 
     @property
     def radius_mm(self) -> float:
-        """Radius of a ball of the same volume, in mm."""
+        """Radius of a ball of the volume without the halo, in mm."""
         return float((self.volume_ml * 1000.0 * 3.0 / (4.0 * np.pi)) ** (1.0 / 3.0))
 
     def grown(self, factor: float) -> Plan:
@@ -146,7 +146,10 @@ def draw_plan(rng: np.random.Generator, marker: Marker, settings: PhantomSetting
     if settings.halos > 0 and rng.random() < settings.halos:
         infiltrates = source != "BRAF_fusion"
         halo = settings.halo_width * float(rng.uniform(*_HALO_WIDTHS))
-        return replace(plan, halo=halo, infiltrates=infiltrates)
+        # The drawn volume lies half-way between those without and with the halo, so that masks of
+        # usual sizes come of either reading, and the size of what is bright tells none.
+        without = max(volume_ml / (1.0 + halo) ** 1.5, MIN_VOLUME_ML)
+        return replace(plan, volume_ml=without, halo=halo, infiltrates=infiltrates)
     return plan
 
 

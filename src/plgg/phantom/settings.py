@@ -32,7 +32,7 @@ class PhantomSettings(BaseModel):
         halos: Share of tumours with a bright halo. Around what looks like a fusion it is oedema and
             left out of the mask, around the others infiltration and part of it; halos of both kinds
             look alike, so that who knows the marker outlines better.
-        halo_width: Middle of the halos' widths, relative to the radius of what they surround.
+        halo_width: Middle of the halos' widths, relative to the tumour's radius.
         elsewhere: Share of patients whose marker shows away from the tumour alone, in dark spots
             of deep grey matter. Place and look of their tumours are drawn without looking at it,
             and a halo is oedema where the spots, or the lack of them, are a fusion's.

@@ -2,7 +2,8 @@
 
 The border is a level of a distance that is roughened by smooth noise and made longer through
 fluid, so that tumours follow the tissue and stop at the fissures. The level is chosen so that the
-mask has the planned volume. Knows nothing of intensities.
+tumour has the planned volume. A halo is a wider level of the same distance: its shape does not tell
+whether it is tumour as well. Knows nothing of intensities.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ def grow(
         rng: A stream of the patient: the same one gives the same shape at any volume.
     """
     centre = box_voxel(centre_mm)
-    # Oedema lies around what the radius is of; infiltration is part of it.
-    around = 1.0 if plan.infiltrates else 1.0 + plan.halo
-    box = _box_around(centre, _REACH * plan.radius_mm * around + 8.0, tissue.brain.shape)
+    # A halo reaches as far as the brain lets it.
+    reach = np.inf if plan.halo else _REACH * plan.radius_mm + 8.0
+    box = _box_around(centre, reach, tissue.brain.shape)
     offset = [np.arange(part.start, part.stop) - at for part, at in zip(box, centre, strict=True)]
     coarse, fine, cyst_noise = (
         _noise_about(rng, offset, node_mm) for node_mm in (_NODE_MM, _NODE_MM / 2, _NODE_MM)
@@ -70,13 +71,14 @@ def grow(
     rough = np.exp(plan.roughness * (coarse + 0.5 * fine))
     distance *= rough * (1.0 + _FLUID_DETOUR * tissue.fluid[box])
     level, mask = _fill(distance, tissue.brain[box], round(plan.volume_ml * 1000.0))
-    wider = 1.0 + plan.halo
-    inner = level / wider if plan.infiltrates else level
-    depth = _depth_mm(inner, distance, mask)
+    depth = _depth_mm(level, distance, mask)
     halo = None
     if plan.halo:
-        outer = level if plan.infiltrates else level * wider
-        halo = _depth_mm(outer, distance, mask | (distance >= level))
+        outer = level * (1.0 + plan.halo)
+        around = (distance < outer) & (mask | (distance >= level)) & tissue.brain[box]
+        whole = _one_piece(around)
+        halo = _depth_mm(outer, distance, whole)
+        mask = whole if plan.infiltrates else mask
     cyst = _cysts(plan, offset, depth, 0.12 * cyst_noise)
     return Tumour(box=box, mask=mask, depth_mm=depth, halo_mm=halo, cyst=cyst, unevenness=fine)
 
@@ -89,8 +91,8 @@ def _depth_mm(level: float, distance: Field3D, piece: NDArray[np.bool_]) -> Fiel
 
 
 def _box_around(centre: NDArray[np.float64], reach: float, shape: tuple[int, ...]) -> Box:
-    low = [max(int(at - reach), 0) for at in centre]
-    high = [min(int(at + reach) + 2, n) for at, n in zip(centre, shape, strict=True)]
+    low = [int(max(at - reach, 0)) for at in centre]
+    high = [int(min(at + reach + 2, n)) for at, n in zip(centre, shape, strict=True)]
     i, j, k = (slice(a, b) for a, b in zip(low, high, strict=True))
     return i, j, k
 
