@@ -7,7 +7,7 @@ learn the same splits, in the same batches, half of each with outlines, and are 
 unseen patients, all of whom have outlines. The joint arm's outline is told the marker: the true one
 in training, its own branch's answer in the test.
 
-    python benchmarks/link.py --out link
+    OMP_NUM_THREADS=1 python benchmarks/link.py --out link --jobs 2
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,12 @@ from plgg.config import Config, preset, with_settings
 from plgg.dataset.split import Split, make_split
 from plgg.io.experiment import ExperimentRecord, arm_folder, write_experiment
 from plgg.io.files import make_folder
-from plgg.io.store import Store
+from plgg.io.store import Store, is_store
 from plgg.phantom import PhantomSettings
 from plgg.scoring import score_parts
 from plgg.synthetic import make_patients, make_store
 from plgg.train.run import train
+from plgg.watch import Silent
 
 ARMS = ("single", "multitask")
 # Wide halos belong to the tumour or not as the marker says, and it shows far from the tumour alone:
@@ -71,6 +74,7 @@ def main() -> None:
     parser.add_argument("--missing-masks", type=float, default=0.85, help="share without outline")
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=1, help="training runs side by side")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="key=value")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
@@ -92,12 +96,10 @@ def _cohort(link: float, options: argparse.Namespace) -> dict[str, Any]:
         **COHORT,
     )
     unseen = PhantomSettings(n_patients=options.unseen, seed=1_000_001, link=link, **COHORT)
-    watch = Bars(quiet=options.json)
     stores = [
-        make_store(make_patients(out / name, cohort, watch), out / f"{name}-store", config, watch)
-        for name, cohort in (("known", known), ("unseen", unseen))
+        _store(out, name, cohort, config) for name, cohort in (("known", known), ("unseen", unseen))
     ]
-    _train(out / "experiment", stores[0], stores[1], config, options.splits)
+    _train(out / "experiment", stores[0], stores[1], config, options)
     comparison = compare_experiment(out / "experiment")
     (contrast,) = comparison.on("test")
     if not options.json:
@@ -111,9 +113,19 @@ def _cohort(link: float, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _train(out: Path, known: Store, unseen: Store, config: Config, n_splits: int) -> None:
-    """Fill an experiment's folder whose test patients are the unseen ones."""
+def _store(out: Path, name: str, cohort: PhantomSettings, config: Config) -> Store:
+    """A cohort, preprocessed; one that is there is kept without its images."""
+    folder = out / f"{name}-store"
+    if is_store(folder):
+        return Store(folder)
     watch = Bars()
+    return make_store(make_patients(out / name, cohort, watch), folder, config, watch)
+
+
+def _train(
+    out: Path, known: Store, unseen: Store, config: Config, options: argparse.Namespace
+) -> None:
+    """Fill an experiment's folder whose test patients are the unseen ones."""
     make_folder(out)
     write_experiment(
         out,
@@ -122,19 +134,28 @@ def _train(out: Path, known: Store, unseen: Store, config: Config, n_splits: int
             preset=config.preset,
             config=config.model_dump(mode="json", exclude={"arm"}),
             arms=ARMS,
-            n_splits=n_splits,
+            n_splits=options.splits,
             seed=config.seed,
         ),
     )
+    wanted = [(k, arm) for k in range(options.splits) for arm in ARMS]
+    with (
+        Bars().task(f"{len(wanted)} runs") as progress,
+        ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool,
+    ):
+        runs = [pool.submit(_run, out, known, unseen, config, k, arm) for k, arm in wanted]
+        for n_done, run in enumerate(as_completed(runs), start=1):
+            run.result()
+            progress(n_done, len(wanted))
+
+
+def _run(out: Path, known: Store, unseen: Store, config: Config, k: int, arm: str) -> None:
+    """Train one arm on one split, and test it on the unseen patients."""
+    run, watch = arm_folder(out, k, arm), Silent()
+    split = make_split(known.cohort.cases, k=k, seed=config.seed)
+    train(known, run, config.model_copy(update={"arm": arm, "seed": config.seed + k}), split)
     everyone = Split(train=(), validation=(), test=tuple(unseen.by_id), k=0, seed=config.seed)
-    for k in range(n_splits):
-        split = make_split(known.cohort.cases, k=k, seed=config.seed)
-        for arm in ARMS:
-            run, label = arm_folder(out, k, arm), f"split {k + 1}, {arm}"
-            with watch.training(label) as listener:
-                settings = config.model_copy(update={"arm": arm, "seed": config.seed + k})
-                train(known, run, settings, split, listener=listener)
-            score_parts(unseen, run, everyone, run, watch, label=label, parts=("test",))
+    score_parts(unseen, run, everyone, run, watch, label=run.name, parts=("test",))
 
 
 if __name__ == "__main__":
