@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phantoms import GRID
-from scipy import ndimage
 
 from plgg.io.sri24 import AFFINE, BRAIN_CENTRE_MM, SHAPE
-from plgg.preprocess.brain import bounding_box, brain_mask, filled, z_score
+from plgg.preprocess.brain import bounding_box, brain_mask, z_score
 from plgg.preprocess.grid import sri24_grid
 from plgg.preprocess.place import centre_on_atlas
 from plgg.volume import apply_affine
@@ -118,10 +117,3 @@ def test_a_brain_longer_than_the_grid_is_spread_over_both_ends():
     low, high = grid_range()
     assert points.min(axis=0)[2] < low[2]
     assert points.max(axis=0)[2] > high[2]
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**32 - 1), st.floats(0.0, 1.0))
-def test_a_mask_is_filled_as_scipy_fills_it(seed, density):
-    mask = np.random.default_rng(seed).random((7, 6, 5)) < density
-    np.testing.assert_array_equal(filled(mask), ndimage.binary_fill_holes(mask))

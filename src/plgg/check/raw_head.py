@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from plgg.holes import filled
 from plgg.volume import Volume
 
 MIN_BACKGROUND_SHARE = 0.10
@@ -76,7 +77,7 @@ def _dark_rim(volume: Volume, tissue: NDArray[np.bool_]) -> str | None:
     step = [max(1, round(_COARSE_MM / float(value))) for value in volume.spacing_mm]
     coarse = tuple(slice(None, None, n) for n in step)
     data = volume.data[coarse]
-    head = ndimage.binary_fill_holes(tissue[coarse])
+    head = filled(tissue[coarse])
     depth = ndimage.distance_transform_edt(head, sampling=volume.spacing_mm * step)
     core = data[depth > _RIM_MM]
     if not core.size:

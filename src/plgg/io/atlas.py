@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from plgg.errors import InputError
+from plgg.holes import filled
 from plgg.io.atlas_download import ARCHIVES, BY_HAND, cache_folder, fetch
 from plgg.io.atlas_grid import box_of, check_place, grid_part, in_box, lay, sampled
 from plgg.io.nifti import SUFFIXES, is_nifti, read_volume, stem
@@ -163,7 +163,7 @@ def _found(folder: Path) -> tuple[Path, Path]:
 
 def _from_file(path: Path) -> Atlas:
     image = _finite(path)
-    inside = image.with_data(ndimage.binary_fill_holes(image.data != 0))
+    inside = image.with_data(filled(image.data != 0))
     check_place(inside, path)
     return _atlas(lay(image), lay(inside) >= 0.5, tissues=None, name=stem(path), source=str(path))
 

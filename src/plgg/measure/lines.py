@@ -12,9 +12,10 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
+
+from plgg.holes import filled
 
 Points = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -55,20 +56,14 @@ def outline(shape: Mask) -> Points:
     Args:
         shape: Boolean, shape (I, J), with something in it.
     """
-    filled = _filled(np.pad(shape, 1))
-    a, b = filled[:-1] != filled[1:], filled[:, :-1] != filled[:, 1:]
+    whole = filled(np.pad(shape, 1))
+    a, b = whole[:-1] != whole[1:], whole[:, :-1] != whole[:, 1:]
     crossed = (a[:, :-1], b[1:, :], a[:, 1:], b[:-1, :])
     pieces = []
     for first, second in combinations(range(4), 2):
         cells = np.argwhere(crossed[first] & crossed[second]) - 1.0
         pieces.append(np.stack([cells + _MIDDLES[first], cells + _MIDDLES[second]], axis=1))
     return np.concatenate(pieces)
-
-
-def _filled(padded: Mask) -> Mask:
-    """All but the background that reaches the first corner, by faces."""
-    labels, _ = ndimage.label(~padded)
-    return np.asarray(labels != labels[0, 0])
 
 
 def cross(pieces: Points) -> Cross:

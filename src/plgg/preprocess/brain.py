@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from plgg.check.raw_head import background_value
+from plgg.holes import filled
 
 Box = tuple[slice, slice, slice]
 
@@ -16,17 +16,6 @@ Box = tuple[slice, slice, slice]
 def brain_mask(flair: NDArray[Any]) -> NDArray[np.bool_]:
     """Voxels that are not background, with their holes filled: dark CSF may be stored as 0."""
     return filled(flair != background_value(flair))
-
-
-def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """A mask with its holes: what no way through faces of voxels leads out of.
-
-    SciPy's `binary_fill_holes` gives the same by growing the outside, which takes longer on a head.
-    """
-    # The margin joins all that is outside into one piece, which holds the first corner.
-    labels, _ = ndimage.label(~np.pad(mask, 1))
-    inner = (slice(1, -1),) * mask.ndim
-    return np.asarray(labels[inner] != labels.flat[0], dtype=np.bool_)
 
 
 def bounding_box(mask: NDArray[np.bool_], *, margin: int = 0) -> Box:

@@ -17,7 +17,8 @@ from scipy import ndimage
 
 from plgg.check.raw_head import background_value, looks_raw
 from plgg.errors import InputError
-from plgg.preprocess.brain import Box, bounding_box, brain_mask, filled
+from plgg.holes import filled
+from plgg.preprocess.brain import Box, bounding_box, brain_mask
 from plgg.preprocess.bright_rim import capped, with_bright_rim
 from plgg.preprocess.deepbet_engine import brain_by_deepbet
 from plgg.preprocess.grid import Grid

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from plgg.holes import filled
 from plgg.volume import Volume
 
 _COARSE_MM = 3.0
@@ -64,8 +65,8 @@ def _one_piece(inside: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _filled(inside: NDArray[Any]) -> NDArray[np.bool_]:
     """Holes filled slice by slice along each axis, so that caves open at one end are filled too."""
-    filled = np.array(inside, dtype=np.bool_)
+    solid = np.array(inside, dtype=np.bool_)
     for axis in range(3):
-        for plane in np.moveaxis(filled, axis, 0):
-            plane[...] = ndimage.binary_fill_holes(plane)
-    return filled
+        for plane in np.moveaxis(solid, axis, 0):
+            plane[...] = filled(plane)
+    return solid
