@@ -1,7 +1,12 @@
 """The frozen surface: names that others call. Add to it; do not rename."""
 
+import inspect
+
 import pytest
 from program import one_line, plgg
+
+from plgg.cli.cohort import phantom
+from plgg.phantom import PhantomSettings
 
 SURFACE = {
     "manifest": ["--out", "--labels", "--marker-column", "--flair", "--mask", "--overwrite"],
@@ -49,6 +54,12 @@ def test_info_tells_versions_presets_and_schema():
     assert found["config_schema"]["additionalProperties"] is False
     assert found["versions"]["torch"] != "absent"
     assert "loss.marker_weight" in plgg("info").out
+
+
+def test_phantom_offers_every_setting_with_its_default():
+    offered = inspect.signature(phantom).parameters
+    for name, setting in PhantomSettings.model_fields.items():
+        assert offered["patients" if name == "n_patients" else name].default == setting.default
 
 
 def test_wrong_words_are_one_line(tmp_path):
