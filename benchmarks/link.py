@@ -31,7 +31,7 @@ from plgg.phantom import PhantomSettings
 from plgg.scoring import score_parts
 from plgg.synthetic import make_patients, make_store
 from plgg.train.run import train
-from plgg.watch import Silent
+from plgg.watch import Silent, Watch
 
 ARMS = ("single", "multitask")
 # Wide halos belong to the tumour or not as the marker says, and it shows far from the tumour alone:
@@ -97,8 +97,10 @@ def _cohort(link: float, options: argparse.Namespace) -> dict[str, Any]:
         **COHORT,
     )
     unseen = PhantomSettings(n_patients=options.unseen, seed=1_000_001, link=link, **COHORT)
+    watch = Bars(quiet=options.json)
     stores = [
-        _store(out, name, cohort, config) for name, cohort in (("known", known), ("unseen", unseen))
+        _store(out, name, cohort, config, watch)
+        for name, cohort in (("known", known), ("unseen", unseen))
     ]
     _train(out / "experiment", stores[0], stores[1], config, options)
     comparison = compare_experiment(out / "experiment")
@@ -114,12 +116,11 @@ def _cohort(link: float, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _store(out: Path, name: str, cohort: PhantomSettings, config: Config) -> Store:
-    """A cohort, preprocessed; one that is there is kept without its images."""
+def _store(out: Path, name: str, cohort: PhantomSettings, config: Config, watch: Watch) -> Store:
+    """A cohort, preprocessed; one of that size that is there is kept, also without its images."""
     folder = out / f"{name}-store"
-    if is_store(folder):
+    if is_store(folder) and len(Store(folder).cohort.cases) == cohort.n_patients:
         return Store(folder)
-    watch = Bars()
     return make_store(make_patients(out / name, cohort, watch), folder, config, watch)
 
 
@@ -141,7 +142,7 @@ def _train(
     )
     wanted = [(k, arm) for k in range(options.splits) for arm in ARMS]
     with (
-        Bars().task(f"{len(wanted)} runs") as progress,
+        Bars(quiet=options.json).task(f"{len(wanted)} runs") as progress,
         ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool,
     ):
         runs = [pool.submit(_run, out, known, unseen, config, k, arm) for k, arm in wanted]

@@ -32,8 +32,8 @@ def _batch(config: Config) -> tuple[Tensor, Tensor]:
 
 def _finished(device: torch.device) -> None:
     """Wait for what a GPU was given to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def plain(options: argparse.Namespace) -> dict[str, Any]:
