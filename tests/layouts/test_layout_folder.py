@@ -103,3 +103,16 @@ def test_dicom_is_named_by_the_patients_folder_or_zip(shared_data, tmp_path):
         ("p1", "d/p1", "d/p1/mask.nii.gz"),
         ("p2", "d/p2.zip", ""),
     ]
+
+
+def test_links_in_rings_are_followed_once(tmp_path):
+    data = tmp_path / "d"
+    for name in ("P001", "P002"):
+        image(data / name / "deep" / "flair.nii.gz")
+        (data / name / "up").symlink_to(data)
+        (data / name / "self").symlink_to(".")
+    (data / "P001" / "other").symlink_to(data / "P001" / "deep")
+    (data / "all").symlink_to(data)
+    (data / "P001" / "ring").symlink_to("ring")
+    done = manifest("folder", data, out=tmp_path / "m.csv")
+    assert [row["patient_id"] for row in done.rows] == ["P001", "P002"]

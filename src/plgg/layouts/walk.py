@@ -12,27 +12,37 @@ from pathlib import Path
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files below a folder, in natural order."""
-    for path in visible(folder):
-        if path.is_dir():
-            yield from files_below(path)
-        else:
-            yield path
+    """All files below a folder, in natural order; no folder is entered twice."""
+    yield from (path for path in _below(folder, set()) if not path.is_dir())
 
 
 def folders_below(folder: Path) -> Iterator[Path]:
-    """All folders below a folder, parents first."""
+    """All folders below a folder, each once, parents first."""
+    yield from (path for path in _below(folder, set()) if path.is_dir())
+
+
+def _below(folder: Path, entered: set[Path]) -> Iterator[Path]:
+    """What lies below a folder; links are followed, but not in rings."""
+    entered.add(folder.resolve())
     for path in visible(folder):
-        if path.is_dir():
+        if not path.is_dir():
             yield path
-            yield from folders_below(path)
+        elif path.resolve() not in entered:
+            yield path
+            yield from _below(path, entered)
 
 
 def visible(folder: Path) -> list[Path]:
-    """Files and folders in a folder that are not hidden, in natural order."""
+    """Files and folders in a folder that are not hidden nor lead back up, in natural order."""
     if not folder.is_dir():
         return []
-    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural)
+    real = folder.resolve()
+    found = (p for p in folder.iterdir() if not p.name.startswith("."))
+    return sorted((p for p in found if not _leads_up(p, real)), key=natural)
+
+
+def _leads_up(path: Path, real: Path) -> bool:
+    return path.is_symlink() and path.is_dir() and real.is_relative_to(path.resolve())
 
 
 def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
