@@ -65,3 +65,7 @@ class CheckpointError(PlggError):
 
 class OutputError(PlggError):
     """A place that cannot be written to."""
+
+
+class WorkerError(PlggError):
+    """A worker process that cannot be started."""
