@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jobs
 import psutil
 import pytest
 
+import jobs
 from plgg.errors import InputError, WorkerError
 from plgg.workers import in_workers
 
