@@ -50,7 +50,7 @@ def setting(place, **values):
 
 TURNED = [0.8, 0.6, 0.0, -0.6, 0.8, 0.0]
 FAULTS = {
-    "a missing slice": (dropping(4), "1 slices are missing: 1 after slice 4 (of 8, 5.00 mm"),
+    "a missing slice": (dropping(4), "1 slice is missing: 1 after slice 4 (of 8, 5.00 mm"),
     "missing slices": (dropping(1, 5, 6), "3 slices are missing: 1 after slice 1, 2 after slice 4"),
     "uneven": (moved(places=(6, 7, 8), by=(0, 0, 1.7)), "uneven (5.00 to 6.70 mm)"),
     "taken twice": (moved(places=(3,), by=(0, 0, 5.0)), "1 of 9 slices lie where another"),

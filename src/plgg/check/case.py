@@ -24,6 +24,16 @@ from plgg.io.scan import Scan, open_scan
 from plgg.volume import Volume
 
 
+_DICOM_DOUBT = (
+    "dicom-series",
+    "Name the folder, zip or file of the FLAIR, or go on if this is the one that is meant.",
+)
+_GEOMETRY_DOUBT = (
+    "geometry",
+    "Look at it over a scan that you trust, or convert it from DICOM again.",
+)
+
+
 @dataclass(frozen=True)
 class Examined:
     """What is kept of a case once its images are let go.
@@ -106,15 +116,9 @@ def _looked_at(
 
 def _header(scan: Scan, role: str) -> list[Finding]:
     """What the header chose or left in doubt."""
+    code, remedy = _DICOM_DOUBT if scan.chosen else _GEOMETRY_DOUBT
     found = [
-        Finding(
-            "warning",
-            "geometry",
-            None,
-            f"of the {role}, {doubt}",
-            "Look at it over a scan that you trust, or convert it from DICOM again.",
-        )
-        for doubt in scan.doubts
+        Finding("warning", code, None, f"of the {role}, {doubt}", remedy) for doubt in scan.doubts
     ]
     if scan.chosen:
         found.append(

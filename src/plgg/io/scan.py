@@ -58,6 +58,7 @@ def open_scan(path: Path) -> Scan:
         return Scan(
             found.volume,
             f"{found.series}: {found.why}",
+            found.doubts,
             age_years=found.age_years,
             sex=found.sex,
         )

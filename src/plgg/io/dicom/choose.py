@@ -58,8 +58,8 @@ def _named(stacks: list[Stack], number: int, path: Path) -> Stack:
 
 
 def _why_only(stack: Stack) -> str:
-    flair = stack.kind in ("a FLAIR", "a derived FLAIR")
-    return f"the only series{_evidence(stack) if flair else '; its headers do not say FLAIR'}"
+    evidence = _evidence(stack) if stack.is_flair else "; its headers do not say FLAIR"
+    return f"the only series{evidence}"
 
 
 def _evidence(stack: Stack) -> str:
@@ -71,11 +71,11 @@ def _evidence(stack: Stack) -> str:
 
 def _rank(stack: Stack) -> tuple[bool, bool, int]:
     """Originals first, then evidence of both kinds, then more slices."""
-    return not stack.derived, stack.named_flair and stack.timed_flair, len(stack.pictures)
+    return not stack.derived, stack.named_flair and stack.timed_flair, stack.n_images
 
 
 def _best(stacks: list[Stack], path: Path) -> tuple[Stack, str]:
-    flairs = [stack for stack in stacks if stack.kind in ("a FLAIR", "a derived FLAIR")]
+    flairs = [stack for stack in stacks if stack.is_flair]
     if not flairs:
         raise InputError(
             f"none of {len(stacks)} series looks like a FLAIR: {listing(stacks)}",
@@ -98,10 +98,14 @@ def _best(stacks: list[Stack], path: Path) -> tuple[Stack, str]:
         )
     rest = [stack for stack in stacks if stack not in flairs]
     kinds = Counter(stack.kind for stack in rest)
-    told = ", ".join(f"{count} {kind.removeprefix('a ')}" for kind, count in kinds.items())
+    told = ", ".join(f"{count} {_bare(kind)}" for kind, count in kinds.items())
     why = _evidence(first).removeprefix("; ")
     why += f"; {_over(first, others)}" if others else ""
     return first, why + (f"; the other series: {told}" if told else "")
+
+
+def _bare(kind: str) -> str:
+    return kind.removeprefix("a ").removeprefix("an ")
 
 
 def _over(first: Stack, others: list[Stack]) -> str:
@@ -122,6 +126,20 @@ def _over(first: Stack, others: list[Stack]) -> str:
 def _short(stack: Stack) -> str:
     number = stack.first.number
     return "an unnumbered series" if number is None else f"series {number}"
+
+
+def doubts_of(stack: Stack) -> tuple[str, ...]:
+    """What the headers of the chosen stack say against its being the FLAIR; one clause each."""
+    found = []
+    if stack.kind == "of an unknown kind":
+        found.append("its headers do not say which sequence it is")
+    elif not stack.is_flair:
+        found.append(f"by its headers it is {stack.kind}, not a FLAIR")
+    elif stack.derived:
+        found.append("its headers say that it was derived from other images, not acquired")
+    if stack.after_contrast:
+        found.append("its headers name a contrast agent")
+    return tuple(f"{clause} ({stack.describe()})" for clause in found)
 
 
 def listing(stacks: list[Stack]) -> str:

@@ -8,27 +8,89 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from plgg.errors import InputError
+from plgg.io.dicom.zipped import (
+    beginning,
+    opened_zip,
+    require_affordable_members,
+    unpacked,
+)
+from plgg.io.regular import is_regular, open_regular, regular_files
 
 Opener = Callable[[], BinaryIO]
 """Opens one file, wherever it lies, at its first byte."""
 
 _MARK_AT, _MARK = 128, b"DICM"
+_MARK_END = _MARK_AT + len(_MARK)
 _SUFFIXES = (".dcm", ".ima", ".dicom")
 _OTHERS = (
     ".b2nd", ".bval", ".bvec", ".csv", ".gz", ".html", ".jpg", ".json", ".jsonl", ".md", ".nii",
     ".pdf", ".png", ".safetensors", ".tsv", ".txt", ".xml", ".yaml", ".yml", ".zip",
 )  # fmt: skip
 _MOST_LOOKED_AT = 500
-_DEEPEST = 8
+_MOST_FILES = 200_000
+"""In one folder or zip. The largest studies hold some ten thousand."""
+
+
+@dataclass(frozen=True, eq=False)
+class DicomFiles:
+    """Files that may be DICOM.
+
+    Attributes:
+        path: The folder, zip or file that they were found in, for messages.
+        openers: By relative name, in order of name.
+        doubts: What was passed over, one clause each.
+        alone: Whether the path is the one file itself.
+    """
+
+    path: Path
+    openers: dict[str, Opener]
+    doubts: tuple[str, ...] = ()
+    alone: bool = False
+
+    def label(self, name: str) -> str:
+        """A name for one file in a message, free of what people put in file names."""
+        return (
+            f"file {list(self.openers).index(name) + 1} of {len(self.openers)} (in order of name)"
+        )
+
+    def opened(self) -> Iterator[tuple[str, BinaryIO]]:
+        """Name and open handle of every DICOM file, at its first byte; closed at the next.
+
+        Raises:
+            InputError: If one that is named as DICOM is something else, or there is none.
+        """
+        found = False
+        for name, opener in self.openers.items():
+            with opener() as handle:
+                if is_marked(handle):
+                    found = True
+                    yield name, handle
+                elif _named_as_dicom(name) or self.alone:
+                    raise self._not_dicom(name)
+        if not found:
+            raise InputError(
+                "holds no DICOM file",
+                where=self.path,
+                remedy="Name a folder or zip of DICOM files.",
+            )
+
+    def _not_dicom(self, name: str) -> InputError:
+        place = "" if self.alone else f"{self.label(name)} "
+        return InputError(
+            f"{place}is empty, cut short or not DICOM (no DICM at byte 128)",
+            where=self.path,
+            remedy="Copy or export it again.",
+        )
 
 
 def is_dicom(path: Path) -> bool:
@@ -38,53 +100,142 @@ def is_dicom(path: Path) -> bool:
     opened at all.
     """
     if path.is_dir():
-        files = (file for file in _walk(path) if _may_be_dicom(file.name))
+        files = (file for file in regular_files(path) if _may_be_dicom(file.name))
         return any(_file_is_marked(file) for file in islice(files, _MOST_LOOKED_AT))
-    if not path.is_file():
+    if not is_regular(path):
         return False
     if _file_is_marked(path):
         return True
-    return path.suffix.lower() == ".zip" and _zip_holds_dicom(path)
+    return _is_zip(path) and _zip_holds_dicom(path)
 
 
 @contextmanager
-def dicom_files(path: Path) -> Iterator[dict[str, Opener]]:
-    """Openers of all DICOM files at a path, keyed and sorted by relative name.
+def dicom_files(path: Path) -> Iterator[DicomFiles]:
+    """The files at a path that may be DICOM.
 
     Raises:
-        InputError: If there are none, if one that is named as DICOM is something else, or if the
-            zip cannot be read.
+        InputError: If there is nothing, or nothing that can be looked at: an unreadable zip or
+            folder, a pipe, too many files.
     """
     if path.is_dir():
-        found = {file.relative_to(path).as_posix(): _opener(file) for file in _walk(path)}
-        yield _marked(found, path)
-    elif not path.is_file():
-        raise InputError("no such file or folder", where=path, remedy="Check the path.")
-    elif path.suffix.lower() == ".zip":
-        with _archive(path) as archive:
-            yield _marked({name: _member(archive, name, path) for name in _names(archive)}, path)
+        yield _in_folder(path)
+    elif not is_regular(path):
+        what = "is neither a file nor a folder" if path.exists() else "no such file or folder"
+        raise InputError(what, where=path, remedy="Check the path.")
+    elif _is_zip(path) and not _file_is_marked(path):
+        with opened_zip(path) as archive:
+            yield _in_zip(archive, path)
     else:
-        yield _marked({path.name: _opener(path)}, path, must=True)
+        yield DicomFiles(path, {path.name: partial(_opened, path, path)}, alone=True)
 
 
 def is_marked(handle: BinaryIO) -> bool:
     """Whether an open file has the mark of DICOM; the place in the file is put back to 0."""
-    mark = handle.read(_MARK_AT + len(_MARK))[_MARK_AT:]
+    mark = handle.read(_MARK_END)[_MARK_AT:]
     handle.seek(0)
     return mark == _MARK
 
 
-def file_label(name: str, names: list[str]) -> str:
-    """A name for one file in a message, free of what people put in file names."""
-    return f"file {sorted(names).index(name) + 1} of {len(names)} (in order of name)"
+def _in_folder(folder: Path) -> DicomFiles:
+    lost: list[Path] = []
+    files: dict[str, Opener] = {}
+    for file in regular_files(folder, on_lost=lost.append):
+        if _may_be_dicom(file.name):
+            files[file.relative_to(folder).as_posix()] = partial(_opened, file, folder)
+        _refuse_too_many(len(files), folder)
+    links = sum(os.path.islink(one) for one in lost)  # noqa: PTH114 - never raises
+    if links < len(lost):
+        raise InputError(
+            f"{len(lost) - links} of its folders cannot be opened",
+            where=folder,
+            remedy="Mend their permissions.",
+        )
+    doubt = f"{links} link{'s' if links > 1 else ''} in the folder cannot be followed"
+    return DicomFiles(folder, dict(sorted(files.items())), (doubt,) if links else ())
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    depth = len(folder.parts)
-    for root, folders, files in os.walk(folder):
-        kept = [name for name in sorted(folders) if not name.startswith(".")]
-        folders[:] = kept if len(Path(root).parts) - depth < _DEEPEST else []
-        yield from (Path(root) / name for name in sorted(files) if not name.startswith("."))
+def _opened(file: Path, path: Path) -> BinaryIO:
+    try:
+        return open_regular(file)
+    except OSError as error:
+        where = "" if file == path else "a file in it "
+        raise InputError(
+            f"{where}cannot be opened ({error.strerror})",
+            where=path,
+            remedy="Mend its permissions.",
+        ) from None
+
+
+def _refuse_too_many(count: int, path: Path) -> None:
+    if count > _MOST_FILES:
+        raise InputError(
+            f"holds more than {_MOST_FILES} files",
+            where=path,
+            remedy="Name the folder or zip of one patient.",
+        )
+
+
+def _in_zip(archive: zipfile.ZipFile, path: Path) -> DicomFiles:
+    members = _members(archive)
+    _refuse_too_many(len(members), path)
+    wanted = {name for name, one in members.items() if _holds_dicom(archive, one)}
+    require_affordable_members([members[name] for name in wanted], path)
+
+    def opened(name: str) -> BinaryIO:
+        if name not in wanted:
+            return BytesIO()
+        return unpacked(archive, members[name], path, partial(bad_member, name))
+
+    def bad_member(name: str, what: str) -> InputError:
+        return InputError(
+            f"{files.label(name)} in the zip {what}",
+            where=path,
+            remedy="Copy the zip again, or unpack it and name the folder.",
+        )
+
+    files = DicomFiles(path, {name: partial(opened, name) for name in sorted(members)})
+    return files
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Members that may be DICOM, by name; what macOS adds beside each file is left out.
+
+    Where a name is there several times, the later ones have a number appended.
+    """
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        name = info.filename
+        if info.is_dir() or Path(name).name.startswith(".") or not _may_be_dicom(name):
+            continue
+        found[name if name not in found else f"{name} ({len(found)})"] = info
+    return found
+
+
+def _holds_dicom(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """Whether a member has the mark, or may have it but cannot be looked into."""
+    start = beginning(archive, member, _MARK_END)
+    return start is None or start[_MARK_AT:] == _MARK
+
+
+def _zip_holds_dicom(path: Path) -> bool:
+    try:
+        with opened_zip(path) as archive:
+            members = islice(_members(archive).values(), _MOST_LOOKED_AT)
+            return any(_holds_dicom(archive, one) for one in members)
+    except InputError:
+        return False
+
+
+def _file_is_marked(path: Path) -> bool:
+    try:
+        with open_regular(path) as handle:
+            return is_marked(handle)
+    except OSError:
+        return False
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ".zip"
 
 
 def _may_be_dicom(name: str) -> bool:
@@ -93,97 +244,3 @@ def _may_be_dicom(name: str) -> bool:
 
 def _named_as_dicom(name: str) -> bool:
     return Path(name).suffix.lower() in _SUFFIXES
-
-
-def _file_is_marked(path: Path) -> bool:
-    try:
-        with path.open("rb") as handle:
-            return is_marked(handle)
-    except OSError:
-        return False
-
-
-def _zip_holds_dicom(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = islice((name for name in _names(archive)), _MOST_LOOKED_AT)
-            return any(_member_is_marked(archive, name) for name in names)
-    except (zipfile.BadZipFile, OSError):
-        return False
-
-
-def _member_is_marked(archive: zipfile.ZipFile, name: str) -> bool:
-    try:
-        with archive.open(name) as handle:
-            return handle.read(_MARK_AT + len(_MARK)).endswith(_MARK)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, zlib.error, EOFError):
-        return False
-
-
-def _names(archive: zipfile.ZipFile) -> list[str]:
-    """Members that may be DICOM; what macOS adds beside each file is left out."""
-    return [
-        info.filename
-        for info in archive.infolist()
-        if not info.is_dir()
-        and not Path(info.filename).name.startswith(".")
-        and _may_be_dicom(info.filename)
-    ]
-
-
-def _archive(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(
-            "is not a zip that can be read", where=path, remedy="Copy it again or unpack it."
-        ) from error
-
-
-def _opener(path: Path) -> Opener:
-    def opened() -> BinaryIO:
-        try:
-            return path.open("rb")
-        except OSError as error:
-            raise InputError(
-                f"cannot be opened ({error.strerror})", where=path, remedy="Mend its permissions."
-            ) from error
-
-    return opened
-
-
-def _member(archive: zipfile.ZipFile, name: str, path: Path) -> Opener:
-    def opened() -> BinaryIO:
-        try:
-            return BytesIO(archive.read(name))
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError):
-            raise InputError(
-                f"{file_label(name, archive.namelist())} in the zip is damaged or encrypted",
-                where=path,
-                remedy="Copy the zip again, or unpack it and name the folder.",
-            ) from None
-
-    return opened
-
-
-def _marked(found: dict[str, Opener], path: Path, *, must: bool = False) -> dict[str, Opener]:
-    """The DICOM files among the found; one that only calls itself DICOM is refused."""
-    kept = {}
-    for name in sorted(found):
-        if not _may_be_dicom(name) and not must:
-            continue
-        with found[name]() as handle:
-            if is_marked(handle):
-                kept[name] = found[name]
-            elif _named_as_dicom(name) or must:
-                place = "" if must else f"{file_label(name, list(found))} "
-                raise InputError(
-                    f"{place}is empty, cut short or not DICOM (no DICM at byte 128)",
-                    where=path,
-                    remedy="Copy or export it again.",
-                )
-    if not kept:
-        raise InputError(
-            "holds no DICOM file", where=path, remedy="Name a folder or zip of DICOM files."
-        )
-    return kept

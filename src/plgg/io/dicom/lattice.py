@@ -19,8 +19,14 @@ from plgg.volume import Affine
 MOST_TILT_DEGREES = 0.5
 """Of the line through the slices against their normal; below it the affine holds the tilt."""
 
-MOST_OFF_MM = 0.1
+MOST_OFF_MM = 0.2
 """By which a slice may lie beside the regular lattice: headers round their positions."""
+
+MOST_OFF_SHARE = 0.05
+"""The same as a share of the step from slice to slice, where that is more."""
+
+_NEVER_OFF_SHARE = 0.25
+_MOST_SKEW = 5e-3  # Of direction cosines that were rounded to two or three digits.
 
 _EXPORT = "Export the whole series again."
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -63,20 +69,19 @@ def lattice(pictures: tuple[Picture, ...], path: Path) -> tuple[NDArray[np.intp]
 
 
 def _planes(pictures: tuple[Picture, ...], refuse: Refuse) -> list[Plane]:
-    if len(pictures) == 1:
+    n_images = sum(picture.stands_for for picture in pictures)
+    if n_images == 1:
         raise refuse("holds one slice only", "Name the folder that holds the whole series.")
     planes = [picture.plane for picture in pictures if picture.plane is not None]
-    if len(planes) < len(pictures):
+    lost = n_images - len(planes)
+    if lost:
         raise refuse(
-            f"{len(pictures) - len(planes)} of {len(pictures)} images do not say where they lie"
-            " (position, orientation or pixel spacing is missing)",
+            f"{lost} of {n_images} images do not say where they lie (position, orientation or"
+            " pixel spacing is missing or impossible)",
             _EXPORT,
         )
-    for plane in planes:
-        across, down = plane.across, plane.down
-        lengths = np.linalg.norm(across), np.linalg.norm(down)
-        if min(lengths) < 1e-3 or abs(across @ down) > 1e-3 * lengths[0] * lengths[1]:
-            raise refuse("the rows and columns of an image are not at right angles", _EXPORT)
+    if any(abs(_unit(plane.across) @ _unit(plane.down)) > _MOST_SKEW for plane in planes):
+        raise refuse("the rows and columns of an image are not at right angles", _EXPORT)
     return planes
 
 
@@ -104,9 +109,15 @@ def _refuse_mixed(pictures: tuple[Picture, ...], planes: list[Plane], refuse: Re
         raise refuse("its slices have different pixel spacings or directions", _EXPORT)
 
 
+def tolerance_mm(step: float) -> float:
+    """How far a slice may lie beside its place in a stack of this step, in mm."""
+    return min(max(MOST_OFF_MM, MOST_OFF_SHARE * step), _NEVER_OFF_SHARE * step)
+
+
 def _refuse_uneven(along: NDArray[np.float64], refuse: Refuse) -> None:
     gaps = np.diff(along)
-    twice = int((gaps < 0.01).sum())
+    # Most gaps are a whole step even where many places are taken twice.
+    twice = int((gaps < max(0.01, 0.05 * float(np.quantile(gaps, 0.75)))).sum())
     if twice:
         raise refuse(
             f"{twice} of {along.size} slices lie where another one lies: several acquisitions or"
@@ -114,22 +125,29 @@ def _refuse_uneven(along: NDArray[np.float64], refuse: Refuse) -> None:
             "Export one of them only.",
         )
     # The lower half's middle: the true step even where more gaps than not are too wide.
-    step = float(np.median(gaps[gaps <= 1.2 * gaps.min()]))
-    if np.abs(gaps - step).max() <= max(MOST_OFF_MM, 0.01 * step):
-        return
-    missing = np.rint(gaps / step).astype(int) - 1
-    if np.abs(gaps - (missing + 1) * step).max() > 0.1 * step or missing.sum() > 3 * along.size:
+    step = float(np.median(gaps[gaps <= 1.5 * gaps.min()]))
+    places = np.concatenate([[0.0], np.cumsum(np.maximum(1.0, np.rint(gaps / step)))])
+    missing = np.diff(places).astype(int) - 1
+    step, start = np.polyfit(places, along, 1)
+    off = float(np.abs(along - start - step * places).max())
+    if off > tolerance_mm(step) or missing.sum() > 3 * along.size:
         raise refuse(
             "the distances between its slices are uneven"
             f" ({gaps.min():.2f} to {gaps.max():.2f} mm)",
             _EXPORT,
         )
+    if missing.any():
+        raise refuse(_missing(missing, along.size, step), _EXPORT)
+
+
+def _missing(missing: NDArray[np.intp], n_slices: int, step: float) -> str:
     places = [f"{count} after slice {at + 1}" for at, count in enumerate(missing) if count]
     shown = ", ".join(places[:4]) + (" and more" if len(places) > 4 else "")
-    raise refuse(
-        f"{missing.sum()} slices are missing: {shown} (of {along.size}, {step:.2f} mm apart,"
-        " counted along the stack)",
-        _EXPORT,
+    total = missing.sum()
+    verb = "slice is" if total == 1 else "slices are"
+    return (
+        f"{total} {verb} missing: {shown} (of {n_slices}, {step:.2f} mm apart, counted along"
+        " the stack)"
     )
 
 
@@ -146,7 +164,10 @@ def _refuse_lean(
     refuse: Refuse,
 ) -> None:
     lean = _degrees(step, normal)
-    if lean > MOST_TILT_DEGREES:
+    allowed = tolerance_mm(float(np.linalg.norm(step)))
+    aside = float(np.linalg.norm(step - (step @ normal) * normal)) * (len(positions) - 1)
+    # In a thin stack, positions that are rounded lean by more.
+    if lean > MOST_TILT_DEGREES and aside > 2 * allowed:
         raise refuse(
             f"its slices are stacked {lean:.1f}° aslant (a tilted gantry or a sheared stack)",
             "Use a series without tilt, or straighten it with another tool first.",
@@ -154,7 +175,7 @@ def _refuse_lean(
     places = np.arange(len(positions)) - (len(positions) - 1) / 2
     off = positions - positions.mean(axis=0) - places[:, None] * step
     worst = float(np.linalg.norm(off, axis=1).max())
-    if worst > max(MOST_OFF_MM, 0.01 * float(np.linalg.norm(step))):
+    if worst > allowed:
         raise refuse(
             f"its slices do not lie on one line (one is {worst:.2f} mm off)",
             "Export one stack of parallel slices.",

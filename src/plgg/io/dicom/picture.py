@@ -16,7 +16,16 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.datadict import tag_for_keyword
 
-from plgg.io.dicom.values import age_years, first, number, numbers, parts, time_ms
+from plgg.io.dicom.header import (
+    acquired,
+    image_type,
+    names_contrast,
+    not_grey,
+    padding,
+    sop_class,
+)
+from plgg.io.dicom.limits import LARGEST_VALUE_BYTES, require_parsable
+from plgg.io.dicom.values import age_years, first, number, numbers, parts, time_ms, whole
 from plgg.io.dicom.words import known_words
 
 MR_CLASSES = (
@@ -35,8 +44,15 @@ _KEYWORDS = (
     "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
     "RescaleSlope", "RescaleIntercept", "ComplexImageComponent", "PulseSequenceName",
     "EffectiveEchoTime", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SOPInstanceUID", "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelRepresentation",
+    "ContrastBolusAgent", "ContrastBolusAgentSequence",
 )  # fmt: skip
 _TAGS = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
+MOST_OFF_UNIT = 0.05
+"""By which a rounded direction cosine may miss a length of 1."""
+
+_SPACING_MM = (0.01, 1000.0)
+_FARTHEST_MM = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +84,12 @@ class Picture:
         image_type: Parts of ImageType (or FrameType) in capitals.
         echo_ms: Echo time.
         inversion_ms: Inversion time.
-        colour: Whether it is not one number a pixel, growing with brightness.
+        frames: How many its file holds.
+        stands_for: Images that this one is the only sign of: all frames of a file that does not
+            say where they lie, else 1.
+        colour: What it is if it is not one number a pixel, growing with brightness; else None.
+        padding: The two stored values between which nothing was measured; signs may be lost.
+        contrast: Whether a contrast agent is named.
         modality: For example `MR`.
         number: SeriesNumber.
         words: Recognised words of the series' description.
@@ -77,6 +98,7 @@ class Picture:
         sex: `F` or `M`.
         pixels: Whether the file goes on after its header.
         mr: Whether it is stored as an MR image.
+        instance: Identifies the file's content; not for showing.
         series: Identifies the series; not for showing.
         patient: Identifies the patient; not for showing.
         study: Identifies the study; not for showing.
@@ -93,7 +115,11 @@ class Picture:
     image_type: tuple[str, ...]
     echo_ms: float | None
     inversion_ms: float | None
-    colour: bool
+    frames: int
+    stands_for: int
+    colour: str | None
+    padding: tuple[int, int] | None
+    contrast: bool
     modality: str
     number: int | None
     words: tuple[str, ...]
@@ -102,6 +128,7 @@ class Picture:
     sex: str | None
     pixels: bool
     mr: bool
+    instance: str = field(repr=False)
     series: str = field(repr=False)
     patient: str = field(repr=False)
     study: str = field(repr=False)
@@ -110,51 +137,64 @@ class Picture:
 
 
 def read_pictures(name: str, handle: BinaryIO) -> list[Picture]:
-    """The slices that one file's header describes; the pixels are not read."""
-    header = pydicom.dcmread(handle, stop_before_pixels=True, specific_tags=_TAGS)
-    deflated = (
-        header.file_meta.get("TransferSyntaxUID") == pydicom.uid.DeflatedExplicitVRLittleEndian
+    """The slices that one file's header describes; the pixels are not read.
+
+    Raises:
+        Exception: Whatever the reader raises at a damaged header.
+    """
+    deflated = require_parsable(handle)
+    header = pydicom.dcmread(
+        handle,
+        stop_before_pixels=True,
+        specific_tags=_TAGS,
+        defer_size=LARGEST_VALUE_BYTES,
     )
     pixels = deflated or handle.read(1) != b""
     shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
-    frames = list(header.get("PerFrameFunctionalGroupsSequence") or [])
-    count = int(header.get("NumberOfFrames") or 1)
+    groups = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+    count = max(1, whole(header.get("NumberOfFrames"), 1))
     # Several frames without their own places are pictures that lie nowhere.
-    layers = [[header]] if not frames else [[frame, shared, header] for frame in frames]
-    layers = layers if len(layers) == count else [[header]] * count
-    placeless = count > 1 and len(frames) != count
+    placeless = count > 1 and len(groups) != count
+    layers = [[group, shared, header] for group in groups] if len(groups) == count else [[header]]
     return [
-        _picture(name, index, layer, pixels=pixels, placeless=placeless)
+        _picture(name, index, layer, pixels=pixels, stands_for=count if placeless else 1)
         for index, layer in enumerate(layers)
     ]
 
 
-def _picture(name: str, frame: int, layers: list[Any], *, pixels: bool, placeless: bool) -> Picture:
+def _picture(name: str, frame: int, layers: list[Any], *, pixels: bool, stands_for: int) -> Picture:
     header = layers[-1]
+    shape = whole(header.get("Rows"), 0), whole(header.get("Columns"), 0)
+    has_number = header.get("SeriesNumber") not in (None, "")
     return Picture(
         file=name,
         frame=frame,
-        plane=None if placeless else _plane(layers),
-        shape=(int(header.get("Rows") or 0), int(header.get("Columns") or 0)),
+        plane=None if stands_for > 1 else _plane(layers),
+        shape=(max(0, shape[0]), max(0, shape[1])),
         slope=number(first(layers, "RescaleSlope"), 1.0),
         intercept=number(first(layers, "RescaleIntercept"), 0.0),
-        image_type=tuple(str(part).upper() for part in parts(_image_type(layers))),
+        image_type=image_type(layers),
         echo_ms=time_ms(layers, "EffectiveEchoTime", "EchoTime"),
         inversion_ms=time_ms(layers, "InversionTimes", "InversionTime"),
-        colour=_is_colour(header),
+        frames=max(1, whole(header.get("NumberOfFrames"), 1)),
+        stands_for=stands_for,
+        colour=not_grey(header),
+        padding=padding(header),
+        contrast=names_contrast(header),
         modality=str(header.get("Modality") or "MR").upper(),
-        number=None if header.get("SeriesNumber") is None else int(header.SeriesNumber),
+        number=whole(header.SeriesNumber, 0) if has_number else None,
         words=known_words(f"{header.get('SeriesDescription')} {header.get('ProtocolName')}"),
         inverted="IR" in parts(header.get("ScanningSequence")),
         age_years=age_years(str(header.get("PatientAge") or "")),
         sex={"F": "F", "M": "M"}.get(str(header.get("PatientSex") or "").upper()),
         pixels=pixels,
-        mr=_sop_class(header) in MR_CLASSES,
+        mr=sop_class(header) in MR_CLASSES,
+        instance=str(header.get("SOPInstanceUID") or ""),
         series=str(header.get("SeriesInstanceUID") or f"number {header.get('SeriesNumber')}"),
         patient=str(header.get("PatientID") or ""),
         study=str(header.get("StudyInstanceUID") or ""),
         space=str(header.get("FrameOfReferenceUID") or ""),
-        acquired=_acquired(header),
+        acquired=acquired(header),
     )
 
 
@@ -164,27 +204,17 @@ def _plane(layers: list[Any]) -> Plane | None:
     spacing = numbers(first(layers, "PixelSpacing"), 2)
     if position is None or directions is None or spacing is None:
         return None
+    low, high = _SPACING_MM
+    if spacing.min() < low or spacing.max() > high or np.abs(position).max() > _FARTHEST_MM:
+        return None
+    across, down = _unit(directions[:3]), _unit(directions[3:])
+    if across is None or down is None:
+        return None
     # PixelSpacing is the distance between rows, then between columns.
-    return Plane(position, directions[:3] * spacing[1], directions[3:] * spacing[0])
+    return Plane(position, across * spacing[1], down * spacing[0])
 
 
-def _image_type(layers: list[Any]) -> Any:  # noqa: ANN401
-    own = first(layers[:-1], "FrameType")
-    return own if own is not None else layers[-1].get("ImageType")
-
-
-def _acquired(header: Any) -> str:  # noqa: ANN401
-    if header.get("AcquisitionDateTime"):
-        return str(header.AcquisitionDateTime)
-    date = header.get("AcquisitionDate") or header.get("StudyDate") or ""
-    time = header.get("AcquisitionTime") or header.get("SeriesTime") or header.get("StudyTime")
-    return f"{date}{time or ''}"
-
-
-def _sop_class(header: Any) -> str:  # noqa: ANN401
-    return str(header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID") or "")
-
-
-def _is_colour(header: Any) -> bool:  # noqa: ANN401
-    kind = str(header.get("PhotometricInterpretation") or "MONOCHROME2")
-    return int(header.get("SamplesPerPixel") or 1) != 1 or kind != "MONOCHROME2"
+def _unit(direction: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """A direction made exactly one long; None where it is no rounded unit vector."""
+    length = float(np.linalg.norm(direction))
+    return direction / length if abs(length - 1.0) <= MOST_OFF_UNIT else None

@@ -6,12 +6,6 @@ leaves it: not in what is returned, not in errors, not through the reader's own 
 
 from __future__ import annotations
 
-import logging
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,23 +13,17 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom import config
-from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from plgg.errors import InputError
-from plgg.io.dicom.choose import choose_stack
+from plgg.io.budget import require_affordable
 from plgg.io.dicom.decode import stored_values
-from plgg.io.dicom.find import Opener, dicom_files, file_label
-from plgg.io.dicom.lattice import lattice
-from plgg.io.dicom.picture import Picture, read_pictures
-from plgg.io.dicom.stack import Stack, stacks_of
-from plgg.volume import Affine, Volume
-
-_UNREADABLE = (
-    InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, TypeError, KeyError,
-    IndexError, AttributeError, OverflowError, MemoryError, RuntimeError, StopIteration,
-    struct.error, zlib.error,
-)  # fmt: skip
+from plgg.io.dicom.find import DicomFiles, dicom_files
+from plgg.io.dicom.guard import discreet, refusing
+from plgg.io.dicom.limits import require_parsable
+from plgg.io.dicom.padding import is_padding, without_padding
+from plgg.io.dicom.picture import Picture
+from plgg.io.dicom.series import ChosenSeries, choose_series
+from plgg.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +36,7 @@ class DicomScan:
             last axis; an enhanced file that holds many slices is named once.
         series: Short description that identifies no one.
         why: Why this series was chosen, in one clause.
+        doubts: What its headers leave in doubt, such as that it is no FLAIR; one clause each.
         age_years: Age at the scan, where the header says.
         sex: `F` or `M`, where the header says.
     """
@@ -56,6 +45,7 @@ class DicomScan:
     files: tuple[str, ...]
     series: str
     why: str
+    doubts: tuple[str, ...]
     age_years: float | None
     sex: str | None
 
@@ -68,146 +58,103 @@ def read_dicom(path: Path, *, series: int | None = None) -> DicomScan:
         series: SeriesNumber to read instead of what the headers would choose.
 
     Raises:
-        InputError: If there is no DICOM, a file is damaged, the FLAIR cannot be told, or the
-            slices do not make one regular, upright stack.
+        InputError: If there is no DICOM, a file is damaged, the FLAIR cannot be told, the slices
+            do not make one regular, upright stack, or it would take too much memory.
     """
     with discreet(), dicom_files(path) as files:
-        found = choose_series(files, path, series=series)
-        data = _pixels(list(found.pictures), files, path)
+        found = choose_series(files, series=series)
+        data = _pixels(found, files)
     return DicomScan(
         volume=Volume(data, found.affine),
         files=tuple(dict.fromkeys(picture.file for picture in found.pictures)),
         series=found.stack.describe(),
         why=found.why,
+        doubts=found.doubts,
         age_years=found.stack.first.age_years,
         sex=found.stack.first.sex,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class ChosenSeries:
-    """The series that is read, before its pixels are.
-
-    Attributes:
-        stack: All of it.
-        why: Why this one, in one clause.
-        pictures: Its slices in the order of the volume's last axis.
-        affine: Of the volume, voxel to world, RAS+ in mm.
-    """
-
-    stack: Stack
-    why: str
-    pictures: tuple[Picture, ...]
-    affine: Affine
-
-
-def choose_series(
-    files: dict[str, Opener], path: Path, *, series: int | None = None
-) -> ChosenSeries:
-    """The FLAIR among DICOM files, by their headers alone; the same at every call.
-
-    Raises:
-        InputError: As `read_dicom`.
-    """
-    stack, why = choose_stack(_stacks(files, path), series=series, path=path)
-    _refuse_unusable(stack, path)
-    order, affine = lattice(stack.pictures, path)
-    return ChosenSeries(stack, why, tuple(stack.pictures[index] for index in order), affine)
-
-
-@contextmanager
-def discreet() -> Iterator[None]:
-    """Silence the readers, whose warnings and log lines quote the values they are about."""
-    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
-    levels, mode = [logger.level for logger in loggers], config.settings.reading_validation_mode
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        config.settings.reading_validation_mode = config.IGNORE
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-            config.settings.reading_validation_mode = mode
-
-
-def _stacks(files: dict[str, Opener], path: Path) -> list[Stack]:
-    """All stacks of images; objects that are no images, such as reports, are passed over."""
-    pictures: list[Picture] = []
-    for name, opener in files.items():
-        try:
-            with opener() as handle:
-                found = read_pictures(name, handle)
-        except _UNREADABLE:
-            raise _damaged(name, files, path) from None
-        if found[0].mr and (not found[0].pixels or 0 in found[0].shape):
-            raise InputError(
-                f"{file_label(name, list(files))} ends before its pixels: cut short, or without"
-                " an image",
-                where=path,
-                remedy="Copy or export it again.",
-            )
-        pictures += [picture for picture in found if picture.pixels]
-    if not pictures:
-        raise InputError("holds no DICOM image", where=path, remedy="Export the images too.")
-    return stacks_of(pictures)
-
-
-def _damaged(name: str, files: dict[str, Opener], path: Path) -> InputError:
-    return InputError(
-        f"{file_label(name, list(files))} is damaged: its header cannot be read",
-        where=path,
-        remedy="Copy or export it again.",
-    )
-
-
-def _refuse_unusable(stack: Stack, path: Path) -> None:
-    first = stack.first
-    what = None
-    if first.modality != "MR":
-        what = "is not an MR scan"
-    elif any("MOSAIC" in picture.image_type for picture in stack.pictures):
-        what = "holds mosaics: many slices tiled into one image"
-    elif any(picture.colour for picture in stack.pictures):
-        what = "holds colour or inverted images, not plain grey values"
-    if what:
-        raise InputError(
-            f"{what} ({stack.describe()})", where=path, remedy="Name the original FLAIR series."
-        )
-
-
-def _pixels(pictures: list[Picture], files: dict[str, Opener], path: Path) -> NDArray[np.float32]:
+def _pixels(found: ChosenSeries, files: DicomFiles) -> NDArray[np.float32]:
     """Values of shape (columns, rows, slices), each slice rescaled by its own header."""
+    pictures = found.pictures
     data = np.empty((len(pictures), *pictures[0].shape), np.float32)
+    padded = np.zeros(data.shape, np.bool_) if any(one.padding for one in pictures) else None
     places: dict[str, list[int]] = {}
     for index, picture in enumerate(pictures):
         places.setdefault(picture.file, []).append(index)
     for name, indices in places.items():
-        frames = _frames(name, files, path)
+        frames = _frames(name, files)
         for index in indices:
-            picture = pictures[index]
-            if frames.shape[1:] != picture.shape or picture.frame >= len(frames):
-                raise _undecoded(name, files, path)
-            data[index] = frames[picture.frame] * picture.slope + picture.intercept
+            frame = _frame(frames, pictures[index], files)
+            data[index] = _rescaled(frame, pictures[index])
+            if padded is not None:
+                padded[index] = is_padding(frame, pictures[index].padding)
+        _refuse_other_copies(frames, pictures, found.copies.get(name, []), files)
+    if padded is not None:
+        without_padding(data, padded)
     return data.transpose(2, 1, 0)
 
 
-def _frames(name: str, files: dict[str, Opener], path: Path) -> NDArray[Any]:
-    """Stored values of one file, shape (frames, rows, columns), float64."""
-    try:
-        with files[name]() as handle:
-            stored = stored_values(pydicom.dcmread(handle))
-    except _UNREADABLE:
-        raise _undecoded(name, files, path) from None
-    return np.asarray(stored, dtype=np.float64)
+def _rescaled(frame: NDArray[Any], picture: Picture) -> NDArray[np.float64]:
+    return frame.astype(np.float64) * picture.slope + picture.intercept
 
 
-def _undecoded(name: str, files: dict[str, Opener], path: Path) -> InputError:
+def _frame(frames: NDArray[Any], picture: Picture, files: DicomFiles) -> NDArray[Any]:
+    if frames.shape[1:] != picture.shape or picture.frame >= len(frames):
+        raise _undecoded(picture.file, files)
+    return np.asarray(frames[picture.frame])
+
+
+def _frames(name: str, files: DicomFiles) -> NDArray[Any]:
+    """Stored values of one file, shape (frames, rows, columns)."""
+    with files.openers[name]() as handle, refusing(lambda: _undecoded(name, files)):
+        length = handle.seek(0, 2)
+        require_affordable((length,), 1, where=files.path)
+        require_parsable(handle)
+        return stored_values(pydicom.dcmread(handle))
+
+
+def _undecoded(name: str, files: DicomFiles) -> InputError:
     return InputError(
-        f"the pixels of {file_label(name, list(files))} cannot be decoded: cut short, damaged or"
-        " compressed in an unknown way",
-        where=path,
+        f"the pixels of {files.label(name)} cannot be decoded: cut short, damaged or compressed in"
+        " an unknown way",
+        where=files.path,
         remedy="Copy it again, or export it without compression.",
     )
+
+
+def _refuse_other_copies(
+    frames: NDArray[Any], pictures: tuple[Picture, ...], copies: list[Picture], files: DicomFiles
+) -> None:
+    """Refuse files that carry the identifier of one that was read, but other pixels.
+
+    Args:
+        frames: Stored values of that file.
+        pictures: All that were read, those of the file among them.
+        copies: Pictures of other files that are to be the same.
+        files: Where all of them lie.
+
+    Raises:
+        InputError: If one is not the same.
+    """
+    decoded: dict[str, NDArray[Any]] = {}
+    for copy in copies:
+        if copy.file not in decoded:
+            decoded = {copy.file: _frames(copy.file, files)}
+        theirs = _rescaled(_frame(decoded[copy.file], copy, files), copy)
+        kept = next((one for one in pictures if _is_copy(copy, one)), None)
+        if kept is None:
+            continue
+        mine = _rescaled(_frame(frames, kept, files), kept)
+        if mine.shape != theirs.shape or not np.array_equal(mine, theirs):
+            raise InputError(
+                f"{files.label(kept.file)} and {files.label(copy.file)} have one identifier (SOP"
+                " instance UID), but not the same pixels",
+                where=files.path,
+                remedy="Export the series again, or keep the files that are meant.",
+            )
+
+
+def _is_copy(copy: Picture, other: Picture) -> bool:
+    return copy.instance == other.instance and copy.frame == other.frame

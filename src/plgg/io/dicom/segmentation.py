@@ -8,13 +8,14 @@ the source, for that is where the object belongs; nothing else of plgg's output 
 from __future__ import annotations
 
 import hashlib
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import plgg
-from plgg.io.dicom.read import discreet
+from plgg.io.dicom.guard import discreet, refusing
 from plgg.io.dicom.source import SourceFrames, lacking, source_frames
 from plgg.io.files import written_aside
 from plgg.volume import Volume
@@ -41,11 +42,10 @@ def write_segmentation(path: Path, mask: Volume, source: Path) -> None:
     """
     frames = source_frames(source, mask)
     with discreet(), written_aside(path) as aside:
-        try:
-            _segmentation(frames, mask).save_as(aside, enforce_file_format=True)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            # Not quoted: it could name the patient.
-            raise lacking(source) from None
+        packed = BytesIO()
+        with refusing(lambda: lacking(source)):
+            _segmentation(frames, mask).save_as(packed, enforce_file_format=True)
+        aside.write_bytes(packed.getvalue())
 
 
 def _segmentation(frames: SourceFrames, mask: Volume) -> Segmentation:

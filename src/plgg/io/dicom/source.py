@@ -18,9 +18,11 @@ from pydicom.uid import generate_uid
 from pydicom.valuerep import DA, TM
 
 from plgg.errors import InputError
-from plgg.io.dicom.find import Opener, dicom_files
+from plgg.io.dicom.find import DicomFiles, dicom_files
+from plgg.io.dicom.guard import discreet, refusing
+from plgg.io.dicom.limits import LARGEST_VALUE_BYTES, require_parsable
 from plgg.io.dicom.placing import place_frames, place_slices
-from plgg.io.dicom.read import choose_series, discreet
+from plgg.io.dicom.series import choose_series
 from plgg.volume import Volume, corner_distance_mm
 
 # Attributes that every image should have, if only empty; older files lack some.
@@ -60,23 +62,24 @@ def source_frames(path: Path, like: Volume) -> SourceFrames:
             which patient's study it belongs to.
     """
     with discreet(), dicom_files(path) as files:
-        found = choose_series(files, path)
+        found = choose_series(files)
         rows, columns = found.pictures[0].shape
         _refuse_other((columns, rows, len(found.pictures)), found.affine, like, path)
         names = list(dict.fromkeys(picture.file for picture in found.pictures))
-        headers = tuple(_header(name, files, path) for name in names)
-        if not any("PerFrameFunctionalGroupsSequence" in header for header in headers):
-            place_slices(headers, found.affine)
-            return SourceFrames(headers, None)
-        if len(headers) > 1:
-            raise InputError(
-                "a DICOM SEG can refer to one enhanced file, not to several",
-                where=path,
-                remedy="Use mask.nii.gz.",
-            )
-        frames = tuple(picture.frame for picture in found.pictures)
-        place_frames(headers[0], frames, found.affine)
-        return SourceFrames(headers, frames)
+        with refusing(lambda: lacking(path)):
+            headers = tuple(_header(name, files) for name in names)
+            if not any("PerFrameFunctionalGroupsSequence" in header for header in headers):
+                place_slices(headers, found.affine)
+                return SourceFrames(headers, None)
+            if len(headers) > 1:
+                raise InputError(
+                    "a DICOM SEG can refer to one enhanced file, not to several",
+                    where=path,
+                    remedy="Use mask.nii.gz.",
+                )
+            frames = tuple(picture.frame for picture in found.pictures)
+            place_frames(headers[0], frames, found.affine)
+            return SourceFrames(headers, frames)
 
 
 def lacking(path: Path) -> InputError:
@@ -103,11 +106,12 @@ def _refuse_other(
         )
 
 
-def _header(name: str, files: dict[str, Opener], path: Path) -> Dataset:
-    with files[name]() as handle:
-        header = pydicom.dcmread(handle, stop_before_pixels=True)
+def _header(name: str, files: DicomFiles) -> Dataset:
+    with files.openers[name]() as handle:
+        require_parsable(handle)
+        header = pydicom.dcmread(handle, stop_before_pixels=True, defer_size=LARGEST_VALUE_BYTES)
     if not all(header.get(keyword) for keyword in _IDENTITY):
-        raise lacking(path)
+        raise lacking(files.path)
     for keyword in _MAY_BE_EMPTY:
         if keyword not in header or not _is_well_formed(keyword, header[keyword].value):
             setattr(header, keyword, "")

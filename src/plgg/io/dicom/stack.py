@@ -20,8 +20,21 @@ FLAIR_INVERSION_MS = (1500.0, 3000.0)
 FLAIR_ECHO_MS = 70.0
 """Shorter echoes are not T2-weighted: a T1 FLAIR, an MPRAGE."""
 
-_NOT_SCANS = ("LOCALIZER", "ADC", "MOSAIC", "DIFFUSION", "PROJECTION IMAGE")
-_MAPS = ("DWI", "DTI", "ADC", "trace", "SWI", "BOLD", "perfusion", "ASL", "MIP", "localizer")
+STIR_INVERSION_MS = (80.0, 350.0)
+"""A STIR's time of inversion at 1.5 to 3 T, where fat gives no signal."""
+
+_PROJECTION, _DIFFUSION, _FUNCTION = "a projection (MIP)", "diffusion", "perfusion or function"
+_OTHER_TYPES = {
+    "LOCALIZER": "a localizer", "PROJECTION IMAGE": _PROJECTION, "MIP": _PROJECTION,
+    "MAXIMUM": _PROJECTION, "MINIMUM": _PROJECTION, "MNIP": _PROJECTION, "ADC": "an ADC map",
+    "DIFFUSION": _DIFFUSION, "TRACEW": _DIFFUSION, "MOSAIC": "a mosaic", "SWI": "susceptibility",
+    "PERFUSION": _FUNCTION, "ASL": _FUNCTION, "FMRI": _FUNCTION, "SCREEN SAVE": "a screenshot",
+}  # fmt: skip
+_OTHER_WORDS = {
+    "localizer": "a localizer", "MIP": _PROJECTION, "MRA": "an angiogram", "ADC": "an ADC map",
+    "DWI": _DIFFUSION, "DTI": _DIFFUSION, "trace": _DIFFUSION, "SWI": "susceptibility",
+    "BOLD": _FUNCTION, "perfusion": _FUNCTION, "ASL": _FUNCTION,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +53,11 @@ class Stack:
         return self.pictures[0]
 
     @property
+    def n_images(self) -> int:
+        """How many it holds, those included that do not say where they lie."""
+        return sum(picture.stands_for for picture in self.pictures)
+
+    @property
     def acquired(self) -> str:
         """Sorts by date and time; not for showing."""
         return min(picture.acquired for picture in self.pictures)
@@ -55,10 +73,10 @@ class Stack:
         first = self.first
         if first.modality != "MR":
             return "not MR"
-        if "LOCALIZER" in first.image_type or "localizer" in first.words:
-            return "a localizer"
-        if any(part in _NOT_SCANS for part in first.image_type) or set(_MAPS) & set(first.words):
-            return "diffusion, susceptibility or a map"
+        for table, said in ((_OTHER_TYPES, first.image_type), (_OTHER_WORDS, first.words)):
+            named = next((table[word] for word in table if word in said), None)
+            if named:
+                return named
         if first.plane is None or first.colour:
             return "a screenshot or report"
         if any(part in ("P", "I", "R", "PHASE MAP", "PHASE") for part in first.image_type[2:4]):
@@ -88,20 +106,41 @@ class Stack:
         return short or (inversion is not None and not 0.8 * low <= inversion <= 1.2 * high)
 
     @property
+    def sequence(self) -> str:
+        """What the words of its description and its times make it, were it a scan."""
+        words, echo, inversion = self.first.words, self.first.echo_ms, self.first.inversion_ms
+        if self.named_flair or self.timed_flair:
+            return "a FLAIR"
+        low, high = STIR_INVERSION_MS
+        if "STIR" in words or (inversion is not None and low <= inversion <= high):
+            return "a STIR"
+        named = next((word for word in ("T1", "MPRAGE", "PD", "T2") if word in words), None)
+        if named:
+            return "T1-like" if named == "MPRAGE" else f"{named}-like"
+        if echo is None or 30 <= echo <= FLAIR_ECHO_MS:
+            return "of an unknown kind"
+        return "T1-like" if echo < 30 else "T2-like"
+
+    @property
+    def is_flair(self) -> bool:
+        """Whether it is a FLAIR, acquired or derived, and nothing speaks against it."""
+        return not self.reason_against and self.sequence == "a FLAIR"
+
+    @property
+    def after_contrast(self) -> bool:
+        """Whether a contrast agent is named, or the description says that it was given."""
+        words = self.first.words
+        said = ("Gd" in words or "post" in words) and "pre" not in words
+        return said or any(picture.contrast for picture in self.pictures)
+
+    @property
     def kind(self) -> str:
         """What it looks like, in a word or two."""
         if self.reason_against:
             return self.reason_against
-        if self.named_flair or self.timed_flair:
-            return "a derived FLAIR" if self.derived else "a FLAIR"
-        if self.derived:
-            return "derived"
-        echo = self.first.echo_ms
-        if "T1" in self.first.words or (echo is not None and echo < 30):
-            return "T1-like"
-        if "T2" in self.first.words or (echo is not None and echo > FLAIR_ECHO_MS):
-            return "T2-like"
-        return "of an unknown kind"
+        if not self.derived:
+            return self.sequence
+        return "a derived FLAIR" if self.sequence == "a FLAIR" else f"derived, {self.sequence}"
 
     def describe(self) -> str:
         """One line that identifies the series to its owner and to nobody else."""
@@ -113,7 +152,7 @@ class Stack:
             for label, value in (("TE", first.echo_ms), ("TI", first.inversion_ms))
             if value is not None
         ]
-        count = len(self.pictures)
+        count = self.n_images
         slices = f"{count} slice{'' if count == 1 else 's'}"
         return ", ".join(part for part in (number, name, *times, slices) if part)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.datadict import tag_for_keyword
 
+OLDEST_YEARS = 120.0
 Layer = Any
 """A data set of pydicom, or None where there is none."""
 
@@ -62,6 +63,11 @@ def number(value: Any, default: float) -> float:  # noqa: ANN401
     return default if not found or found[0] in (None, "") else float(found[0])
 
 
+def whole(value: Any, default: int) -> int:  # noqa: ANN401
+    """The first value as a whole number; the default where there is none."""
+    return int(number(value, default))
+
+
 def numbers(value: Any, count: int) -> NDArray[np.float64] | None:  # noqa: ANN401
     """Exactly `count` finite numbers, or None."""
     found = parts(value)
@@ -72,10 +78,12 @@ def numbers(value: Any, count: int) -> NDArray[np.float64] | None:  # noqa: ANN4
 
 
 def age_years(text: str) -> float | None:
-    """Years from DICOM's age string, such as `007Y`, `018M`, `003W` or `012D`."""
-    found = re.fullmatch(r"\s*(\d{1,3})([YMWD])\s*", text.upper())
-    if (
-        found is None or int(found[1]) == 0
-    ):  # Nobody is written down as 000Y: it stands for unknown.
+    """Years from DICOM's age string, such as `007Y`, `018M`, `003W` or `012D`.
+
+    None where it says nothing: nobody is written down as 000Y, nor lives to be 999.
+    """
+    found = re.fullmatch(r"\s*([0-9]{1,3})([YMWD])\s*", text.upper())
+    if found is None:
         return None
-    return round(int(found[1]) / {"Y": 1.0, "M": 12.0, "W": 52.1775, "D": 365.2425}[found[2]], 3)
+    years = int(found[1]) / {"Y": 1.0, "M": 12.0, "W": 52.1775, "D": 365.2425}[found[2]]
+    return round(years, 3) if 0 < years <= OLDEST_YEARS else None

@@ -16,6 +16,8 @@ _WORDS = {
     "mpr": "MPR", "mip": "MIP", "loc": "localizer", "localizer": "localizer", "scout": "localizer",
     "localiser": "localizer", "survey": "localizer", "tse": "TSE", "fse": "FSE", "gre": "GRE",
     "propeller": "PROPELLER", "blade": "BLADE", "post": "post", "pre": "pre", "gd": "Gd",
+    "gad": "Gd", "dir": "DIR", "psir": "PSIR", "minip": "MIP", "diff": "DWI", "diffusion": "DWI",
+    "swan": "SWI", "mra": "MRA", "tof": "MRA",
 }  # fmt: skip
 _INSIDE = (("flair", "flair"), ("tirm", "tirm"), (r"dark[^a-z0-9]?fluid", "darkfluid"))
 _WEIGHTING = re.compile(r"(?:ax|tra|sag|cor|e|s)?(t[12])w?i?")

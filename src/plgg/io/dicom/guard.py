@@ -1,0 +1,57 @@
+"""What keeps the readers' own words in: their warnings, their log lines and their exceptions.
+
+All of them quote the values that they are about, and a value may name the patient.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pydicom import config
+
+from plgg.errors import InputError, PlggError
+
+
+@contextmanager
+def discreet() -> Iterator[None]:
+    """Silence the readers, whose warnings and log lines quote the values they are about."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels, mode = [logger.level for logger in loggers], config.settings.reading_validation_mode
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        config.settings.reading_validation_mode = config.IGNORE
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+            config.settings.reading_validation_mode = mode
+
+
+@contextmanager
+def refusing(refusal: Callable[[], InputError]) -> Iterator[None]:
+    """Turn whatever a reader raises at a damaged or hostile file into one refusal.
+
+    pydicom, its decoders and zipfile raise some twenty kinds of exception at such files, and not
+    all are documented.
+
+    Raises:
+        InputError: What `refusal` gives; an error of plgg's own passes as it is.
+    """
+    try:
+        yield
+    except PlggError:
+        raise
+    except MemoryError:
+        raise InputError(
+            "takes more memory than there is",
+            where=refusal().where,
+            remedy="Close other programs, or crop the scan first.",
+        ) from None
+    except Exception:  # noqa: BLE001 - the one guard around the readers
+        raise refusal() from None

@@ -1,0 +1,76 @@
+"""A look at a file before it is parsed: would it take far more memory than it is large?"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from pydicom.filereader import read_dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from plgg.io.budget import DEFAULT_LIMIT_BYTES
+
+LARGEST_VALUE_BYTES = 2**28
+"""Of one value in a header; what is larger is not read. Groups of 10 000 frames take 20 MiB."""
+
+MOST_ITEMS = 500_000
+"""Of all sequences of one file: an item of 8 bytes takes a thousand once it is parsed."""
+
+_META_AT, _LARGEST_META_BYTES = 132, 2**20
+_ITEM_MARKS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+_CHUNK_BYTES = 2**22
+
+
+def require_parsable(handle: BinaryIO) -> bool:
+    """Refuse a file that inflates beyond the budget, or holds absurdly many items.
+
+    Args:
+        handle: A DICOM file; put back to its first byte.
+
+    Returns:
+        Whether it is deflated as a whole.
+
+    Raises:
+        ValueError: If it would take too much; the reader raises much else where it is damaged.
+    """
+    length = handle.seek(0, 2)
+    handle.seek(_META_AT)
+    meta = read_dataset(
+        handle,
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, _vr, _length: tag >> 16 != 2,
+        defer_size=_LARGEST_META_BYTES,
+    )
+    deflated = str(meta.get("TransferSyntaxUID")) == DeflatedExplicitVRLittleEndian
+    if handle.tell() > _META_AT + _LARGEST_META_BYTES:
+        raise ValueError("a long preface")
+    if deflated:
+        _require_few_items(_inflated(handle))
+    elif length > 8 * MOST_ITEMS:
+        _require_few_items(iter(lambda: handle.read(_CHUNK_BYTES), b""))
+    handle.seek(0)
+    return deflated
+
+
+def _inflated(handle: BinaryIO) -> Iterator[bytes]:
+    """What the rest of a file inflates to, a piece at a time and no more than the budget."""
+    inflating, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while packed := inflating.unconsumed_tail or handle.read(_CHUNK_BYTES):
+        piece = inflating.decompress(packed, _CHUNK_BYTES)
+        total += len(piece)
+        if total > DEFAULT_LIMIT_BYTES:
+            raise ValueError("inflates beyond the budget")
+        yield piece
+        if inflating.eof:
+            return
+
+
+def _require_few_items(pieces: Iterator[bytes]) -> None:
+    counts = dict.fromkeys(_ITEM_MARKS, 0)
+    for piece in pieces:
+        for mark in _ITEM_MARKS:
+            counts[mark] += piece.count(mark)
+        if max(counts.values()) > MOST_ITEMS:
+            raise ValueError("absurdly many items")
