@@ -23,7 +23,6 @@ from plgg.io.manifest import Case
 from plgg.io.scan import Scan, open_scan
 from plgg.volume import Volume
 
-
 _DICOM_DOUBT = (
     "dicom-series",
     "Name the folder, zip or file of the FLAIR, or go on if this is the one that is meant.",

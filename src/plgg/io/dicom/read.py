@@ -90,7 +90,8 @@ def _pixels(found: ChosenSeries, files: DicomFiles) -> NDArray[np.float32]:
             data[index] = _rescaled(frame, pictures[index])
             if padded is not None:
                 padded[index] = is_padding(frame, pictures[index].padding)
-        _refuse_other_copies(frames, pictures, found.copies.get(name, []), files)
+        kept = [pictures[index] for index in indices]
+        _refuse_other_copies(frames, kept, found.copies.get(name, []), files)
     if padded is not None:
         without_padding(data, padded)
     return data.transpose(2, 1, 0)
@@ -125,36 +126,30 @@ def _undecoded(name: str, files: DicomFiles) -> InputError:
 
 
 def _refuse_other_copies(
-    frames: NDArray[Any], pictures: tuple[Picture, ...], copies: list[Picture], files: DicomFiles
+    frames: NDArray[Any], kept: list[Picture], copies: list[Picture], files: DicomFiles
 ) -> None:
     """Refuse files that carry the identifier of one that was read, but other pixels.
 
     Args:
         frames: Stored values of that file.
-        pictures: All that were read, those of the file among them.
-        copies: Pictures of other files that are to be the same.
+        kept: Pictures of that file that were read.
+        copies: Pictures of other files that are to be the same, file by file.
         files: Where all of them lie.
 
     Raises:
         InputError: If one is not the same.
     """
+    by_frame = {picture.frame: picture for picture in kept}
     decoded: dict[str, NDArray[Any]] = {}
     for copy in copies:
         if copy.file not in decoded:
             decoded = {copy.file: _frames(copy.file, files)}
         theirs = _rescaled(_frame(decoded[copy.file], copy, files), copy)
-        kept = next((one for one in pictures if _is_copy(copy, one)), None)
-        if kept is None:
-            continue
-        mine = _rescaled(_frame(frames, kept, files), kept)
-        if mine.shape != theirs.shape or not np.array_equal(mine, theirs):
+        mine = _rescaled(_frame(frames, by_frame[copy.frame], files), by_frame[copy.frame])
+        if not np.array_equal(mine, theirs):
             raise InputError(
-                f"{files.label(kept.file)} and {files.label(copy.file)} have one identifier (SOP"
-                " instance UID), but not the same pixels",
+                f"{files.label(kept[0].file)} and {files.label(copy.file)} have one identifier"
+                " (SOP instance UID), but not the same pixels",
                 where=files.path,
                 remedy="Export the series again, or keep the files that are meant.",
             )
-
-
-def _is_copy(copy: Picture, other: Picture) -> bool:
-    return copy.instance == other.instance and copy.frame == other.frame

@@ -53,11 +53,15 @@ def choose_series(files: DicomFiles, *, series: int | None = None) -> ChosenSeri
     _refuse_unusable(stack, files)
     _require_affordable(stack, files)
     order, affine = lattice(stack.pictures, files.path)
-    names = {picture.file for picture in stack.pictures}
-    mine = {name: found for name, found in copies.items() if name in names}
+    read = {(picture.file, picture.frame) for picture in stack.pictures}
+    mine = {
+        name: [copy for copy in found if (name, copy.frame) in read]
+        for name, found in copies.items()
+    }
     n_copies = len({one.file for found in mine.values() for one in found})
     if n_copies:
-        why += f"; of {len(mine)} files, {n_copies} more copies were passed over"
+        why += "; 1 copy" if n_copies == 1 else f"; {n_copies} copies"
+        why += " of its files, alike in every pixel, passed over"
     return ChosenSeries(
         stack,
         why,
