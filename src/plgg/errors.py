@@ -7,8 +7,24 @@ This file knows nothing of the other rooms.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+
+# Control characters, line and paragraph ends, what turns the direction of writing or is invisible,
+# and halves of characters that a name in another encoding leaves.
+_HIDDEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+    r"|[\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""The text as one line in which nothing is hidden: a tab is `\t`, an escape `\x1b`.
+
+    Names of files and cells of tables come from elsewhere; a terminal would obey what is in them.
+    """
+    return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class PlggError(Exception):
@@ -28,7 +44,7 @@ class PlggError(Exception):
         self.remedy = remedy
         place = f"{self.where}: " if self.where else ""
         advice = f" {remedy}" if remedy else ""
-        super().__init__(f"{place}{what}.{advice}")
+        super().__init__(visible(f"{place}{what}.{advice}"))
 
     def __reduce__(self) -> tuple[Callable[..., PlggError], tuple[object, ...]]:
         """Cross from a worker process with all three parts."""

@@ -19,7 +19,6 @@ from plgg.io.calibration import (
 )
 from plgg.io.store import Cohort, write_cohort
 from plgg.report.model_card import write_model_card
-from plgg.report.model_card.markdown import table
 
 SHA = "ab" * 32
 HEADINGS = (
@@ -188,7 +187,3 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, run):
     with pytest.raises(RunError, match=r"split.json.*cannot be read"):
         write_model_card(run)
     assert not (run / "model_card.md").exists()
-
-
-def test_a_cell_cannot_break_its_table():
-    assert table(("a", "b"), [("x|y\nz", "<b>")]).splitlines()[-1] == "| x\\|y z | &lt;b> |"

@@ -15,6 +15,7 @@ from plgg.compare.metric import Metric
 from plgg.compare.sources import CASES
 from plgg.errors import ConfigError, RunError
 from plgg.io.files import read_json
+from plgg.io.tables import plain
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = [
-                {key: value or "" for key, value in row.items() if key}
+                {plain(key): plain(value or "") for key, value in row.items() if key}
                 for row in csv.DictReader(handle)
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -5,13 +5,13 @@ Knows nothing of how the numbers came about.
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from plgg.compare.records import Contrast, ExperimentComparison, PairedStatistics, Scores
-from plgg.compare.text import UNDEFINED, interval, markdown_table, number, p_value, signed
+from plgg.compare.text import UNDEFINED, interval, number, p_value, signed
 from plgg.io.files import write_text
+from plgg.io.markdown import escaped, table
+from plgg.io.tables import Cell, write_csv
 
 # As the paper orders them.
 PARTS = ("validation", "test")
@@ -34,10 +34,10 @@ def write_table1(experiment: Path, comparison: ExperimentComparison) -> tuple[Pa
     Raises:
         OutputError: If they cannot be written.
     """
-    markdown, table = experiment / "table1.md", experiment / "table1.csv"
+    markdown, numbers = experiment / "table1.md", experiment / "table1.csv"
     write_text(markdown, table1_markdown(comparison))
-    write_text(table, _csv(comparison))
-    return markdown, table
+    write_csv(numbers, *_numbers(comparison))
+    return markdown, numbers
 
 
 def table1_markdown(comparison: ExperimentComparison) -> str:
@@ -47,10 +47,9 @@ def table1_markdown(comparison: ExperimentComparison) -> str:
     for n, split in enumerate(comparison.splits):
         rows.append([f"Split {split + 1}", *(number(column.values[n]) for column in columns)])
     rows.append(["Mean ± SD", *map(_mean_and_sd, columns)])
-    blocks = ["Mean Dice over patients.", markdown_table(rows)]
-    blocks += [paragraph(contrast, comparison) for contrast in comparison.on("test")]
-    blocks += filter(None, [*comparison.notes, _markers(comparison), _missing(comparison)])
-    return "\n\n".join(blocks) + "\n"
+    told = [paragraph(contrast, comparison) for contrast in comparison.on("test")]
+    told += filter(None, [*comparison.notes, _markers(comparison), _missing(comparison)])
+    return "\n\n".join(["Mean Dice over patients.", table(rows), *map(escaped, told)]) + "\n"
 
 
 def _header(comparison: ExperimentComparison) -> list[str]:
@@ -66,15 +65,14 @@ def _mean_and_sd(scores: Scores) -> str:
     return number(scores.mean) if scores.sd is None else f"{scores.mean:.3f} ± {scores.sd:.3f}"
 
 
-def _csv(comparison: ExperimentComparison) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+def _numbers(comparison: ExperimentComparison) -> tuple[list[str], list[list[Cell]]]:
+    """Names of the columns, and a row for each split."""
     keys = [(arm, part) for arm in comparison.arms for part in PARTS]
-    writer.writerow(["split", *(f"{arm}_{part}" for arm, part in keys)])
+    rows: list[list[Cell]] = []
     for n, split in enumerate(comparison.splits):
         values = [comparison.of(arm, part).dice.values[n] for arm, part in keys]
-        writer.writerow([split + 1, *("" if v is None else f"{v:.6f}" for v in values)])
-    return text.getvalue()
+        rows.append([split + 1, *("" if v is None else f"{v:.6f}" for v in values)])
+    return ["split", *(f"{arm}_{part}" for arm, part in keys)], rows
 
 
 def paragraph(contrast: Contrast, comparison: ExperimentComparison) -> str:

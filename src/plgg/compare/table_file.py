@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import RunError
+from plgg.io.tables import plain
 
 PARTS = ("test", "validation")
 # Rows that papers add below the splits, in the words they use.
@@ -88,7 +89,7 @@ def _cells(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         ) from error
     header = text.split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
-    lines = [[cell.strip() for cell in line] for line in reader if any(map(str.strip, line))]
+    lines = [[plain(cell.strip()) for cell in line] for line in reader if any(map(str.strip, line))]
     names = [n.lower() if n.lower() in ("split", "part") else n for n in (lines or [[]])[0]]
     if "split" not in names or len(set(names)) < len(names):
         raise RunError(

@@ -14,6 +14,7 @@ from plgg.compare.records import (
     Significance,
 )
 from plgg.io.files import write_json
+from plgg.io.markdown import escaped, table
 
 UNDEFINED = "–"
 _SHOWN_UNPAIRED = 8
@@ -98,13 +99,12 @@ def as_markdown(comparison: Comparison | ExperimentComparison) -> str:
     blocks = [verdict(contrast) for contrast in comparison.contrasts]
     blocks += [headline(contrast) for contrast in comparison.contrasts]
     rows = as_rows(comparison)
-    if len(rows) > 1:
-        blocks.append(markdown_table(rows))
-    blocks.extend(_reasons(comparison.contrasts))
-    blocks.extend(filter(None, (_left_out(contrast) for contrast in comparison.contrasts)))
-    blocks.extend(c.power.sentence for c in comparison.contrasts[:1] if c.power is not None)
-    blocks.extend(comparison.notes)
-    return "\n\n".join(blocks) + "\n"
+    notes = [*_reasons(comparison.contrasts)]
+    notes += filter(None, (_left_out(contrast) for contrast in comparison.contrasts))
+    notes += (c.power.sentence for c in comparison.contrasts[:1] if c.power is not None)
+    notes += comparison.notes
+    tables = [table(rows)] if len(rows) > 1 else []
+    return "\n\n".join([*map(escaped, blocks), *tables, *map(escaped, notes)]) + "\n"
 
 
 def headline(contrast: Contrast) -> str:
@@ -176,17 +176,6 @@ def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_SHOWN_UNPAIRED])
     rest = len(names) - _SHOWN_UNPAIRED
     return f"{shown} and {rest} more" if rest > 0 else shown
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as a Markdown table; the first is the header, all columns but the first are numbers."""
-    header, *body = rows
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    lines = [header, rule, *body]
-    # A bar inside a cell, as in |volume_error_ml|, would end it.
-    return "\n".join(
-        "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
-    )
 
 
 def number(value: float | None) -> str:

@@ -5,8 +5,6 @@ What a table of models against cohorts is made of.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +17,8 @@ from plgg.compare.results import read_marker_auc, read_scores
 from plgg.compare.sources import CASES
 from plgg.compare.statistics import Array, hierarchical_interval
 from plgg.io.files import write_text
+from plgg.io.markdown import table
+from plgg.io.tables import write_csv
 
 HEADER = ("Trained on", "Tested on", "Dice", "95 % interval", "Marker AUC", "Patients", "Splits")
 
@@ -100,9 +100,5 @@ def _by_patient(evaluation: Path) -> Array:
 def write_rows(path: Path, rows: Sequence[TransferRow]) -> None:
     """Write the table as `path`.md and `path`.csv."""
     cells = [row.cells() for row in rows]
-    lines = [HEADER, ("---",) * len(HEADER), *cells]
-    markdown = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    write_text(path.with_suffix(".md"), markdown + "\n")
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([HEADER, *cells])
-    write_text(path.with_suffix(".csv"), text.getvalue())
+    write_text(path.with_suffix(".md"), table([HEADER, *cells], words=True) + "\n")
+    write_csv(path.with_suffix(".csv"), HEADER, cells)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from plgg.errors import RunError
 from plgg.evaluate.evaluation import Evaluation
 from plgg.evaluate.records import VERSION, Summary
 from plgg.evaluate.row import CaseScores
-from plgg.io.files import read_json, write_json, write_text
+from plgg.io.files import read_json, write_json
+from plgg.io.tables import Cell, plain_row, write_csv
 
 _CHANCES = {"p_": "probabilities", "clinical_": "clinical"}
 _FIELDS = [name for name in CaseScores.model_fields if name not in _CHANCES.values()]
@@ -45,12 +45,12 @@ _GROUP_HEADER = (
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Write all files; the summary last, so that it marks the end."""
-    write_text(folder / "cases.csv", _table(*_cases(evaluation.rows)))
-    write_text(folder / "subgroups.csv", _table(_GROUP_HEADER, _lines(evaluation.summary)))
+    write_csv(folder / "cases.csv", *_cases(evaluation.rows))
+    write_csv(folder / "subgroups.csv", _GROUP_HEADER, _lines(evaluation.summary))
     write_json(folder / "summary.json", evaluation.summary_json())
 
 
-def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Any]]]:
+def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Cell]]]:
     columns = [
         (prefix, field, name)
         for prefix, field in _CHANCES.items()
@@ -65,23 +65,14 @@ def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Any]]]:
     return header, cells
 
 
-def _lines(summary: Summary) -> Iterable[list[Any]]:
+def _lines(summary: Summary) -> Iterable[list[Cell]]:
     """A line for each metric of a subgroup; of a small one its count alone."""
     for found in summary.subgroups:
-        start = [found.group, found.level, found.n_patients, found.n_scans]
+        start: list[Cell] = [found.group, found.level, found.n_patients, found.n_scans]
         if not found.metrics:
-            yield start + [None] * (len(_GROUP_HEADER) - len(start))
+            yield [*start, *[None] * (len(_GROUP_HEADER) - len(start))]
         for metric, spread in found.metrics.items():
             yield [*start, metric, *(getattr(spread, name) for name in _GROUP_HEADER[5:])]
-
-
-def _table(header: Iterable[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow(["" if value is None else value for value in row])
-    return text.getvalue()
 
 
 def read_evaluation(folder: Path) -> Evaluation:
@@ -92,9 +83,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     """
     try:
         summary = Summary.model_validate(_upgraded(read_json(folder / "summary.json")))
-        text = (folder / "cases.csv").read_text(encoding="utf-8")
-        reader = csv.DictReader(io.StringIO(text, newline=""), restval="", strict=True)
-        rows = tuple(_row(row) for row in reader)
+        with (folder / "cases.csv").open(encoding="utf-8", newline="") as handle:
+            reader = csv.DictReader(handle, restval="", strict=True)
+            rows = tuple(_row(plain_row(row)) for row in reader)
     except FileNotFoundError as error:
         raise RunError(
             "is not an evaluation (no cases.csv or summary.json)",

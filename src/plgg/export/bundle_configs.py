@@ -11,6 +11,7 @@ import torch
 import plgg
 from plgg.config import Config
 from plgg.io.codes import STEP
+from plgg.io.markdown import escaped
 from plgg.model.checkpoint import Meta
 
 # z-scores beyond are cut off, as the store's codes do.
@@ -217,5 +218,6 @@ Its output is the logit of tumour. `python -m monai.bundle run --config_file con
 predicts what lies in `images` and needs pytorch-ignite.
 
 With plgg installed, `whole_network` gives a dictionary: `segmentation`, `features`, and in the
-multitask arm `marker`, the logits of {", ".join(meta.classes)}. They are not calibrated here.
+multitask arm `marker`, the logits of {escaped(", ".join(meta.classes))}. They are not
+calibrated here.
 """

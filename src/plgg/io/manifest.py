@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import ManifestError
-from plgg.io.files import write_text
+from plgg.io.tables import plain, write_csv
 
 REQUIRED = ("patient_id", "flair")
 OPTIONAL = ("mask", "marker", "scan_id", "site", "age_years", "sex")
@@ -82,7 +82,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    found = [name.strip() for name in reader.fieldnames or []]
+    found = [plain(name.strip()) for name in reader.fieldnames or []]
     reader.fieldnames = found
     missing = [name for name in REQUIRED if name not in found]
     if missing:
@@ -92,7 +92,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             remedy=f"The columns are {', '.join(COLUMNS)}; the first two are needed.",
         )
     for row in reader:
-        yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k is not None}
+        yield (
+            reader.line_num,
+            {k: plain((v or "").strip()) for k, v in row.items() if k is not None},
+        )
 
 
 def _case(row: dict[str, str], number: int, path: Path) -> Case:
@@ -162,12 +165,8 @@ def write_manifest(path: Path, cases: Iterable[Case], *, scan_ids: dict[str, str
         cases: The rows.
         scan_ids: `scan_id` of each case by `case_id`; a case that is not named gets a blank.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for case in cases:
-        writer.writerow(_row(case, scan_ids.get(case.case_id, ""), path.parent))
-    write_text(path, text.getvalue())
+    rows = (_row(case, scan_ids.get(case.case_id, ""), path.parent) for case in cases)
+    write_csv(path, COLUMNS, rows)
 
 
 def _row(case: Case, scan_id: str, folder: Path) -> list[str]:

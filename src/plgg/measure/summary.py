@@ -5,16 +5,13 @@ What a spreadsheet can hold of a `Result`; the rest is in each case's result.jso
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from plgg.io.files import write_text
 from plgg.io.result import Result
+from plgg.io.tables import Cell, write_csv
 
-Cell = str | float | bool | None
 Row = dict[str, Cell]
 COLUMNS = (
     "case_id",
@@ -125,15 +122,8 @@ def write_summary(path: Path, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes
     ]
     columns = list(dict.fromkeys((*COLUMNS, *(name for row in rows for name in row))))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-    write_text(path, text.getvalue())
+    write_csv(path, columns, ([_cell(row.get(name)) for name in columns] for row in rows))
 
 
 def _cell(value: Cell) -> Cell:
-    if value is None:
-        return ""
     return str(value).lower() if isinstance(value, bool) else value

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from plgg.evaluate import CaseScores
-from plgg.report.model_card.markdown import table
+from plgg.io.markdown import table
 from plgg.report.model_card.records import PARTS, Case, Facts
 from plgg.report.numbers import number
 from plgg.report.sentences import is_synthetic
@@ -31,7 +31,7 @@ def data(facts: Facts) -> str:
         *_counted("Marker", [[case.marker for case in cases] for cases in columns]),
         *_counted("Site", [[case.site for case in cases] for cases in columns]),
     ]
-    told = [table(("", *parts, "all"), rows), *population(facts)]
+    told = [table([("", *parts, "all"), *rows]), *population(facts)]
     if not facts.is_whole:
         told.append(
             "The store that the model was trained on is no longer at hand or was changed: these "

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from plgg.evaluate import Subgroup, Summary
 from plgg.io.calibration import Calibration, MarkerRule, MaskRule
+from plgg.io.markdown import escaped, table
 from plgg.report.evaluation import sentences
 from plgg.report.evaluation.measures import between, measures
 from plgg.report.model_card.markdown import facts as listed_facts
-from plgg.report.model_card.markdown import table
 from plgg.report.model_card.records import Facts
 from plgg.report.numbers import UNDEFINED, count, number
 
@@ -29,13 +29,13 @@ def results(facts: Facts) -> str:
     rows = [(label, *(columns[p].get(label, UNDEFINED) for p in parts)) for label in labels]
     counted = [f"{p}, {facts.evaluations[p].summary.n_patients} patients" for p in parts]
     told = [
-        table(("Value (95 % interval)", *counted), rows),
+        table([("Value (95 % interval)", *counted), *rows]),
         f"{'Checkpoint and calibration were' if facts.calibration else 'The checkpoint was'} "
         "chosen on the validation patients, so their numbers are too good; the test patients chose "
         "nothing.",
     ]
     for part in parts:
-        told += [f"On {part}: {said}" for said in _said(facts.evaluations[part].summary)]
+        told += [escaped(f"On {part}: {said}") for said in _said(facts.evaluations[part].summary)]
     return "\n\n".join(told)
 
 
@@ -58,7 +58,7 @@ def subgroups(facts: Facts) -> str:
         (
             f"Means (95 % interval) of the {part} patients; of fewer than three only their number. "
             "Groups this small differ by chance alone.",
-            table(("Subgroup", "patients", "Dice", "marker named rightly"), rows),
+            table([("Subgroup", "patients", "Dice", "marker named rightly"), *rows]),
         )
     )
 
@@ -135,7 +135,7 @@ def _probabilities(rule: MarkerRule) -> str:
 def _abstention(rule: MarkerRule) -> str:
     target = f"{rule.target_risk:.0%} of the answers wrong"
     if rule.answer_from is None:
-        return f"no threshold kept to {target} on validation: **every answer is withheld**"
+        return f"no threshold kept to {target} on validation: every answer is withheld"
     return (
         f"below a probability of {number(rule.answer_from, 2)} the answer is withheld, to have at "
         f"most {target}; on validation {rule.coverage:.0%} of the scans got an answer, of which "

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import plgg
 from plgg.io.files import write_text
+from plgg.io.markdown import escaped
 from plgg.report.model_card import words
 from plgg.report.model_card.data import data
-from plgg.report.model_card.markdown import plain
 from plgg.report.model_card.records import Facts, read_facts
 from plgg.report.model_card.results import calibration, results, subgroups
 from plgg.report.numbers import count
@@ -61,7 +61,7 @@ def card(facts: Facts) -> str:
     )
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections)
     return (
-        f"# Model card: {plain(facts.name)}\n\n"
+        f"# Model card: {escaped(facts.name)}\n\n"
         f"For research use only. Made by plgg {plgg.__version__} from the run's own records, under "
         "the headings of Mitchell et al., Model Cards for Model Reporting, 2019.\n\n"
         f"{body}\n"
