@@ -205,3 +205,7 @@ class ExecutionConfig(Settings):
         Field(description="Keep no inner features for the backward pass but compute them again"),
     ] = False
     compile: Annotated[bool, Field(description="torch.compile the body; pays on GPUs")] = False
+    scan_gib: Annotated[
+        float,
+        Field(gt=0.0, le=1024.0, description="Most GiB that one scan or mask may unpack to"),
+    ] = 2.0

@@ -1,15 +1,44 @@
-"""What an image may cost in memory, judged by its header before anything is unpacked or decoded."""
+"""How much memory one image may take, judged from its header before anything is unpacked.
+
+A file of 3 MB can promise or unpack to many GiB. Whoever reads an image asks `require_affordable`
+first. The limit is the setting `execution.scan_gib` (`--scan-gib`), which a command puts in force
+for what it reads:
+
+    with scan_limit(config.execution.scan_gib):
+        scan = open_scan(path)
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
+from plgg.config import ExecutionConfig
 from plgg.errors import InputError
 
-DEFAULT_LIMIT_BYTES = 2 * 2**30
+GIB = 2**30
+DEFAULT_LIMIT_BYTES = round(ExecutionConfig().scan_gib * GIB)
 """2 GiB: as float32 an image of 1024×1024×512 voxels. A head of 0.5 mm voxels takes a quarter."""
+
+_limit: ContextVar[int] = ContextVar("scan_limit_bytes", default=DEFAULT_LIMIT_BYTES)
+
+
+def limit_in_force() -> int:
+    """The most bytes that one image may unpack to, here and now."""
+    return _limit.get()
+
+
+@contextmanager
+def scan_limit(gib: float) -> Iterator[None]:
+    """Let images that this thread reads within the block unpack to so many GiB at most."""
+    token = _limit.set(round(gib * GIB))
+    try:
+        yield
+    finally:
+        _limit.reset(token)
 
 
 def require_affordable(
@@ -17,31 +46,48 @@ def require_affordable(
     itemsize: int,
     *,
     where: str | Path,
-    limit_bytes: int = DEFAULT_LIMIT_BYTES,
-) -> None:
-    """Refuse an array that would take more memory than allowed.
+    limit_bytes: int | None = None,
+) -> int:
+    """Refuse an array that would take more memory than allowed, or whose size is none.
 
     Args:
-        shape: Number of elements along each axis, as a header declares it.
+        shape: Elements along each axis, as a header declares it; of one axis, a count of bytes.
         itemsize: Bytes of one element once it is unpacked.
         where: For the message.
-        limit_bytes: The most that is allowed.
+        limit_bytes: The most that is allowed; if None, what is in force.
+
+    Returns:
+        How many bytes it would take.
 
     Raises:
-        InputError: If it would take more.
+        InputError: If it would take more, or a side is below 0, or below 1 in an image.
+
+    Example:
+        >>> require_affordable((240, 240, 155), 4, where="scan.nii.gz")
+        35712000
     """
-    n_bytes = math.prod(int(n) for n in shape) * itemsize
-    if n_bytes <= limit_bytes:
-        return
-    sizes = "×".join(str(int(n)) for n in shape)
-    what = f"{sizes} bytes" if len(shape) == 1 else f"an image of {sizes} voxels"
-    raise InputError(
-        f"its header declares {what}: {_gib(n_bytes)} unpacked, and at most"
-        f" {_gib(limit_bytes)} are read",
-        where=where,
-        remedy="Check that it is one scan of one head, or crop or resample it first.",
-    )
+    sides = [int(side) for side in shape]
+    shown = "×".join(str(side) for side in sides)
+    if min(sides, default=0) < (len(sides) != 1):
+        raise InputError(
+            f"its header declares an image of {shown or 'no'} voxels, so none at all",
+            where=where,
+            remedy="Export or convert it again.",
+        )
+    n_bytes = math.prod(sides) * int(itemsize)
+    limit = limit_in_force() if limit_bytes is None else limit_bytes
+    if n_bytes > limit:
+        what = f"{shown} bytes" if len(sides) == 1 else f"an image of {shown} voxels"
+        raise InputError(
+            f"its header declares {what}: {_gib(n_bytes)} unpacked, and at most {_gib(limit)} are"
+            " read",
+            where=where,
+            remedy="Crop or resample it, or, if it is meant to be so large, allow more:"
+            f" --scan-gib {math.ceil(n_bytes / GIB)}.",
+        )
+    return n_bytes
 
 
 def _gib(n_bytes: int) -> str:
-    return f"{n_bytes / 2**30:.3g} GiB"
+    gib = n_bytes / GIB
+    return f"{gib:.3g} GiB" if gib < 1000 else f"{n_bytes // GIB} GiB"

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from pydicom.filereader import read_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from plgg.io.budget import DEFAULT_LIMIT_BYTES
+from plgg.io.budget import limit_in_force
 
 LARGEST_VALUE_BYTES = 2**28
 """Of one value in a header; what is larger is not read. Groups of 10 000 frames take 20 MiB."""
@@ -60,7 +60,7 @@ def _inflated(handle: BinaryIO) -> Iterator[bytes]:
     while packed := inflating.unconsumed_tail or handle.read(_CHUNK_BYTES):
         piece = inflating.decompress(packed, _CHUNK_BYTES)
         total += len(piece)
-        if total > DEFAULT_LIMIT_BYTES:
+        if total > limit_in_force():
             raise ValueError("inflates beyond the budget")
         yield piece
         if inflating.eof:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from plgg.errors import InputError
-from plgg.io.budget import DEFAULT_LIMIT_BYTES, require_affordable
+from plgg.io.budget import limit_in_force, require_affordable
 from plgg.io.dicom.guard import refusing
 from plgg.io.regular import open_regular
 
@@ -117,5 +117,5 @@ def require_affordable_members(members: list[zipfile.ZipInfo], path: Path) -> No
         InputError: If they would.
     """
     total = sum(member.file_size for member in members)
-    limit = max(DEFAULT_LIMIT_BYTES, _MOST_UNPACKED * path.stat().st_size)
+    limit = max(limit_in_force(), _MOST_UNPACKED * path.stat().st_size)
     require_affordable((total,), 1, where=path, limit_bytes=limit)
