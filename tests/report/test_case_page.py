@@ -109,7 +109,7 @@ def test_folders_are_not_told(tmp_path):
 
 
 def test_names_from_data_are_escaped(tmp_path):
-    html = page_of(tmp_path / "P", case_id="<i>&'</i>", warnings=("<b>bold</b>",))
+    html = page_of(tmp_path / "P", patient_id="<i>&'</i>", warnings=("<b>bold</b>",))
     assert "<i>&'" not in html
     assert "<b>bold" not in html
     assert "&lt;i&gt;&amp;&#39;&lt;/i&gt;" in html

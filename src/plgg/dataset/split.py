@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.optimize import linprog
 
 from plgg.errors import ConfigError
+from plgg.io.case_id import CaseId
 from plgg.io.store import StoredCase
 
 SHARES = (0.70, 0.15, 0.15)
@@ -35,9 +36,9 @@ class Split(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
+    train: tuple[CaseId, ...]
+    validation: tuple[CaseId, ...]
+    test: tuple[CaseId, ...]
     k: int
     seed: int
 

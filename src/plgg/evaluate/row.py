@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from plgg.io.case_id import CaseId, PatientId
+
 Side = Literal["left", "right", "midline"]
 Region = Literal["supratentorial", "infratentorial"]
 
@@ -39,8 +41,8 @@ class CaseScores(Record):
         clinical: Of each class from clinical data alone; empty where there are none.
     """
 
-    case_id: str
-    patient_id: str
+    case_id: CaseId
+    patient_id: PatientId
     marker: str | None
     site: str | None
     age_years: float | None

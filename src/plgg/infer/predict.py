@@ -18,9 +18,11 @@ from plgg.infer import folder as files
 from plgg.infer.describe import Found, Prior, describe
 from plgg.infer.ensemble import Ensemble
 from plgg.infer.source import Loaded, Scan
+from plgg.io.case_id import require_case_id
 from plgg.io.dicom.segmentation import write_segmentation
 from plgg.io.files import make_folder, write_json
 from plgg.io.nifti import write_probability, write_volume
+from plgg.io.paths import below
 from plgg.io.result import Result
 from plgg.measure.certainty import entropy
 from plgg.measure.change import read_prior
@@ -73,13 +75,10 @@ class Predictor:
         Raises:
             PlggError: If the scan cannot be used or the result not be written.
         """
-        if not scan.case_id or scan.case_id.startswith("."):
-            # `out / ".."` would be replaced with all that is in it.
-            raise InputError(
-                f"{scan.case_id!r} cannot name a folder", where=scan.path, remedy="Rename the file."
-            )
+        # `out / ".."` would be replaced with all that is in it.
+        require_case_id(scan.case_id, where=scan.path, remedy="Rename the file.")
+        folder = below(out, scan.case_id)
         digest = scan.digest()
-        folder = out / scan.case_id
         self._refuse_own_prior(folder)
         kept = files.kept_result(folder, self._files(scan))
         if kept and self._same(kept, scan, digest) and _has_segmentation(folder, kept):

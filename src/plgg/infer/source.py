@@ -11,6 +11,7 @@ from typing import Literal
 from plgg.check import usable_flair
 from plgg.config import Config, same_preprocessing
 from plgg.errors import InputError
+from plgg.io.case_id import case_id_of
 from plgg.io.dicom import is_dicom
 from plgg.io.manifest import Case, read_manifest
 from plgg.io.nifti import is_nifti
@@ -123,7 +124,7 @@ def _scans(path: Path, age_years: float | None, sex: str | None) -> list[Scan]:
     if path.suffix.lower() == ".csv":
         return [_native(case, case.patient_id) for case in read_manifest(path)]
     if is_nifti(path) or is_dicom(path):
-        name = scan_name(path)
+        name = case_id_of(scan_name(path))
         return [_native(Case(name, name, path, age_years=age_years, sex=sex), None)]
     raise InputError(
         "is not a store, a manifest (.csv), a NIfTI file (.nii, .nii.gz) or DICOM (folder, zip)",

@@ -10,18 +10,17 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import ManifestError
+from plgg.io.case_id import first_twin, patient_id_fault, require_case_id, shown
 from plgg.io.tables import plain, write_csv
 
 REQUIRED = ("patient_id", "flair")
 OPTIONAL = ("mask", "marker", "scan_id", "site", "age_years", "sex")
 COLUMNS = (*REQUIRED, *OPTIONAL)
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,13 @@ def _case(row: dict[str, str], number: int, path: Path) -> Case:
     patient, flair = row["patient_id"], row["flair"]
     if not patient or not flair:
         raise ManifestError("patient_id or flair is blank", where=where, remedy="Fill it in.")
-    case_id = _case_id(patient, row.get("scan_id", ""))
-    if not _SAFE_NAME.fullmatch(case_id):
-        raise ManifestError(
-            f"{case_id!r} cannot name a folder",
-            where=where,
-            remedy="Use letters, digits, '.', '_' and '-' in patient_id and scan_id.",
-        )
+    case_id = require_case_id(
+        _case_id(patient, row.get("scan_id", "")),
+        where=where,
+        error=ManifestError,
+        remedy="Use letters, digits, '.', '_' and '-' in patient_id and scan_id.",
+    )
+    _require_patient_id(patient, where)
     mask = row.get("mask", "")
     return Case(
         case_id=case_id,
@@ -129,6 +128,14 @@ def _case_id(patient: str, scan: str) -> str:
     return scan if scan.startswith(f"{patient}_") else f"{patient}_{scan}"
 
 
+def _require_patient_id(patient: str, where: str) -> None:
+    fault = patient_id_fault(patient)
+    if fault:
+        raise ManifestError(
+            f"patient_id {shown(patient)} {fault}", where=where, remedy="Give a shorter plain name."
+        )
+
+
 def _number(text: str, where: str) -> float | None:
     if not text:
         return None
@@ -144,17 +151,13 @@ def _number(text: str, where: str) -> float | None:
 
 
 def _refuse_twins(cases: Sequence[Case], path: Path) -> None:
-    seen: set[str] = set()
-    for case in cases:
-        # Folders are named after cases, and some file systems do not tell 'A' from 'a'.
-        key = case.case_id.lower()
-        if key in seen:
-            raise ManifestError(
-                f"two rows are called {case.case_id!r}",
-                where=path,
-                remedy="Give each scan of a patient its own scan_id.",
-            )
-        seen.add(key)
+    twin = first_twin(case.case_id for case in cases)
+    if twin is not None:
+        raise ManifestError(
+            f"two rows are called {twin!r}",
+            where=path,
+            remedy="Give each scan of a patient its own scan_id.",
+        )
 
 
 def write_manifest(path: Path, cases: Iterable[Case], *, scan_ids: dict[str, str]) -> None:

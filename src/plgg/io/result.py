@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plgg.config import InferenceConfig
 from plgg.errors import InputError
+from plgg.io.case_id import CaseId, PatientId
 from plgg.io.files import read_json
 from plgg.io.quality import Quality, Verdict
 
@@ -176,8 +177,8 @@ class Result(_Record):
 
     format: Literal["plgg-result"] = "plgg-result"
     version: Literal[2] = 2
-    case_id: str
-    patient_id: str | None
+    case_id: CaseId
+    patient_id: PatientId | None
     age_years: float | None = None
     sex: str | None = None
     input: Input

@@ -17,24 +17,26 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import blosc2
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from numpy.typing import DTypeLike, NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from plgg.config import PreprocessConfig
 from plgg.errors import StoreError
+from plgg.io.arrays import Box, read_array
+from plgg.io.case_id import CaseId, PatientId, first_twin
 from plgg.io.files import make_folder, read_json, write_json
 from plgg.io.manifest import Case
 from plgg.io.nifti import write_volume
+from plgg.io.paths import below
 from plgg.io.placement import Placement
 from plgg.io.quality import Quality, Status
 from plgg.volume import Volume
 
 _CHUNK = 32
-Box = tuple[slice, slice, slice]
 # How the first version's stores were made; their files do not say it.
 VERSION_1 = PreprocessConfig(registration="centre", stripping="none")
 
@@ -48,8 +50,8 @@ class StoredCase(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    case_id: str
-    patient_id: str
+    case_id: CaseId
+    patient_id: PatientId
     marker: str | None
     has_mask: bool
     site: str | None
@@ -66,7 +68,7 @@ class FailedCase(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    case_id: str
+    case_id: CaseId
     reason: str
     quality: Quality | None = None
 
@@ -87,6 +89,13 @@ class Cohort(BaseModel):
     cases: tuple[StoredCase, ...]
     failed: tuple[FailedCase, ...] = ()
 
+    @model_validator(mode="after")
+    def _cases_once(self) -> Self:
+        twin = first_twin(case.case_id for case in self.cases)
+        if twin is not None:
+            raise ValueError(f"two cases are called {twin!r}")
+        return self
+
 
 class CaseRecord(BaseModel):
     """The contents of `case.json`: the case, its placement, what it was made from and how."""
@@ -99,6 +108,12 @@ class CaseRecord(BaseModel):
     placement: Placement
     mask_sha256: str | None
     quality: Quality | None = None
+
+    @model_validator(mode="after")
+    def _is_of_one_box(self) -> Self:
+        if self.case.shape != self.placement.box_shape:
+            raise ValueError("the case and its placement have boxes of different shapes")
+        return self
 
 
 class Store:
@@ -118,13 +133,13 @@ class Store:
 
     def image(self, case_id: str, box: Box | None = None) -> NDArray[np.int8]:
         """Codes of a case, or of a part of it; shape (I, J, K)."""
-        return self._array(case_id, "image.b2nd", box)
+        return self._array(case_id, "image.b2nd", np.int8, box)
 
     def mask(self, case_id: str, box: Box | None = None) -> NDArray[np.uint8] | None:
         """Tumour mask of a case, or of a part of it; None where it is unknown."""
         if not self.by_id[case_id].has_mask:
             return None
-        return self._array(case_id, "mask.b2nd", box)
+        return self._array(case_id, "mask.b2nd", np.uint8, box)
 
     def placement(self, case_id: str) -> Placement:
         """What puts the case's box back on the native scan."""
@@ -153,23 +168,18 @@ class Store:
             if case.case_id in wanted
         ]
 
-    def _array(self, case_id: str, name: str, box: Box | None) -> NDArray[Any]:
+    def _array(self, case_id: str, name: str, dtype: DTypeLike, box: Box | None) -> NDArray[Any]:
         path = case_folder(self.folder, case_id) / name
-        try:
-            array = blosc2.open(str(path), mode="r")
-            data: NDArray[Any] = array[...] if box is None else array[box]
-        except (OSError, RuntimeError, ValueError) as error:
-            raise StoreError(
-                "cannot be read",
-                where=path,
-                remedy="Delete the case's folder and preprocess again.",
-            ) from error
-        return data
+        return read_array(path, dtype=dtype, shape=self.by_id[case_id].shape, box=box)
 
 
 def case_folder(store: Path, case_id: str) -> Path:
-    """Folder of one case."""
-    return store / "cases" / case_id
+    """Folder of one case.
+
+    Raises:
+        StoreError: If it lies outside the store, by its name or by a link.
+    """
+    return below(store, "cases", case_id, error=StoreError)
 
 
 def is_store(folder: Path) -> bool:

@@ -5,12 +5,11 @@ Spaces, accents and signs are replaced, and every change is told. Knows nothing 
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
+from plgg.io.case_id import case_id_fault, safe_case_id
 from plgg.layouts.found import Found, LeftOut, Scan, listed
 
 
@@ -18,17 +17,16 @@ def with_safe_names(found: Found) -> Found:
     """The scans under names that a manifest takes; those that share one are left out."""
     by_name: dict[str, list[tuple[Scan, Scan]]] = defaultdict(list)
     for scan in found.scans:
-        safe = replace(scan, patient_id=_safe(scan.patient_id), scan_id=_safe(scan.scan_id))
+        safe = replace(
+            scan, patient_id=safe_case_id(scan.patient_id), scan_id=safe_case_id(scan.scan_id)
+        )
         # Some file systems do not tell 'A' from 'a'.
         by_name[safe.name.casefold()].append((scan, safe))
     left_out = [twin for group in by_name.values() if len(group) > 1 for twin in _twins(group)]
     alone = [group[0] for group in by_name.values() if len(group) == 1]
-    left_out += [
-        LeftOut(old.name, "has no Latin letter or digit in its name")
-        for old, new in alone
-        if not new.patient_id
-    ]
-    kept = [(old, new) for old, new in alone if new.patient_id]
+    faults = [(old, _fault(new)) for old, new in alone]
+    left_out += [LeftOut(old.name, fault) for old, fault in faults if fault]
+    kept = [(old, new) for old, new in alone if not _fault(new)]
     renamed = {
         old.patient_id: new.patient_id for old, new in kept if new.patient_id != old.patient_id
     }
@@ -38,10 +36,12 @@ def with_safe_names(found: Found) -> Found:
     )
 
 
-def _safe(name: str) -> str:
-    """Letters, digits, '.', '_' and '-', the first a letter or digit."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", plain.strip()).lstrip("._-").rstrip("_")
+def _fault(scan: Scan) -> str | None:
+    """Why a scan's name can be no case's, in a clause; None if it can."""
+    if not scan.patient_id:
+        return "has no Latin letter or digit in its name"
+    fault = case_id_fault(scan.name)
+    return f"its name {fault}; rename it" if fault else None
 
 
 def _twins(group: Iterable[tuple[Scan, Scan]]) -> list[LeftOut]:
