@@ -18,7 +18,7 @@ from plgg.infer.predict import Predictor, predict_scans
 from plgg.infer.source import find_scans
 from plgg.io.manifest import read_manifest
 from plgg.phantom import PhantomSettings
-from plgg.report import write_experiment_report
+from plgg.report.experiment import write_experiment_report
 from plgg.synthetic import SETTINGS, make_patients, make_store
 from plgg.watch import Watch
 

@@ -10,7 +10,7 @@ from test_experiment_report import read
 
 from plgg.compare import compare_experiment
 from plgg.io.experiment import Choice, note_failure
-from plgg.report import write_experiment_report
+from plgg.report.experiment import write_experiment_report
 from plgg.report.experiment_records import read_experiment
 from plgg.report.figures_forest import forest_figure
 from plgg.report.figures_gradients import COSINE, NORMS, WEIGHTS, gradient_curves, gradients_told

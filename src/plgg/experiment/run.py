@@ -19,7 +19,7 @@ from plgg.experiment.plan import Job, Plan, jobs
 from plgg.experiment.work import attempt, is_finished
 from plgg.io.experiment import run_of, write_experiment
 from plgg.io.files import make_folder
-from plgg.report import write_experiment_report
+from plgg.report.experiment import write_experiment_report
 from plgg.watch import Watch
 
 

@@ -131,4 +131,4 @@ def _clock(seconds: float | None) -> str:
 
 def render(page: QcPage) -> str:
     """The page as one HTML text; whatever comes from data is escaped."""
-    return template.render("store_qc.html", page)
+    return template.render("store_qc.html", page, pictures_beside=True)

@@ -1,20 +1,35 @@
 """`render`: a page's record through its template to one HTML text.
 
-The templates lie in `plgg/report/templates`. Whatever comes from data is escaped, and a name that
-the record lacks is an error rather than a blank. Knows nothing of what the pages say.
+The templates lie in `plgg/report/templates`; each fills the blocks of `base.html`, which holds the
+page's Content-Security-Policy. By it a page loads nothing from elsewhere and runs no script but its
+own, which it knows by its hash. Whatever comes from data is escaped, and a name that the record
+lacks is an error rather than a blank.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+# Stands in the head until the scripts are known; the head comes before all that comes from data.
+_PLACE = "{policy}"
+_NO_SCRIPT = "<script>\n</script>\n"
+_NONE = "'none'"
+_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+# `file:` because browsers do not take the files beside an opened file for its own.
+_PICTURES = {False: "data:", True: "'self' data: file:"}
 
-def render(template: str, page: object) -> str:
+
+def render(template: str, page: object, *, pictures_beside: bool = False) -> str:
     """The text of a page.
 
     Args:
         template: File name in `templates`.
         page: The record that the template knows as `page`.
+        pictures_beside: Whether the page shows pictures that are files beside it.
     """
     environment = Environment(
         loader=PackageLoader("plgg.report"),
@@ -23,4 +38,19 @@ def render(template: str, page: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(page=page)
+    text = environment.get_template(template).render(page=page, policy=_PLACE)
+    text = text.replace(_NO_SCRIPT, "")
+    return text.replace(_PLACE, _policy(text, _PICTURES[pictures_beside]), 1)
+
+
+def _policy(text: str, pictures: str) -> str:
+    """What the page may do: show its pictures, be styled, and run the scripts that it has now."""
+    scripts = " ".join(f"'sha256-{_hash(script)}'" for script in _SCRIPT.findall(text))
+    return (
+        f"default-src 'none'; img-src {pictures}; style-src 'unsafe-inline'; "
+        f"script-src {scripts or _NONE}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -19,7 +19,7 @@ from plgg.experiment.plan import Job
 from plgg.experiment.work import attempt, is_finished
 from plgg.io.files import make_folder
 from plgg.io.store import Store
-from plgg.report import write_experiment_report
+from plgg.report.experiment import write_experiment_report
 from plgg.report.transfer import write_transfer_report
 from plgg.scoring import score_parts
 from plgg.transfer.plan import OWN, TRANSFERRED, TUNED, Transfer, require_fit

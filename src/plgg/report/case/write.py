@@ -20,6 +20,9 @@ from plgg.report.case.page import make_page
 from plgg.report.case.shown import Prediction, show
 from plgg.volume import Volume, same_grid
 
+# What would lead elsewhere: a run, and its card, may come from anyone.
+_LOADING = ["image", "link", "autolink"]
+
 
 def write_case_report(
     folder: Path, scan: Volume, *, model_card: str | None = None, prior: Path | None = None
@@ -67,8 +70,8 @@ def _map(path: Path, scan: Volume) -> Volume:
 
 
 def _as_html(markdown: str | None) -> Markup | None:
-    """Markdown as HTML; tags in it are shown rather than obeyed, and no image is loaded."""
+    """Markdown as HTML; tags and addresses in it are shown rather than obeyed."""
     if markdown is None:
         return None
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(_LOADING)
     return Markup(reader.render(markdown))  # noqa: S704 - the reader escapes what it is given

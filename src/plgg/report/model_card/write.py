@@ -9,11 +9,10 @@ from plgg.io.files import write_text
 from plgg.io.markdown import escaped
 from plgg.report.model_card import words
 from plgg.report.model_card.data import data
+from plgg.report.model_card.read import FILE
 from plgg.report.model_card.records import Facts, read_facts
 from plgg.report.model_card.results import calibration, results, subgroups
 from plgg.report.numbers import count
-
-FILE = "model_card.md"
 
 
 def write_model_card(run: Path) -> Path:
@@ -35,12 +34,6 @@ def write_model_card(run: Path) -> Path:
     path = run / FILE
     write_text(path, card(read_facts(run)))
     return path
-
-
-def read_model_card(run: Path) -> str | None:
-    """A run's model card as Markdown; None where none was written."""
-    path = run / FILE
-    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def card(facts: Facts) -> str:

@@ -1,0 +1,55 @@
+"""What a command imports: what it needs, and not what its neighbours need."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PREDICTION = (
+    "plgg.infer.ensemble",
+    "plgg.infer.member",
+    "plgg.infer.predict",
+    "plgg.infer.source",
+    "plgg.measure.summary",
+    "plgg.report.case",
+    "plgg.report.model_card.read",
+)
+PIECES = {
+    "plgg.report.case.write": "case",
+    "plgg.report.evaluation.write": "evaluation",
+    "plgg.report.store_qc": "store_qc",
+    "plgg.report.model_card.read": "model_card",
+}
+
+
+def imported(*modules):
+    """All modules of a fresh interpreter that has imported some."""
+    code = f"import sys, json, {', '.join(modules)}; print(json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", code]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_a_prediction_imports_its_own_rooms_alone():
+    found = [name for name in imported(*PREDICTION) if name.partition(".")[0] == "plgg"]
+    assert len(found) < 190
+    rooms = {name.split(".")[1] for name in found if "." in name}
+    assert not rooms & {"compare", "evaluate", "experiment", "train", "track", "phantom", "demo"}
+
+
+@pytest.mark.parametrize("module", PIECES)
+def test_one_page_does_not_import_the_others(module):
+    found = imported(module)
+    pages = {piece for other, piece in PIECES.items() if other in found}
+    assert pages == {PIECES[module]}
+    assert "torch" not in found
+    assert "plgg.report.experiment" not in found
+    assert ("matplotlib" in found) == (module == "plgg.report.evaluation.write")
+
+
+def test_a_name_that_a_package_lacks_is_an_attribute_error():
+    import plgg.evaluate
+
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = plgg.evaluate.nothing
+    assert plgg.evaluate.read_evaluation.__module__ == "plgg.evaluate.storage"
