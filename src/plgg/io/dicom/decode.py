@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.encaps import generate_frames
 
+from plgg.io.dicom.frame_size import check_size
 from plgg.io.dicom.lossless_jpeg import check_lossless_jpeg
 
 _LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
@@ -34,19 +35,20 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
         ValueError: If the pixels contradict the header; the decoders raise much else.
     """
     syntax = str(dataset.file_meta.TransferSyntaxUID)
-    if syntax in _LOSSLESS:
-        _check_lossless(dataset)
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    if syntax in _DECODERS:
+        count = int(dataset.get("NumberOfFrames") or 1)
+        for frame in generate_frames(dataset.PixelData, number_of_frames=count):
+            check_size(frame, rows=rows, columns=columns)
+            if syntax in _LOSSLESS:
+                _check_lossless(dataset, frame)
     dataset.pixel_array_options(decoding_plugin=_DECODERS.get(syntax, ""))
     stored = dataset.pixel_array
     return stored if stored.ndim == 3 else stored[None]
 
 
-def _check_lossless(dataset: Dataset) -> None:
-    bits, rows, columns = (
-        int(dataset[name].value) for name in ("BitsAllocated", "Rows", "Columns")
-    )
+def _check_lossless(dataset: Dataset, frame: bytes) -> None:
+    bits = int(dataset.BitsAllocated)
     if bits not in (8, 16) or int(dataset.get("SamplesPerPixel", 1)) != 1:
         raise ValueError("unusual pixels")
-    count = int(dataset.get("NumberOfFrames") or 1)
-    for frame in generate_frames(dataset.PixelData, number_of_frames=count):
-        check_lossless_jpeg(frame, rows=rows, columns=columns, bits=bits)
+    check_lossless_jpeg(frame, rows=int(dataset.Rows), columns=int(dataset.Columns), bits=bits)

@@ -124,13 +124,13 @@ def _refuse_uneven(along: NDArray[np.float64], refuse: Refuse) -> None:
             " time points in one series",
             "Export one of them only.",
         )
-    # The lower half's middle: the true step even where more gaps than not are too wide.
     step = float(np.median(gaps[gaps <= 1.5 * gaps.min()]))
     places = np.concatenate([[0.0], np.cumsum(np.maximum(1.0, np.rint(gaps / step)))])
     missing = np.diff(places).astype(int) - 1
     step, start = np.polyfit(places, along, 1)
     off = float(np.abs(along - start - step * places).max())
-    if off > tolerance_mm(step) or missing.sum() > 3 * along.size:
+    # Where more gaps than not hold a missing slice, nobody knows what the step was.
+    if off > tolerance_mm(step) or 2 * np.count_nonzero(missing) > missing.size:
         raise refuse(
             "the distances between its slices are uneven"
             f" ({gaps.min():.2f} to {gaps.max():.2f} mm)",

@@ -28,7 +28,7 @@ def check_lossless_jpeg(jpeg: bytes, *, rows: int, columns: int, bits: int) -> N
         ValueError: If anything is not as it must be.
     """
     frame, tables, restarts = b"", set[int](), False
-    for marker, body, end in _segments(jpeg):
+    for marker, body, end in segments(jpeg):
         if marker == _FRAME:
             frame = _checked_frame(body, rows, columns, bits)
         elif marker == _TABLES:
@@ -43,7 +43,7 @@ def check_lossless_jpeg(jpeg: bytes, *, rows: int, columns: int, bits: int) -> N
             raise ValueError("an unknown segment")
 
 
-def _segments(jpeg: bytes) -> Iterator[tuple[int, bytes, int]]:
+def segments(jpeg: bytes) -> Iterator[tuple[int, bytes, int]]:
     """Marker, body and end of each segment up to and with the scan's header."""
     if jpeg[:2] != b"\xff\xd8":
         raise ValueError("no JPEG")

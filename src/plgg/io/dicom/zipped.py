@@ -26,6 +26,9 @@ _MOST_UNPACKED = 10
 """A zip may unpack to so many times its own size, where that is more than the budget. Medical
 images shrink to a third or a quarter; a bomb grows a thousandfold."""
 
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""DICOM allows no others, and zipfile unpacks others without a bound."""
+
 _END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
 _END_BYTES, _END_64_BYTES, _LONGEST_COMMENT = 22, 56, 65535
 
@@ -89,10 +92,12 @@ def unpacked(
         refusal: Makes an error of what is wrong with the member.
 
     Raises:
-        InputError: If it is encrypted or damaged, or larger than the budget.
+        InputError: If it is encrypted, damaged, packed oddly, or larger than the budget.
     """
     if member.flag_bits & 1:
         raise refusal("is encrypted")
+    if member.compress_type not in _PACKINGS:
+        raise refusal("is packed in another way than by deflate")
     require_affordable((member.file_size,), 1, where=path)
     with refusing(lambda: refusal("is damaged")), archive.open(member) as handle:
         data = handle.read(member.file_size)
@@ -102,7 +107,9 @@ def unpacked(
 
 
 def beginning(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n_bytes: int) -> bytes | None:
-    """The first bytes of a member; None where it is damaged or encrypted."""
+    """The first bytes of a member; None where it is damaged, encrypted or packed oddly."""
+    if member.compress_type not in _PACKINGS:
+        return None
     try:
         with refusing(lambda: InputError("is damaged")), archive.open(member) as handle:
             return handle.read(n_bytes)
