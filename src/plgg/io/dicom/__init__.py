@@ -1,6 +1,7 @@
 """Reading DICOM: find the files, describe each slice, choose the FLAIR, lay it out, read it.
 
-    find → picture (values, words) → stack → choose → lattice → read (decode)
+    find (zipped) → picture (header, values, words) → stack → choose → lattice: series
+    series → read (decode, padding): the pixels
     source (placing) → segmentation: a mask back onto the frames that were read
 
 Nothing that identifies a patient leaves this package, but for the segmentation, which belongs into

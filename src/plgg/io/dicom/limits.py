@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.filereader import read_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from plgg.io.budget import limit_in_force
+from plgg.errors import InputError
+from plgg.io.budget import GIB, limit_in_force
 
 LARGEST_VALUE_BYTES = 2**28
 """Of one value in a header; what is larger is not read. Groups of 10 000 frames take 20 MiB."""
@@ -22,17 +24,19 @@ _ITEM_MARKS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 _CHUNK_BYTES = 2**22
 
 
-def require_parsable(handle: BinaryIO) -> bool:
+def require_parsable(handle: BinaryIO, path: Path) -> bool:
     """Refuse a file that inflates beyond the budget, or holds absurdly many items.
 
     Args:
         handle: A DICOM file; put back to its first byte.
+        path: For messages.
 
     Returns:
         Whether it is deflated as a whole.
 
     Raises:
-        ValueError: If it would take too much; the reader raises much else where it is damaged.
+        InputError: If it would take too much.
+        Exception: Whatever the reader raises where the file is damaged.
     """
     length = handle.seek(0, 2)
     handle.seek(_META_AT)
@@ -47,30 +51,39 @@ def require_parsable(handle: BinaryIO) -> bool:
     if handle.tell() > _META_AT + _LARGEST_META_BYTES:
         raise ValueError("a long preface")
     if deflated:
-        _require_few_items(_inflated(handle))
+        _require_few_items(_inflated(handle, path), path)
     elif length > 8 * MOST_ITEMS:
-        _require_few_items(iter(lambda: handle.read(_CHUNK_BYTES), b""))
+        _require_few_items(iter(lambda: handle.read(_CHUNK_BYTES), b""), path)
     handle.seek(0)
     return deflated
 
 
-def _inflated(handle: BinaryIO) -> Iterator[bytes]:
+def _inflated(handle: BinaryIO, path: Path) -> Iterator[bytes]:
     """What the rest of a file inflates to, a piece at a time and no more than the budget."""
     inflating, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while packed := inflating.unconsumed_tail or handle.read(_CHUNK_BYTES):
         piece = inflating.decompress(packed, _CHUNK_BYTES)
         total += len(piece)
         if total > limit_in_force():
-            raise ValueError("inflates beyond the budget")
+            most = f"{limit_in_force() / GIB:.3g} GiB"
+            raise InputError(
+                f"holds a deflated file that inflates to more than {most}",
+                where=path,
+                remedy="Export it without compression, or allow more with --scan-gib.",
+            )
         yield piece
         if inflating.eof:
             return
 
 
-def _require_few_items(pieces: Iterator[bytes]) -> None:
+def _require_few_items(pieces: Iterator[bytes], path: Path) -> None:
     counts = dict.fromkeys(_ITEM_MARKS, 0)
     for piece in pieces:
         for mark in _ITEM_MARKS:
             counts[mark] += piece.count(mark)
         if max(counts.values()) > MOST_ITEMS:
-            raise ValueError("absurdly many items")
+            raise InputError(
+                f"holds a file of more than {MOST_ITEMS} items in sequences",
+                where=path,
+                remedy="Name the folder of the FLAIR alone, or export it as one file a slice.",
+            )

@@ -24,7 +24,7 @@ from plgg.io.dicom.header import (
     padding,
     sop_class,
 )
-from plgg.io.dicom.limits import LARGEST_VALUE_BYTES, require_parsable
+from plgg.io.dicom.limits import LARGEST_VALUE_BYTES
 from plgg.io.dicom.values import age_years, first, number, numbers, parts, time_ms, whole
 from plgg.io.dicom.words import known_words
 
@@ -136,13 +136,17 @@ class Picture:
     acquired: str = field(repr=False)
 
 
-def read_pictures(name: str, handle: BinaryIO) -> list[Picture]:
+def read_pictures(name: str, handle: BinaryIO, *, deflated: bool) -> list[Picture]:
     """The slices that one file's header describes; the pixels are not read.
+
+    Args:
+        name: Relative name of the file.
+        handle: At its first byte.
+        deflated: Whether all of it is, so that its end does not show whether it has pixels.
 
     Raises:
         Exception: Whatever the reader raises at a damaged header.
     """
-    deflated = require_parsable(handle)
     header = pydicom.dcmread(
         handle,
         stop_before_pixels=True,

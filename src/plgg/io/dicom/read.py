@@ -112,7 +112,7 @@ def _frames(name: str, files: DicomFiles) -> NDArray[Any]:
     with files.openers[name]() as handle, refusing(lambda: _undecoded(name, files)):
         length = handle.seek(0, 2)
         require_affordable((length,), 1, where=files.path)
-        require_parsable(handle)
+        require_parsable(handle, files.path)
         return stored_values(pydicom.dcmread(handle))
 
 

@@ -13,6 +13,7 @@ from plgg.io.dicom.choose import choose_stack, doubts_of
 from plgg.io.dicom.find import DicomFiles
 from plgg.io.dicom.guard import refusing
 from plgg.io.dicom.lattice import lattice
+from plgg.io.dicom.limits import require_parsable
 from plgg.io.dicom.picture import Picture, read_pictures
 from plgg.io.dicom.stack import Stack, stacks_of
 from plgg.volume import Affine
@@ -77,7 +78,8 @@ def _pictures(files: DicomFiles) -> list[Picture]:
     pictures: list[Picture] = []
     for name, handle in files.opened():
         with refusing(lambda name=name: _damaged(name, files)):  # type: ignore[misc]
-            found = read_pictures(name, handle)
+            deflated = require_parsable(handle, files.path)
+            found = read_pictures(name, handle, deflated=deflated)
         if found[0].mr and (not found[0].pixels or 0 in found[0].shape):
             raise InputError(
                 f"{files.label(name)} ends before its pixels: cut short, or without an image",

@@ -108,7 +108,7 @@ def _refuse_other(
 
 def _header(name: str, files: DicomFiles) -> Dataset:
     with files.openers[name]() as handle:
-        require_parsable(handle)
+        require_parsable(handle, files.path)
         header = pydicom.dcmread(handle, stop_before_pixels=True, defer_size=LARGEST_VALUE_BYTES)
     if not all(header.get(keyword) for keyword in _IDENTITY):
         raise lacking(files.path)
