@@ -3,11 +3,16 @@
 import os
 from pathlib import Path
 
+# Before anything that reads it: two workers of the tests share the cores, and the work is tiny.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
+
 import hypothesis
 import pytest
 
 # The same examples on every machine and every day; HYPOTHESIS_PROFILE=default looks for new ones.
-hypothesis.settings.register_profile("repeatable", derandomize=True)
+# No deadline: how long an example takes says something of the machine.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -1,12 +1,14 @@
 """Bad input through the real program: one clear line each, nothing half-written."""
 
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pytest
-from program import one_line, plgg
 
-from helper import blob_brain, make_affine
+from helper import blob_brain, make_affine, write_csv
 from plgg.io.nifti import write_volume
+from program import one_line, plgg
 
 AFFINE = make_affine((4.5, 4.5, 4.5))
 
@@ -65,23 +67,42 @@ TOY = ["--set", "grid.spacing_mm=4", "--set", "preprocess.registration=centre"]
 FAULTS = [missing_file, four_d, nan, zeros, truncated, other_shape, other_grid]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_bad_case_is_named_and_the_good_one_is_stored(fault, tmp_path):
-    row, word = fault(tmp_path)
-    data, _ = brain()
-    good = save(tmp_path / "good.nii.gz", data)
-    manifest = tmp_path / "manifest.csv"
-    manifest.write_text(
-        f"patient_id,flair,mask\nbad,{row['flair']},{row.get('mask', '')}\ngood,{good},\n"
-    )
-    found = plgg("check", manifest, "--json", status=1).json()
-    assert {f["case_id"] for f in found["findings"] if f["severity"] == "error"} == {"bad"}
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """A cohort with every fault and one good case: what is said of it, and the store."""
+    folder = tmp_path_factory.mktemp("cohort")
+    rows, words = [], {}
+    for fault in FAULTS:
+        name = fault.__name__
+        (folder / name).mkdir()
+        row, words[name] = fault(folder / name)
+        mask = f"{name}/{row['mask']}" if "mask" in row else ""
+        rows.append(f"{name},{name}/{row['flair']},{mask}")
+    good = save(folder / "good.nii.gz", brain()[0])
+    manifest = write_csv(folder / "manifest.csv", "patient_id,flair,mask", *rows, f"good,{good},")
+    checked = plgg("check", manifest, "--json", status=1).json()
+    store = folder / "store"
+    preprocessed = plgg("preprocess", manifest, store, *TOY, "--workers", 1, status=1)
+    return SimpleNamespace(checked=checked, preprocessed=preprocessed, store=store, words=words)
 
-    store = tmp_path / "store"
-    line = one_line(plgg("preprocess", manifest, store, *TOY, "--workers", 1, status=1))
-    assert "bad" in line
-    assert word in line
-    assert [path.name for path in (store / "cases").iterdir()] == ["good"]
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_bad_case_is_named_in_one_line(fault, cohort):
+    name = fault.__name__
+    errors = {f["case_id"] for f in cohort.checked["findings"] if f["severity"] == "error"}
+    assert name in errors
+    lines = cohort.preprocessed.err.splitlines()
+    (line,) = [line for line in lines if line.startswith(f"plgg: {name}: ")]
+    assert cohort.words[name] in line
+
+
+def test_the_good_case_beside_them_is_sound_and_stored(cohort):
+    errors = {f["case_id"] for f in cohort.checked["findings"] if f["severity"] == "error"}
+    assert errors == {fault.__name__ for fault in FAULTS}
+    lines = [x for x in cohort.preprocessed.err.splitlines() if x.startswith("plgg: ")]
+    assert len(lines) == len(FAULTS)
+    assert "Traceback" not in cohort.preprocessed.err
+    assert [path.name for path in (cohort.store / "cases").iterdir()] == ["good"]
 
 
 def test_a_manifest_without_the_needed_column(tmp_path):

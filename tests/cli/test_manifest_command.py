@@ -2,9 +2,8 @@
 
 import shutil
 
-from program import one_line, plgg
-
 from helper import write_case
+from program import one_line, plgg
 
 
 def test_a_folder_becomes_a_manifest_that_the_check_reads(tmp_path):

@@ -11,12 +11,12 @@ import time
 import nibabel as nib
 import numpy as np
 import pytest
-from program import one_line, plgg
 
 from helper import blob_brain, make_affine, write_csv, write_nifti
 from plgg.errors import CheckpointError
 from plgg.io.files import sha256
 from plgg.model.checkpoint import load_checkpoint
+from program import one_line, plgg
 from runs import make_run
 
 AFFINE = make_affine((4.5, 4.5, 4.5))

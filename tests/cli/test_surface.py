@@ -3,10 +3,10 @@
 import inspect
 
 import pytest
-from program import one_line, plgg
 
 from plgg.cli.cohort import phantom
 from plgg.phantom import PhantomSettings
+from program import one_line, plgg
 
 SURFACE = {
     "manifest": ["--out", "--labels", "--marker-column", "--flair", "--mask", "--overwrite"],
@@ -41,9 +41,21 @@ def test_options_are_there_and_explained(command):
 
 
 def test_help_names_every_command_without_the_heavy_libraries():
-    text = plgg("--help").out
+    text = plgg("--help", fresh=True).out
     for command in SURFACE:
         assert command in text
+
+
+def words_of(text):
+    return text.replace("python -m plgg", "plgg").split()
+
+
+def test_the_program_started_anew_and_its_fork_say_the_same(tmp_path):
+    none = tmp_path / "none.csv"
+    for status, *words in ((0, "check", "--help"), (2, "check", none), (2, "predict")):
+        anew, fork = (plgg(*words, status=status, fresh=fresh) for fresh in (True, False))
+        assert words_of(anew.out) == words_of(fork.out)
+        assert words_of(anew.err) == words_of(fork.err)
 
 
 def test_info_tells_versions_presets_and_schema():

@@ -6,6 +6,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+
 from program import one_line, plgg
 
 # The preset `small`, coarse and short enough for a test.
@@ -34,7 +35,8 @@ def manifest(place):
 
 @pytest.fixture(scope="module")
 def store(manifest, place):
-    plgg("preprocess", manifest, place / "store", "--set", "grid.spacing_mm=4")
+    spacing = ("--set", "grid.spacing_mm=4")
+    plgg("preprocess", manifest, place / "store", *spacing, "--workers", 1)
     return place / "store"
 
 

@@ -238,7 +238,7 @@ def test_a_browser_draws_the_viewer_and_the_surface(tmp_path):
         "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000",
         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    drawn = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    drawn = subprocess.run(command, capture_output=True, text=True, timeout=590, check=True).stdout
     assert '<html lang="en" class="live">' in drawn
     assert len(re.findall(r"<output>slice \d+</output>", drawn)) == 3
     assert '<div class="viewer" hidden' not in drawn

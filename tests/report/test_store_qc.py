@@ -247,7 +247,7 @@ def test_the_table_sorts_filters_and_searches_in_a_browser(page, tmp_path):
         [BROWSER, *options, "--dump-dom", path.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=590,
         check=False,
         env=os.environ | {"HOME": str(tmp_path)},
     )

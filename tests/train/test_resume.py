@@ -34,7 +34,7 @@ def whole(store, tmp_path_factory):
 @pytest.fixture(scope="module")
 def killed_runs(store, tmp_path_factory):
     out = tmp_path_factory.mktemp("killed")
-    subprocess.run([sys.executable, killed.__file__, store.folder, out], check=True, timeout=120)
+    subprocess.run([sys.executable, killed.__file__, store.folder, out], check=True, timeout=590)
     return out
 
 

@@ -68,7 +68,7 @@ def test_measuring_gradients_changes_nothing(store, alone, tmp_path):
 def in_processes(*command):
     paths = os.pathsep.join([str(SCRIPT.parent), str(SCRIPT.parent.parent)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, *command], check=True, env=environment, timeout=240)
+    subprocess.run([sys.executable, *command], check=True, env=environment, timeout=590)
 
 
 def test_two_processes_are_one(store, alone, tmp_path):

@@ -116,7 +116,7 @@ except Exception as error:
 def test_a_processor_without_memory(store, tmp_path):
     tests = str(Path(__file__).resolve().parents[1])
     command = [sys.executable, "-c", HUNGRY, store.folder, tmp_path / "run", tests]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=590)
     assert done.stdout.startswith("RunError"), done.stdout + done.stderr
     assert "memory ran out in a training step. Repeat the command with" in done.stdout
 
