@@ -78,5 +78,5 @@ def test_what_is_not_there_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"none: no such file"):
         read_scan(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is text, not an image"):
         read_scan(tmp_path / "notes.txt")

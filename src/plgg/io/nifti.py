@@ -1,9 +1,8 @@
 """NIfTI files to `Volume` and back.
 
-Any orientation and any affine that can be inverted; nothing is reoriented or resampled here. Where
-a header's two orientations disagree the sform counts, as in most tools, unless they are mirror
-images.
-Knows nothing of what the image shows.
+Any orientation and any affine that can be inverted; nothing is reoriented or resampled here. A file
+is read once and in pieces: its header is judged first, its voxels become float32 as they are
+unpacked, and its hash comes from the same bytes.
 """
 
 from __future__ import annotations
@@ -11,41 +10,44 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from plgg.errors import InputError
 from plgg.io.files import written_aside
-from plgg.io.nifti_geometry import (
-    MOST_CONFLICT_MM,
-    affine_mm,
-    conflict_mm,
-    is_known,
-    is_mirrored,
-)
+from plgg.io.guard import refusing
+from plgg.io.nifti_header import Header, read_header, scaled
+from plgg.io.regular import require_readable
+from plgg.io.unpack import Gzip, Plain, unpacking
 from plgg.volume import Volume
 
 _LOGGER = logging.getLogger(__name__)
 SUFFIXES = (".nii", ".nii.gz")
-_UNREADABLE = (
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    OverflowError,
-    MemoryError,
-    zlib.error,
-)
+MOST_TRAILING_BYTES = 2**20
+"""What may follow an image: padding and leftovers of some writers."""
+_CHUNK_BYTES = 2**22
+_AGAIN = "Copy or convert it again."
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiScan:
+    """One NIfTI file, read.
+
+    Attributes:
+        volume: float32, in its own orientation.
+        doubts: What its header leaves in doubt, one clause each.
+        sha256: Of the file's bytes as they lie on disk.
+    """
+
+    volume: Volume
+    doubts: tuple[str, ...]
+    sha256: str
 
 
 def is_nifti(path: Path) -> bool:
@@ -60,103 +62,123 @@ def stem(path: Path) -> str:
 
 
 def read_volume(path: Path) -> Volume:
+    """Read one 3-D image as float32; see `read_nifti`."""
+    return read_nifti(path).volume
+
+
+def read_nifti(path: Path) -> NiftiScan:
     """Read one 3-D image as float32; a 4-D file is accepted if it holds a single volume.
 
     Returns:
-        The image in its own orientation; header scaling is applied, and lengths are in mm
-        whatever the header's unit.
+        The image in its own orientation, header scaling applied, lengths in mm whatever the
+        header's unit; what is in doubt; the file's hash.
 
     Raises:
-        InputError: If the file is missing, unreadable, truncated, of more than one volume, if its
-            affine cannot be inverted, or if sform and qform are mirror images.
+        InputError: If the file is missing, no regular file, not NIfTI, damaged or truncated, larger
+            than the budget (`plgg.io.budget`), of more than one volume or of other than real
+            numbers; if its voxel size is unknown, its affine cannot be inverted, or sform and qform
+            are mirror images.
     """
-    if not path.is_file():
-        raise InputError("no such file", where=path, remedy="Check the path in the manifest.")
+    require_readable(path)
+    with refusing(lambda: _refusal("cannot be read as NIfTI", path)), unpacking(path) as source:
+        with _told(path):
+            header = read_header(source.read, path)
+            _require_suffix(source, path)
+            _require_length(source, header, path)
+            data = _voxels(source, header, path)
+            doubts = (*header.geometry.doubts, *_after(source, path))
+            digest = source.sha256()
+        return NiftiScan(_as_volume(data, header, path), doubts, digest)
+
+
+def _refusal(what: str, path: Path, remedy: str = _AGAIN) -> InputError:
+    return InputError(what, where=path, remedy=remedy)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What a damaged file is, in words."""
     try:
-        image = _load(path)
-        with np.errstate(over="ignore"):  # Infinity is found and named by the check.
-            data = np.asanyarray(image.dataobj, dtype=np.float32)
-    except _UNREADABLE as error:
-        reason = str(error).split("\n")[0][:120] or type(error).__name__
-        raise InputError(
-            f"cannot be read as NIfTI ({reason})", where=path, remedy="Copy or convert it again."
-        ) from error
-    return _as_volume(data, _affine(image, path), path)
+        yield
+    except EOFError as error:
+        raise _refusal("is truncated: the compressed file ends too early", path) from error
+    except zlib.error as error:
+        raise _refusal("is damaged: it does not unpack to what its checksum says", path) from error
+    except OSError as error:
+        raise _refusal(f"cannot be read ({(error.strerror or 'error').lower()})", path) from error
 
 
-def geometry_conflict_mm(path: Path) -> float | None:
-    """How far sform and qform put a corner apart, in mm; None where they agree within 2 mm.
-
-    Raises:
-        InputError: If the header cannot be read.
-    """
-    gap = conflict_mm(_header(path))
-    return gap if gap is not None and gap > MOST_CONFLICT_MM else None
+def _require_suffix(source: Plain | Gzip, path: Path) -> None:
+    """Tools choose by the suffix whether to unpack; a wrong one will fail elsewhere."""
+    named = path.name.lower().endswith(".gz")
+    if named != isinstance(source, Gzip):
+        what = "is not gzip, though its name says so" if named else "is gzip, though not so named"
+        raise _refusal(what, path, f"Rename it to {stem(path)}{'.nii' if named else '.nii.gz'}.")
 
 
-def orientation_is_known(path: Path) -> bool:
-    """Whether the header says how the image lies; otherwise left, front and up are guesses.
-
-    Raises:
-        InputError: If the header cannot be read.
-    """
-    return is_known(_header(path))
-
-
-def _header(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
-    try:
-        return nib.load(path).header
-    except _UNREADABLE as error:
-        raise InputError(
-            "its header cannot be read as NIfTI", where=path, remedy="Copy or convert it again."
-        ) from error
+def _require_length(source: Plain | Gzip, header: Header, path: Path) -> None:
+    """Refuse a file that cannot hold its image, or is far larger than that."""
+    packed = isinstance(source, Gzip)
+    if not packed and source.size < header.n_bytes:
+        raise _truncated(header, source.size, path)
+    if source.size > header.n_bytes + header.n_bytes // 64 + MOST_TRAILING_BYTES:
+        raise _too_long(path)
 
 
-def _affine(image: Any, path: Path) -> NDArray[np.float64]:  # noqa: ANN401
-    """The image's affine in mm, once its header is known not to contradict itself."""
-    if is_mirrored(image.header):
-        raise InputError(
-            "sform and qform are mirror images: left and right cannot be told",
-            where=path,
-            remedy="Export it again, or, if you know which is right, copy that one over the other"
-            " (FSL: fslorient -copysform2qform or -copyqform2sform).",
-        )
-    gap = conflict_mm(image.header)
-    if gap is not None and gap > MOST_CONFLICT_MM:
+def _voxels(source: Plain | Gzip, header: Header, path: Path) -> NDArray[np.float32]:
+    """The image; what a piece of it takes besides is a few MiB."""
+    data = np.empty(header.shape, dtype=np.float32, order="F")
+    flat = data.reshape(-1, order="F")
+    _skip(source, header, path)
+    step = _CHUNK_BYTES // header.dtype.itemsize
+    with np.errstate(all="ignore"):  # Infinity is found and named by the check.
+        for first in range(0, flat.size, step):
+            n_voxels = min(step, flat.size - first)
+            raw = source.read(n_voxels * header.dtype.itemsize)
+            if len(raw) < n_voxels * header.dtype.itemsize:
+                held = header.offset + first * header.dtype.itemsize + len(raw)
+                raise _truncated(header, held, path)
+            stored = np.frombuffer(raw, dtype=header.dtype)
+            flat[first : first + n_voxels] = scaled(stored, header)
+    return data
+
+
+def _skip(source: Plain | Gzip, header: Header, path: Path) -> None:
+    """Pass over what lies between header and voxels."""
+    left = header.offset - header.n_read
+    while left > 0:
+        piece = source.read(min(left, _CHUNK_BYTES))
+        if not piece:
+            raise _truncated(header, header.offset - left, path)
+        left -= len(piece)
+
+
+def _after(source: Plain | Gzip, path: Path) -> Iterator[str]:
+    """What follows the image; reading it verifies the last checksum."""
+    rest = len(source.read(MOST_TRAILING_BYTES + 1))
+    if rest > MOST_TRAILING_BYTES:
+        raise _too_long(path)
+    if rest or source.trailing:
+        yield "something follows its image that was not read"
+
+
+def _truncated(header: Header, held: int, path: Path) -> InputError:
+    return _refusal(
+        f"is truncated: its header declares {header.n_bytes} bytes, and it holds {held}", path
+    )
+
+
+def _too_long(path: Path) -> InputError:
+    return _refusal("is far larger than the image that its header declares", path)
+
+
+def _as_volume(data: NDArray[np.float32], header: Header, path: Path) -> Volume:
+    geometry = header.geometry
+    if geometry.conflict_mm is not None:
+        gap = geometry.conflict_mm
         _LOGGER.warning("%s: sform and qform differ by %.1f mm; the sform is used", path, gap)
     try:
-        return affine_mm(image.affine, image.header)
-    except InputError as error:
-        raise InputError(error.what, where=path, remedy=error.remedy) from error
-
-
-def _load(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
-    """The image; a compressed file is taken apart whole, so that its checksum is verified."""
-    if not path.name.lower().endswith(".gz"):
-        image = nib.load(path)
-    else:
-        raw = gzip.decompress(path.read_bytes())
-        second = len(raw) > 4 and 540 in (
-            int.from_bytes(raw[:4], "little"),
-            int.from_bytes(raw[:4], "big"),
-        )
-        image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(raw)
-    if np.issubdtype(image.get_data_dtype(), np.complexfloating):
-        raise ValueError("complex numbers")
-    return image
-
-
-def _as_volume(data: NDArray[Any], affine: NDArray[np.float64], path: Path) -> Volume:
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim != 3 or 0 in data.shape:
-        raise InputError(
-            f"expected one 3-D image, got shape {data.shape}",
-            where=path,
-            remedy="Split a 4-D series and name the volume that is the FLAIR.",
-        )
-    try:
-        return Volume(data, affine)
+        return Volume(data, geometry.affine)
     except InputError as error:
         raise InputError(error.what, where=path, remedy=error.remedy) from error
 

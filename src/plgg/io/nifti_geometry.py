@@ -1,74 +1,190 @@
-"""What a NIfTI header says of where its image lies, and whether it contradicts itself.
+"""Where the image of a NIfTI header lies, and what the header leaves in doubt of that.
 
-A header may hold two affines, sform and qform, and a unit of length. Works on headers; knows
-nothing of files.
+A header may hold two affines, sform and qform, voxel sizes (pixdim) and a unit of length. Where
+they disagree the sform counts, as in most tools, unless the two are mirror images. Nothing is made
+up: a header that does not say how large a voxel is, is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
 
 from plgg.errors import InputError
+from plgg.io.nifti_units import in_mm, unit_of_length
 from plgg.volume import Affine, Volume, corner_distance_mm, spacing_mm
 
 MOST_CONFLICT_MM = 2.0
 """By which sform and qform may differ at a corner: a qform cannot hold shear, nor many digits."""
+MOST_SIZE_DIFFERENCE = 0.05
+"""Share by which a voxel's size may differ between sform and pixdim."""
 
-_MM = {"meter": 1000.0, "micron": 0.001}
+_UNIT_QUATERNION, _ROUNDING = 1.001, 1e-7
+_NO_SIZE = "Convert it from DICOM again, or write the true voxel size into the header."
 
 
-def affine_mm(affine: Affine, header: Any) -> Affine:  # noqa: ANN401 - nibabel has no types
-    """An affine of a header in mm, whatever the header's unit of length.
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Where an image lies.
+
+    Attributes:
+        affine: From voxel indices to mm.
+        doubts: One clause for each thing that the header leaves in doubt.
+        conflict_mm: How far sform and qform put a corner apart; None within 2 mm.
+    """
+
+    affine: Affine
+    doubts: tuple[str, ...]
+    conflict_mm: float | None
+
+
+def geometry_of(header: Any, shape: tuple[int, int, int]) -> Geometry:  # noqa: ANN401
+    """Where the image of a header lies; the header is mended on the way where that is harmless.
+
+    Args:
+        header: nibabel's, unchecked.
+        shape: Of the image.
+
+    Raises:
+        InputError: If the voxel size is unknown, sform and qform are mirror images, or the affine
+            is none.
+    """
+    unit, doubt = unit_of_length(int(header["xyzt_units"]))
+    pixdim = np.array(header["pixdim"][1:4], dtype=np.float64)
+    _mend(header)
+    with np.errstate(all="ignore"):
+        _require_size(header, pixdim)
+        _refuse_mirrored(header)
+        affine = _in_mm(header.get_best_affine(), unit)
+        gap = _conflict_mm(header, shape, unit) if _are_sizes(pixdim) else None
+        doubts = (*_orientation(header, gap), *_sizes(header, pixdim))
+    return Geometry(affine, (*doubts, doubt) if doubt else doubts, gap)
+
+
+def _orientation(header: Any, gap: float | None) -> Iterator[str]:  # noqa: ANN401
+    if not (header["sform_code"] > 0 or header["qform_code"] > 0):
+        yield "its header does not say how it lies: left, front and up are guesses"
+    if gap is not None:
+        yield f"sform and qform put it up to {gap:.0f} mm apart, and the sform was taken"
+
+
+def _sizes(header: Any, pixdim: NDArray[np.float64]) -> Iterator[str]:  # noqa: ANN401
+    """What sform and pixdim say differently of the voxel size."""
+    if not header["sform_code"] > 0:
+        return
+    sides = spacing_mm(header.get_sform())
+    if not _are_sizes(pixdim):
+        yield f"its pixdim ({_shown(pixdim)}) is no voxel size, and that of the sform was taken"
+    elif (np.abs(pixdim - sides) > MOST_SIZE_DIFFERENCE * np.maximum(sides, pixdim)).any():
+        yield (
+            f"its voxels are {_shown(sides)} by the sform and {_shown(pixdim)} by pixdim, and the"
+            " sform was taken"
+        )
+
+
+def _are_sizes(pixdim: NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(pixdim).all() and (pixdim > 0).all())
+
+
+def _shown(sides: NDArray[np.float64]) -> str:
+    return "×".join(f"{side:.3g}" for side in sides)
+
+
+def _mend(header: Any) -> None:  # noqa: ANN401
+    """What every reader takes as meant: a sign that is none, codes that are none, rounding."""
+    if header["pixdim"][0] not in (-1.0, 1.0):
+        header["pixdim"][0] = 1.0
+    for code in ("sform_code", "qform_code"):
+        if not 0 <= header[code] <= 5:
+            header[code] = 0
+    # Only so that the qform can be told from a mirror image: no place comes of these.
+    sides = np.abs(header["pixdim"][1:4])
+    header["pixdim"][1:4] = np.where(np.isfinite(sides) & (sides > 0), sides, 1.0)
+    names = ("quatern_b", "quatern_c", "quatern_d")
+    vector = np.array([header[name] for name in names], dtype=np.float64)
+    norm = float(np.linalg.norm(vector))
+    if 1.0 + _ROUNDING < norm <= _UNIT_QUATERNION:
+        for name, value in zip(names, vector / norm, strict=True):
+            header[name] = value
+
+
+def _require_size(header: Any, pixdim: NDArray[np.float64]) -> None:  # noqa: ANN401
+    """Refuse a header whose affine would need a voxel size that it does not give."""
+    if header["sform_code"] > 0:
+        if (spacing_mm(header.get_sform()) == 0).any():
+            raise InputError(
+                "its sform gives a voxel a side of 0 mm: the voxel size is unknown", remedy=_NO_SIZE
+            )
+    elif not _are_sizes(pixdim):
+        raise InputError(
+            f"its voxel size is unknown (pixdim {_shown(pixdim)}, and no sform)", remedy=_NO_SIZE
+        )
+    elif header["qform_code"] > 0 and _qform(header) is None:
+        raise InputError(
+            "its qform is no rotation: how it lies is unknown",
+            remedy="Convert it from DICOM again.",
+        )
+
+
+def _in_mm(affine: NDArray[Any], unit: str) -> Affine:
+    """An affine in mm.
 
     Raises:
         InputError: If the unit makes voxels of a size that no scanner gives.
     """
-    factor = _MM.get(header.get_xyzt_units()[0], 1.0)
+    factor = in_mm(unit)
     scaled = np.diag([factor, factor, factor, 1.0]) @ np.asarray(affine, dtype=np.float64)
     size = spacing_mm(scaled)
     if factor != 1.0 and np.isfinite(size).all() and (size.min() < 0.01 or size.max() > 100.0):
         raise InputError(
-            f"the header's unit ({header.get_xyzt_units()[0]}) makes voxels of {size.max():g} mm",
+            f"the header's unit ({unit}) makes voxels of {size.max():g} mm",
             remedy="Mend the header's xyzt_units, for example with fslchfiletype or nibabel.",
         )
     return np.asarray(scaled, dtype=np.float64)
 
 
-def conflict_mm(header: Any) -> float | None:  # noqa: ANN401
-    """How far sform and qform put a corner apart, in mm; None where only one counts."""
+def _conflict_mm(header: Any, shape: tuple[int, int, int], unit: str) -> float | None:  # noqa: ANN401
+    """How far sform and qform put a corner apart; None where only one counts or they agree."""
     forms = _forms(header)
     if forms is None:
         return None
-    shape = (*header.get_data_shape(), 1, 1, 1)[:3]
     empty = np.broadcast_to(np.int8(0), shape)
     try:
-        return corner_distance_mm(*(Volume(empty, affine_mm(form, header)) for form in forms))
+        gap = corner_distance_mm(*(Volume(empty, _in_mm(form, unit)) for form in forms))
     except InputError:  # One cannot be inverted or is not finite: no place to compare.
         return None
+    return gap if gap > MOST_CONFLICT_MM else None
 
 
-def is_mirrored(header: Any) -> bool:  # noqa: ANN401
-    """Whether both orientations count and one is the other's mirror image."""
+def _refuse_mirrored(header: Any) -> None:  # noqa: ANN401
     forms = _forms(header)
     if forms is None:
-        return False
-    signs = [np.sign(np.linalg.det(form[:3, :3])) for form in forms]
-    return bool(signs[0] * signs[1] < 0)
-
-
-def is_known(header: Any) -> bool:  # noqa: ANN401
-    """Whether the header says at all how the image lies, rather than its voxel sizes alone."""
-    return bool(header["sform_code"] > 0 or header["qform_code"] > 0)
+        return
+    with np.errstate(all="ignore"):
+        signs = [np.sign(np.linalg.det(form[:3, :3])) for form in forms]
+    if signs[0] * signs[1] < 0:
+        raise InputError(
+            "sform and qform are mirror images: left and right cannot be told",
+            remedy="Export it again, or, if you know which is right, copy that one over the other"
+            " (FSL: fslorient -copysform2qform or -copyqform2sform).",
+        )
 
 
 def _forms(header: Any) -> tuple[Affine, Affine] | None:  # noqa: ANN401
     """The sform and the qform, if both count."""
     if not (header["sform_code"] > 0 and header["qform_code"] > 0):
         return None
+    qform = _qform(header)
+    return None if qform is None else (header.get_sform(), qform)
+
+
+def _qform(header: Any) -> Affine | None:  # noqa: ANN401
     try:
-        return header.get_sform(), header.get_qform()
+        return np.asarray(header.get_qform(), dtype=np.float64)
     except (HeaderDataError, ValueError):  # A quaternion that is none.
         return None

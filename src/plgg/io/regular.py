@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from plgg.errors import InputError
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -89,3 +92,51 @@ def _listed(
         elif stat.S_ISREG(mode):
             files.append(path)
     return files, folders
+
+
+def require_readable(path: Path, *, folders: bool = False) -> None:
+    """Refuse a path at which there is no regular file, without opening it.
+
+    Args:
+        path: Of a file; links are followed.
+        folders: Whether a folder will do.
+
+    Raises:
+        InputError: If there is nothing, a link that leads nowhere, a pipe, a socket or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        what, remedy = _why_not_there(path, error)
+        raise InputError(what, where=path, remedy=remedy) from error
+    if stat.S_ISREG(mode) or (folders and stat.S_ISDIR(mode)):
+        return
+    if stat.S_ISDIR(mode):
+        raise InputError(
+            "is a folder, not a file", where=path, remedy="Name the file in it that is meant."
+        )
+    raise InputError(
+        "is a pipe, a socket or a device, not a file", where=path, remedy="Copy it into a file."
+    )
+
+
+def _why_not_there(path: Path, error: OSError | ValueError) -> tuple[str, str]:
+    """What is wrong with a path that has no status, and what to do."""
+    number = getattr(error, "errno", None)
+    link = _link_target(path)
+    if number == errno.ELOOP:
+        return "is a symbolic link that leads back to itself", "Name the file itself."
+    if number == errno.EACCES:
+        return "cannot be looked at: permission denied", "Mend the permissions of its folders."
+    if link is not None and "annex/objects" in link.replace("\\", "/"):
+        return "is a git-annex link whose content is not here", "Fetch it: git annex get."
+    if link is not None:
+        return "is a symbolic link to a file that is not there", "Mend the link, or name the file."
+    return "no such file", "Check the path in the manifest."
+
+
+def _link_target(path: Path) -> str | None:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - names that are no UTF-8, too
+    except (OSError, ValueError):
+        return None

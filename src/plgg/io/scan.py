@@ -6,20 +6,16 @@ The one door through which scans come in. Knows nothing of what they show.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import InputError
 from plgg.io.dicom import is_dicom, read_dicom
 from plgg.io.files import sha256
-from plgg.io.nifti import (
-    geometry_conflict_mm,
-    is_nifti,
-    orientation_is_known,
-    read_volume,
-    stem,
-)
+from plgg.io.guard import refusing
+from plgg.io.nifti import is_nifti, read_nifti, stem
+from plgg.io.regular import is_regular, regular_files, require_readable
 from plgg.volume import Volume
 
 
@@ -33,6 +29,8 @@ class Scan:
         doubts: What its header leaves in doubt, one clause each.
         age_years: Of DICOM, at the scan, where the header says.
         sex: Of DICOM, `F` or `M`, where the header says.
+        sha256: Of the bytes that it was read from, as `scan_sha256` gives it; None for DICOM, of
+            which only some files are read.
     """
 
     volume: Volume
@@ -40,6 +38,7 @@ class Scan:
     doubts: tuple[str, ...] = ()
     age_years: float | None = None
     sex: str | None = None
+    sha256: str | None = None
 
 
 def open_scan(path: Path) -> Scan:
@@ -51,31 +50,32 @@ def open_scan(path: Path) -> Scan:
     Raises:
         InputError: If there is nothing, or nothing that can be read as one upright scan.
     """
-    if not path.exists():
-        raise InputError("no such file", where=path, remedy="Check the path in the manifest.")
-    if not is_nifti(path) and is_dicom(path):
-        found = read_dicom(path)
-        return Scan(
-            found.volume,
-            f"{found.series}: {found.why}",
-            found.doubts,
-            age_years=found.age_years,
-            sex=found.sex,
-        )
-    return Scan(read_volume(path), None, tuple(_doubts(path)))
+    require_readable(path, folders=True)
+    with refusing(lambda: _unreadable(path)):
+        if is_nifti(path) or not is_dicom(path):
+            found = read_nifti(path)
+            return Scan(found.volume, doubts=found.doubts, sha256=found.sha256)
+        return _dicom(path)
+
+
+def _dicom(path: Path) -> Scan:
+    found = read_dicom(path)
+    return Scan(
+        found.volume,
+        f"{found.series}: {found.why}",
+        found.doubts,
+        age_years=found.age_years,
+        sex=found.sex,
+    )
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError("cannot be read as a scan", where=path, remedy="Copy or export it again.")
 
 
 def read_scan(path: Path) -> Volume:
     """The image of a scan; see `open_scan`."""
     return open_scan(path).volume
-
-
-def _doubts(path: Path) -> Iterator[str]:
-    if not orientation_is_known(path):
-        yield "its header does not say how it lies: left, front and up are guesses"
-    gap = geometry_conflict_mm(path)
-    if gap is not None:
-        yield f"sform and qform put it up to {gap:.0f} mm apart, and the sform was taken"
 
 
 def scan_name(path: Path) -> str:
@@ -90,11 +90,13 @@ def scan_sha256(path: Path) -> str | None:
 
     None where there is nothing.
     """
-    if path.is_file():
+    if is_regular(path):
         return sha256(path)
     if not path.is_dir():
         return None
     whole = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
-        whole.update(f"{file.relative_to(path).as_posix()}\n{sha256(file)}\n".encode())
+    for file in sorted(regular_files(path, hidden=True)):
+        # The bytes of a name, whatever encoding it is in.
+        name = os.fsencode(file.relative_to(path).as_posix())
+        whole.update(name + f"\n{sha256(file)}\n".encode())
     return whole.hexdigest()

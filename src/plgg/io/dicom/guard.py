@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydicom import config
 
-from plgg.errors import InputError, PlggError
+from plgg.io.guard import refusing
+
+__all__ = ["discreet", "refusing"]
 
 
 @contextmanager
@@ -31,27 +33,3 @@ def discreet() -> Iterator[None]:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
             config.settings.reading_validation_mode = mode
-
-
-@contextmanager
-def refusing(refusal: Callable[[], InputError]) -> Iterator[None]:
-    """Turn whatever a reader raises at a damaged or hostile file into one refusal.
-
-    pydicom, its decoders and zipfile raise some twenty kinds of exception at such files, and not
-    all are documented.
-
-    Raises:
-        InputError: What `refusal` gives; an error of plgg's own passes as it is.
-    """
-    try:
-        yield
-    except PlggError:
-        raise
-    except MemoryError:
-        raise InputError(
-            "takes more memory than there is",
-            where=refusal().where,
-            remedy="Close other programs, or crop the scan first.",
-        ) from None
-    except Exception:  # noqa: BLE001 - the one guard around the readers
-        raise refusal() from None
