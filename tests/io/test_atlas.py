@@ -175,7 +175,7 @@ def test_bad_paths_are_refused_in_one_line(tmp_path):
     (tmp_path / "a.txt").write_text("atlas")
     assert "no NIfTI" in refused(tmp_path / "a.txt")
     (tmp_path / "junk.nii.gz").write_bytes(b"junk")
-    assert "cannot be read as NIfTI" in refused(tmp_path / "junk.nii.gz")
+    assert "is text, not an image" in refused(tmp_path / "junk.nii.gz")
     assert "empty" in refused(write_nifti(tmp_path / "b.nii", np.zeros((3, 3, 3))))
     assert "shape (3, 3)" in refused(write_nifti(tmp_path / "c.nii", np.ones((3, 3))))
     assert "shape" in refused(write_nifti(tmp_path / "d.nii", np.ones((3, 3, 3, 2))))

@@ -1,4 +1,4 @@
-"""Files are read once, in pieces, as far as their header goes, and with their checksums verified."""
+"""Files are read once and in pieces, as far as their header goes, with checksums verified."""
 
 import gzip
 import hashlib

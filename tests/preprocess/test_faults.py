@@ -56,7 +56,7 @@ FAULTS = {
     "half": (half, "the brain is cut off at its upper end"),
     "t1": (t1, "white matter is brighter than grey, as on a T1"),
     "mask": (mask, "as a mask would"),
-    "cut-file": (cut_file, "cannot be read as NIfTI"),
+    "cut-file": (cut_file, "is truncated"),
     "cut-series": (cut_series, "cut short"),
 }
 

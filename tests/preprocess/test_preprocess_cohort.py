@@ -150,7 +150,7 @@ def test_a_case_that_fails_is_named_and_the_others_stored(cases, folder, tmp_pat
     assert [case.case_id for case in cohort.cases] == ["P2", "P3"]
     reasons = {failed.case_id: failed.reason for failed in cohort.failed}
     assert set(reasons) == {"P1", "empty", "gone"}
-    assert "cannot be read as NIfTI" in reasons["P1"]
+    assert "is truncated" in reasons["P1"]
     assert "every voxel" in reasons["empty"]
     assert "no such file" in reasons["gone"]
     assert {path.name for path in (folder / "cases").iterdir()} == {"P2", "P3"}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from plgg.errors import InputError
+from plgg.io.labels import whole_labels
 from plgg.io.nifti import read_volume, write_volume
 
 
@@ -27,9 +28,9 @@ def whole_tumour(mask: Path, made: Path, *, not_tumour: Collection[int] = ()) ->
         InputError: If the mask cannot be read or holds anything but a few whole numbers.
     """
     volume = read_volume(mask)
-    labels = np.unique(volume.data)
-    # A NaN is no whole number either.
-    if labels.size > 16 or not np.all((labels >= 0) & (labels == np.round(labels))):
+    whole = whole_labels(volume.data)
+    labels = np.unique(volume.data if whole is None else whole)
+    if whole is None or labels.size > 16 or (labels < 0).any():
         raise InputError(
             "holds fractions, negative values or more than 16 labels",
             where=mask,
@@ -37,6 +38,6 @@ def whole_tumour(mask: Path, made: Path, *, not_tumour: Collection[int] = ()) ->
         )
     if set(labels.tolist()) <= {0.0, 1.0}:
         return mask
-    tumour = (volume.data > 0) & ~np.isin(volume.data, list(not_tumour))
+    tumour = (whole > 0) & ~np.isin(whole, list(not_tumour))
     write_volume(made, volume.with_data(tumour.astype(np.uint8)))
     return made

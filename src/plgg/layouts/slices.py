@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from plgg.errors import InputError
+from plgg.io.budget import require_affordable
+from plgg.io.guard import refusing
+from plgg.io.regular import open_regular, require_readable
 from plgg.layouts.found import listed
 from plgg.layouts.walk import visible
 from plgg.volume import Volume
@@ -26,7 +29,6 @@ IN_PLANE_MM = 0.9375
 """240 mm over 256 pixels, the usual field of view."""
 STACK_MM = 150.0
 """Height that the slices of one head are taken to cover."""
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError, SyntaxError, Image.DecompressionBombError)
 _SLICE = re.compile(r".*_(\d+)(_mask)?\.tiff?", re.IGNORECASE)
 
 
@@ -72,12 +74,14 @@ def read_stack(slices: Mapping[int, Path], *, channel: int | None = None) -> Vol
     Raises:
         InputError: If a slice cannot be read, is not 8-bit, or differs in size from the first.
     """
-    planes = [_plane(path, channel) for path in slices.values()]
-    for path, plane in zip(slices.values(), planes, strict=True):
-        if plane.shape != planes[0].shape:
+    planes: list[NDArray[Any]] = []
+    for path in slices.values():
+        planes.append(_plane(path, channel))
+        if planes[-1].shape != planes[0].shape:
             raise InputError(
                 "differs in size from the first slice", where=path, remedy="Copy it again."
             )
+        require_affordable((*planes[0].shape, len(planes)), 1, where=path)
     return Volume(np.stack(planes, axis=-1), stack_affine(planes[0].shape, len(planes)))
 
 
@@ -91,16 +95,13 @@ def stack_affine(shape: tuple[int, ...], n_slices: int) -> NDArray[np.float64]:
 
 def _plane(path: Path, channel: int | None) -> NDArray[Any]:
     """One channel of a picture, shape (columns, rows); the first of a mask, which may be grey."""
-    try:
-        with warnings.catch_warnings():
-            # A damaged tag may not matter; where it does, there is an error as well.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture)
-    except _UNREADABLE as error:
-        raise InputError(
-            "cannot be read as a picture", where=path, remedy="Copy it again."
-        ) from error
+    require_readable(path)
+    with refusing(lambda: _unreadable(path)), warnings.catch_warnings():
+        # A damaged tag may not matter; where it does, there is an error as well.
+        warnings.simplefilter("ignore")
+        with open_regular(path) as file, Image.open(file) as picture:
+            require_affordable((*picture.size, len(picture.getbands())), 1, where=path)
+            pixels = np.asarray(picture)
     if channel is None and pixels.ndim == 2:
         pixels = (pixels * np.uint8(255) if pixels.dtype == np.bool_ else pixels)[..., np.newaxis]
     wanted = channel or 0
@@ -111,3 +112,7 @@ def _plane(path: Path, channel: int | None) -> NDArray[Any]:
             remedy="A slice holds three sequences: before contrast, FLAIR, after contrast.",
         )
     return pixels[..., wanted].T
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError("cannot be read as a picture", where=path, remedy="Copy it again.")
