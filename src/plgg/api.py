@@ -100,12 +100,18 @@ def manifest(
         )
 
 
-def check(manifest: Path, *, watch: Watch = SILENT) -> CheckReport:
-    """Validate a cohort; the report lists what was found, errors first."""
+def check(manifest: Path, *, scan_gib: float | None = None, watch: Watch = SILENT) -> CheckReport:
+    """Validate a cohort; the report lists what was found, errors first.
+
+    Args:
+        manifest: Its table.
+        scan_gib: GiB that one scan or mask may unpack to; 2 if None.
+        watch: Told of the progress.
+    """
     from plgg.check import check_manifest
 
     with watch.task("checking scans") as progress:
-        return check_manifest(manifest, progress=progress)
+        return check_manifest(manifest, progress=progress, scan_gib=scan_gib)
 
 
 def preprocess(
@@ -236,6 +242,7 @@ def predict(
         networks,
         atlas=options.atlas,
         prior=options.prior,
+        scan_gib=options.scan_gib,
         page=partial(write_case_report, model_card=card, prior=options.prior)
         if options.pages
         else None,
@@ -260,7 +267,13 @@ def export(run: Path, fmt: Format, *, out: Path | None = None) -> Exported:
 
 
 def evaluate(
-    predictions: Path, truth: Path, *, out: Path | None = None, seed: int = 0, watch: Watch = SILENT
+    predictions: Path,
+    truth: Path,
+    *,
+    out: Path | None = None,
+    seed: int = 0,
+    scan_gib: float | None = None,
+    watch: Watch = SILENT,
 ) -> Evaluation:
     """Score predictions, of plgg or of any tool, against a manifest's (or a store's) truth.
 
@@ -268,13 +281,14 @@ def evaluate(
     predictions.
     """
     from plgg.evaluate import evaluate_predictions
+    from plgg.io.budget import scan_limit
     from plgg.io.manifest import read_manifest
     from plgg.io.store import Store, is_store
     from plgg.report.evaluation import write_evaluation_page
 
     cases = Store(truth).manifest_cases() if is_store(truth) else read_manifest(truth)
     folder = out or predictions / "evaluation"
-    with watch.task("evaluating") as progress:
+    with scan_limit(scan_gib), watch.task("evaluating") as progress:
         found = evaluate_predictions(predictions, cases, out=folder, seed=seed, progress=progress)
     write_evaluation_page(folder)
     return found

@@ -1,6 +1,10 @@
 """One door for scans, NIfTI or DICOM: what is read, what is said of it, what it is called."""
 
+import hashlib
+import os
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -72,6 +76,70 @@ def test_names_and_hashes_of_any_form(series, tmp_path):
     next(copied.iterdir()).write_bytes(b"x")
     assert scan_sha256(copied) != before
     assert scan_sha256(tmp_path / "none") is None
+
+
+def test_one_reading_gives_image_doubts_and_hash(tmp_path, monkeypatch):
+    """Whatever is asked of a NIfTI scan, its file is opened once."""
+    opened = []
+    really = os.open
+
+    def counted(path, *rest, **named):
+        opened.append(os.fspath(path))
+        return really(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", counted)
+    path = write_nifti(tmp_path / "scan.nii.gz", DATA, SCAN.affine)
+    found = open_scan(path)
+    assert opened.count(os.fspath(path)) == 1
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() == scan_sha256(path)
+
+
+def test_names_in_any_encoding_are_hashed(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff\xfe.dcm")).write_bytes(b"1")
+    whole = hashlib.sha256(b"\xff\xfe.dcm\n" + hashlib.sha256(b"1").hexdigest().encode() + b"\n")
+    assert scan_sha256(folder) == whole.hexdigest()
+    path = write_nifti(folder / os.fsdecode(b"\xe9.nii.gz"), DATA, SCAN.affine)
+    assert open_scan(path).sha256 == scan_sha256(path)
+
+
+def test_a_folder_of_looping_links_is_hashed_once(series):
+    before = scan_sha256(series)
+    (series / "again").symlink_to(series)
+    (series / "lost.dcm").symlink_to("nowhere.dcm")
+    os.mkfifo(series / "pipe.dcm")
+    assert scan_sha256(series) == before
+
+
+def test_a_file_over_the_budget_is_not_hashed(tmp_path):
+    path = tmp_path / "a.nii"
+    with path.open("wb") as handle:
+        handle.truncate(2**42)
+    with pytest.raises(InputError, match="is a file of 4096 GiB, and at most 2 GiB are read"):
+        scan_sha256(path)
+    with pytest.raises(InputError, match="only zeros"):
+        open_scan(path)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "x" * 5000 + ".zip"])
+def test_a_name_that_no_file_can_have_has_no_hash(tmp_path, name):
+    assert scan_sha256(tmp_path / name) is None
+
+
+@pytest.mark.parametrize(
+    "fault", [struct.error, KeyError, RecursionError, AttributeError, MemoryError, zlib.error]
+)
+@pytest.mark.parametrize("reader", ["read_nifti", "read_dicom"])
+def test_whatever_a_reader_raises_is_one_line(series, tmp_path, monkeypatch, reader, fault):
+    def broken(_):
+        raise fault("raw\nwords")
+
+    monkeypatch.setattr(f"plgg.io.scan.{reader}", broken)
+    path = series if reader == "read_dicom" else write_nifti(tmp_path / "a.nii", DATA)
+    with pytest.raises(InputError) as caught:
+        open_scan(path)
+    assert "raw" not in str(caught.value)
 
 
 def test_what_is_not_there_is_one_line(tmp_path):

@@ -1,6 +1,6 @@
 """Checking a cohort before anything is spent on it: files, grids, masks, labels, twins."""
 
-from plgg.check.case import require_usable, usable_flair
+from plgg.check.case import require_usable, usable_flair, usable_scans
 from plgg.check.cohort import check_manifest
 from plgg.check.finding import Finding, Severity
 from plgg.check.flair import inspect_flair
@@ -17,4 +17,5 @@ __all__ = [
     "inspect_mask",
     "require_usable",
     "usable_flair",
+    "usable_scans",
 ]

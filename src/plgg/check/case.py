@@ -20,6 +20,7 @@ from plgg.check.mask import inspect_mask
 from plgg.check.report import CaseRow
 from plgg.errors import InputError, PlggError
 from plgg.io.manifest import Case
+from plgg.io.regular import is_there
 from plgg.io.scan import Scan, open_scan
 from plgg.volume import Volume
 
@@ -64,10 +65,20 @@ def require_usable(case: Case) -> tuple[Volume, Volume | None]:
     Raises:
         InputError: For the first error that is found in the FLAIR, then in the mask.
     """
-    flair = usable_flair(case.flair).volume
+    flair, mask = usable_scans(case)
+    return flair.volume, mask.volume if mask else None
+
+
+def usable_scans(case: Case) -> tuple[Scan, Scan | None]:
+    """As `require_usable`, with what was read besides the images: doubts, hashes.
+
+    Raises:
+        InputError: For the first error that is found in the FLAIR, then in the mask.
+    """
+    flair = usable_flair(case.flair)
     if case.mask is None:
         return flair, None
-    return flair, _usable(case.mask, lambda mask: inspect_mask(mask, flair)).volume
+    return flair, _usable(case.mask, lambda mask: inspect_mask(mask, flair.volume))
 
 
 def usable_flair(path: Path) -> Scan:
@@ -107,7 +118,7 @@ def _looked_at(
     try:
         scan = open_scan(path)
     except PlggError as error:
-        code = "unreadable" if path.exists() else "missing-file"
+        code = "unreadable" if is_there(path) else "missing-file"
         message = f"the {role} {path}: {error.what}"
         return None, [Finding("error", code, None, message, error.remedy or "")]
     return scan.volume, [*_header(scan, role), *inspect(scan.volume)]

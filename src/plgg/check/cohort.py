@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from plgg.check.case import Examined, examine
@@ -15,13 +16,18 @@ from plgg.check.finding import by_severity
 from plgg.check.labels import check_labels, patients_by_class
 from plgg.check.report import CheckReport, shape_counts, spacing_ranges
 from plgg.check.twins import find_twins
+from plgg.io.budget import scan_limit
 from plgg.io.manifest import Case, read_manifest
 
 Progress = Callable[[int, int], None]
 
 
 def check_manifest(
-    path: Path, *, progress: Progress | None = None, workers: int = 1
+    path: Path,
+    *,
+    progress: Progress | None = None,
+    workers: int = 1,
+    scan_gib: float | None = None,
 ) -> CheckReport:
     """Check a cohort: its columns, its labels, every image, and images that occur twice.
 
@@ -29,6 +35,7 @@ def check_manifest(
         path: The manifest.
         progress: Called with (done, all) after each case.
         workers: Threads that read images; each holds one case in memory.
+        scan_gib: GiB that one scan or mask may unpack to; the setting's default if None.
 
     Returns:
         What was found; a case that cannot be read is a finding and does not end the check.
@@ -37,7 +44,7 @@ def check_manifest(
         ManifestError: If the manifest itself cannot be read.
     """
     cases = read_manifest(path)
-    examined = _examine_all(cases, progress, workers)
+    examined = _examine_all(cases, progress, workers, scan_gib)
     rows = tuple(one.row for one in examined)
     findings = [
         *check_columns(path),
@@ -59,11 +66,18 @@ def check_manifest(
     )
 
 
-def _examine_all(cases: Sequence[Case], progress: Progress | None, workers: int) -> list[Examined]:
+def _examine_all(
+    cases: Sequence[Case], progress: Progress | None, workers: int, scan_gib: float | None
+) -> list[Examined]:
     examined: list[Examined] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for one in pool.map(examine, cases):
+        for one in pool.map(partial(_examine, scan_gib), cases):
             examined.append(one)
             if progress:
                 progress(len(examined), len(cases))
     return examined
+
+
+def _examine(scan_gib: float | None, case: Case) -> Examined:
+    with scan_limit(scan_gib):
+        return examine(case)

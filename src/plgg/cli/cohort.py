@@ -77,6 +77,7 @@ def phantom(
 @commands.command()
 def check(
     manifest: Annotated[Path, typer.Argument(help="manifest.csv")],
+    scan_gib: options.ScanGib = None,
     as_json: options.Json = False,
 ) -> None:
     """Validate a cohort before anything is spent on it. Status 1 if there are errors.
@@ -85,7 +86,7 @@ def check(
     """
     from plgg import api
 
-    report = api.check(manifest, watch=Bars(quiet=as_json))
+    report = api.check(manifest, scan_gib=scan_gib, watch=Bars(quiet=as_json))
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -105,6 +106,7 @@ def preprocess(
         float | None,
         typer.Option(help="GiB for all workers; fewer are used if it does not hold them."),
     ] = None,
+    scan_gib: options.ScanGib = None,
     keep_going: Annotated[
         bool,
         typer.Option(
@@ -124,7 +126,8 @@ def preprocess(
     """
     from plgg import api
 
-    config = api.configure(preset, settings=settings or [], atlas=atlas)
+    chosen = options.with_scan_gib(settings, scan_gib)
+    config = api.configure(preset, settings=chosen, atlas=atlas)
     cohort = api.preprocess(
         manifest,
         store,

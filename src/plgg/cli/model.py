@@ -100,6 +100,7 @@ def predict(
     memory: Annotated[
         float | None, typer.Option(help="GiB that the network may take; beyond it, windows.")
     ] = None,
+    scan_gib: options.ScanGib = None,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Draw report.html for each scan.")
     ] = True,
@@ -125,6 +126,7 @@ def predict(
         age_years=age,
         sex=sex,
         pages=report,
+        scan_gib=scan_gib,
     )
     watch = Bars(quiet=as_json)
     outcomes = api.predict(inputs, model=model, out=out, options=wanted, watch=watch)

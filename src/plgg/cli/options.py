@@ -43,6 +43,12 @@ Track = Annotated[
         help="Show the curves of metrics.jsonl elsewhere, too: tensorboard, mlflow, or both."
     ),
 ]
+ScanGib = Annotated[
+    float | None,
+    typer.Option(
+        "--scan-gib", min=0.001, max=1024, help="GiB that one scan may unpack to; 2 by default."
+    ),
+]
 Workers = Annotated[int, typer.Option(help="Processes that work side by side.", min=1)]
 
 
@@ -50,6 +56,12 @@ def with_epochs(settings: list[str] | None, epochs: int | None) -> list[str]:
     """Settings with the number of epochs among them."""
     chosen = list(settings or [])
     return chosen if epochs is None else [*chosen, f"optimiser.epochs={epochs}"]
+
+
+def with_scan_gib(settings: list[str] | None, scan_gib: float | None) -> list[str]:
+    """Settings with the limit of a scan among them."""
+    chosen = list(settings or [])
+    return chosen if scan_gib is None else [*chosen, f"execution.scan_gib={scan_gib}"]
 
 
 def with_init(settings: list[str], run: Path | None, frozen_stages: int) -> list[str]:

@@ -27,6 +27,7 @@ def evaluate(
         bool, typer.Option("--partial", help="Cases without a prediction are no error.")
     ] = False,
     seed: options.Seed = 0,
+    scan_gib: options.ScanGib = None,
     as_json: options.Json = False,
 ) -> None:
     """Score masks and markers by patient: Dice, HD95, surface Dice, lesions, AUC.
@@ -35,7 +36,9 @@ def evaluate(
     """
     from plgg import api
 
-    found = api.evaluate(predictions, manifest, out=out, seed=seed, watch=Bars(quiet=as_json))
+    found = api.evaluate(
+        predictions, manifest, out=out, seed=seed, scan_gib=scan_gib, watch=Bars(quiet=as_json)
+    )
     if as_json:
         typer.echo(json.dumps(found.summary_json(), indent=2))
     else:

@@ -19,6 +19,7 @@ class PredictOptions:
         age_years: Of a patient whose scan is named by itself.
         sex: Likewise, `F` or `M`.
         pages: Whether to draw `report.html` for each scan.
+        scan_gib: GiB that one scan may unpack to; as the model's settings say if None.
     """
 
     part: str | None = None
@@ -29,3 +30,4 @@ class PredictOptions:
     age_years: float | None = None
     sex: str | None = None
     pages: bool = True
+    scan_gib: float | None = None

@@ -18,6 +18,7 @@ from plgg.infer import folder as files
 from plgg.infer.describe import Found, Prior, describe
 from plgg.infer.ensemble import Ensemble
 from plgg.infer.source import Loaded, Scan
+from plgg.io.budget import scan_limit
 from plgg.io.case_id import require_case_id
 from plgg.io.dicom.segmentation import write_segmentation
 from plgg.io.files import make_folder, write_json
@@ -53,6 +54,7 @@ class Predictor:
         networks: One or several.
         atlas: Where the atlas of their scans lies now, if not where it was.
         prior: Folder of an earlier prediction of the same patient.
+        scan_gib: GiB that one scan may unpack to; as the settings say if None.
         page: Draws the page of each scan; None for no pages.
     """
 
@@ -62,11 +64,13 @@ class Predictor:
         *,
         atlas: str | None = None,
         prior: Path | None = None,
+        scan_gib: float | None = None,
         page: Page | None = None,
     ) -> None:
         self.networks = networks
         self.config = with_atlas(networks.config, atlas)
         self.prior = Prior(prior, read_prior(prior)) if prior else None
+        self.scan_gib = scan_gib or self.config.execution.scan_gib
         self.page = page
 
     def predict(self, scan: Scan, out: Path) -> Result:
@@ -75,17 +79,21 @@ class Predictor:
         Raises:
             PlggError: If the scan cannot be used or the result not be written.
         """
+        with scan_limit(self.scan_gib):
+            return self._predict(scan, out)
+
+    def _predict(self, scan: Scan, out: Path) -> Result:
         # `out / ".."` would be replaced with all that is in it.
         require_case_id(scan.case_id, where=scan.path, remedy="Rename the file.")
         folder = below(out, scan.case_id)
-        digest = scan.digest()
         self._refuse_own_prior(folder)
         kept = files.kept_result(folder, self._files(scan))
-        if kept and self._same(kept, scan, digest) and _has_segmentation(folder, kept):
+        if kept and self._same(kept, scan) and _has_segmentation(folder, kept):
             return kept
         clock = Clock()
         with clock.step("read and prepare"):
             loaded = scan.load(self.config)
+            digest = loaded.sha256 or scan.digest()
         found = self._found(loaded, clock)
         result = describe(scan, digest, found, self.networks, prior=self.prior)
         return self._write(folder, scan, found, result)
@@ -120,11 +128,11 @@ class Predictor:
             wanted.append(files.REPORT)
         return wanted
 
-    def _same(self, kept: Result, scan: Scan, digest: str) -> bool:
+    def _same(self, kept: Result, scan: Scan) -> bool:
         """Whether a result was made from this scan, by these networks, in this way."""
         prior = str(self.prior.folder) if self.prior else None
         return (
-            kept.input.sha256 == digest
+            kept.input.sha256 == scan.digest()
             and kept.models == tuple(member.model for member in self.networks.members)
             and kept.inference == self.networks.inference
             and kept.engine == self.networks.engine

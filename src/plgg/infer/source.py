@@ -16,6 +16,7 @@ from plgg.io.dicom import is_dicom
 from plgg.io.manifest import Case, read_manifest
 from plgg.io.nifti import is_nifti
 from plgg.io.quality import Quality
+from plgg.io.regular import is_there
 from plgg.io.scan import scan_name, scan_sha256
 from plgg.io.store import Store, is_store, read_record
 from plgg.preprocess.case import Prepared
@@ -35,6 +36,7 @@ class Loaded:
         doubts: What its header leaves in doubt.
         age_years: As given, or as the header of DICOM says.
         sex: Likewise.
+        sha256: Of the native scan's bytes; None of DICOM, of which only some files are read.
     """
 
     prepared: Prepared
@@ -44,6 +46,7 @@ class Loaded:
     doubts: tuple[str, ...] = ()
     age_years: float | None = None
     sex: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def _scans(path: Path, age_years: float | None, sex: str | None) -> list[Scan]:
     raise InputError(
         "is not a store, a manifest (.csv), a NIfTI file (.nii, .nii.gz) or DICOM (folder, zip)",
         where=path,
-        remedy="Name one of these." if path.exists() else "Check the path: nothing is there.",
+        remedy="Name one of these." if is_there(path) else "Check the path: nothing is there.",
     )
 
 
@@ -144,6 +147,7 @@ def _stored(store: Store, case_id: str) -> Scan:
             case.quality,
             age_years=record.age_years,
             sex=record.sex,
+            sha256=record.flair_sha256,
         )
 
     return Scan(
@@ -173,6 +177,7 @@ def _native(case: Case, patient_id: str | None) -> Scan:
             doubts=flair.doubts,
             age_years=age_years,
             sex=case.sex or flair.sex,
+            sha256=flair.sha256,
         )
 
     return Scan(

@@ -8,6 +8,7 @@ Knows nothing of scans or of registration.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from plgg.holes import filled
 from plgg.io.atlas_download import ARCHIVES, BY_HAND, cache_folder, fetch
 from plgg.io.atlas_grid import box_of, check_place, grid_part, in_box, lay, sampled
 from plgg.io.nifti import SUFFIXES, is_nifti, read_volume, stem
+from plgg.io.regular import is_there
 from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.io.template import mni_to_sri24, template_brain, template_map
 from plgg.volume import Volume
@@ -73,7 +75,7 @@ def load_atlas(where: str | Path = BUILT_IN) -> Atlas:
         return _loaded(BUILT_IN, None)
     if str(where) == SRI24:
         return _loaded(SRI24, cache_folder())
-    path = Path(where).expanduser().resolve()
+    path = Path(os.path.realpath(Path(where).expanduser()))
     return _loaded(str(path), path)
 
 
@@ -83,12 +85,13 @@ def _loaded(source: str, path: Path | None) -> Atlas:
         return _built_in()
     if source == SRI24:
         return fetch(ARCHIVES, path / SRI24, read=_published)
-    if path.is_dir():
+    there = is_there(path)
+    if there and path.is_dir():
         return _from_folder(path, source)
-    if path.exists() and is_nifti(path):
+    if there and is_nifti(path):
         return _from_file(path)
     raise InputError(
-        "the atlas is no NIfTI file" if path.exists() else "no such atlas",
+        "the atlas is no NIfTI file" if there else "no such atlas",
         where=path,
         remedy="Give built-in, sri24, a folder that holds SRI24 or one .nii or .nii.gz file.",
     )

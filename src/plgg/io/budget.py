@@ -32,9 +32,13 @@ def limit_in_force() -> int:
 
 
 @contextmanager
-def scan_limit(gib: float) -> Iterator[None]:
-    """Let images that this thread reads within the block unpack to so many GiB at most."""
-    token = _limit.set(round(gib * GIB))
+def scan_limit(gib: float | None) -> Iterator[None]:
+    """Let images that this thread reads within the block unpack to so many GiB at most.
+
+    Args:
+        gib: The most; None leaves the limit as it is.
+    """
+    token = _limit.set(limit_in_force() if gib is None else round(gib * GIB))
     try:
         yield
     finally:
@@ -82,10 +86,31 @@ def require_affordable(
             f"its header declares {what}: {_gib(n_bytes)} unpacked, and at most {_gib(limit)} are"
             " read",
             where=where,
-            remedy="Crop or resample it, or, if it is meant to be so large, allow more:"
-            f" --scan-gib {math.ceil(n_bytes / GIB)}.",
+            remedy=_allow_more(n_bytes),
         )
     return n_bytes
+
+
+def require_affordable_file(n_bytes: int, where: str | Path) -> None:
+    """Refuse one file that is larger than any scan may be once it is unpacked.
+
+    Raises:
+        InputError: If it is.
+    """
+    limit = limit_in_force()
+    if n_bytes > limit:
+        raise InputError(
+            f"is a file of {_gib(n_bytes)}, and at most {_gib(limit)} are read",
+            where=where,
+            remedy=_allow_more(n_bytes),
+        )
+
+
+def _allow_more(n_bytes: int) -> str:
+    return (
+        "Crop or resample it, or, if it is meant to be so large, allow more:"
+        f" --scan-gib {math.ceil(n_bytes / GIB)}."
+    )
 
 
 def _gib(n_bytes: int) -> str:

@@ -14,6 +14,15 @@ from plgg.errors import InputError
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
+def is_there(path: Path) -> bool:
+    """Whether something is at a path; a path that no file can have is no error."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def is_regular(path: Path) -> bool:
     """Whether a path is a regular file that can be looked at, or a link to one."""
     try:

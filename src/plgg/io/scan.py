@@ -11,11 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import InputError
+from plgg.io.budget import require_affordable_file
 from plgg.io.dicom import is_dicom, read_dicom
-from plgg.io.files import sha256
 from plgg.io.guard import refusing
 from plgg.io.nifti import is_nifti, read_nifti, stem
-from plgg.io.regular import is_regular, regular_files, require_readable
+from plgg.io.regular import (
+    is_regular,
+    is_there,
+    open_regular,
+    regular_files,
+    require_readable,
+)
+from plgg.io.unpack import Plain
 from plgg.volume import Volume
 
 
@@ -82,21 +89,31 @@ def scan_name(path: Path) -> str:
     """What a scan is called after its path: the name without a NIfTI's or a zip's suffix."""
     if is_nifti(path):
         return stem(path)
-    return path.name.removesuffix(".zip").removesuffix(".dcm") or path.resolve().name
+    name = path.name.removesuffix(".zip").removesuffix(".dcm")
+    return name or Path(os.path.realpath(path)).name
 
 
 def scan_sha256(path: Path) -> str | None:
     """SHA-256 of a scan's bytes: of the file, or of all files below a folder and their names.
 
     None where there is nothing.
+
+    Raises:
+        InputError: If a file cannot be read, or is one file over the budget.
     """
-    if is_regular(path):
-        return sha256(path)
-    if not path.is_dir():
+    if not is_there(path):
         return None
+    if is_regular(path):
+        require_affordable_file(path.stat().st_size, path)
+        return _file_sha256(path)
     whole = hashlib.sha256()
     for file in sorted(regular_files(path, hidden=True)):
         # The bytes of a name, whatever encoding it is in.
         name = os.fsencode(file.relative_to(path).as_posix())
-        whole.update(name + f"\n{sha256(file)}\n".encode())
+        whole.update(name + f"\n{_file_sha256(file)}\n".encode())
     return whole.hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    with refusing(lambda: _unreadable(path)), open_regular(path) as handle:
+        return Plain(handle).sha256()

@@ -18,7 +18,7 @@ from plgg.errors import InputError
 from plgg.io.regular import open_regular
 
 GZIP_MAGIC = b"\x1f\x8b"
-_CHUNK = 2**18
+_CHUNK = 2**20
 _GZIP = 16 + zlib.MAX_WBITS
 _MOST_MEMBERS = 2**17
 """Of one file: blocks of 64 KiB, as bgzip writes them, up to 8 GiB."""

@@ -53,11 +53,13 @@ class Route:
         grid: Where they go.
         settings: Stripping, registration, intensities.
         atlas: What they are registered to.
+        scan_gib: GiB that one scan may unpack to; no part of what is done to it.
     """
 
     grid: Grid
     settings: PreprocessConfig
     atlas: Atlas
+    scan_gib: float | None = None
 
     @property
     def spacing_mm(self) -> float:
@@ -83,7 +85,8 @@ def route_for(config: Config) -> Route:
             remedy="Name that one with --atlas.",
         )
     settings = wanted.model_copy(update={"atlas_sha256": atlas.sha256})
-    return Route(sri24_grid(config.grid.spacing_mm), settings, atlas)
+    grid = sri24_grid(config.grid.spacing_mm)
+    return Route(grid, settings, atlas, config.execution.scan_gib)
 
 
 @dataclass(frozen=True, eq=False)

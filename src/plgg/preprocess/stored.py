@@ -6,12 +6,13 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from plgg.check import require_usable
+from plgg.check import require_usable, usable_scans
 from plgg.config import same_preprocessing
 from plgg.errors import InputError, PlggError
+from plgg.io.budget import scan_limit
 from plgg.io.manifest import Case
 from plgg.io.quality import Quality
-from plgg.io.scan import read_scan, scan_sha256
+from plgg.io.scan import Scan, read_scan, scan_sha256
 from plgg.io.store import CaseRecord, StoredCase, read_record, write_case
 from plgg.preprocess.pictures import draw_case, draw_failed
 from plgg.preprocess.place import Placed
@@ -35,6 +36,11 @@ class Outcome:
 
 def attempt(case: Case, store: Path, route: Route) -> Outcome:
     """Store a case, or say why not and draw what was seen of it; nothing is raised for one case."""
+    with scan_limit(route.scan_gib):
+        return _attempt(case, store, route)
+
+
+def _attempt(case: Case, store: Path, route: Route) -> Outcome:
     try:
         return Outcome(case.case_id, store_case(case, store, route))
     except RejectedScanError as error:
@@ -53,11 +59,11 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         RejectedScanError: If a gate does not let it through.
         InputError: If the scan or the mask cannot be used.
     """
-    hashes = _hashes(case)
-    kept = _kept(case, store, route, hashes)
+    kept = _kept(case, store, route)
     if kept:
         return kept
-    flair, mask = require_usable(case)
+    read, outlined = usable_scans(case)
+    flair, mask = read.volume, outlined.volume if outlined else None
     arrived = travel(flair, mask, route, age_years=case.age_years)
     stored = StoredCase(
         case_id=case.case_id,
@@ -68,7 +74,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         age_years=case.age_years,
         sex=case.sex,
         flair=str(case.flair.resolve()),
-        flair_sha256=hashes[0] or "",
+        flair_sha256=_sha256(case.flair, read) or "",
         shape=arrived.prepared.placement.box_shape,
         status=arrived.quality.status,
     )
@@ -78,7 +84,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         spacing_mm=route.spacing_mm,
         settings=route.settings,
         placement=arrived.prepared.placement,
-        mask_sha256=hashes[1],
+        mask_sha256=_sha256(case.mask, outlined) if case.mask else None,
         quality=arrived.quality,
     )
     truth = None if mask is None else mask.with_data(mask.data > 0)
@@ -124,24 +130,27 @@ def _readable(case: Case) -> Volume | None:
         return None
 
 
-Hashes = tuple[str | None, str | None]
+def _sha256(path: Path, read: Scan | None) -> str | None:
+    """Of the bytes that were read; of DICOM, of all files that lie there."""
+    return (read and read.sha256) or scan_sha256(path)
 
 
-def _hashes(case: Case) -> Hashes:
+def _hashes(case: Case) -> tuple[str | None, str | None]:
     """SHA-256 of the scan and of the mask; None for what is not there."""
     return scan_sha256(case.flair), scan_sha256(case.mask) if case.mask else None
 
 
-def _kept(case: Case, store: Path, route: Route, hashes: Hashes) -> StoredCase | None:
+def _kept(case: Case, store: Path, route: Route) -> StoredCase | None:
     """The stored case, if it was made from these files this way; labels follow the manifest."""
     try:
         record = read_record(store, case.case_id)
     except PlggError:
         return None
-    same = (record.case.flair_sha256, record.mask_sha256) == hashes
     # A mask that is named but not there has no hash either, and must be told.
     named = record.case.has_mask == (case.mask is not None)
-    if not same or not named or not _made_so(record, route):
+    if not named or not _made_so(record, route):
+        return None
+    if (record.case.flair_sha256, record.mask_sha256) != _hashes(case):
         return None
     return record.case.model_copy(
         update={
