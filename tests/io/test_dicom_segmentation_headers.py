@@ -74,6 +74,7 @@ def test_a_source_that_is_gone_or_changed_is_named(tmp_path):
         {"SOPInstanceUID": None},
         {"StudyInstanceUID": ""},
         {"SeriesInstanceUID": None, "FrameOfReferenceUID": None},
+        {"SOPInstanceUID": "1.2.3"},
     ],
 )
 def test_headers_that_lack_what_a_segmentation_needs_are_told_without_a_name(
@@ -128,3 +129,33 @@ def test_older_headers_without_a_birth_date_are_no_obstacle(tmp_path):
     lacking = dict.fromkeys(["PatientBirthDate", "StudyID", "AccessionNumber"])
     path, mask = written(tmp_path, scan(GRIDS["axial"]), tags=lacking)
     assert_in_place(path, mask)
+
+
+@pytest.mark.parametrize("enhanced", [False, True])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ["PatientSex"],
+        ["FrameOfReferenceUID"],
+        ["SliceThickness"],
+        ["PatientName", "PatientID", "StudyDate", "StudyTime", "ReferringPhysicianName"],
+        ["Manufacturer", "SeriesNumber", "InstanceNumber", "Modality", "SOPClassUID"],
+    ],
+)
+def test_headers_that_lack_something_carry_a_segmentation_or_are_refused_in_a_line(
+    lost, enhanced, tmp_path
+):
+    tags = dict.fromkeys(lost)
+    write_series(tmp_path / "series", scan(GRIDS["axial"]), enhanced=enhanced, tags=tags)
+    if enhanced and "SliceThickness" in lost:
+        (file,) = (tmp_path / "series").iterdir()
+        header = pydicom.dcmread(file)
+        del header.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness
+        header.save_as(file)
+    mask = blob(read_dicom(tmp_path / "series").volume)
+    if "SOPClassUID" in lost:
+        with pytest.raises(InputError, match="lack what a DICOM SEG"):
+            write_segmentation(tmp_path / "s.dcm", mask, tmp_path / "series")
+    else:
+        write_segmentation(tmp_path / "s.dcm", mask, tmp_path / "series")
+        assert_in_place(tmp_path / "s.dcm", mask)

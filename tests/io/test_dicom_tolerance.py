@@ -121,7 +121,8 @@ def test_places_that_cannot_be_are_called_impossible(tmp_path, name):
 SPOILT = {
     "RGB": ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "colour images (RGB)"),
     "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour images (PALETTE COLOR)"),
-    "leak": ({"PhotometricInterpretation": "DOE^JANE"}, "colour images (1 values a pixel)"),
+    "three": ({"SamplesPerPixel": 3}, "colour images (3 values a pixel)"),
+    "leak": ({"PhotometricInterpretation": "DOE^JANE"}, "images of an unknown kind"),
     "inverted": ({"PhotometricInterpretation": "MONOCHROME1"}, "MONOCHROME1: small values"),
     "slope 0": ({"RescaleSlope": 0}, "rescale its values by 0"),
     "slope nan": ({"RescaleSlope": "NaN"}, "by what is no number"),

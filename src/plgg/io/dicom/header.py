@@ -41,6 +41,8 @@ def not_grey(header: Layer) -> str | None:
         return None
     if samples == 1 and kind == "MONOCHROME1":
         return "inverted images (MONOCHROME1: small values are bright)"
+    if samples == 1 and kind not in _COLOURS:
+        return "images of an unknown kind (no PhotometricInterpretation of DICOM's)"
     named = kind if kind in _COLOURS else f"{samples} values a pixel"
     return f"colour images ({named}), such as a screenshot or a colour map,"
 

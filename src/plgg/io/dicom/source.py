@@ -68,6 +68,8 @@ def source_frames(path: Path, like: Volume) -> SourceFrames:
         names = list(dict.fromkeys(picture.file for picture in found.pictures))
         with refusing(lambda: lacking(path)):
             headers = tuple(_header(name, files) for name in names)
+            if len({header.SOPInstanceUID for header in headers}) < len(headers):
+                raise lacking(path)
             if not any("PerFrameFunctionalGroupsSequence" in header for header in headers):
                 place_slices(headers, found.affine)
                 return SourceFrames(headers, None)
