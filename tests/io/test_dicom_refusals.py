@@ -143,6 +143,17 @@ def test_what_is_no_dicom_is_refused(tmp_path):
     assert "no such file" in refused(tmp_path / "absent")
 
 
+@pytest.mark.parametrize("suffix", [".dcm", ""])
+def test_a_pointer_to_content_that_is_not_here_is_called_that(tmp_path, suffix):
+    files = write_series(tmp_path / "s", VOLUME, suffix=suffix)
+    files[0].write_text("/annex/objects/MD5E-s1306--0123456789abcdef.dcm\n")
+    message = refused(tmp_path / "s")
+    assert "of 9 (in order of name) is a git-annex pointer: its content is not here" in message
+    assert "git annex get" in message
+    files[0].write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    assert "Git LFS pointer" in refused(tmp_path / "s")
+
+
 def test_a_damaged_member_of_a_zip_is_refused(tmp_path):
     import zipfile
 

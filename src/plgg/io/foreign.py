@@ -99,6 +99,12 @@ def foreign(start: bytes, path: Path) -> Foreign:
     return Foreign(kind.what, _filled(kind.remedy, path))
 
 
+def pointer(start: bytes) -> Foreign | None:
+    """What a file is that only stands for another one, such as git-annex's; None if it does not."""
+    found = _first(_WORDS, lambda word: word in start) if _is_text(start) else None
+    return found if found and "pointer" in found.what else None
+
+
 def half_of_a_pair(path: Path) -> Foreign:
     """What to say of a header whose voxels lie in another file."""
     what = "is the header of a .hdr/.img pair (NIfTI or Analyze), without the voxels"

@@ -24,6 +24,7 @@ from plgg.io.dicom.zipped import (
     require_affordable_members,
     unpacked,
 )
+from plgg.io.foreign import Foreign, pointer
 from plgg.io.regular import is_regular, open_regular, regular_files
 
 Opener = Callable[[], BinaryIO]
@@ -31,6 +32,7 @@ Opener = Callable[[], BinaryIO]
 
 _MARK_AT, _MARK = 128, b"DICM"
 _MARK_END = _MARK_AT + len(_MARK)
+_LOOKED_AT = 512
 _SUFFIXES = (".dcm", ".ima", ".dicom")
 _OTHERS = (
     ".b2nd", ".bval", ".bvec", ".csv", ".gz", ".html", ".jpg", ".json", ".jsonl", ".md", ".nii",
@@ -72,11 +74,13 @@ class DicomFiles:
         found = False
         for name, opener in self.openers.items():
             with opener() as handle:
-                if is_marked(handle):
+                start = handle.read(_LOOKED_AT)
+                handle.seek(0)
+                if start[_MARK_AT:_MARK_END] == _MARK:
                     found = True
                     yield name, handle
-                elif _named_as_dicom(name) or self.alone:
-                    raise self._not_dicom(name)
+                elif pointer(start) or _named_as_dicom(name) or self.alone:
+                    raise self._not_dicom(name, pointer(start))
         if not found:
             raise InputError(
                 "holds no DICOM file",
@@ -84,13 +88,11 @@ class DicomFiles:
                 remedy="Name a folder or zip of DICOM files.",
             )
 
-    def _not_dicom(self, name: str) -> InputError:
+    def _not_dicom(self, name: str, kind: Foreign | None) -> InputError:
         place = "" if self.alone else f"{self.label(name)} "
-        return InputError(
-            f"{place}is empty, cut short or not DICOM (no DICM at byte 128)",
-            where=self.path,
-            remedy="Copy or export it again.",
-        )
+        what = kind.what if kind else "is empty, cut short or not DICOM (no DICM at byte 128)"
+        remedy = kind.remedy if kind else "Copy or export it again."
+        return InputError(f"{place}{what}", where=self.path, remedy=remedy)
 
 
 def is_dicom(path: Path) -> bool:
