@@ -174,7 +174,9 @@ def test_blanks_are_notes_and_counted(cohort):
     [
         ([("Q6", "C", ""), ("Q7", "C", "")], "marker-rare"),
         ([("Q6", "b", ""), ("Q7", "b", ""), ("Q8", "b", "")], "marker-similar"),
-        ([("Q6", "NA", ""), ("Q7", "NA", ""), ("Q8", "NA", "")], "marker-placeholder"),
+        ([("Q6", "[C?]", ""), ("Q7", "[C?]", ""), ("Q8", "[C?]", "")], "marker-placeholder"),
+        ([("Q6", "-9", ""), ("Q7", "-9", ""), ("Q8", "-9", "")], "marker-placeholder"),
+        ([("unknown", "A", "F")], "patient-placeholder"),
         ([("Q0", "B", "")], "marker-conflict"),
         ([("Q0", "A", "M")], "sex-conflict"),
         ([("q0", "A", "F")], "patient-similar"),
@@ -226,16 +228,42 @@ def test_a_misspelt_column_is_named_with_what_it_may_mean(cohort, column, meant)
     assert repr(meant) in finding.message
 
 
+def test_placeholders_are_blank_and_listed(cohort):
+    labels = [("Q6", "[Not Available]", "F"), ("Q7", "n.d.", "n/a"), ("Q8", "N.D.", "")]
+    report = labelled(cohort, *BALANCED, *labels)
+    assert codes(report) == ["marker-unknown", "placeholder"]
+    assert report.class_counts == {"A": 3, "B": 3}
+    (note,) = only(report, "placeholder")
+    assert note.severity == "note"
+    assert "'[Not Available]' (1), 'n.d.' (1), 'n/a' (1), 'N.D.' (1)" in note.message
+
+
+def test_ages_that_may_be_months_are_a_warning(cohort):
+    rows = [f"P{n},P{n}_flair.nii.gz,{age}" for n, age in enumerate((96, 111, 120.5, "7,5"))]
+    write_csv(cohort, "patient_id;flair;age_years", *(row.replace(",", ";", 2) for row in rows))
+    (finding,) = only(check_manifest(cohort), "age-implausible")
+    assert finding.severity == "warning"
+    assert "2 of 4" in finding.message
+    assert "P1: 111, P2: 120.5" in finding.message
+
+
 def test_other_columns_are_left_alone(cohort):
     extra = "patient_id,flair,mask,grade,n_slices,mask_voxels,notes,"
     write_csv(cohort, extra, "P0,P0_flair.nii.gz,P0_mask.nii.gz,2,20,14379,,")
     assert codes(check_manifest(cohort)) == ["marker-unknown"]
 
 
-def test_a_row_wider_than_the_header_is_a_warning(cohort):
+def test_a_row_wider_than_the_header_is_refused_with_its_line(cohort):
     with_rows(cohort, "P9,P0_flair.nii.gz,,A,F,Toronto, ON")
+    with pytest.raises(ManifestError, match=r"line 11: has 7 cells.*5 columns"):
+        check_manifest(cohort)
+
+
+def test_a_row_that_ends_early_is_a_warning_with_its_line(cohort):
+    with_rows(cohort, "P9,P0_flair.nii.gz")
     (finding,) = only(check_manifest(cohort), "row-width")
     assert "line 11" in finding.message
+    assert "fewer cells" in finding.message
 
 
 def test_a_semicolon_manifest_is_read_like_any_other(cohort):

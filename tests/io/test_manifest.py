@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from plgg.errors import ManifestError
 from plgg.io.manifest import Case, class_names, read_manifest, write_manifest
+from plgg.io.unknown import known
 
 FULL = "patient_id,flair,mask,marker,scan_id,site,age_years,sex"
 
@@ -105,7 +106,7 @@ def test_the_line_is_that_of_the_file(tmp_path):
     assert "line 5:" in message
 
 
-@pytest.mark.parametrize("age", ["old", "-1", "150", "nan", "inf", "7 years", "1e3"])
+@pytest.mark.parametrize("age", ["old", "-1", "150", "inf", "7 years", "1e3", "12_0"])
 def test_an_age_is_years(tmp_path, age):
     assert f"age_years is '{age}'" in refused(tmp_path, "patient_id,flair,age_years", f"P1,f,{age}")
 
@@ -143,15 +144,13 @@ def test_an_open_quotation_mark_swallows_no_rows(tmp_path, rest):
 
 def test_what_is_no_text_is_refused(tmp_path):
     assert "UTF-8" in refused(tmp_path, "patient_id,flair", "P1,f", encoding="utf-16")
-    with pytest.raises(ManifestError, match="cannot be read as text"):
+    with pytest.raises(ManifestError, match="is a folder"):
         read_manifest(tmp_path)
     with pytest.raises(ManifestError, match="no such file"):
         read_manifest(tmp_path / "none.csv")
 
 
-TEXT = st.one_of(
-    st.none(), st.text("abc ÄÖ,;\"'\tλ-1", min_size=1).map(str.strip).filter(lambda text: text)
-)
+TEXT = st.one_of(st.none(), st.text("abc ÄÖ,;\"'\tλ-1", min_size=1).map(str.strip).filter(known))
 AGES = st.one_of(st.none(), st.floats(0, 149.9))
 
 

@@ -69,7 +69,9 @@ def test_labels_go_before_what_the_layout_says(tmp_path):
         (("name,age", "P001,3"), "lacks the column patient_id"),
         (("patient_id,age", "P001,3", "p-001,3", "P001,4"), "two rows for 'P001'"),
         (("patient_id,age", "P001,old"), "'old' is no age"),
-        (('patient_id,"age', "P001,3"), "cannot be read as a table"),
+        (("patient_id,Marker,marker ", "P001,a,b"), "has the column 'Marker' and 'marker' twice"),
+        (("patient_id,marker", "P001,a,b"), "line 2: has 3 cells"),
+        (('patient_id,"age', "P001,3"), "a quotation mark is never closed"),
     ],
 )
 def test_labels_that_cannot_be_trusted_are_refused(data, tmp_path, lines, words):

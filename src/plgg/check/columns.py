@@ -1,19 +1,19 @@
-"""A manifest's header and the width of its rows: what the reader lets pass without a word.
+"""A manifest as a table: columns that may be meant to be read, rows cut short, placeholders.
 
 The reader leaves unknown columns alone, so a misspelt one would silently be no column at all.
-Knows nothing of what the cells mean.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from plgg.check.finding import Finding, listed
-from plgg.io.manifest import OPTIONAL
+from plgg.io.manifest import OPTIONAL, read_table
+from plgg.io.read_csv import Table
+from plgg.io.unknown import known
 
 _MEANT = {
     "age": "age_years",
@@ -34,17 +34,8 @@ _MEANT = {
 
 def check_columns(path: Path) -> list[Finding]:
     """Findings about the columns of a manifest that can be read."""
-    header, *rows = _cells(path)
-    return [*_misspelt(header), *_too_wide(header, rows)]
-
-
-def _cells(path: Path) -> list[list[str]]:
-    text = path.read_text(encoding="utf-8-sig")
-    header = text.split("\n", 1)[0]
-    # The reader's own rule.
-    delimiter = max(",;\t", key=header.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    return [[cell.strip() for cell in row] for row in rows]
+    table = read_table(path)
+    return [*_misspelt(table.header), *_short(table), *_unknown(table)]
 
 
 def _misspelt(header: Sequence[str]) -> list[Finding]:
@@ -73,16 +64,40 @@ def _meant(name: str, absent: Sequence[str]) -> str | None:
     return next(iter(get_close_matches(simple, absent, n=1, cutoff=0.75)), None)
 
 
-def _too_wide(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Finding]:
-    wide = [f"line {number}" for number, row in enumerate(rows, start=2) if any(row[len(header) :])]
-    if not wide:
+def _short(table: Table) -> list[Finding]:
+    """Rows that end before the last column: a file may have been cut while it was written."""
+    short = [line.number for line in table.lines if line.n_cells < len(table.header)]
+    if not short:
         return []
+    lines = listed(f"line {number}" for number in short)
     return [
         Finding(
             "warning",
             "row-width",
             None,
-            f"{listed(wide)}: more cells than the header has columns",
-            "Put quotes around cells that hold the delimiter.",
+            f"{lines}: fewer cells than the header has columns, and the rest counts as blank",
+            "Check that nothing was cut off, and write a delimiter for each blank cell.",
+        )
+    ]
+
+
+def _unknown(table: Table) -> list[Finding]:
+    """What was written where nothing is known, so that no class is lost without a word."""
+    counts = Counter(
+        cell
+        for row in table.rows()
+        for name, cell in row.items()
+        if name in OPTIONAL and cell and known(cell) is None
+    )
+    if not counts:
+        return []
+    shown = listed(f"{cell!r} ({n})" for cell, n in counts.most_common())
+    return [
+        Finding(
+            "note",
+            "placeholder",
+            None,
+            f"cells that say that nothing is known are taken as blank: {shown}",
+            "Nothing, unless one of them is meant as a value.",
         )
     ]

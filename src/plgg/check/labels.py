@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from plgg.check.finding import Finding, listed
 from plgg.io.manifest import Case
+from plgg.io.unknown import is_placeholder, is_suspicious
 
 MIN_PATIENTS_A_CLASS = 3
-_PLACEHOLDERS = frozenset(
-    ("?", "-", ".", "na", "n/a", "nan", "nd", "null", "none", "unknown", "unk", "missing", "tbd")
-)
+OLDEST_YEARS = 110.0
 
 
 def check_labels(cases: Sequence[Case]) -> list[Finding]:
@@ -21,6 +20,8 @@ def check_labels(cases: Sequence[Case]) -> list[Finding]:
         *_blanks(cases),
         *_classes(cases),
         *_spellings(cases),
+        *_nameless(cases),
+        *_ages(cases),
         *_contradictions(cases, "marker", lambda case: case.marker),
         *_contradictions(cases, "sex", lambda case: case.sex and case.sex.casefold()),
     ]
@@ -64,10 +65,10 @@ def _classes(cases: Sequence[Case]) -> list[Finding]:
         _warning(
             "marker-placeholder",
             f"the marker {name!r} counts as a class of its own",
-            "If it means that the marker is unknown, leave the cell blank.",
+            "If it means that the marker is unknown or in doubt, leave the cell blank.",
         )
         for name in patients
-        if name.casefold() in _PLACEHOLDERS
+        if is_suspicious(name)
     ]
     if len(patients) == 1:
         findings.append(
@@ -113,6 +114,32 @@ def _spellings(cases: Sequence[Case]) -> list[Finding]:
             )
             for names in patients
         ),
+    ]
+
+
+def _nameless(cases: Sequence[Case]) -> list[Finding]:
+    names = sorted({case.patient_id for case in cases if is_placeholder(case.patient_id)})
+    return [
+        _warning(
+            "patient-placeholder",
+            f"the patient {name!r} looks like one whose name is not known",
+            "Give each patient a name of their own: scans under one patient_id count as one's.",
+        )
+        for name in names
+    ]
+
+
+def _ages(cases: Sequence[Case]) -> list[Finding]:
+    old = [case for case in cases if case.age_years is not None and case.age_years > OLDEST_YEARS]
+    if not old:
+        return []
+    shown = listed(f"{case.case_id}: {case.age_years:g}" for case in old)
+    return [
+        _warning(
+            "age-implausible",
+            f"{len(old)} of {len(cases)} scans have an age over {OLDEST_YEARS:g} years ({shown})",
+            "Check that age_years holds years, not months or days.",
+        )
     ]
 
 

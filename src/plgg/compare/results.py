@@ -5,7 +5,6 @@ Knows nothing of pairs or statistics.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from plgg.compare.metric import Metric
 from plgg.compare.sources import CASES
 from plgg.errors import ConfigError, RunError
 from plgg.io.files import read_json
-from plgg.io.tables import plain
+from plgg.io.read_csv import read_csv
+from plgg.io.unknown import known
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,7 @@ def read_marker_auc(evaluation: Path) -> float | None:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = [
-                {plain(key): plain(value or "") for key, value in row.items() if key}
-                for row in csv.DictReader(handle)
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RunError("cannot be read as CSV", where=path, remedy="Evaluate again.") from error
+    rows = read_csv(path, error=RunError, key=str).rows()
     names = [row.get("case_id", "") for row in rows]
     if "" in names or len(set(names)) < len(names):
         raise RunError("a case_id is blank or occurs twice", where=path, remedy="Evaluate again.")
@@ -87,8 +80,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _value(row: Mapping[str, str], metric: Metric, path: Path) -> float | None:
-    text = row[metric.name].strip()
-    if not text:
+    text = known(row[metric.name])
+    if text is None:
         return None
     try:
         value = float(text)

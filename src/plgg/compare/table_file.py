@@ -5,8 +5,6 @@ Knows nothing of statistics.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Sequence
@@ -14,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import RunError
-from plgg.io.tables import plain
+from plgg.io.read_csv import read_csv
+from plgg.io.unknown import known
 
 PARTS = ("test", "validation")
 # Rows that papers add below the splits, in the words they use.
@@ -79,26 +78,20 @@ def read_table(path: Path, part: str | None) -> Table:
 
 def _cells(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Column names in lower case where they are ours, and the rows as text."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(
-            "cannot be read as a table",
-            where=path,
-            remedy="Give a CSV file in UTF-8, or two results to compare.",
-        ) from error
-    header = text.split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
-    lines = [[plain(cell.strip()) for cell in line] for line in reader if any(map(str.strip, line))]
-    names = [n.lower() if n.lower() in ("split", "part") else n for n in (lines or [[]])[0]]
-    if "split" not in names or len(set(names)) < len(names):
+    table = read_csv(path, error=RunError, key=_own)
+    names = [_own(name) for name in table.header]
+    if "split" not in names or "" in names:
         raise RunError(
             f"needs a column 'split' and one for each arm (it has: {', '.join(names) or 'none'})",
             where=path,
             remedy="Write, for example: split,single,multitask.",
         )
-    blank = [""] * len(names)
-    return names, [dict(zip(names, [*line, *blank], strict=False)) for line in lines[1:]]
+    return names, [dict(zip(names, line.cells, strict=True)) for line in table.lines]
+
+
+def _own(name: str) -> str:
+    """A column's name, in lower case where it is ours; the names of arms are the user's."""
+    return name.lower() if name.lower() in ("split", "part") else name
 
 
 def _columns(names: Sequence[str], part: str | None) -> tuple[dict[str, str], str | None]:
@@ -141,7 +134,7 @@ def _require(path: Path, columns: dict[str, str], splits: list[str], part: str |
 
 
 def _number(text: str, where: str) -> float | None:
-    if not text:
+    if known(text) is None:
         return None
     try:
         value = float(text.replace(",", "."))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from plgg.evaluate.evaluation import Evaluation
 from plgg.evaluate.records import VERSION, Summary
 from plgg.evaluate.row import CaseScores
 from plgg.io.files import read_json, write_json
-from plgg.io.tables import Cell, plain_row, write_csv
+from plgg.io.read_csv import read_csv
+from plgg.io.tables import Cell, write_csv
 
 _CHANCES = {"p_": "probabilities", "clinical_": "clinical"}
 _FIELDS = [name for name in CaseScores.model_fields if name not in _CHANCES.values()]
@@ -81,18 +81,18 @@ def read_evaluation(folder: Path) -> Evaluation:
     Raises:
         RunError: If it is missing or not of a known version.
     """
-    try:
-        summary = Summary.model_validate(_upgraded(read_json(folder / "summary.json")))
-        with (folder / "cases.csv").open(encoding="utf-8", newline="") as handle:
-            reader = csv.DictReader(handle, restval="", strict=True)
-            rows = tuple(_row(plain_row(row)) for row in reader)
-    except FileNotFoundError as error:
+    absent = [name for name in ("cases.csv", "summary.json") if not (folder / name).is_file()]
+    if absent:
         raise RunError(
-            "is not an evaluation (no cases.csv or summary.json)",
+            f"is not an evaluation (no {' and no '.join(absent)})",
             where=folder,
             remedy="Make one: plgg evaluate.",
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        )
+    try:
+        summary = Summary.model_validate(_upgraded(read_json(folder / "summary.json")))
+        table = read_csv(folder / "cases.csv", error=RunError, key=str)
+        rows = tuple(_row(row) for row in table.rows())
+    except (OSError, ValueError, KeyError, TypeError, RunError) as error:
         raise RunError(
             "is no evaluation of this version, or was altered",
             where=folder,

@@ -1,22 +1,24 @@
 """The manifest: a cohort as a CSV file with one row a scan.
 
 Columns `patient_id, flair` and, each optional and possibly blank, `mask, marker, scan_id, site,
-age_years, sex`. A blank mask or marker is unknown. Other columns are left alone. Knows nothing of
+age_years, sex`. A blank mask or marker is unknown, and so is one that only says so
+(`plgg.io.unknown`). Other columns are left alone. Knows nothing of
 what is in the images.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import ManifestError
 from plgg.io.case_id import first_twin, patient_id_fault, require_case_id, shown
-from plgg.io.tables import plain, write_csv
+from plgg.io.read_csv import Table, read_csv
+from plgg.io.tables import write_csv
+from plgg.io.unknown import known
 
 REQUIRED = ("patient_id", "flair")
 OPTIONAL = ("mask", "marker", "scan_id", "site", "age_years", "sex")
@@ -54,71 +56,59 @@ def read_manifest(path: Path) -> list[Case]:
     Raises:
         ManifestError: If the file or a needed column is missing, or a row cannot be a case.
     """
-    try:
-        cases = [_case(row, number, path) for number, row in _rows(path)]
-    except csv.Error as error:
-        raise ManifestError(
-            f"cannot be read as CSV ({error})",
-            where=path,
-            remedy="Look for a quotation mark that is never closed.",
-        ) from error
+    table = read_table(path)
+    cases = [
+        _case(row, f"{path}, line {line.number}", path.parent)
+        for line, row in zip(table.lines, table.rows(), strict=True)
+    ]
     if not cases:
         raise ManifestError("holds no rows", where=path, remedy="Add one row for each scan.")
     _refuse_twins(cases, path)
     return cases
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row with the number of its (last) line in the file."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ManifestError("no such file", where=path, remedy="Check the path.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(
-            "cannot be read as text", where=path, remedy="Save it as CSV in UTF-8."
-        ) from error
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    found = [plain(name.strip()) for name in reader.fieldnames or []]
-    reader.fieldnames = found
-    missing = [name for name in REQUIRED if name not in found]
+def read_table(path: Path) -> Table:
+    """The manifest as text, with the columns that are needed.
+
+    Raises:
+        ManifestError: If it cannot be read as a table, lacks a needed column, or has a column that
+            is read twice.
+    """
+    table = read_csv(path, error=ManifestError, once=COLUMNS)
+    missing = [name for name in REQUIRED if name not in table.header]
     if missing:
+        there = ", ".join(table.header) or "none"
         raise ManifestError(
-            f"lacks the column {' and '.join(missing)} (it has: {', '.join(found) or 'none'})",
+            f"lacks the column {' and '.join(missing)} (it has: {there})",
             where=path,
             remedy=f"The columns are {', '.join(COLUMNS)}; the first two are needed.",
         )
-    for row in reader:
-        yield (
-            reader.line_num,
-            {k: plain((v or "").strip()) for k, v in row.items() if k is not None},
-        )
+    return table
 
 
-def _case(row: dict[str, str], number: int, path: Path) -> Case:
-    where = f"{path}, line {number}"
-    patient, flair = row["patient_id"], row["flair"]
+def _case(row: dict[str, str], where: str, folder: Path) -> Case:
+    cells = {name: known(row.get(name)) for name in COLUMNS}
+    patient, flair = row["patient_id"], cells["flair"]
     if not patient or not flair:
         raise ManifestError("patient_id or flair is blank", where=where, remedy="Fill it in.")
     case_id = require_case_id(
-        _case_id(patient, row.get("scan_id", "")),
+        _case_id(patient, cells["scan_id"] or ""),
         where=where,
         error=ManifestError,
         remedy="Use letters, digits, '.', '_' and '-' in patient_id and scan_id.",
     )
     _require_patient_id(patient, where)
-    mask = row.get("mask", "")
+    mask = cells["mask"]
     return Case(
         case_id=case_id,
         patient_id=patient,
-        flair=path.parent / flair,
-        mask=path.parent / mask if mask else None,
-        marker=row.get("marker") or None,
-        site=row.get("site") or None,
-        age_years=_number(row.get("age_years", ""), where),
-        sex=row.get("sex") or None,
+        # As the cell has it: a file's name may be written in another Unicode form.
+        flair=folder / row["flair"],
+        mask=folder / row["mask"] if mask else None,
+        marker=cells["marker"],
+        site=cells["site"],
+        age_years=_number(cells["age_years"] or "", where),
+        sex=cells["sex"],
     )
 
 
@@ -139,10 +129,8 @@ def _require_patient_id(patient: str, where: str) -> None:
 def _number(text: str, where: str) -> float | None:
     if not text:
         return None
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        value = float("nan")
+    written = re.fullmatch(r"\+?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", text, re.ASCII)
+    value = float(text.replace(",", ".")) if written else float("nan")
     if not 0 <= value < 150:
         raise ManifestError(
             f"age_years is {text!r}", where=where, remedy="Write years as a number, or leave blank."

@@ -11,7 +11,7 @@ a spreadsheet itself marks text; a number stays a number. `plain` takes the apos
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from plgg.io.files import write_text
@@ -42,11 +42,6 @@ def defused(text: str) -> str:
 def plain(text: str) -> str:
     """The text that `defused` was given."""
     return _DEFUSED.sub("", text)
-
-
-def plain_row(row: Mapping[str, str]) -> dict[str, str]:
-    """A row of a table as `write_csv` was given it, names of columns and cells."""
-    return {plain(name): plain(cell) for name, cell in row.items()}
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:

@@ -6,14 +6,14 @@ matched without regard to case. Knows nothing of where a table lies in a layout.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from plgg.errors import ManifestError
+from plgg.io.read_csv import read_csv
+from plgg.io.unknown import known
 from plgg.layouts.found import Labels
 
 Row = Mapping[str, str]
@@ -30,39 +30,19 @@ _AGES = {
 }  # fmt: skip
 _SITES = ("site", "site_id", "center", "centre", "institution", "hospital")
 _SEXES = ("sex", "gender")
-_UNKNOWN = frozenset(("", "n/a", "na", "nan", "#n/a", "null", "unknown"))
 _UNITS = {"y": 1.0, "m": 12.0, "w": 365.25 / 7.0, "d": 365.25}
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a table; cells that mean unknown are blank.
+    """Rows of a table by column names in lower case; cells that mean unknown are blank.
 
     Raises:
-        ManifestError: If it cannot be read as a table.
+        ManifestError: If it cannot be read as a table, or has a column twice.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        header = text.split("\n", 1)[0]
-        delimiter = max(",;\t", key=header.count)
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(
-            f"cannot be read as a table ({str(error)[:100]})",
-            where=path,
-            remedy="Save it as CSV or TSV in UTF-8.",
-        ) from error
-    names = [name.strip().casefold() for name in (lines or [[]])[0]]
     return [
-        {name: known(cell) or "" for name, cell in zip(names, line, strict=False)}
-        for line in lines[1:]
-        if any(map(str.strip, line))
+        {name.casefold(): known(cell) or "" for name, cell in row.items() if name}
+        for row in read_csv(path, error=ManifestError).rows()
     ]
-
-
-def known(text: str | None) -> str | None:
-    """The text, or None where it only says that nothing is known."""
-    clean = (text or "").strip()
-    return None if clean.casefold() in _UNKNOWN else clean
 
 
 def key(name: str) -> str:

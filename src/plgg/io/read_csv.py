@@ -1,0 +1,183 @@
+"""`read_csv`: the one way in for every table, whoever wrote it: manifests, labels, evaluations.
+
+Commas, semicolons or tabs; UTF-8 with or without a byte-order mark; any line ends. Nothing that
+could be misread passes: a column that is there twice, a row of more cells than columns, bytes that
+are no text, a quotation mark that is never closed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.errors import PlggError
+from plgg.io.regular import open_regular
+from plgg.io.tables import plain
+
+MOST_BYTES = 2**26
+"""64 MiB: a row for each of 500,000 scans."""
+
+_BLANKS = " \t\r\n\v\f\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_SAVE = "Save it as CSV in UTF-8."
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row.
+
+    Attributes:
+        number: Its (last) line in the file, from 1.
+        cells: One for each column; blank where the row ends early.
+        n_cells: How many it has itself, blank ones after the last column left out.
+    """
+
+    number: int
+    cells: tuple[str, ...]
+    n_cells: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text; names and cells without blanks around them.
+
+    Attributes:
+        header: Names of the columns; a name may be blank.
+        lines: The rows that are not blank.
+    """
+
+    header: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    def rows(self) -> list[dict[str, str]]:
+        """Each row by the names of its columns."""
+        return [dict(zip(self.header, line.cells, strict=True)) for line in self.lines]
+
+
+def column_key(name: str) -> str:
+    """A column's name without what hands write differently: case and the kind of blanks.
+
+    >>> column_key(" Scan  ID")
+    'scan_id'
+    """
+    return re.sub(r"\s+", "_", unicodedata.normalize("NFKC", name).strip(_BLANKS)).casefold()
+
+
+def read_csv(
+    path: Path,
+    *,
+    error: type[PlggError],
+    key: Callable[[str], str] = column_key,
+    once: Collection[str] | None = None,
+) -> Table:
+    """Read a table, or say in one line why it cannot be one.
+
+    Args:
+        path: The file.
+        error: What is raised.
+        key: Two columns are one if their names have the same key.
+        once: Columns that may stand there once only; None for all that have a name.
+
+    Raises:
+        PlggError: Of the kind `error`, if there is no such file, or it is not to be read safely.
+    """
+    text = _text(path, error)
+    (number, header), *lines = [*_lines(text, path, error)] or [(1, [])]
+    while header and not header[-1]:
+        header.pop()
+    _refuse_twice(header, key, once, f"{path}, line {number}", error)
+    return Table(tuple(header), tuple(_line(n, cells, header, path, error) for n, cells in lines))
+
+
+def _text(path: Path, error: type[PlggError]) -> str:
+    try:
+        with open_regular(path) as handle:
+            content = handle.read(MOST_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except FileNotFoundError as reason:
+        raise error("no such file", where=path, remedy="Check the path.") from reason
+    except UnicodeDecodeError as reason:
+        raise error("cannot be read as text in UTF-8", where=path, remedy=_SAVE) from reason
+    except (OSError, ValueError) as reason:
+        what = "is a folder" if path.is_dir() else "cannot be read as a table"
+        raise error(what, where=path, remedy="Name a CSV file that may be read.") from reason
+    if len(content) > MOST_BYTES:
+        raise error("is too large for a table", where=path, remedy="Name a CSV file.")
+    if "\0" in text:
+        number = len(_LINE_END.findall(text[: text.index("\0")])) + 1
+        where = f"{path}, line {number}"
+        raise error("holds NUL bytes, so it is no text in UTF-8", where=where, remedy=_SAVE)
+    return text
+
+
+def _lines(text: str, path: Path, error: type[PlggError]) -> Iterator[tuple[int, list[str]]]:
+    """The lines that hold something, each with its number."""
+    start = re.sub(r'"[^"]*"', "", text[:100_000]).lstrip("\r\n")
+    delimiter = max(",;\t", key=_LINE_END.split(start, maxsplit=1)[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    last = 0
+    try:
+        for cells in reader:
+            last = reader.line_num
+            clean = [plain(cell.strip(_BLANKS)) for cell in cells]
+            if any(clean):
+                yield last, clean
+    except csv.Error as reason:
+        what, remedy = _reason(str(reason))
+        raise error(what, where=f"{path}, line {last + 1}", remedy=remedy) from reason
+
+
+def _reason(said: str) -> tuple[str, str]:
+    """What the csv module means, and what to do."""
+    if "limit" in said:
+        what = f"cannot be read as CSV: a cell has more than {csv.field_size_limit():,} characters"
+        return what, "Look for a quotation mark that is never closed."
+    if "end of data" in said:
+        return "cannot be read as CSV: a quotation mark is never closed", "Close or remove it."
+    return (
+        "cannot be read as CSV: text follows a closing quotation mark in one cell",
+        "Write a quotation mark within quoted text twice.",
+    )
+
+
+def _refuse_twice(
+    header: list[str],
+    key: Callable[[str], str],
+    once: Collection[str] | None,
+    where: str,
+    error: type[PlggError],
+) -> None:
+    counts = Counter(key(name) for name in header if name)
+    wanted = counts if once is None else {key(name) for name in once}
+    for name, n in counts.items():
+        if n > 1 and name in wanted:
+            spelled = " and ".join(repr(one) for one in header if one and key(one) == name)
+            raise error(
+                f"has the column {spelled} {'twice' if n == 2 else f'{n} times'}",
+                where=where,
+                remedy="Keep one of them, or rename the others.",
+            )
+
+
+def _line(
+    number: int, cells: list[str], header: list[str], path: Path, error: type[PlggError]
+) -> Line:
+    while len(cells) > len(header) and not cells[-1]:
+        cells.pop()
+    where = f"{path}, line {number}"
+    if len(cells) > len(header):
+        raise error(
+            f"has {len(cells)} cells, but the header has {len(header)} columns",
+            where=where,
+            remedy="Put quotes around cells that hold the delimiter.",
+        )
+    if cells == header:
+        raise error("repeats the header", where=where, remedy="Remove this line.")
+    blank = [""] * (len(header) - len(cells))
+    return Line(number, (*cells, *blank), len(cells))
