@@ -1,7 +1,7 @@
 """One function for each command; the command line and programs call the same.
 
 Imports of the heavy rooms sit inside the functions, so that a check of a manifest does not wait
-for the network libraries.
+for the network libraries, and follow the check of what was typed: a wrong path is told at once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from plgg.config import PRESETS, Arm, Config, preset, with_atlas, with_settings
 from plgg.errors import ConfigError
 from plgg.infer.options import PredictOptions
+from plgg.io import typed_paths
 from plgg.watch import Silent, Watch
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ def manifest(
         raise ConfigError(
             f"no layout is called {layout!r}", remedy=f"Choose of {', '.join(LAYOUTS)}."
         )
+    typed_paths.require_folder(folder)
+    if choices and choices.labels:
+        typed_paths.require_there([choices.labels])
     with watch.task("reading scans") as progress:
         return build_manifest(
             LAYOUTS[layout],
@@ -108,6 +112,7 @@ def check(manifest: Path, *, scan_gib: float | None = None, watch: Watch = SILEN
         scan_gib: GiB that one scan or mask may unpack to; 2 if None.
         watch: Told of the progress.
     """
+    typed_paths.require_there([manifest])
     from plgg.check import check_manifest
 
     with watch.task("checking scans") as progress:
@@ -129,10 +134,13 @@ def preprocess(
     Pictures of all cases are gathered in `STORE/qc.html`.
     """
     from plgg.io.manifest import read_manifest
+
+    typed_paths.require_there([manifest])
+    typed_paths.require_atlas(config.preprocess.atlas)
+    cases = read_manifest(manifest)
     from plgg.preprocess.cohort import preprocess_cohort
     from plgg.report.store_qc import write_store_qc
 
-    cases = read_manifest(manifest)
     with watch.task("preprocessing") as progress:
         cohort = preprocess_cohort(
             cases,
@@ -173,17 +181,20 @@ def train(
     Returns:
         The evaluation of each part; nothing in processes other than the first.
     """
+    typed_paths.require_store(store)
+    typed_paths.require_run(config.init.run)
     from plgg.dataset.split import make_split
     from plgg.evaluate import read_evaluation
     from plgg.io.store import Store
-    from plgg.scoring import PARTS, score_run
     from plgg.track import choose_trackers, tracked
-    from plgg.train.run import train as train_run
-    from plgg.train.team import gather_team
 
     tracking = choose_trackers(track)
     cohort = Store(store)
     drawn = make_split(cohort.cohort.cases, k=split, seed=config.seed)
+    from plgg.scoring import PARTS, score_run
+    from plgg.train.run import train as train_run
+    from plgg.train.team import gather_team
+
     team = gather_team(config.precision, devices=devices, nodes=nodes)
     if not team.first:
         train_run(cohort, run, config, drawn, team=team)
@@ -220,23 +231,25 @@ def predict(
     Raises:
         PlggError: If the models or the inputs do not fit together.
     """
+    runs = [model] if isinstance(model, Path) else list(model)
+    _require_prediction(inputs, runs, options)
+    from plgg.infer.source import find_scans
+    from plgg.io.run import read_part
+
+    only = read_part(runs[0], options.part) if options.part else None
+    scans = find_scans(inputs, only=only, age_years=options.age_years, sex=options.sex)
+    if options.prior and len(scans) != 1:
+        raise ConfigError(f"--prior is for one scan, not {len(scans)}", remedy="Name one scan.")
     from plgg.infer.ensemble import ensemble, inference_settings
     from plgg.infer.member import load_member
     from plgg.infer.predict import Predictor, predict_scans
-    from plgg.infer.source import find_scans
-    from plgg.io.run import read_part
     from plgg.measure.summary import write_summary
     from plgg.report.case import write_case_report
     from plgg.report.model_card import read_model_card
 
-    runs = [model] if isinstance(model, Path) else list(model)
-    only = read_part(runs[0], options.part) if options.part else None
-    scans = find_scans(inputs, only=only, age_years=options.age_years, sex=options.sex)
     members = [load_member(run, engine=options.engine) for run in runs]
     networks = ensemble(members, inference_settings(members[0].config, options.settings))
     networks.require_classes(scan.marker for scan in scans)
-    if options.prior and len(scans) != 1:
-        raise ConfigError(f"--prior is for one scan, not {len(scans)}", remedy="Name one scan.")
     card = read_model_card(runs[0]) if len(runs) == 1 else None
     predictor = Predictor(
         networks,
@@ -253,17 +266,31 @@ def predict(
     return outcomes
 
 
-def export(run: Path, fmt: Format, *, out: Path | None = None) -> Exported:
+def _require_prediction(
+    inputs: Sequence[Path], runs: Sequence[Path], options: PredictOptions
+) -> None:
+    """Look for all that a prediction was told of."""
+    typed_paths.require_there(inputs)
+    for run in runs:
+        typed_paths.require_run(run)
+    typed_paths.require_prior(options.prior)
+    typed_paths.require_atlas(options.atlas)
+
+
+def export(run: Path, fmt: Format, *, out: Path | None = None, watch: Watch = SILENT) -> Exported:
     """Write a run's best network as ONNX, OpenVINO or a MONAI bundle, checked against PyTorch.
 
     Args:
         run: Folder of a training run.
         fmt: `onnx`, `openvino` or `monai-bundle`.
         out: Folder to write; by default where `predict` looks for other engines.
+        watch: Told of the progress.
     """
+    typed_paths.require_run(run)
     from plgg.export import export_run
 
-    return export_run(run, out, fmt)
+    with watch.task("exporting and comparing with PyTorch"):
+        return export_run(run, out, fmt)
 
 
 def evaluate(
@@ -280,6 +307,8 @@ def evaluate(
     Tables and `evaluation.html` are written to `out`; by default that is `evaluation` among the
     predictions.
     """
+    typed_paths.require_folder(predictions)
+    typed_paths.require_there([truth])
     from plgg.evaluate import evaluate_predictions
     from plgg.io.budget import scan_limit
     from plgg.io.manifest import read_manifest
@@ -345,14 +374,9 @@ def experiment(
     Raises:
         PlggError: If something does not fit together; nothing has been run then.
     """
-    from plgg.experiment import (
-        Design,
-        Plan,
-        parse_grid,
-        require_own,
-        resolve_arms,
-        run_experiment,
-    )
+    typed_paths.require_store(store)
+    typed_paths.require_run(config.init.run)
+    from plgg.experiment import Design, Plan, parse_grid, require_own, resolve_arms
     from plgg.io.store import Store
     from plgg.track import choose_trackers
 
@@ -372,6 +396,8 @@ def experiment(
         workers=design.workers,
         tracking=tracking,
     )
+    from plgg.experiment import run_experiment
+
     return run_experiment(plan, watch)
 
 
@@ -398,6 +424,8 @@ def transfer(
     Raises:
         PlggError: If something does not fit together; nothing has been trained then.
     """
+    for store in stores or ():
+        typed_paths.require_store(store)
     from plgg.io.store import Store
     from plgg.transfer import make_stores, run_transfer, transfer_of
 

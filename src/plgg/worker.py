@@ -164,7 +164,7 @@ def _without_main() -> Iterator[None]:
 
 def _serve(connection: Connection, start: Callable[[], Any], do: Callable[[Any, Any], Any]) -> None:
     """What runs in the process: start, then one answer a job, until the parent closes its end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this one.
+    leave_interrupts_to_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         state = start()
@@ -176,6 +176,11 @@ def _serve(connection: Connection, start: Callable[[], Any], do: Callable[[Any, 
     with contextlib.suppress(EOFError, OSError):
         while True:
             connection.send_bytes(_answer(connection.recv_bytes(), state, do))
+
+
+def leave_interrupts_to_parent() -> None:
+    """Ctrl-C on a terminal reaches all processes; the first one ends the others and says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _end_with_parent() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from typer.testing import CliRunner
 
 from helper import write_nifti
-from plgg.cli.main import app
+from plgg.cli.app import app
 from plgg.errors import PlggError
 from plgg.io.manifest import read_manifest
 

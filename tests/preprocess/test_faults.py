@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from dicom_series import truncate, write_series
 from helper import blob_brain, write_csv
-from plgg.cli.main import app
+from plgg.cli.app import app
 from plgg.io.nifti import write_volume
 from plgg.io.store import Store
 from plgg.io.template import template_brain

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +16,8 @@ from rich.progress import (
 )
 
 from plgg import watch
+from plgg.cli.show import plain_console
+from plgg.errors import visible
 
 
 class Bars:
@@ -27,11 +28,11 @@ class Bars:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet)
+        self.console = plain_console(err=True, quiet=quiet)
 
     def _progress(self) -> Progress:
         return Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -45,7 +46,7 @@ class Bars:
     def task(self, label: str) -> Iterator[watch.Progress]:
         """A bar that counts items."""
         with self._progress() as progress:
-            bar = progress.add_task(label, total=None, note="")
+            bar = progress.add_task(visible(label), total=None, note="")
 
             def update(done: int, total: int, failed: int = 0) -> None:
                 note = f"[red]{failed} failed" if failed else ""
@@ -57,12 +58,12 @@ class Bars:
     def training(self, label: str) -> Iterator[watch.Listener]:
         """A bar that counts steps and shows losses and the latest validation."""
         with self._progress() as progress:
-            bar = progress.add_task(f"training {label}", total=None, note="")
+            bar = progress.add_task(visible(f"training {label}"), total=None, note="")
             yield _TrainingBar(progress, bar)
 
     def say(self, message: str) -> None:
         """A line of its own."""
-        self.console.print(message)
+        self.console.print(visible(message))
 
 
 class _TrainingBar:

@@ -71,7 +71,7 @@ def phantom(
         contrast=contrast,
     )
     cases = api.phantom(out, settings, workers=workers, watch=Bars())
-    typer.echo(f"{len(cases)} scans: {out / 'manifest.csv'}")
+    show.line(f"{len(cases)} scans: {out / 'manifest.csv'}")
 
 
 @commands.command()
@@ -140,5 +140,5 @@ def preprocess(
     show.failures([(case.case_id, case.reason) for case in cohort.failed])
     doubtful = sum(case.status == "doubtful" for case in cohort.cases)
     doubts = f", {doubtful} of them doubtful: look at them" if doubtful else ""
-    typer.echo(f"{len(cohort.cases)} scans stored{doubts}: {store} ({store / 'qc.html'})")
+    show.line(f"{len(cohort.cases)} scans stored{doubts}: {store} ({store / 'qc.html'})")
     raise typer.Exit(1 if cohort.failed else 0)

@@ -1,58 +1,76 @@
-"""The program `plgg`: its commands, and how errors leave it."""
+"""The program `plgg`: how a command begins and ends.
+
+Status 0: done. 1: done, and something in it failed or was found wrong. 2: refused, with one line
+that says what is wrong, where and what to do. 130 and 143: stopped by Ctrl-C or by the system.
+With `--json` a refusal is JSON on standard output, too.
+"""
 
 from __future__ import annotations
 
-import logging
-import os
+import json
 import sys
+from io import TextIOWrapper
+from typing import cast
 
-import typer
-from rich.console import Console
-from rich.logging import RichHandler
+from plgg.cli import stopping
+from plgg.errors import PlggError, visible
 
-from plgg import __version__
-from plgg.cli import cohort, experiment, manifest, model, results, transfer
-from plgg.errors import PlggError
-
-INTERRUPTED = 130
-
-app = typer.Typer(
-    name="plgg",
-    help="Outline a pediatric low-grade glioma on one FLAIR MRI and name its genetic marker.\n\n"
-    "Start with [bold]plgg demo[/bold]. With a cohort of your own: check, preprocess, experiment. "
-    "With a trained model and a new scan: predict. For research use only.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-groups = (manifest, cohort, model, experiment, transfer, results)
-for group in (room.commands for room in groups):
-    app.registered_commands += group.registered_commands
-
-
-@app.callback()
-def _root(
-    version: bool = typer.Option(False, "--version", help="Say the version and stop."),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log more."),
-) -> None:
-    if version:
-        typer.echo(f"plgg {__version__}")
-        raise typer.Exit
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_path=False, show_time=False)
-    level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
+REFUSED = 2
+AGAIN = "Repeat the command to go on from here."
 
 
 def main() -> None:
     """Run the command line; an error that a user can mend is one line and status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A name that the terminal cannot show is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
+    stopping.listen()
     try:
-        app()
+        status = _run()
     except PlggError as error:
-        typer.echo(f"plgg: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("plgg: stopped; repeat the command to go on from here", err=True)
-        # Threads of the imaging libraries may not wait to be joined.
-        sys.stdout.flush()
-        os._exit(INTERRUPTED)
+        _refuse(str(error), error.what, error.where, error.remedy)
+        status = REFUSED
+    except (KeyboardInterrupt, stopping.Interrupted) as stopped:
+        _refuse("stopped; repeat the command to go on from here", "stopped", None, AGAIN)
+        stopping.leave(stopped)
+    sys.exit(status)
+
+
+def _run() -> int:
+    # Here, because it takes a moment in which Ctrl-C may come.
+    import typer
+
+    from plgg.cli.app import app
+
+    kinds = typer.BadParameter.__mro__
+    usage_error = cast("type[Exception]", next(k for k in kinds if k.__name__ == "UsageError"))
+    try:
+        return int(app(prog_name="plgg", standalone_mode=False) or 0)
+    except usage_error as error:
+        return _misused(error)
+
+
+def _misused(error: BaseException) -> int:
+    """A command that was typed wrongly, in one line as every other refusal."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        return REFUSED
+    message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    remedy = f"See {context.command_path if context else 'plgg'} --help."
+    _refuse(f"{message}. {remedy}", message, None, remedy)
+    return REFUSED
+
+
+def _refuse(line: str, message: str, where: str | None, remedy: str | None) -> None:
+    sys.stderr.write(f"plgg: {visible(line)}\n")
+    if _json_is_wanted():
+        told = {"error": {"message": message, "where": where, "remedy": remedy}}
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+
+
+def _json_is_wanted() -> bool:
+    """Whether `--json` was typed, also where the rest could not be understood."""
+    typed = sys.argv[1:]
+    return "--json" in (typed[: typed.index("--")] if "--" in typed else typed)

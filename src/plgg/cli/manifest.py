@@ -57,6 +57,6 @@ def manifest(
 def _show(written: Written) -> None:
     """Notes and what was left out on standard error, the numbers on standard output."""
     for note in written.notes:
-        typer.echo(f"note: {note}", err=True)
+        show.line(f"note: {note}", err=True)
     show.failures([(left.name, left.reason) for left in written.left_out])
-    typer.echo(f"{written.summary()}: {written.manifest}")
+    show.line(f"{written.summary()}: {written.manifest}")

@@ -70,7 +70,7 @@ def train(
         return
     for part, evaluation in found.items():
         show.evaluation(evaluation, title=part)
-    typer.echo(f"run: {run}")
+    show.line(f"run: {run}")
 
 
 @commands.command()
@@ -148,6 +148,5 @@ def export(
     """
     from plgg import api
 
-    with Bars().task("exporting and comparing with PyTorch"):
-        made = api.export(run, cast("Format", fmt), out=out)
+    made = api.export(run, cast("Format", fmt), out=out, watch=Bars())
     show.export(made)

@@ -96,7 +96,7 @@ def demo(
     from plgg import api
 
     report = api.demo(out, seed=seed, watch=Bars())
-    typer.echo(f"open in a browser: {report.resolve()}")
+    show.line(f"open in a browser: {report.resolve()}")
 
 
 @commands.command()

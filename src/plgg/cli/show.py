@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from plgg.errors import visible
+
 if TYPE_CHECKING:
     from plgg.check import CheckReport
     from plgg.evaluate import Evaluation
@@ -22,43 +24,56 @@ if TYPE_CHECKING:
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
+def line(message: str, *, err: bool = False) -> None:
+    """A line, on standard error if wanted; what is hidden in names is shown, not obeyed."""
+    typer.echo(visible(message), err=err)
+
+
+def plain_console(*, err: bool = False, quiet: bool = False) -> Console:
+    """A console for which `[red]` and `:smile:` in a name are letters like any other."""
+    return Console(stderr=err, quiet=quiet, markup=False, emoji=False, highlight=False)
+
+
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
+def _row(table: Table, *cells: str | Text) -> None:
+    table.add_row(*(Text(visible(cell)) if isinstance(cell, str) else cell for cell in cells))
+
+
 def failures(failed: Sequence[tuple[str, str | None]]) -> None:
     """One line on standard error for each case that failed."""
     for case_id, reason in failed:
-        typer.echo(f"plgg: {case_id}: {reason}", err=True)
+        line(f"plgg: {case_id}: {reason}", err=True)
 
 
 def check_report(report: CheckReport) -> None:
     """What a check found, errors first, and the cohort in numbers."""
-    console = Console()
+    console = plain_console()
     if report.findings:
         table = _table("Findings", "severity", "case", "what", "what to do")
         for found in report.findings:
             severity = Text(found.severity, style=_STYLES[found.severity])
-            table.add_row(severity, found.case_id or "", found.message, found.remedy)
+            _row(table, severity, found.case_id or "", found.message, found.remedy)
         console.print(table)
     classes = ", ".join(f"{name} {n}" for name, n in report.class_counts.items()) or "none"
-    console.print(
+    line(
         f"{report.n_cases} scans of {report.n_patients} patients; markers: {classes}; "
-        f"unknown: {report.n_unknown_marker} markers, {report.n_unknown_mask} masks",
-        highlight=False,
+        f"unknown: {report.n_unknown_marker} markers, {report.n_unknown_mask} masks"
     )
-    console.print(f"{report.n_errors} errors, {report.n_warnings} warnings", highlight=False)
+    line(f"{report.n_errors} errors, {report.n_warnings} warnings")
 
 
 def evaluation(found: Evaluation, *, title: str) -> None:
     """An evaluation's headline numbers with their intervals."""
     table = _table(title, "metric", "value", "95 % interval", "n")
     for name, value, interval, n in found.as_rows():
-        table.add_row(name, value, interval, n)
-    Console().print(table)
+        _row(table, name, value, interval, n)
+    plain_console().print(table)
 
 
 def outcomes(found: Sequence[Outcome], out: Path, *, as_json: bool) -> None:
@@ -67,8 +82,8 @@ def outcomes(found: Sequence[Outcome], out: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({o.case_id: _as_json(o) for o in found}, indent=2))
     else:
-        Console().print(_predictions([o.result for o in found if o.result]))
-        typer.echo(f"{len(found) - len(failed)} of {len(found)} scans predicted: {out}")
+        plain_console().print(_predictions([o.result for o in found if o.result]))
+        line(f"{len(found) - len(failed)} of {len(found)} scans predicted: {out}")
     failures(failed)
 
 
@@ -79,9 +94,8 @@ def _as_json(outcome: Outcome) -> dict[str, Any] | str | None:
 def _predictions(results: Sequence[Result]) -> Table:
     table = _table("Predictions", "case", "volume mL", "marker", "warnings")
     for result in results:
-        table.add_row(
-            result.case_id, _volume(result), _marker(result.marker), "; ".join(result.warnings)
-        )
+        doubts = "; ".join(result.warnings)
+        _row(table, result.case_id, _volume(result), _marker(result.marker), doubts)
     return table
 
 
@@ -103,17 +117,17 @@ def export(made: Exported) -> None:
     """Where an export lies, and how near to PyTorch it is."""
     table = _table("Largest difference from PyTorch", "output", "difference")
     for name, value in made.largest_difference.items():
-        table.add_row(name, f"{value:.2g}")
-    Console().print(table)
-    typer.echo(f"export: {made.path}")
+        _row(table, name, f"{value:.2g}")
+    plain_console().print(table)
+    line(f"export: {made.path}")
 
 
 def info(found: dict[str, Any]) -> None:
     """Versions, machine and the settings of the presets."""
-    console = Console()
-    console.print(f"device: {found['device']}; machine: {found['machine']}", highlight=False)
+    console = plain_console()
+    console.print(f"device: {found['device']}; machine: {found['machine']}")
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    console.print(versions, highlight=False)
+    console.print(versions)
     presets = found["presets"]
     table = _table("Settings (change with --set key=value)", "key", *presets, "meaning")
     table.columns[0].no_wrap = True  # a key is copied and pasted

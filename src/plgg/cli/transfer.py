@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from plgg.cli import options
+from plgg.cli import options, show
 from plgg.cli.bars import Bars
 from plgg.errors import ConfigError
 
@@ -79,7 +79,7 @@ def transfer(
     done = api.transfer(stores, out, config, course=course, watch=Bars())
     if done.report is not None:
         typer.echo((out / "transfer.md").read_text(encoding="utf-8"))
-        typer.echo(f"report: {done.report}")
+        show.line(f"report: {done.report}")
     for name, reason in done.failed.items():
-        typer.echo(f"failed: {name}: {reason}", err=True)
+        show.line(f"failed: {name}: {reason}", err=True)
     raise typer.Exit(1 if done.failed else 0)

@@ -1,0 +1,71 @@
+"""The application `plgg`: its commands and the options that stand before them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from typer.core import TyperGroup
+
+from plgg import __version__
+from plgg.cli import cohort, experiment, manifest, model, results, transfer
+from plgg.cli.stopping import Interrupted
+from plgg.errors import visible
+
+
+class _Commands(TyperGroup):
+    """The commands; an interrupt leaves them as it came, whatever typer would make of it."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(stopped) from stopped
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="plgg",
+    help="Outline a pediatric low-grade glioma on one FLAIR MRI and name its genetic marker.\n\n"
+    "Start with [bold]plgg demo[/bold]. With a cohort of your own: check, preprocess, experiment. "
+    "With a trained model and a new scan: predict. For research use only.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+groups = (manifest, cohort, model, experiment, transfer, results)
+for group in (room.commands for room in groups):
+    app.registered_commands += group.registered_commands
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"plgg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(  # noqa: ARG001 - said before a command is looked for
+        False,
+        "--version",
+        help="Say the version and stop.",
+        is_eager=True,
+        callback=_say_version,
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log more."),
+) -> None:
+    console = Console(stderr=True)
+    handler = RichHandler(console=console, show_path=False, show_time=False)
+    handler.addFilter(_one_line)
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
+
+
+def _one_line(record: logging.LogRecord) -> bool:
+    """Show what is hidden in names that are logged; nothing is held back."""
+    record.msg, record.args = visible(record.getMessage()), ()
+    return True

@@ -1,0 +1,108 @@
+"""Whether the paths that a user typed lead anywhere: asked before a library is loaded.
+
+Loading PyTorch takes seconds, on a busy machine many; a mistyped path is known at once. What lies
+at a path is read, and judged, by whoever needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from plgg.errors import CheckpointError, InputError, StoreError
+
+# Atlases that are called by a name; the reader of atlases knows them.
+_NAMED_ATLASES = ("built-in", "sri24")
+
+
+def require_there(paths: Iterable[Path]) -> None:
+    """Something is at each path.
+
+    Raises:
+        InputError: If not.
+    """
+    for path in paths:
+        if not _exists(path):
+            raise InputError("no such file or folder", where=path, remedy="Check the path.")
+
+
+def require_folder(path: Path) -> None:
+    """A folder is at a path.
+
+    Raises:
+        InputError: If not.
+    """
+    if not (_exists(path) and path.is_dir()):
+        what = "is not a folder" if _exists(path) else "no such folder"
+        raise InputError(what, where=path, remedy="Check the path.")
+
+
+def require_store(folder: Path) -> None:
+    """A folder may be a store.
+
+    Raises:
+        StoreError: If it cannot be one.
+    """
+    if not _exists(folder / "cohort.json"):
+        raise StoreError(
+            f"is not a store ({_lacks(folder, 'cohort.json')})",
+            where=folder,
+            remedy="Make one: plgg preprocess.",
+        )
+
+
+def require_run(run: str | Path | None) -> None:
+    """A folder may be a trained run; None is none and is accepted.
+
+    Raises:
+        CheckpointError: If it cannot be one.
+    """
+    if run is None:
+        return
+    if not _exists(Path(run) / "checkpoints" / "best.json"):
+        raise CheckpointError(
+            f"holds no checkpoint 'best' ({_lacks(Path(run), 'checkpoints/best.json')})",
+            where=run,
+            remedy="Give the folder of a plgg train run.",
+        )
+
+
+def require_prior(folder: Path | None) -> None:
+    """A folder may be an earlier prediction; None is none and is accepted.
+
+    Raises:
+        InputError: If it cannot be one.
+    """
+    if folder is not None and not _exists(folder / "result.json"):
+        raise InputError(
+            f"is no prediction ({_lacks(folder, 'result.json')})",
+            where=folder,
+            remedy="Name the folder of one case that plgg predict has made.",
+        )
+
+
+def require_atlas(atlas: str | None) -> None:
+    """An atlas is one of the named, or something is at its path; None is accepted.
+
+    Raises:
+        InputError: If not.
+    """
+    if atlas is None or atlas in _NAMED_ATLASES:
+        return
+    if not _exists(Path(atlas).expanduser()):
+        raise InputError(
+            "no such atlas",
+            where=atlas,
+            remedy="Give built-in, sri24, a folder that holds SRI24 or one .nii or .nii.gz file.",
+        )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # A name too long, or with a character that no path may hold.
+        return False
+
+
+def _lacks(folder: Path, name: str) -> str:
+    return f"no {name}" if _exists(folder) else "no such folder"
