@@ -9,7 +9,10 @@ import json
 import os
 import sys
 
-ROOMS = ("cli", "demo", "evaluate", "experiment", "infer.predict", "report", "train.run")
+ROOMS = (
+    "cli.app", "demo", "evaluate.cohort", "experiment.run", "infer.predict", "report.case.write",
+    "report.evaluation.write", "report.experiment", "train.run",
+)  # fmt: skip
 
 
 def be_ready():

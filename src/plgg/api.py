@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plgg.config import PRESETS, Arm, Config, preset, with_atlas, with_settings
-from plgg.errors import ConfigError
+from plgg.errors import ConfigError, ManifestError
 from plgg.infer.options import PredictOptions
 from plgg.io import typed_paths
 from plgg.watch import Silent, Watch
@@ -90,9 +90,9 @@ def manifest(
         raise ConfigError(
             f"no layout is called {layout!r}", remedy=f"Choose of {', '.join(LAYOUTS)}."
         )
-    typed_paths.require_folder(folder)
+    typed_paths.require_folder(folder, error=ManifestError)
     if choices and choices.labels:
-        typed_paths.require_there([choices.labels])
+        typed_paths.require_there([choices.labels], error=ManifestError)
     with watch.task("reading scans") as progress:
         return build_manifest(
             LAYOUTS[layout],
@@ -112,7 +112,7 @@ def check(manifest: Path, *, scan_gib: float | None = None, watch: Watch = SILEN
         scan_gib: GiB that one scan or mask may unpack to; 2 if None.
         watch: Told of the progress.
     """
-    typed_paths.require_there([manifest])
+    typed_paths.require_there([manifest], error=ManifestError)
     from plgg.check import check_manifest
 
     with watch.task("checking scans") as progress:
@@ -135,7 +135,7 @@ def preprocess(
     """
     from plgg.io.manifest import read_manifest
 
-    typed_paths.require_there([manifest])
+    typed_paths.require_there([manifest], error=ManifestError)
     typed_paths.require_atlas(config.preprocess.atlas)
     cases = read_manifest(manifest)
     from plgg.preprocess.cohort import preprocess_cohort

@@ -52,7 +52,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, start, do))
-        with _without_main():
+        with _without_main(), sheltered():
             self._process.start()
         theirs.close()
         self.job: int | None = None
@@ -181,6 +181,22 @@ def _serve(connection: Connection, start: Callable[[], Any], do: Callable[[Any, 
 def leave_interrupts_to_parent() -> None:
     """Ctrl-C on a terminal reaches all processes; the first one ends the others and says so."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def sheltered() -> Iterator[None]:
+    """Processes that are started within leave Ctrl-C to their parent from their first moment.
+
+    The parent itself gets it once the block has ended.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

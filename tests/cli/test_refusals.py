@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from program import one_line, plgg
 
 from plgg.cli.app import app
+from program import one_line, plgg
 
 # Commands one after the other in one process, with what each said and whether torch was loaded.
 PROGRAM = """

@@ -53,15 +53,21 @@ def test_a_stopped_command_says_how_to_go_on_and_leaves_no_process(number, statu
     assert not psutil.wait_procs(children, timeout=30)[1]
 
 
+def workers_of(process):
+    """Processes that were started to work, not Python's own helper."""
+    found = process.children()
+    return [one for one in found if any("spawn_main" in word for word in one.cmdline())]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_on_a_terminal_reaches_all_processes_and_shows_one_line(tmp_path):
     out = tmp_path / "patients"
     command = [sys.executable, "-m", "plgg", "phantom", out, "--patients", "500", "--workers", "2"]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     family = psutil.Process(running.pid)
-    while not (made := list(out.rglob("*.nii.gz"))) and running.poll() is None:
+    while len(workers := workers_of(family)) < 2 and running.poll() is None:
         time.sleep(0.05)
-    assert made
+    assert len(workers) == 2
     children = family.children(recursive=True)
     os.killpg(running.pid, signal.SIGINT)
     err = running.communicate(timeout=60)[1]

@@ -9,32 +9,40 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from plgg.errors import CheckpointError, InputError, StoreError
+from plgg.errors import CheckpointError, InputError, PlggError, StoreError
 
 # Atlases that are called by a name; the reader of atlases knows them.
 _NAMED_ATLASES = ("built-in", "sri24")
 
 
-def require_there(paths: Iterable[Path]) -> None:
+def require_there(paths: Iterable[Path], *, error: type[PlggError] = InputError) -> None:
     """Something is at each path.
 
+    Args:
+        paths: As they were typed.
+        error: What is raised.
+
     Raises:
-        InputError: If not.
+        PlggError: Of the kind `error`, if not.
     """
     for path in paths:
         if not _exists(path):
-            raise InputError("no such file or folder", where=path, remedy="Check the path.")
+            raise error("no such file or folder", where=path, remedy="Check the path.")
 
 
-def require_folder(path: Path) -> None:
+def require_folder(path: Path, *, error: type[PlggError] = InputError) -> None:
     """A folder is at a path.
 
+    Args:
+        path: As it was typed.
+        error: What is raised.
+
     Raises:
-        InputError: If not.
+        PlggError: Of the kind `error`, if not.
     """
     if not (_exists(path) and path.is_dir()):
         what = "is not a folder" if _exists(path) else "no such folder"
-        raise InputError(what, where=path, remedy="Check the path.")
+        raise error(what, where=path, remedy="Check the path.")
 
 
 def require_store(folder: Path) -> None:

@@ -24,7 +24,7 @@ from plgg.phantom.patient import draw_person, make_scan
 from plgg.phantom.plan import CLASS_SHARES
 from plgg.phantom.settings import CLASSES, Marker, PhantomSettings
 from plgg.phantom.streams import Stream, cohort_stream
-from plgg.worker import leave_interrupts_to_parent
+from plgg.worker import leave_interrupts_to_parent, sheltered
 
 Progress = Callable[[int, int], None]
 FOLLOW_UP_ID = "2"
@@ -152,7 +152,9 @@ def _finished(jobs: list[_Job], workers: int) -> Iterator[None]:
     with ProcessPoolExecutor(
         min(workers, len(jobs)), get_context("spawn"), leave_interrupts_to_parent
     ) as pool:
-        for done in as_completed([pool.submit(_make, job) for job in jobs]):
+        with sheltered():
+            waiting = [pool.submit(_make, job) for job in jobs]
+        for done in as_completed(waiting):
             yield done.result()
 
 

@@ -17,7 +17,7 @@ from plgg.config import Config
 from plgg.io.manifest import Case
 from plgg.preprocess.route import route_for
 from plgg.preprocess.stored import Outcome, attempt
-from plgg.worker import leave_interrupts_to_parent
+from plgg.worker import leave_interrupts_to_parent, sheltered
 
 log = logging.getLogger(__name__)
 # What a process holds at most: the network that takes skulls off, one scan, the atlas.
@@ -48,7 +48,8 @@ def outcomes(
         yield from (attempt(case, store, route) for case in cases)
         return
     with _pool(workers) as pool:
-        waiting = [pool.submit(_one, case, store, config) for case in cases]
+        with sheltered():
+            waiting = [pool.submit(_one, case, store, config) for case in cases]
         try:
             for case, future in zip(cases, waiting, strict=True):
                 yield _of(future) or _alone(case, store, config)
@@ -67,7 +68,9 @@ def _of(future: Future[Outcome]) -> Outcome | None:
 def _alone(case: Case, store: Path, config: Config) -> Outcome:
     """A case in a process of its own, so that the one that kills its process is found."""
     with _pool(1) as pool:
-        found = _of(pool.submit(_one, case, store, config))
+        with sheltered():
+            waiting = pool.submit(_one, case, store, config)
+        found = _of(waiting)
     if found:
         return found
     reason = "its process was killed, as happens where memory runs out. Use fewer --workers."
