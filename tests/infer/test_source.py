@@ -78,6 +78,14 @@ def test_a_dicom_folder_is_a_scan(folder, tmp_path):
     assert np.abs(ours.image.astype(int) - theirs.image).max() <= 1
 
 
+def test_a_series_that_its_headers_call_a_t1_is_predicted_with_that_doubt(folder, tmp_path):
+    flair = read_scan(folder / "one_flair.nii.gz")
+    write_series(tmp_path / "study", flair, description="T1 ax", echo_ms=9.0, inversion_ms=None)
+    (scan,) = find_scans([tmp_path / "study"])
+    (doubt,) = scan.load(trained_on(folder)).doubts
+    assert doubt.startswith("by its headers it is T1-like, not a FLAIR")
+
+
 def test_the_truth_is_not_looked_at(folder, tmp_path):
     """A mask that is broken or missing does not keep its scan from being predicted."""
     flair = folder / "one_flair.nii.gz"
