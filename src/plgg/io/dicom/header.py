@@ -44,7 +44,7 @@ def not_grey(header: Layer) -> str | None:
     if samples == 1 and kind not in _COLOURS:
         return "images of an unknown kind (no PhotometricInterpretation of DICOM's)"
     named = kind if kind in _COLOURS else f"{samples} values a pixel"
-    return f"colour images ({named}), such as a screenshot or a colour map,"
+    return f"colour images ({named}), such as a screenshot or a colour map"
 
 
 def padding(header: Layer) -> tuple[int, int] | None:

@@ -126,7 +126,7 @@ def _refuse_unusable(stack: Stack, files: DicomFiles) -> None:
     elif any("MOSAIC" in picture.image_type for picture in stack.pictures):
         what = "holds mosaics: many slices tiled into one image"
     elif colour := next((one.colour for one in stack.pictures if one.colour), None):
-        what = f"holds {colour} not plain grey values"
+        what = f"holds {colour}, not plain grey values"
     elif not np.isfinite(scales).all() or 0 in scales[:, 0]:
         what = "has headers that rescale its values by 0 or by what is no number"
     if what:
