@@ -22,6 +22,7 @@ def phantom(
     missing_masks: Annotated[float, typer.Option(help="Share of scans without a mask.")] = 0.0,
     missing_markers: Annotated[float, typer.Option(help="Share without a marker.")] = 0.0,
     second_scans: Annotated[float, typer.Option(help="Share with a follow-up scan.")] = 0.0,
+    spacing_mm: Annotated[float, typer.Option(help="Size of the scanner's voxels, in mm.")] = 1.0,
     slice_thickness_mm: Annotated[float | None, typer.Option(help="Thick slices, in mm.")] = None,
     population: Annotated[str, typer.Option(help="child or adult.")] = "child",
     link: Annotated[
@@ -62,6 +63,7 @@ def phantom(
         missing_masks=missing_masks,
         missing_markers=missing_markers,
         second_scans=second_scans,
+        spacing_mm=spacing_mm,
         slice_thickness_mm=slice_thickness_mm,
         population=population,
         link=link,

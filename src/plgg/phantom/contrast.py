@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from plgg.phantom.grid import box_shape
 from plgg.phantom.head import Tissue
 from plgg.phantom.lattice import Field3D, noise
 from plgg.phantom.plan import Plan
@@ -51,7 +52,9 @@ def normal_signal(tissue: Tissue, contrast: Contrast, rng: np.random.Generator) 
     """Signal of the head without its tumour; 0 outside the brain."""
     signal: Field3D = tissue.white + contrast.grey * tissue.grey + contrast.fluid * tissue.fluid
     for spacing in (24.0, 6.0):
-        signal *= 1.0 + contrast.patchiness * noise(rng, tissue.brain.shape, spacing)
+        signal *= 1.0 + contrast.patchiness * noise(
+            rng, box_shape(), spacing, tissue.raster.points_mm
+        )
     return signal
 
 

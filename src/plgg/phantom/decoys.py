@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.phantom.grid import box_voxel
+from plgg.phantom.grid import Raster, box_shape, box_voxel
 from plgg.phantom.head import Head, Tissue
 from plgg.phantom.lattice import Field3D
 from plgg.phantom.settings import Population
@@ -52,7 +52,12 @@ def add_decoys(
             share = tissue.white if site.tissue == "white" else tissue.fluid
             at = box_voxel(head.patient_point(point))
             add_blob(
-                signal, share, at, width_mm=width * site.width_mm, signal=strength * site.signal
+                signal,
+                share,
+                at,
+                raster=tissue.raster,
+                width_mm=width * site.width_mm,
+                signal=strength * site.signal,
             )
     _add_spots(signal, tissue, rng, population)
 
@@ -64,26 +69,34 @@ def _add_spots(
     for _ in range(int(rng.integers(low, high))):
         at = _white_voxel(tissue, rng)
         width, strength = rng.uniform(0.9, 2.6), rng.uniform(0.4, 0.9)
-        add_blob(signal, tissue.white, at, width_mm=width, signal=strength)
+        add_blob(
+            signal, tissue.white, at, raster=tissue.raster, width_mm=width, signal=strength
+        )
 
 
 def _white_voxel(tissue: Tissue, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A voxel in white matter; the last of many tries is taken as it comes."""
+    """A position in white matter; the last of many tries is taken as it comes."""
     at = np.zeros(3, dtype=np.int64)
     for _ in range(200):
-        at = rng.integers(0, tissue.white.shape)
-        if tissue.white[tuple(at)] > 0.95:
+        at = rng.integers(0, box_shape())
+        if tissue.white[tissue.raster.nearest(at)] > 0.95:
             break
     return at.astype(np.float64)
 
 
 def add_blob(
-    image: Field3D, share: Field3D, at: NDArray[np.float64], *, width_mm: float, signal: float
+    image: Field3D,
+    share: Field3D,
+    at: NDArray[np.float64],
+    *,
+    raster: Raster,
+    width_mm: float,
+    signal: float,
 ) -> None:
-    """Add a Gaussian blob, weighted by a tissue's share."""
+    """Add a Gaussian blob, weighted by a tissue's share, at a position in the box in mm."""
     reach = int(3 * width_mm) + 1
-    box = tuple(slice(max(int(x) - reach, 0), max(int(x) + reach + 1, 0)) for x in at)
-    i, j, k = (np.arange(p.start, min(p.stop, n)) for p, n in zip(box, image.shape, strict=True))
+    box = raster.between([int(x) - reach for x in at], [int(x) + reach + 1 for x in at])
+    i, j, k = (points[part] for points, part in zip(raster.points_mm, box, strict=True))
     x, y, z = (
         np.exp(-0.5 * ((axis - x) / width_mm) ** 2).astype(np.float32)
         for axis, x in zip((i, j, k), at, strict=True)

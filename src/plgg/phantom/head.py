@@ -14,8 +14,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from plgg.io.template import mni_to_sri24, template_map
-from plgg.phantom.grid import box_affine, box_shape, box_voxel, inverse
-from plgg.phantom.lattice import Axes, Field3D, covering, evaluate, unit_control
+from plgg.phantom.grid import ONE_MM, Raster, box_affine, box_shape, box_voxel, inverse
+from plgg.phantom.lattice import Axes, Field3D, covering, evaluate, on_nodes, unit_control
 from plgg.volume import Affine, apply_affine
 
 NODE_MM = 6.0
@@ -61,13 +61,13 @@ class Head:
             point = apply_affine(back, target - self._bend_at(point))
         return point
 
-    def template_voxels(self) -> NDArray[np.float32]:
+    def template_voxels(self, raster: Raster = ONE_MM) -> NDArray[np.float32]:
         """Template voxel under each voxel of the box, shape (3, I, J, K)."""
         nodes = _node_positions_mm(self.bend_mm.shape[1:])
         undeformed = apply_affine(self.pose, nodes) + np.moveaxis(self.bend_mm, 0, -1)
         to_voxel = inverse(mni_to_sri24() @ template_map("t1").affine)
         control = np.moveaxis(apply_affine(to_voxel, undeformed), -1, 0).astype(np.float32)
-        positions = covering(box_shape(), NODE_MM)[1]
+        positions = on_nodes(raster.points_mm, NODE_MM)
         return np.stack([evaluate(part, positions) for part in control])
 
     def _bend_at(self, point_mm: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,12 +86,14 @@ class Tissue:
         grey: Grey matter, float32.
         white: White matter, float32.
         fluid: Cerebrospinal fluid, float32.
+        raster: Where the box's voxels lie.
     """
 
     brain: NDArray[np.bool_]
     grey: Field3D
     white: Field3D
     fluid: Field3D
+    raster: Raster = ONE_MM
 
 
 def draw_head(rng: np.random.Generator) -> Head:
@@ -105,14 +107,15 @@ def draw_head(rng: np.random.Generator) -> Head:
     return Head(pose=pose, bend_mm=_draw_bend(rng))
 
 
-def tissue(head: Head, *, widening: float = 1.0) -> Tissue:
+def tissue(head: Head, *, widening: float = 1.0, raster: Raster = ONE_MM) -> Tissue:
     """The head's tissues.
 
     Args:
         head: Where the template lies.
         widening: Factor on the odds of fluid; above 1 sulci and ventricles are wider.
+        raster: The voxels to make.
     """
-    voxels = head.template_voxels()
+    voxels = head.template_voxels(raster)
     maps = _template_tissues()
     brain = ndimage.map_coordinates(maps["brain"], voxels, order=1) > 0.5
     inside = voxels[:, brain]
@@ -123,6 +126,7 @@ def tissue(head: Head, *, widening: float = 1.0) -> Tissue:
     total = grey + white + fluid
     return Tissue(
         brain=brain,
+        raster=raster,
         **{
             name: _spread(share / total, brain)
             for name, share in (("grey", grey), ("white", white), ("fluid", fluid))

@@ -61,19 +61,35 @@ def covering(shape: Shape, spacing: float) -> tuple[Shape, Axes]:
         Number of control points along each axis, and the voxels' positions among them.
     """
     a, b, c = (int(np.ceil((n - 1) / spacing)) + 4 for n in shape)
-    x, y, z = (np.arange(n) / spacing + 1.0 for n in shape)
-    return (a, b, c), (x, y, z)
+    x, y, z = (np.arange(n, dtype=np.float64) for n in shape)
+    return (a, b, c), on_nodes((x, y, z), spacing)
 
 
-def noise(rng: np.random.Generator, shape: Shape, spacing: float) -> Field3D:
+def on_nodes(points: Axes, spacing: float) -> Axes:
+    """Positions among the control points of `covering`'s lattice, in its units.
+
+    Args:
+        points: Positions along each axis, in voxels of the grid that the lattice covers.
+        spacing: Voxels between control points.
+    """
+    x, y, z = (at / spacing + 1.0 for at in points)
+    return x, y, z
+
+
+def noise(
+    rng: np.random.Generator, shape: Shape, spacing: float, points: Axes | None = None
+) -> Field3D:
     """Smooth noise of mean 0 and standard deviation near 1, correlated over about `spacing` voxels.
 
     Args:
         rng: Where the control points are drawn from.
-        shape: Voxels of the field.
+        shape: Voxels of the grid that the field covers.
         spacing: Voxels between control points.
+        points: Where to evaluate it, in voxels of that grid; by default at each of them.
     """
     nodes, positions = covering(shape, spacing)
+    if points is not None:
+        positions = on_nodes(points, spacing)
     return evaluate(unit_control(rng, nodes), positions)
 
 

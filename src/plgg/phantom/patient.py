@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from plgg.io.sri24 import AFFINE, SHAPE
 from plgg.phantom.contrast import add_tumour, draw_contrast, normal_signal
 from plgg.phantom.decoys import add_decoys
-from plgg.phantom.grid import on_grid
+from plgg.phantom.grid import Raster
 from plgg.phantom.head import draw_head, tissue
 from plgg.phantom.plan import Plan, draw_plan
 from plgg.phantom.scanner import Site, acquire, draw_site
@@ -89,19 +88,21 @@ def make_scan(
         FLAIR (int16, 0 outside the brain) and mask (uint8) on one grid.
     """
     plan = plan_of(settings, patient, marker, scan=scan)
-    affine = AFFINE
+    raster = Raster(settings.spacing_mm)
+    affine = raster.affine
     # The matrices here are small: threads cost more than they bring, and could change a last bit.
     with threadpool_limits(1):
-        flair, mask = _render(settings, patient, plan, scan=scan)
+        flair, mask = _render(settings, patient, plan, scan=scan, raster=raster)
         if settings.slice_thickness_mm is not None:
-            n_thick = n_thick_slices(SHAPE[2], settings.slice_thickness_mm)
+            n_thin = raster.shape[2]
+            n_thick = n_thick_slices(n_thin, settings.slice_thickness_mm / raster.spacing_mm)
             flair, mask = thicken(flair, mask, n_thick)
-            affine = thick_affine(AFFINE, SHAPE[2], n_thick)
+            affine = thick_affine(affine, n_thin, n_thick)
     return Volume(flair, affine), Volume(mask.astype(np.uint8), affine)
 
 
 def _render(
-    settings: PhantomSettings, patient: int, plan: Plan, *, scan: int
+    settings: PhantomSettings, patient: int, plan: Plan, *, scan: int, raster: Raster
 ) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
     def stream(purpose: Stream, scan: int = 0) -> np.random.Generator:
         return patient_stream(settings.seed, patient, purpose, scan)
@@ -110,7 +111,7 @@ def _render(
     head = draw_head(stream(Stream.HEAD))
     centre = head.patient_point(plan.centre_mni_mm)
     pushed = head.pushed(centre, radius_mm=plan.radius_mm, push_mm=plan.push_mm)
-    tissues = tissue(pushed, widening=_WIDENING[population])
+    tissues = tissue(pushed, widening=_WIDENING[population], raster=raster)
     tumour = grow(plan, tissues, centre, stream(Stream.TUMOUR_SHAPE))
     rng = stream(Stream.CONTRAST)
     contrast = draw_contrast(rng, population)
@@ -120,7 +121,7 @@ def _render(
         add_spots(signal, tissues, head, marker=plan.spots, rng=stream(Stream.SPOTS))
     add_tumour(signal, tumour, plan, contrast)
     site = draw_site(stream(Stream.SITE), population)
-    flair = acquire(signal, tissues.brain, site, stream(Stream.SCAN, scan))
+    flair = acquire(signal, tissues.brain, site, stream(Stream.SCAN, scan), raster)
     mask = np.zeros(tissues.brain.shape, dtype=np.bool_)
     mask[tumour.box] = tumour.mask
-    return on_grid(flair), on_grid(mask)
+    return raster.on_grid(flair), raster.on_grid(mask)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.phantom.grid import ONE_MM, Raster, box_shape
 from plgg.phantom.lattice import Field3D, noise
 from plgg.phantom.settings import Population
 
@@ -53,12 +54,19 @@ def draw_site(rng: np.random.Generator, population: Population) -> Site:
 
 
 def acquire(
-    signal: Field3D, brain: NDArray[np.bool_], site: Site, rng: np.random.Generator
+    signal: Field3D,
+    brain: NDArray[np.bool_],
+    site: Site,
+    rng: np.random.Generator,
+    raster: Raster = ONE_MM,
 ) -> NDArray[np.int16]:
-    """The stored image: int16, at least 1 in the brain and 0 outside (skull-stripped)."""
-    shading = np.exp(site.shading * noise(rng, signal.shape, 60.0))
+    """The stored image: int16, at least 1 in the brain and 0 outside (skull-stripped).
+
+    Noise is that of a mean over a voxel's cubic millimetres.
+    """
+    shading = np.exp(site.shading * noise(rng, box_shape(), 60.0, raster.points_mm))
     true = (signal * shading)[brain]
-    sigma = np.float32(site.noise)
+    sigma = np.float32(site.noise / raster.spacing_mm**1.5)
     real = true + sigma * rng.standard_normal(true.size, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(true.size, dtype=np.float32)
     gain = site.gain * float(rng.lognormal(0.0, 0.1))

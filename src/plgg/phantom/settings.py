@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from plgg.errors import ConfigError
 
@@ -24,8 +24,10 @@ class PhantomSettings(BaseModel):
         missing_masks: Share of scans without a mask; no mask file is written for them.
         missing_markers: Share of patients whose marker is left blank.
         second_scans: Share of patients with a follow-up, in which the tumour has grown.
+        spacing_mm: Size of the scanner's voxels. Who the patients are and where their tumours lie
+            does not depend on it.
         slice_thickness_mm: Thickness of axial slices; the nearest one that divides the field of
-            view is used. None leaves voxels of 1 mm.
+            view is used. None leaves voxels as they are. At least `spacing_mm`.
         population: `child` or `adult`: places, sizes, ages, sites and contrast differ.
         link: How strongly the marker determines place and appearance. At 0 they are drawn without
             looking at the marker; the age still follows it.
@@ -46,6 +48,7 @@ class PhantomSettings(BaseModel):
     missing_masks: Share = 0.0
     missing_markers: Share = 0.0
     second_scans: Share = 0.0
+    spacing_mm: float = Field(default=1.0, ge=1.0, le=4.0, allow_inf_nan=False)
     slice_thickness_mm: float | None = Field(default=None, ge=1.0, le=10.0)
     population: Population = "child"
     link: Share = 1.0
@@ -53,6 +56,12 @@ class PhantomSettings(BaseModel):
     halo_width: float = Field(default=0.45, ge=0.1, le=1.5)
     elsewhere: Share = 0.0
     contrast: float = Field(default=1.0, ge=0.1, le=5.0)
+
+    @model_validator(mode="after")
+    def _slices_hold_a_voxel(self) -> Self:
+        if self.slice_thickness_mm is not None and self.slice_thickness_mm < self.spacing_mm:
+            raise ValueError("slice_thickness_mm must be spacing_mm or more")
+        return self
 
 
 def phantom_settings(**values: object) -> PhantomSettings:

@@ -19,9 +19,9 @@ def thick_affine(affine: Affine, n_thin: int, n_thick: int) -> Affine:
     return np.asarray(affine @ step, dtype=np.float64)
 
 
-def n_thick_slices(n_thin: int, thickness_mm: float) -> int:
-    """Number of slices nearest to a thickness that fill the extent of slices of 1 mm."""
-    return max(round(n_thin / thickness_mm), 1)
+def n_thick_slices(n_thin: int, thickness: float) -> int:
+    """Number of slices nearest to a thickness, in thin ones, that fill the same extent."""
+    return max(round(n_thin / thickness), 1)
 
 
 def thicken(

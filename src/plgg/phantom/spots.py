@@ -42,4 +42,6 @@ def add_spots(
         at = np.array(_PLACES[marker]) * (side, 1.0, 1.0) + rng.normal(0.0, 1.0, 3)
         width_mm, loss = float(rng.uniform(*_WIDTH_MM)), float(rng.uniform(*_LOSS))
         point = box_voxel(head.patient_point(at))
-        add_blob(signal, solid, point, width_mm=width_mm, signal=-loss)
+        add_blob(
+            signal, solid, point, raster=tissue.raster, width_mm=width_mm, signal=-loss
+        )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plgg.phantom.grid import box_voxel
+from plgg.phantom.grid import Box, Raster, box_shape, box_voxel
 from plgg.phantom.head import Tissue
 from plgg.phantom.lattice import Axes, Field3D, evaluate, unit_control
 from plgg.phantom.plan import Plan
@@ -24,7 +24,6 @@ _NODES = (27, 27, 27)  # Reaches 84 mm from the centre: farther than any tumour.
 _REACH = 2.3
 _FLUID_DETOUR = 1.2
 _WALL_MM = 1.5
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +61,20 @@ def grow(
     centre = box_voxel(centre_mm)
     # A halo reaches as far as the brain lets it.
     reach = np.inf if plan.halo else _REACH * plan.radius_mm + 8.0
-    box = _box_around(centre, reach, tissue.brain.shape)
-    offset = [np.arange(part.start, part.stop) - at for part, at in zip(box, centre, strict=True)]
+    raster = tissue.raster
+    box = _box_around(centre, reach, raster)
+    offset = [
+        points[part] - at for points, part, at in zip(raster.points_mm, box, centre, strict=True)
+    ]
     coarse, fine, cyst_noise = (
         _noise_about(rng, offset, node_mm) for node_mm in (_NODE_MM, _NODE_MM / 2, _NODE_MM)
     )
     distance = _distance_mm(offset, plan.stretch)
     rough = np.exp(plan.roughness * (coarse + 0.5 * fine))
     distance *= rough * (1.0 + _FLUID_DETOUR * tissue.fluid[box])
-    level, mask = _fill(distance, tissue.brain[box], round(plan.volume_ml * 1000.0))
+    level, mask = _fill(
+        distance, tissue.brain[box], round(plan.volume_ml * 1000.0 / raster.spacing_mm**3)
+    )
     depth = _depth_mm(level, distance, mask)
     halo = None
     if plan.halo:
@@ -79,7 +83,9 @@ def grow(
         whole = _one_piece(around)
         halo = _depth_mm(outer, distance, whole)
         mask = whole if plan.infiltrates else mask
-    cyst = _cysts(plan, offset, depth, 0.12 * cyst_noise)
+    inside_mm = _cysts_mm(plan, offset, depth, 0.12 * cyst_noise)
+    # Soft over a voxel.
+    cyst = np.clip(inside_mm / np.float32(raster.spacing_mm) + 0.5, 0.0, 1.0)
     return Tumour(box=box, mask=mask, depth_mm=depth, halo_mm=halo, cyst=cyst, unevenness=fine)
 
 
@@ -90,11 +96,10 @@ def _depth_mm(level: float, distance: Field3D, piece: NDArray[np.bool_]) -> Fiel
     return depth
 
 
-def _box_around(centre: NDArray[np.float64], reach: float, shape: tuple[int, ...]) -> Box:
+def _box_around(centre: NDArray[np.float64], reach: float, raster: Raster) -> Box:
     low = [int(max(at - reach, 0)) for at in centre]
-    high = [int(min(at + reach + 2, n)) for at, n in zip(centre, shape, strict=True)]
-    i, j, k = (slice(a, b) for a, b in zip(low, high, strict=True))
-    return i, j, k
+    high = [int(min(at + reach + 2, n)) for at, n in zip(centre, box_shape(), strict=True)]
+    return raster.between(low, high)
 
 
 def _noise_about(
@@ -116,7 +121,7 @@ def _distance_mm(offset: list[NDArray[np.float64]], stretch: NDArray[np.float64]
 def _fill(
     distance: Field3D, brain: NDArray[np.bool_], n_voxels: int
 ) -> tuple[float, NDArray[np.bool_]]:
-    """The level, and the one piece of brain below it, that has about so many voxels of 1 mm³.
+    """The level, and the one piece of brain below it, that has about so many voxels.
 
     A fissure may cut pieces off; the level is moved for what they take away.
     """
@@ -139,14 +144,13 @@ def _one_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]), dtype=np.bool_)
 
 
-def _cysts(
+def _cysts_mm(
     plan: Plan, offset: list[NDArray[np.float64]], depth: Field3D, unevenness: Field3D
 ) -> Field3D:
-    """Share of cyst in each voxel: soft over a voxel, and always under a wall of tumour."""
+    """Distance from the border of the nearest cyst, positive inside; under a wall of tumour."""
     inside = np.full(depth.shape, -10.0, dtype=np.float32)
     for *where, radius in plan.cysts:
         shifted = [at - plan.radius_mm * shift for at, shift in zip(offset, where, strict=True)]
         reach = _distance_mm(shifted, plan.stretch) * (1.0 + unevenness)
         np.maximum(inside, plan.radius_mm * radius - reach, out=inside)
-    inside = np.minimum(inside, depth - _WALL_MM)
-    return np.asarray(np.clip(inside + 0.5, 0.0, 1.0), dtype=np.float32)
+    return np.asarray(np.minimum(inside, depth - _WALL_MM), dtype=np.float32)

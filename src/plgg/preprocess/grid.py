@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plgg.io.sri24 import AFFINE, SHAPE
+from plgg.io.sri24 import layout
 from plgg.volume import Affine
 
 
@@ -26,7 +26,4 @@ def sri24_grid(spacing_mm: float) -> Grid:
 
     At 1 mm this is the atlas' own grid, at 2 mm 120×120×78.
     """
-    i, j, k = (int(np.ceil(n / spacing_mm)) for n in SHAPE)
-    scale = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
-    scale[:3, 3] = (spacing_mm - 1.0) / 2.0
-    return Grid((i, j, k), AFFINE @ scale)
+    return Grid(*layout(spacing_mm))
