@@ -1,6 +1,7 @@
-"""Synthetic patients as a store, ready to be learnt from, with settings that two cores can bear.
+"""Synthetic patients as a store, ready to be learnt from. Offline.
 
-Offline; what the demo and the transfer experiment have in common.
+What the demo and the transfer experiment have in common, and the latter's settings, which two cores
+can bear.
 """
 
 from __future__ import annotations

@@ -140,6 +140,9 @@ def test_refuses_no_workers_and_a_file_for_a_folder(tmp_path: Path):
         ("link", 1.1),
         ("missing_masks", -0.1),
         ("slice_thickness_mm", 0.2),
+        ("spacing_mm", 0.5),
+        ("spacing_mm", float("nan")),
+        ("spot_width", 9.0),
         ("population", "elderly"),
         ("patients", 12),
     ],
@@ -148,3 +151,8 @@ def test_settings_out_of_range_are_refused_in_one_line(key: str, value: object):
     with pytest.raises(ConfigError, match=key) as caught:
         phantom_settings(**{key: value})
     assert "\n" not in str(caught.value)
+
+
+def test_slices_thinner_than_the_voxels_are_refused():
+    with pytest.raises(ConfigError, match=r"^.*: slice_thickness_mm must be spacing_mm or more"):
+        phantom_settings(slice_thickness_mm=2.0, spacing_mm=3.0)

@@ -16,7 +16,7 @@ from plgg.io.template import template_map
 from plgg.phantom import phantom_settings
 from plgg.phantom.contrast import Contrast, add_tumour, draw_contrast, normal_signal
 from plgg.phantom.decoys import add_decoys
-from plgg.phantom.grid import box_shape, box_voxel, head_box
+from plgg.phantom.grid import Raster, box_shape, box_voxel, head_box
 from plgg.phantom.head import Head, Tissue, draw_head, tissue
 from plgg.phantom.patient import make_scan, plan_of
 from plgg.phantom.plan import Plan
@@ -232,3 +232,60 @@ def test_spots_lie_on_both_sides_where_their_class_has_them(
         assert added[near].min() < -0.3
     assert added.max() <= 0.0
     assert (added < -0.3).sum() < 8000
+
+
+@pytest.mark.parametrize("spacing_mm", [1.5, 2.0, 3.0])
+def test_coarse_voxels_show_the_same_patient_in_the_same_place(spacing_mm: float):
+    fine, fine_mask = make_scan(phantom_settings(), 0, "BRAF_V600E", scan=0)
+    settings = phantom_settings(spacing_mm=spacing_mm)
+    flair, mask = make_scan(settings, 0, "BRAF_V600E", scan=0)
+    assert flair.shape == mask.shape == tuple(int(np.ceil(n / spacing_mm)) for n in SHAPE)
+    assert np.array_equal(flair.affine, mask.affine)
+    # The corner of the field of view stays where it is, and the axes are the atlas'.
+    corner = np.array([-0.5, -0.5, -0.5])
+    assert np.allclose(apply_affine(flair.affine, corner), apply_affine(AFFINE, corner))
+    assert np.allclose(flair.affine[:3, :3], AFFINE[:3, :3] * spacing_mm)
+    centre, fine_centre = (
+        apply_affine(m.affine, np.argwhere(m.data)).mean(axis=0) for m in (mask, fine_mask)
+    )
+    assert np.abs(centre - fine_centre).max() < 0.5 * spacing_mm
+    volume_ml = mask.data.sum() * mask.voxel_volume_ml
+    assert volume_ml == pytest.approx(fine_mask.data.sum() / 1000, rel=0.1)
+    # Voxel by voxel: what lies at the same point of the world looks the same.
+    voxels = np.argwhere(flair.data > 0)
+    at = apply_affine(np.linalg.inv(AFFINE) @ flair.affine, voxels).round().astype(int)
+    inside = (at < SHAPE).all(axis=1)
+    there = fine.data[tuple(at[inside].T)].astype(float)
+    here = flair.data[tuple(voxels[inside].T)].astype(float)
+    assert np.corrcoef(here, there)[0, 1] > 0.8
+    assert np.mean(there > 0) > 0.97
+    assert np.mean(fine_mask.data[tuple(at[inside].T)] == mask.data[tuple(voxels[inside].T)]) > 0.99
+
+
+def test_thick_slices_of_coarse_voxels():
+    settings = phantom_settings(spacing_mm=2.0, slice_thickness_mm=4.0)
+    flair, _ = make_scan(settings, 0, "other", scan=0)
+    assert flair.shape == (120, 120, 39)
+    assert np.allclose(flair.spacing_mm, [2, 2, 4])
+
+
+def test_noise_of_a_coarse_voxel_is_that_of_a_mean():
+    site = SITES["child"][2]
+    found = []
+    for raster in (Raster(), Raster(2.0)):
+        brain = np.ones(raster.box_shape, dtype=bool)
+        signal = np.ones(raster.box_shape, dtype=np.float32)
+        quiet = replace(site, shading=0.0)
+        image = acquire(signal, brain, quiet, np.random.default_rng(0), raster)
+        found.append(image.std() / image.mean())
+    assert found[1] == pytest.approx(found[0] / 8**0.5, rel=0.02)
+
+
+def test_wide_spots(head: Head, tissues: Tissue):
+    dark = []
+    for width in (1.0, 2.0):
+        signal = np.where(tissues.brain, 1.0, 0.0).astype(np.float32)
+        rng = np.random.default_rng(0)
+        add_spots(signal, tissues, head, marker="other", width=width, rng=rng)
+        dark.append(np.sum(tissues.brain & (signal < 0.7)))
+    assert dark[1] > 3 * dark[0]

@@ -12,7 +12,9 @@ from make_experiment import evaluate_part, make_experiment, make_store
 from PIL import Image
 
 from plgg.compare import compare_experiment
+from plgg.demo import ABOUT
 from plgg.errors import RunError
+from plgg.io.experiment import unseen_folder, write_about
 from plgg.report.experiment import write_experiment_report
 
 SECTIONS = ("summary", "table1", "patients-compared", "groups", "examples", "marker", "training")
@@ -208,14 +210,39 @@ def test_missing_predictions_and_a_collapsed_head_are_warnings(experiment, store
     assert page.text.count("has collapsed") == 1
 
 
-def test_unseen_patients_of_a_demo(experiment):
-    shutil.copytree(
-        experiment / "split-0" / "multitask" / "evaluation" / "test",
-        experiment / "unseen" / "evaluation",
-    )
+def test_unseen_patients_of_a_demo_are_compared_in_both_arms(experiment):
+    for arm in ("single", "multitask"):
+        shutil.copytree(
+            experiment / "split-0" / arm / "evaluation" / "test", unseen_folder(experiment, arm)
+        )
     page = read(write_experiment_report(experiment))
     assert "unseen" in [section["id"] for section in page.all("section")]
-    assert "4 further patients" in page.text
+    assert "4 further patients, in no split" in page.text
+    assert "each by every arm. multitask is" in page.text
+    assert "Δ Dice, multitask − single-task, unseen" in page.text
+
+
+def test_unseen_patients_of_one_arm_alone(experiment):
+    shutil.copytree(
+        experiment / "split-0" / "multitask" / "evaluation" / "test",
+        unseen_folder(experiment, "multitask"),
+    )
+    page = read(write_experiment_report(experiment))
+    assert "4 further patients, in no split, were predicted from their own scans." in page.text
+
+
+def test_the_page_says_what_the_patients_of_a_demo_are(experiment):
+    assert "What these patients are" not in read(write_experiment_report(experiment)).text
+    write_about(experiment, ABOUT)
+    text = " ".join(read(write_experiment_report(experiment)).text.split())
+    assert "What these patients are" in text
+    for told in (
+        "The patients are synthetic, and they are made so that the second task can help.",
+        "Whether the halo belongs to the tumour or is oedema around it is decided by the genetic",
+        "lies elsewhere in the brain",
+        "where the marker has no such link with the outline there is no gain",
+    ):
+        assert told in text
 
 
 def test_a_folder_that_is_no_experiment(tmp_path):

@@ -45,6 +45,9 @@ def phantom(
             "from the tumour, and not in the tumour itself."
         ),
     ] = 0.0,
+    spot_width: Annotated[
+        float, typer.Option(help="How wide those spots are, relative to what is usual.")
+    ] = 1.0,
     contrast: Annotated[
         float, typer.Option(help="How bright tumours are, relative to what is usual.")
     ] = 1.0,
@@ -70,6 +73,7 @@ def phantom(
         halos=halos,
         halo_width=halo_width,
         elsewhere=elsewhere,
+        spot_width=spot_width,
         contrast=contrast,
     )
     cases = api.phantom(out, settings, workers=workers, watch=Bars())

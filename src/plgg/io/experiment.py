@@ -4,6 +4,8 @@
     EXP/split-K/ARM/                             a run
     EXP/split-K/ARM/POINT/, ARM/choice.json      with a grid: a run for each point, and the chosen
     RUN/failure.json, RUN/failure.log            of a run that failed, until it succeeds
+    EXP/about.txt                                what a reader must know of the patients
+    EXP/unseen/ARM/evaluation/                   of a demo: an arm on patients of no split
 
 Knows nothing of how runs are made or compared.
 """
@@ -73,6 +75,29 @@ class Failure(BaseModel):
     version: Literal[1] = 1
     error: str
     attempts: int
+
+
+def write_about(folder: Path, text: str) -> None:
+    """Write what a reader of the report must know of the patients; a blank line ends a paragraph.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    write_text(folder / "about.txt", text)
+
+
+def read_about(folder: Path) -> tuple[str, ...]:
+    """Those paragraphs; none where nothing was written."""
+    try:
+        text = (folder / "about.txt").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ()
+    return tuple(" ".join(part.split()) for part in text.split("\n\n") if part.strip())
+
+
+def unseen_folder(folder: Path, arm: str) -> Path:
+    """Where an arm's evaluation on patients of no split lies, beside their predictions."""
+    return folder / "unseen" / arm / "evaluation"
 
 
 def read_experiment(folder: Path) -> ExperimentRecord:

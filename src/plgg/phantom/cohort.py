@@ -44,7 +44,7 @@ class _Job(NamedTuple):
 def make_cohort(
     out: Path, settings: PhantomSettings, *, progress: Progress | None = None, workers: int = 1
 ) -> list[Case]:
-    """Make a synthetic cohort on the grid of the SRI24 atlas (240×240×155, 1 mm).
+    """Make a synthetic cohort over the SRI24 atlas' field of view (240×240×155 mm).
 
     Images are int16, skull-stripped and in place on the atlas; masks are uint8. Files of an earlier
     cohort of the same name are overwritten.

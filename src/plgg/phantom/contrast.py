@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from plgg.phantom.grid import box_shape
+from plgg.phantom.grid import Box, box_shape
 from plgg.phantom.head import Tissue
 from plgg.phantom.lattice import Field3D, noise
 from plgg.phantom.plan import Plan
 from plgg.phantom.settings import Population
-from plgg.phantom.tumour import Box, Tumour
+from plgg.phantom.tumour import Tumour
 
 _CYST_FLOOR = 0.05
 _HALO_BRIGHTNESS, _HALO_SEE_THROUGH, _HALO_SOFTNESS_MM = 0.35, 0.35, 2.0

@@ -69,9 +69,7 @@ def _add_spots(
     for _ in range(int(rng.integers(low, high))):
         at = _white_voxel(tissue, rng)
         width, strength = rng.uniform(0.9, 2.6), rng.uniform(0.4, 0.9)
-        add_blob(
-            signal, tissue.white, at, raster=tissue.raster, width_mm=width, signal=strength
-        )
+        add_blob(signal, tissue.white, at, raster=tissue.raster, width_mm=width, signal=strength)
 
 
 def _white_voxel(tissue: Tissue, rng: np.random.Generator) -> NDArray[np.float64]:

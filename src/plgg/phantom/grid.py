@@ -128,8 +128,12 @@ class Raster:
         return whole
 
     @property
-    def _centres_mm(self) -> list[NDArray[np.float64]]:
-        return [(np.arange(n) + 0.5) * self.spacing_mm - 0.5 for n in self.shape]
+    def _centres_mm(self) -> Axes:
+        x, y, z = (
+            np.asarray((np.arange(n) + 0.5) * self.spacing_mm - 0.5, dtype=np.float64)
+            for n in self.shape
+        )
+        return x, y, z
 
 
 ONE_MM = Raster()

@@ -118,7 +118,8 @@ def _render(
     signal = normal_signal(tissues, contrast, rng)
     add_decoys(signal, tissues, head, population=population, rng=stream(Stream.DECOYS))
     if plan.spots is not None:
-        add_spots(signal, tissues, head, marker=plan.spots, rng=stream(Stream.SPOTS))
+        rng = stream(Stream.SPOTS)
+        add_spots(signal, tissues, head, marker=plan.spots, width=settings.spot_width, rng=rng)
     add_tumour(signal, tumour, plan, contrast)
     site = draw_site(stream(Stream.SITE), population)
     flair = acquire(signal, tissues.brain, site, stream(Stream.SCAN, scan), raster)

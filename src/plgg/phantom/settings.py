@@ -38,6 +38,7 @@ class PhantomSettings(BaseModel):
         elsewhere: Share of patients whose marker shows away from the tumour alone, in dark spots
             of deep grey matter. Place and look of their tumours are drawn without looking at it,
             and a halo is oedema where the spots, or the lack of them, are a fusion's.
+        spot_width: How wide those spots are, relative to what is usual.
         contrast: How bright tumours and halos are above grey matter, relative to what is usual.
     """
 
@@ -55,6 +56,7 @@ class PhantomSettings(BaseModel):
     halos: Share = 0.0
     halo_width: float = Field(default=0.45, ge=0.1, le=1.5)
     elsewhere: Share = 0.0
+    spot_width: float = Field(default=1.0, ge=0.5, le=3.0)
     contrast: float = Field(default=1.0, ge=0.1, le=5.0)
 
     @model_validator(mode="after")
@@ -75,7 +77,8 @@ def phantom_settings(**values: object) -> PhantomSettings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        told = f"{key}: {first['msg']}" if key else first["msg"].removeprefix("Value error, ")
         known = ", ".join(PhantomSettings.model_fields)
         raise ConfigError(
-            f"{key}: {first['msg']}", where="phantom settings", remedy=f"The settings are {known}."
+            told, where="phantom settings", remedy=f"The settings are {known}."
         ) from error

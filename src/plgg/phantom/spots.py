@@ -24,7 +24,13 @@ _WIDTH_MM, _LOSS = (4.5, 6.5), (0.55, 0.8)
 
 
 def add_spots(
-    signal: Field3D, tissue: Tissue, head: Head, *, marker: Marker, rng: np.random.Generator
+    signal: Field3D,
+    tissue: Tissue,
+    head: Head,
+    *,
+    marker: Marker,
+    width: float = 1.0,
+    rng: np.random.Generator,
 ) -> None:
     """Paint the spots of a class into a signal, in place, one on each side.
 
@@ -33,6 +39,7 @@ def add_spots(
         tissue: The head's tissues, on its box.
         head: Where the template lies.
         marker: Whose spots.
+        width: How wide they are, relative to what is usual.
         rng: The patient's own stream.
     """
     if marker not in _PLACES:
@@ -40,8 +47,6 @@ def add_spots(
     solid = tissue.grey + tissue.white
     for side in (1.0, -1.0):
         at = np.array(_PLACES[marker]) * (side, 1.0, 1.0) + rng.normal(0.0, 1.0, 3)
-        width_mm, loss = float(rng.uniform(*_WIDTH_MM)), float(rng.uniform(*_LOSS))
+        width_mm, loss = width * float(rng.uniform(*_WIDTH_MM)), float(rng.uniform(*_LOSS))
         point = box_voxel(head.patient_point(at))
-        add_blob(
-            signal, solid, point, raster=tissue.raster, width_mm=width_mm, signal=-loss
-        )
+        add_blob(signal, solid, point, raster=tissue.raster, width_mm=width_mm, signal=-loss)

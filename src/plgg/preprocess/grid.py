@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from plgg.io.sri24 import layout
 from plgg.volume import Affine
 

@@ -12,7 +12,14 @@ from typing import Any
 
 from plgg.errors import PlggError
 from plgg.evaluate import CaseScores, Evaluation, read_evaluation
-from plgg.io.experiment import ExperimentRecord, failures, read_failure, run_of
+from plgg.io.experiment import (
+    ExperimentRecord,
+    failures,
+    read_about,
+    read_failure,
+    run_of,
+    unseen_folder,
+)
 from plgg.io.experiment import read_experiment as read_plan
 from plgg.io.files import read_json
 from plgg.io.run import read_metrics
@@ -70,15 +77,17 @@ class Experiment:
         folder: Where it lies.
         record: `experiment.json`.
         runs: By split, then arm; those that were not begun are left out.
-        unseen: Evaluation on further patients, of a demo; None without one.
+        unseen: Evaluations on further patients, of a demo, by arm; empty without one.
+        about: What a reader must know of the patients, of a demo; paragraphs.
         notes: What is missing or could not be read, in whole sentences.
     """
 
     folder: Path
     record: ExperimentRecord
     runs: tuple[Run, ...]
-    unseen: Evaluation | None
+    unseen: Mapping[str, Evaluation]
     notes: tuple[str, ...]
+    about: tuple[str, ...] = ()
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -129,8 +138,15 @@ def read_experiment(folder: Path) -> Experiment:
                 absent += told
     notes += absent if len(absent) <= _MOST_ABSENT else [f"{len(absent)} runs are not run yet."]
     notes += _failed_points(folder, tuple(run.folder for run in runs))
-    unseen, _ = _evaluation(folder / "unseen" / "evaluation")
-    return Experiment(folder, record, tuple(runs), unseen, tuple(notes))
+    unseen = {arm: _evaluation(unseen_folder(folder, arm))[0] for arm in record.arms}
+    return Experiment(
+        folder,
+        record,
+        tuple(runs),
+        unseen={arm: found for arm, found in unseen.items() if found},
+        notes=tuple(notes),
+        about=read_about(folder),
+    )
 
 
 def _failed_points(folder: Path, told: tuple[Path, ...]) -> list[str]:

@@ -13,7 +13,7 @@ from plgg.report.palette import FAINT, INK, arm_colour, arm_title
 
 def paired_figure(contrast: Contrast, arms: tuple[str, ...]) -> Figure:
     """A line for each patient from the baseline's test Dice to the other arm's."""
-    figure, axes = panel("Test Dice of each patient", x="", y="Dice")
+    figure, axes = panel("Dice of each patient", x="", y="Dice")
     for found in contrast.patient_differences:
         colour = _colour(found, contrast, arms)
         axes.plot((0, 1), (found.a, found.b), color=colour, linewidth=1.1, alpha=0.6)

@@ -30,6 +30,7 @@ from plgg.report.tables import Table
 from plgg.report.tables_groups import groups_table
 from plgg.report.tables_runs import runs_table
 from plgg.report.tiles import Tile, tiles
+from plgg.report.unseen import Unseen, unseen_section
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Page:
     training: list[Picture]
     gradients: list[Picture]
     gradients_told: list[str]
-    unseen: Table | None
-    n_unseen: int
+    about: tuple[str, ...]
+    unseen: Unseen | None
     patients: Table | None
     runs: Table
     runs_told: str
@@ -97,15 +98,15 @@ def make_page(
         store: The cohort; None where it is not at hand.
     """
     contrasts = comparison.on("test") if comparison else ()
+    unseen = unseen_section(experiment)
     shown = arms_to_show(experiment)
-    unseen = experiment.unseen
     groups, runs = subgroups(experiment), run_records(experiment)
     return Page(
         title=" versus ".join(arm_title(arm).lower() for arm in experiment.arms).capitalize(),
         subtitle=experiment.folder.resolve().name,
         n_splits=experiment.n_splits,
         is_synthetic=sentences.is_synthetic(_patients(experiment, store)),
-        tiles=tiles(experiment, comparison),
+        tiles=[*(unseen.tiles if unseen else ()), *tiles(experiment, comparison)],
         summary=sentences.summary(experiment, comparison),
         warnings=sentences.warnings(experiment, _failed(store)),
         cohort=provenance.cohort_facts(store) if store else (),
@@ -134,8 +135,8 @@ def make_page(
         training=training_pictures(experiment),
         gradients=gradient_pictures(experiment),
         gradients_told=gradients_told(experiment),
-        unseen=tables.measures([("Unseen patients", [unseen])]) if unseen else None,
-        n_unseen=len({case.patient_id for case in unseen.rows}) if unseen else 0,
+        about=experiment.about,
+        unseen=unseen,
         patients=tables.patients(experiment),
         runs=runs_table(runs),
         runs_told=runs_told(runs),

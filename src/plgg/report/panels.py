@@ -36,7 +36,7 @@ _MANY_POINTS = 3000
 def pair_pictures(experiment: Experiment, comparison: ExperimentComparison | None) -> list[Picture]:
     """Patients in both arms, and Dice and volume against the tumour's size."""
     contrasts = comparison.on("test") if comparison else ()
-    pictures = [_paired(c, experiment) for c in contrasts if c.patient_differences]
+    pictures = [paired_picture(c, experiment) for c in contrasts if c.patient_differences]
     cases = [case for arm in experiment.arms for _, case in experiment.tested(arm)]
     if any(case.volume_ml and case.dice is not None for case in cases):
         alt = "Scatter of test Dice against the true tumour volume, one colour and shape an arm."
@@ -53,7 +53,8 @@ def pair_pictures(experiment: Experiment, comparison: ExperimentComparison | Non
     return pictures
 
 
-def _paired(contrast: Contrast, experiment: Experiment) -> Picture:
+def paired_picture(contrast: Contrast, experiment: Experiment) -> Picture:
+    """Each patient in both arms, joined by a line."""
     found = contrast.patients
     n = len(contrast.patient_differences)
     a, b = arm_title(contrast.a).lower(), arm_title(contrast.b).lower()
