@@ -12,7 +12,7 @@ SURFACE = {
     "manifest": ["--out", "--labels", "--marker-column", "--flair", "--mask", "--overwrite"],
     "phantom": ["--patients", "--seed", "--missing-masks", "--missing-markers", "--second-scans",
                 "--slice-thickness-mm", "--population", "--link", "--halos", "--halo-width",
-                "--elsewhere", "--contrast"],
+                "--elsewhere", "--contrast", "--spacing-mm", "--spot-width"],
     "check": ["--json", "--scan-gib"],
     "preprocess": ["--preset", "--set", "--workers", "--atlas", "--memory", "--keep-going",
                    "--scan-gib"],
