@@ -38,7 +38,9 @@ class Volume:
             raise InputError(f"expected a 3-D image, got shape {self.data.shape}")
         affine = np.array(self.affine, dtype=np.float64)
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
-            raise InputError("the affine is not a finite 4×4 matrix")
+            raise InputError(
+                "the affine is not a finite 4×4 matrix", remedy="Mend the header's qform or sform."
+            )
         if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
             raise InputError(
                 "the affine cannot be inverted", remedy="Mend the header's qform or sform."

@@ -102,6 +102,12 @@ def test_a_quaternion_is_a_rotation_but_for_rounding(tmp_path):
     assert "not a finite" in refusal(path)
 
 
+@pytest.mark.parametrize("value", [1e8, -1e38])
+def test_a_place_beyond_this_world_is_refused(tmp_path, value):
+    path = patched(written(tmp_path / "a.nii", qform=0), SFORM + 12, "<f", value)
+    assert "km away from the scanner" in refusal(path)
+
+
 def test_axes_that_are_not_used_may_have_no_length(tmp_path):
     path = patched(written(tmp_path / "a.nii"), 40, "<8h", 5, 3, 4, 5, 1, 0, 0, 0)
     np.testing.assert_array_equal(read_volume(path).data, DATA)

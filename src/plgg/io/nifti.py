@@ -103,7 +103,9 @@ def _told(path: Path) -> Iterator[None]:
     except EOFError as error:
         raise _refusal("is truncated: the compressed file ends too early", path) from error
     except zlib.error as error:
-        raise _refusal("is damaged: it does not unpack to what its checksum says", path) from error
+        raise _refusal(
+            "is damaged: it does not unpack, or not to what its checksum says", path
+        ) from error
     except OSError as error:
         raise _refusal(f"cannot be read ({(error.strerror or 'error').lower()})", path) from error
 
@@ -176,7 +178,7 @@ def _as_volume(data: NDArray[np.float32], header: Header, path: Path) -> Volume:
     geometry = header.geometry
     if geometry.conflict_mm is not None:
         gap = geometry.conflict_mm
-        _LOGGER.warning("%s: sform and qform differ by %.1f mm; the sform is used", path, gap)
+        _LOGGER.warning("%s: sform and qform differ by %.5g mm; the sform is used", path, gap)
     try:
         return Volume(data, geometry.affine)
     except InputError as error:

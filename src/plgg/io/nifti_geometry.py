@@ -24,6 +24,7 @@ MOST_CONFLICT_MM = 2.0
 MOST_SIZE_DIFFERENCE = 0.05
 """Share by which a voxel's size may differ between sform and pixdim."""
 
+_FARTHEST_MM = 1e7
 _UNIT_QUATERNION, _ROUNDING = 1.001, 1e-7
 _NO_SIZE = "Convert it from DICOM again, or write the true voxel size into the header."
 
@@ -61,6 +62,7 @@ def geometry_of(header: Any, shape: tuple[int, int, int]) -> Geometry:  # noqa: 
         _require_size(header, pixdim)
         _refuse_mirrored(header)
         affine = _in_mm(header.get_best_affine(), unit)
+        _refuse_far(affine)
         gap = _conflict_mm(header, shape, unit) if _are_sizes(pixdim) else None
         doubts = (*_orientation(header, gap), *_sizes(header, pixdim))
     return Geometry(affine, (*doubts, doubt) if doubt else doubts, gap)
@@ -70,7 +72,8 @@ def _orientation(header: Any, gap: float | None) -> Iterator[str]:  # noqa: ANN4
     if not (header["sform_code"] > 0 or header["qform_code"] > 0):
         yield "its header does not say how it lies: left, front and up are guesses"
     if gap is not None:
-        yield f"sform and qform put it up to {gap:.0f} mm apart, and the sform was taken"
+        shown = f"{gap:.0f}" if gap < _FARTHEST_MM else f"{gap:.1g}"
+        yield f"sform and qform put it up to {shown} mm apart, and the sform was taken"
 
 
 def _sizes(header: Any, pixdim: NDArray[np.float64]) -> Iterator[str]:  # noqa: ANN401
@@ -146,6 +149,15 @@ def _in_mm(affine: NDArray[Any], unit: str) -> Affine:
             remedy="Mend the header's xyzt_units, for example with fslchfiletype or nibabel.",
         )
     return np.asarray(scaled, dtype=np.float64)
+
+
+def _refuse_far(affine: Affine) -> None:
+    largest = float(np.abs(affine[:3]).max())
+    if largest > _FARTHEST_MM and np.isfinite(largest):
+        raise InputError(
+            f"its header puts it {largest / 1e6:.1g} km away from the scanner",
+            remedy="Mend the header's qform or sform, or convert it from DICOM again.",
+        )
 
 
 def _conflict_mm(header: Any, shape: tuple[int, int, int], unit: str) -> float | None:  # noqa: ANN401
