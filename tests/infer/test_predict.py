@@ -1,6 +1,8 @@
 """Predicting scans: on the patient's own grid, whole or not at all, and never twice."""
 
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from plgg.infer.predict import Predictor, predict_scans
 from plgg.infer.source import find_scans
 from plgg.io.files import sha256
 from plgg.io.result import Result, read_result
+from plgg.measure.summary import write_summary
 from plgg.model.checkpoint import load_checkpoint
 from runs import CLASSES, make_run
 from tiny import tiny_store
@@ -322,3 +325,34 @@ def test_two_scans_of_one_name_are_refused(scan, tmp_path):
     copy.write_bytes(scan.read_bytes())
     with pytest.raises(InputError, match="two scans are called"):
         find_scans([scan, copy])
+
+
+def test_a_scan_is_opened_once(predictor, scan, tmp_path):
+    opened = []
+    watching = True
+
+    def hear(event, details):
+        if watching and event == "open" and str(details[0]) == str(scan):
+            opened.append(details[0])
+
+    sys.addaudithook(hear)  # hears every way to open a file; it cannot be taken off again
+    (outcome,) = predict(predictor, tmp_path, scan)
+    assert outcome.reason is None
+    assert outcome.result.input.sha256 == sha256(Path(str(scan)))
+    assert len(opened) == 2  # the second is this test's own hash
+    watching = False
+
+
+def test_a_path_in_another_encoding_is_predicted_and_written(predictor, scan, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    path = folder / scan.name
+    path.write_bytes(scan.read_bytes())
+    out = tmp_path / os.fsdecode(b"\xff-out")
+    (outcome,) = predict(predictor, out, path)
+    assert outcome.reason is None
+    kept = out / scan.name.removesuffix(".nii.gz") / "result.json"
+    assert r"caf\udce9" in kept.read_text(encoding="utf-8")
+    assert Path(read_result(kept).input.path) == path
+    write_summary(out / "summary.csv", [outcome])
+    assert (out / "summary.csv").read_text(encoding="utf-8").count("\n") == 2

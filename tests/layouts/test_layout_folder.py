@@ -1,5 +1,6 @@
 """Folders of no known layout: guesses by name, patterns, and refusals by name."""
 
+import os
 import shutil
 import zipfile
 
@@ -116,3 +117,12 @@ def test_links_in_rings_are_followed_once(tmp_path):
     (data / "P001" / "ring").symlink_to("ring")
     done = manifest("folder", data, out=tmp_path / "m.csv")
     assert [row["patient_id"] for row in done.rows] == ["P001", "P002"]
+
+
+def test_a_name_that_no_manifest_can_hold_is_left_out_and_told(tmp_path):
+    data = tmp_path / "d"
+    image(data / "P001_flair.nii.gz")
+    image(data / os.fsdecode(b"caf\xe9") / "P002_flair.nii.gz")
+    done = manifest("folder", data, out=tmp_path / "m.csv", status=1)
+    assert [row["patient_id"] for row in done.rows] == ["P001"]
+    assert r"caf\udce9/P002_flair.nii.gz: its name is not UTF-8" in done.err

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from plgg.errors import ConfigError, ManifestError, PlggError
+from plgg.errors import ConfigError, InputError, ManifestError, PlggError
 from plgg.io.files import make_folder
 from plgg.io.manifest import Case, read_manifest, write_manifest
 from plgg.layouts.found import Choices, Found, Layout, LeftOut, Scan
@@ -149,6 +149,7 @@ def _prepared(
     for done, scan in enumerate(found.scans, start=1):
         try:
             flair, mask = layout.prepare(scan, stage)
+            _require_utf8(flair, mask)
         except PlggError as error:
             left_out.append(LeftOut(scan.name, str(error).rstrip(".")))
         else:
@@ -157,6 +158,19 @@ def _prepared(
             cases.append(_case(scan, paths[0] or flair, paths[1]))
         progress(done, len(found.scans))
     return cases, left_out
+
+
+def _require_utf8(*paths: Path | None) -> None:
+    """Refuse files that a manifest, which is UTF-8, cannot name."""
+    for path in paths:
+        try:
+            str(path and _absolute(path)).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                "its name is not UTF-8, and no manifest can hold it",
+                where=path,
+                remedy="Rename the file or its folder.",
+            ) from error
 
 
 def _case(scan: Scan, flair: Path, mask: Path | None) -> Case:
