@@ -45,7 +45,7 @@ def truncated(folder):
     name = save(folder / "f.nii.gz", brain()[0])
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
-    return {"flair": name}, "read"
+    return {"flair": name}, "truncated"
 
 
 def other_shape(folder):
