@@ -132,7 +132,10 @@ def test_a_missing_scan_is_told_when_it_is_needed(tmp_path):
 
 def test_what_is_none_of_these_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
-    for name, remedy in {"notes.txt": "Name one", "none": "nothing is there", ".": "Name"}.items():
+    (tmp_path / "loop").symlink_to("loop")
+    remedies = {"notes.txt": "Name one", ".": "Name"}
+    remedies |= dict.fromkeys(("none", "loop", "x" * 5000, "x" * 5000 + ".zip"), "nothing is there")
+    for name, remedy in remedies.items():
         with pytest.raises(InputError, match=f"is not a store.*{remedy}"):
             find_scans([tmp_path / name])
     with pytest.raises(ManifestError, match="no such file"):

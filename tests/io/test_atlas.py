@@ -172,6 +172,9 @@ def test_a_template_of_another_space_is_refused(tmp_path, options, told):
 def test_bad_paths_are_refused_in_one_line(tmp_path):
     assert "no such atlas" in refused(tmp_path / "none")
     assert "no such atlas" in refused(tmp_path / "none.nii.gz")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("x" * 5000, "loop"):
+        assert "no such atlas" in refused(tmp_path / name)
     (tmp_path / "a.txt").write_text("atlas")
     assert "no NIfTI" in refused(tmp_path / "a.txt")
     (tmp_path / "junk.nii.gz").write_bytes(b"junk")

@@ -121,7 +121,7 @@ def _only(scans: Sequence[Scan], wanted: Sequence[str]) -> list[Scan]:
 
 
 def _scans(path: Path, age_years: float | None, sex: str | None) -> list[Scan]:
-    if is_store(path):
+    if is_there(path) and is_store(path):
         store = Store(path)
         return [_stored(store, case_id) for case_id in store.by_id]
     if path.suffix.lower() == ".csv":

@@ -75,7 +75,8 @@ def load_atlas(where: str | Path = BUILT_IN) -> Atlas:
         return _loaded(BUILT_IN, None)
     if str(where) == SRI24:
         return _loaded(SRI24, cache_folder())
-    path = Path(os.path.realpath(Path(where).expanduser()))
+    path = Path(os.path.expanduser(where))  # noqa: PTH111 - an unknown user is no error
+    path = Path(os.path.realpath(path)) if is_there(path) else path
     return _loaded(str(path), path)
 
 
