@@ -15,7 +15,7 @@ import pytest
 from plgg.errors import ConfigError, RunError
 from plgg.experiment import Workers
 from plgg.io.experiment import failures, points_of, read_choice, run_of
-from plgg.io.files import read_json
+from plgg.io.json_records import read_json
 from plgg.io.run import read_metrics
 from plgg.model.checkpoint import read_meta
 from tiny import SMALL_SHAPE, tiny_store

@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from plgg.errors import OutputError
-from plgg.io.files import make_folder, read_json, sha256, write_json, write_text, written_aside
+from plgg.io.files import make_folder, sha256, write_json, write_text, written_aside
+from plgg.io.json_records import read_json
 
 
 def names(folder):

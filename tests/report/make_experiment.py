@@ -157,7 +157,12 @@ def draw(names, rng):
 def write_run(run, arm, split, drawn, *, epochs, rng):
     """Everything of a run but its results."""
     write_json(run / "split.json", drawn | {"k": split, "seed": 0})
-    config = {"preset": "small", "arm": arm, "optimiser": {"learning_rate": 1e-3, "epochs": epochs}}
+    kind = arm if arm in ("single", "multitask") else "multitask"
+    config = {
+        "preset": "small",
+        "arm": kind,
+        "optimiser": {"learning_rate": 1e-3, "epochs": epochs},
+    }
     write_json(run / "config.json", config)
     machine = {"system": "Linux", "processor": "x86_64", "cores": 2, "memory_gib": 16.0}
     versions = {"plgg": "0.1.0", "numpy": np.__version__}

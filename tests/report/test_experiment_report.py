@@ -139,7 +139,7 @@ def test_names_from_data_are_escaped(experiment):
         text = path.read_text(encoding="utf-8")
         name = next(row for row in text.splitlines()[1:]).split(",")[0]
         quoted = '"' + EVIL.replace('"', '""') + '"'
-        text = text.replace(f"{name},{name},", f"{quoted},{quoted},").replace("other", quoted)
+        text = text.replace(f"{name},{name},", f"{name},{quoted},").replace("other", quoted)
         path.write_text(text, encoding="utf-8")
     record = json.loads((experiment / "experiment.json").read_text(encoding="utf-8"))
     record |= {"preset": EVIL, "commands": [EVIL]}

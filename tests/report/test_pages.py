@@ -71,7 +71,7 @@ class Seen(HTMLParser):
 
 
 def case_page(folder, **_):
-    made, scan, _ = make_case(folder / "P", case_id=NASTY, patient_id=NASTY)
+    made, scan, _ = make_case(folder / "P", patient_id=NASTY)
     return write_case_report(made, scan, model_card=f"# {NASTY}\n\n[x](http://evil.example)")
 
 

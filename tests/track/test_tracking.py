@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from plgg.errors import ConfigError
-from plgg.io.files import read_json
+from plgg.io.json_records import read_json
 from plgg.io.run import append_metrics, read_metrics, start_run
 from plgg.track import TRACKERS, Tracking, tracked
 from plgg.track.labels import last_part, parameters, tags

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from plgg.compare.metric import Metric
 from plgg.compare.sources import CASES
 from plgg.errors import ConfigError, RunError
-from plgg.io.files import read_json
+from plgg.io.json_records import read_record
 from plgg.io.read_csv import read_csv
 from plgg.io.unknown import known
 
@@ -61,14 +63,27 @@ def read_marker_auc(evaluation: Path) -> float | None:
         RunError: If the file is there but cannot be read.
     """
     path = evaluation / "summary.json"
-    try:
-        marker = read_json(path)["marker"]
-        value = None if marker is None or marker["auc"] is None else marker["auc"]["value"]
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError("cannot be read", where=path, remedy="Evaluate again.") from error
-    return None if value is None else float(value)
+    summary = read_record(
+        path, _Summary, error=RunError, what="cannot be read", remedy="Evaluate again."
+    )
+    auc = summary.marker.auc if summary.marker else None
+    return auc.value if auc else None
+
+
+class _Auc(BaseModel):
+    value: float | None
+
+
+class _Marker(BaseModel):
+    auc: _Auc | None
+
+
+class _Summary(BaseModel):
+    """Of `summary.json`, what is compared."""
+
+    marker: _Marker | None
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from plgg.compare.statistics import TEST_TO_TRAIN
 from plgg.errors import RunError
-from plgg.io.files import read_json
+from plgg.io.run import read_split
 
 CASES = "cases.csv"
 
@@ -119,11 +119,10 @@ def _ratio(evaluation: Path, part: str) -> float | None:
     path = evaluation.parent.parent / "split.json"
     if evaluation.parent.name != "evaluation" or not path.is_file():
         return None
-    try:
-        split = read_json(path)
-        return len(split[part]) / len(split["train"])
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise RunError("is not a readable split", where=path, remedy="Train again.") from error
+    split = read_split(path.parent)
+    if part not in split or not split["train"]:
+        raise RunError("is not a readable split", where=path, remedy="Train again.")
+    return len(split[part]) / len(split["train"])
 
 
 def short_names(paths: Iterable[str]) -> tuple[str, ...]:

@@ -1,7 +1,14 @@
 """Every setting of plgg: typed, frozen, unknown keys refused; defaults live here alone."""
 
 from plgg.config.base import Arm
-from plgg.config.load import config_from_json, preset, same_preprocessing, with_atlas, with_settings
+from plgg.config.load import (
+    config_from_json,
+    config_from_record,
+    preset,
+    same_preprocessing,
+    with_atlas,
+    with_settings,
+)
 from plgg.config.network import MarkerHeadConfig, ModelConfig
 from plgg.config.presets import PRESETS
 from plgg.config.scan import GridConfig, InferenceConfig, PreprocessConfig
@@ -33,6 +40,7 @@ __all__ = [
     "PreprocessConfig",
     "Weighting",
     "config_from_json",
+    "config_from_record",
     "preset",
     "same_preprocessing",
     "with_atlas",

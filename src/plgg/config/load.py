@@ -14,6 +14,8 @@ from plgg.config.scan import PreprocessConfig
 from plgg.config.schema import Config
 from plgg.errors import ConfigError
 
+_SHOWN = 60
+
 
 def preset(name: str) -> Config:
     """The preset of that name.
@@ -51,8 +53,17 @@ def config_from_json(text: str, *, where: str) -> Config:
     """
     try:
         raw = json.loads(text)
-    except ValueError as error:
-        raise ConfigError("is not JSON", where=where) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("is not JSON", where=where, remedy="Copy the file again.") from error
+    return _validated(raw, where=where)
+
+
+def config_from_record(raw: object, *, where: str) -> Config:
+    """A saved config whose JSON was read.
+
+    Raises:
+        ConfigError: If it does not fit this version's schema.
+    """
     return _validated(raw, where=where)
 
 
@@ -71,7 +82,7 @@ def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
 def _value(text: str) -> Any:  # noqa: ANN401 - JSON is any
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -90,8 +101,8 @@ def _validated(raw: object, *, where: str) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part)[:_SHOWN] for part in first["loc"])
         raise ConfigError(
             f"{place + ': ' if place else ''}{first['msg']}",
             where=where,

@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from plgg.errors import InputError
-from plgg.io.files import read_json
+from plgg.io.json_records import read_record
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Millilitres = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -86,14 +86,13 @@ def read_said(path: Path) -> Said:
     Raises:
         InputError: If it cannot be read, or a probability is outside [0, 1].
     """
-    try:
-        return Said.model_validate(read_json(path))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "is not a result with a marker's probabilities",
-            where=path,
-            remedy="Predict this case again, or delete the file to score its mask alone.",
-        ) from error
+    return read_record(
+        path,
+        Said,
+        error=InputError,
+        what="is not a result with a marker's probabilities",
+        remedy="Predict this case again, or delete the file to score its mask alone.",
+    )
 
 
 def _if_there(path: Path) -> Path | None:

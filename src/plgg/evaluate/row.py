@@ -16,9 +16,9 @@ Region = Literal["supratentorial", "infratentorial"]
 
 
 class Record(BaseModel):
-    """Base: frozen, unknown keys refused."""
+    """Base: frozen; unknown keys, infinity and NaN are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class CaseScores(Record):

@@ -10,7 +10,9 @@ from plgg.errors import RunError
 from plgg.evaluate.evaluation import Evaluation
 from plgg.evaluate.records import VERSION, Summary
 from plgg.evaluate.row import CaseScores
-from plgg.io.files import read_json, write_json
+from plgg.io.case_id import first_twin
+from plgg.io.files import write_json
+from plgg.io.json_records import JsonError, as_record, read_record
 from plgg.io.read_csv import read_csv
 from plgg.io.tables import Cell, write_csv
 
@@ -41,6 +43,10 @@ _GROUP_HEADER = (
     "median_ci_low",
     "median_ci_high",
 )
+
+
+_ALTERED = "is no evaluation of this version, or was altered"
+_AGAIN = "Run plgg evaluate again."
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -88,17 +94,37 @@ def read_evaluation(folder: Path) -> Evaluation:
             where=folder,
             remedy="Make one: plgg evaluate.",
         )
+    summary = read_record(
+        folder / "summary.json",
+        Summary,
+        error=RunError,
+        what=_ALTERED,
+        remedy=_AGAIN,
+        upgrade=_upgraded,
+    )
+    table = folder / "cases.csv"
     try:
-        summary = Summary.model_validate(_upgraded(read_json(folder / "summary.json")))
-        table = read_csv(folder / "cases.csv", error=RunError, key=str)
-        rows = tuple(_row(row) for row in table.rows())
-    except (OSError, ValueError, KeyError, TypeError, RunError) as error:
-        raise RunError(
-            "is no evaluation of this version, or was altered",
-            where=folder,
-            remedy="Run plgg evaluate again.",
-        ) from error
+        rows = _rows(read_csv(table, error=RunError, key=str).rows())
+    except (JsonError, RunError) as error:
+        fault = error.fault if isinstance(error, JsonError) else error.what
+        raise RunError(f"{_ALTERED} ({fault})", where=table, remedy=_AGAIN) from error
     return Evaluation(rows, summary)
+
+
+def _rows(cells: Iterable[dict[str, str]]) -> tuple[CaseScores, ...]:
+    """The rows of cases.csv.
+
+    Raises:
+        JsonError: If they are no cases, or one is named twice.
+    """
+    try:
+        rows = tuple(_row(row) for row in cells)
+    except KeyError as error:
+        raise JsonError(f"there is no column {error}") from error
+    twin = first_twin(row.case_id for row in rows)
+    if twin is not None:
+        raise JsonError(f"two rows are called {twin!r}")
+    return rows
 
 
 def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
@@ -113,12 +139,12 @@ def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(cells: dict[str, str]) -> CaseScores:
-    chances: dict[str, dict[str, float]] = {field: {} for field in _CHANCES.values()}
+    chances: dict[str, dict[str, str]] = {field: {} for field in _CHANCES.values()}
     for name, value in cells.items():
         for prefix, field in _CHANCES.items():
             if value and name and name not in _FIELDS and name.startswith(prefix):
-                chances[field][name.removeprefix(prefix)] = float(value)
+                chances[field][name.removeprefix(prefix)] = value
     known = {
         name: (cells.get(name, "") if name in _SINCE_2 else cells[name]) or None for name in _FIELDS
     }
-    return CaseScores.model_validate(known | chances)
+    return as_record(known | chances, CaseScores)

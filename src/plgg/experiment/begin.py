@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from plgg.config import Config
+from plgg.config import Config, config_from_record
 from plgg.errors import RunError
 from plgg.experiment.grid import values_of
 from plgg.experiment.plan import Plan
@@ -77,5 +77,8 @@ def _changes(known: ExperimentRecord, new: ExperimentRecord) -> list[str]:
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two records are the same settings, those left out having their defaults."""
     plain = {"execution": Config().execution}
-    found = [Config.model_validate(raw).model_copy(update=plain) for raw in (one, other)]
+    found = [
+        config_from_record(raw, where="experiment.json").model_copy(update=plain)
+        for raw in (one, other)
+    ]
     return found[0] == found[1]

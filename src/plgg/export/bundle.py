@@ -13,21 +13,32 @@ outline, which MONAI's has not.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from safetensors.torch import load_file, save
+from pydantic import BaseModel, ConfigDict
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from plgg.config import config_from_json
+from plgg.config import Config
+from plgg.errors import RunError
 from plgg.export.bundle_configs import inference_config, metadata, readme
-from plgg.io.files import make_folder, read_json, write_json, write_text, written_aside
-from plgg.model.checkpoint import Checkpoint
-from plgg.model.network import MultitaskNet, build_network
+from plgg.io.files import make_folder, write_json, write_text, written_aside
+from plgg.io.json_records import read_record
+from plgg.model.checkpoint import Checkpoint, network_of, read_tensors
+from plgg.model.network import MultitaskNet
 
 MODEL, MARKER, SETTINGS = "model.safetensors", "marker.safetensors", "settings.json"
 # Ours: the last layer is a head beside the backbone. MONAI's: it is the backbone's own.
 _BODY, _LAST, _THEIR_LAST = "backbone.", "heads.segmentation.", "conv_final."
+
+
+class BundleSettings(BaseModel):
+    """The contents of `models/settings.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: Config
+    classes: tuple[str, ...]
 
 
 def write_bundle(checkpoint: Checkpoint, network: MultitaskNet, folder: Path) -> None:
@@ -48,16 +59,25 @@ def write_bundle(checkpoint: Checkpoint, network: MultitaskNet, folder: Path) ->
 
 
 def load_bundle(folder: str | Path) -> MultitaskNet:
-    """The whole network from a bundle, with the marker head if it has one; it evaluates."""
+    """The whole network from a bundle, with the marker head if it has one; it evaluates.
+
+    Raises:
+        RunError: If the bundle's settings cannot be read.
+        CheckpointError: If its tensors do not fit them.
+    """
     models = Path(folder) / "models"
-    record = read_json(models / SETTINGS)
-    config = config_from_json(json.dumps(record["config"]), where=str(models / SETTINGS))
-    network = build_network(config.model, n_classes=len(record["classes"]), arm=config.arm, seed=0)
-    tensors = {_our_name(name): value for name, value in load_file(models / MODEL).items()}
+    settings = read_record(
+        models / SETTINGS,
+        BundleSettings,
+        error=RunError,
+        what="holds no settings of a network",
+        remedy="Export the bundle again: plgg export RUN --format monai-bundle.",
+    )
+    config, n_classes = settings.config, len(settings.classes)
+    tensors = {_our_name(name): value for name, value in read_tensors(models / MODEL).items()}
     if (models / MARKER).is_file():
-        tensors |= load_file(models / MARKER)
-    network.load_state_dict(tensors)
-    return network.eval()
+        tensors |= read_tensors(models / MARKER)
+    return network_of(config, n_classes, tensors, where=models / MODEL).eval()
 
 
 class Outliner(nn.Module):

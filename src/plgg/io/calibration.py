@@ -8,12 +8,13 @@ Made by `plgg.calibrate`, used by `plgg.infer`. Plain records and their file.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plgg.errors import RunError
-from plgg.io.files import read_json, write_json
+from plgg.io.files import write_json
+from plgg.io.json_records import read_record
 
 FILE = "calibration.json"
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -125,6 +126,14 @@ class ClinicalModel(_Record):
     intercepts: tuple[float, ...]
     n: int
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        sizes = {len(self.means), len(self.scales), *map(len, self.coefficients), len(self.inputs)}
+        rows = {len(self.classes), len(self.coefficients), len(self.intercepts)}
+        if len(sizes) > 1 or len(rows) > 1 or not all(scale > 0 for scale in self.scales):
+            raise ValueError("its coefficients do not fit its inputs and classes")
+        return self
+
 
 class Familiarity(_Record):
     """What scans of the training cohort look like to the network: `plgg.infer.familiar` reads it.
@@ -138,6 +147,12 @@ class Familiarity(_Record):
     references: tuple[tuple[float, ...], ...]
     doubtful_above: float
     failed_above: float
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len({len(row) for row in self.references}) > 1:
+            raise ValueError("its references are of several lengths")
+        return self
 
 
 class Calibration(_Record):
@@ -167,9 +182,10 @@ def read_calibration(run: Path) -> Calibration | None:
     path = run / FILE
     if not path.is_file():
         return None
-    try:
-        return Calibration.model_validate(read_json(path))
-    except (OSError, ValueError, ValidationError) as error:
-        raise RunError(
-            "cannot be read", where=path, remedy="Delete it and repeat plgg train."
-        ) from error
+    return read_record(
+        path,
+        Calibration,
+        error=RunError,
+        what="cannot be read",
+        remedy="Delete it and repeat plgg train.",
+    )

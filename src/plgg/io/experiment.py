@@ -15,11 +15,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from plgg.errors import RunError
-from plgg.io.files import read_json, write_json, write_text
+from plgg.io.files import write_json, write_text
+from plgg.io.json_records import JsonError, as_record, read_json, read_record
+from plgg.io.paths import FileName
 from plgg.io.run import is_run
+
+MAX_SPLITS = 1000
 
 
 class ExperimentRecord(BaseModel):
@@ -40,10 +44,10 @@ class ExperimentRecord(BaseModel):
     store: str = ""
     preset: str = ""
     config: dict[str, Any] = {}
-    arms: Annotated[tuple[str, ...], Field(min_length=1)]
+    arms: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=1000)]
     arm_configs: dict[str, dict[str, Any]] = {}
     grid: dict[str, tuple[Any, ...]] = {}
-    n_splits: Annotated[int, Field(ge=1)]
+    n_splits: Annotated[int, Field(ge=1, le=MAX_SPLITS)]
     seed: int = 0
     commands: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -61,9 +65,9 @@ class Choice(BaseModel):
 
     format: Literal["plgg-choice"] = "plgg-choice"
     version: Literal[1] = 1
-    point: str
+    point: FileName
     by: str = "validation Dice"
-    scores: dict[str, float | None]
+    scores: dict[FileName, float | None]
 
 
 class Failure(BaseModel):
@@ -106,19 +110,18 @@ def read_experiment(folder: Path) -> ExperimentRecord:
     Raises:
         RunError: If the folder is no experiment of a known version.
     """
-    path = folder / "experiment.json"
-    try:
-        return ExperimentRecord.model_validate(read_json(path))
-    except FileNotFoundError as error:
-        raise RunError(
+    return read_record(
+        folder / "experiment.json",
+        ExperimentRecord,
+        error=RunError,
+        what="cannot be read as an experiment",
+        remedy="Repeat plgg experiment.",
+        absent=RunError(
             "is no experiment (no experiment.json)",
             where=folder,
             remedy="Make one: plgg experiment.",
-        ) from error
-    except (OSError, ValueError, ValidationError) as error:
-        raise RunError(
-            "cannot be read as an experiment", where=path, remedy="Repeat plgg experiment."
-        ) from error
+        ),
+    )
 
 
 def write_experiment(folder: Path, record: ExperimentRecord) -> None:
@@ -144,15 +147,20 @@ def run_of(experiment: Path, split: int, arm: str) -> Path:
 def read_choice(folder: Path) -> Choice | None:
     """The chosen point of a grid; None where none is chosen yet."""
     try:
-        return Choice.model_validate(read_json(folder / "choice.json"))
-    except (OSError, ValueError):
+        return as_record(read_json(folder / "choice.json"), Choice)
+    except JsonError:
         return None
 
 
 def points_of(experiment: Path, split: int, arm: str) -> dict[str, Path]:
     """The runs of an arm's grid on a split, by point; empty without a grid."""
     folder = arm_folder(experiment, split, arm)
-    return {run.name: run for run in sorted(folder.glob("*=*")) if is_run(run)}
+    return {run.name: run for run in sorted(folder.glob("*=*")) if _is_point(run) and is_run(run)}
+
+
+def _is_point(run: Path) -> bool:
+    """Whether a folder is called as a point of a grid is: `KEY=VALUE,KEY=VALUE`."""
+    return all("=" in part for part in run.name.split(","))
 
 
 def note_failure(run: Path, error: str, trace: str) -> None:
@@ -166,8 +174,8 @@ def note_failure(run: Path, error: str, trace: str) -> None:
 def read_failure(run: Path) -> Failure | None:
     """Why a run failed; None where it did not."""
     try:
-        return Failure.model_validate(read_json(run / "failure.json"))
-    except (OSError, ValueError):
+        return as_record(read_json(run / "failure.json"), Failure)
+    except JsonError:
         return None
 
 

@@ -60,7 +60,11 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all; what is no UTF-8 in a file name is escaped."""
+    """Write a text file whole or not at all.
+
+    What is no Unicode, as parts of file names may be (PEP 383), is written as an escape of JSON, so
+    that `read_json` gives it back as it was.
+    """
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
@@ -68,11 +72,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, record: Any) -> None:  # noqa: ANN401 - JSON is any
     """Write a JSON file whole or not at all; NaN is refused, since it is not JSON."""
     write_text(path, json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
-    """Read a JSON file; the caller turns `OSError` and `ValueError` into its own words."""
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def sha256(path: Path) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from plgg.config import InferenceConfig
 from plgg.errors import InputError
 from plgg.io.case_id import CaseId, PatientId
-from plgg.io.files import read_json
+from plgg.io.json_records import read_record
 from plgg.io.quality import Quality, Verdict
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -208,9 +208,10 @@ def read_result(path: Path) -> Result:
     Raises:
         InputError: If it is missing, or not a result of this version.
     """
-    try:
-        return Result.model_validate(read_json(path))
-    except (OSError, ValueError, ValidationError) as error:
-        raise InputError(
-            "is not a result of this version of plgg", where=path, remedy="Predict the scan again."
-        ) from error
+    return read_record(
+        path,
+        Result,
+        error=InputError,
+        what="is not a result of this version of plgg",
+        remedy="Predict the scan again.",
+    )

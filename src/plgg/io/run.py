@@ -14,12 +14,44 @@ import json
 from pathlib import Path
 from typing import Any
 
-from plgg.config import Config, config_from_json
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+
+from plgg.config import Config, config_from_record
 from plgg.errors import OutputError, RunError
+from plgg.io.case_id import CaseId
 from plgg.io.environment import machine, versions
-from plgg.io.files import make_folder, read_json, write_json, write_text
+from plgg.io.files import make_folder, write_json, write_text
+from plgg.io.json_records import (
+    JsonError,
+    as_record,
+    parse_json,
+    read_json,
+    read_record,
+    read_text,
+)
 
 Record = dict[str, Any]
+_COPY_AGAIN = "Copy the run again, or train again."
+
+
+class SplitRecord(BaseModel):
+    """The contents of `split.json`: the cases of each part; what else it holds is left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    train: tuple[CaseId, ...]
+    validation: tuple[CaseId, ...]
+    test: tuple[CaseId, ...]
+
+
+class Epoch(BaseModel):
+    """What every line of `metrics.jsonl` has; what else it holds is left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    epoch: NonNegativeInt
+    seconds: NonNegativeFloat = 0.0
+    validation: dict[str, Any] | None = None
 
 
 def start_run(run: Path, config: Config, split: Record, *, store: Path) -> None:
@@ -63,21 +95,33 @@ def read_config(run: Path) -> Config:
     """
     path = run / "config.json"
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
+        raw = read_json(path)
+    except JsonError as fault:
+        if fault.is_missing:
+            raise RunError(
+                "is not a run (no config.json)", where=run, remedy="Make one: plgg train."
+            ) from fault
         raise RunError(
-            "is not a run (no config.json)", where=run, remedy="Make one: plgg train."
-        ) from error
-    return config_from_json(text, where=str(path))
+            f"holds no settings ({fault.fault})", where=path, remedy=_COPY_AGAIN
+        ) from fault
+    return config_from_record(raw, where=str(path))
 
 
 def read_split(run: Path) -> Record:
-    """The contents of `split.json`."""
-    try:
-        record: Record = read_json(run / "split.json")
-    except (OSError, ValueError) as error:
-        raise RunError("holds no readable split.json", where=run, remedy="Train again.") from error
-    return record
+    """The contents of `split.json`.
+
+    Raises:
+        RunError: If it is missing or no split.
+    """
+    record = read_record(
+        run / "split.json",
+        SplitRecord,
+        error=RunError,
+        what="cannot be read as a split",
+        remedy=_COPY_AGAIN,
+        absent=RunError("holds no readable split.json", where=run, remedy="Train again."),
+    )
+    return record.model_dump(mode="json")
 
 
 def read_part(run: Path, part: str) -> tuple[str, ...]:
@@ -104,6 +148,15 @@ def split_number(run: Path) -> int | None:
     return number if isinstance(number, int) else None
 
 
+def read_environment(run: Path) -> Record:
+    """Versions, machine and store of a run; empty where they are not written, or not readable."""
+    try:
+        found = read_json(run / "environment.json")
+    except JsonError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def is_run(folder: Path) -> bool:
     """Whether a folder was begun as a run."""
     return (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
@@ -128,15 +181,36 @@ def append_metrics(run: Path, record: Record) -> None:
 
 
 def read_metrics(run: Path) -> list[Record]:
-    """The epochs so far; a line that a kill cut short is left out."""
+    """The epochs so far; a last line that a kill cut short is left out.
+
+    Raises:
+        RunError: If another line is no epoch.
+    """
     path = run / "metrics.jsonl"
-    records: list[Record] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
-    return records
+    try:
+        *lines, cut = read_text(path).split("\n")
+    except JsonError as fault:
+        if fault.is_missing:
+            return []
+        raise RunError(f"cannot be read ({fault.fault})", where=path, remedy=_COPY_AGAIN) from fault
+    records = [_epoch(line, number, path) for number, line in enumerate(lines, start=1)]
+    try:
+        return [*records, _epoch(cut, len(lines) + 1, path)] if cut else records
+    except RunError:
+        return records
+
+
+def _epoch(line: str, number: int, path: Path) -> Record:
+    try:
+        record: Record = parse_json(line)
+        as_record(record, Epoch)
+        return record
+    except JsonError as fault:
+        raise RunError(
+            f"line {number} is no epoch ({fault.fault})",
+            where=path,
+            remedy="Copy the run again, or delete that line.",
+        ) from fault
 
 
 def keep_metrics_until(run: Path, epoch: int) -> None:

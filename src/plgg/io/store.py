@@ -22,13 +22,14 @@ from typing import Any, Literal, Self
 import blosc2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from plgg.config import PreprocessConfig
 from plgg.errors import StoreError
 from plgg.io.arrays import Box, read_array
 from plgg.io.case_id import CaseId, PatientId, first_twin
-from plgg.io.files import make_folder, read_json, write_json
+from plgg.io.files import make_folder, write_json
+from plgg.io.json_records import read_record as read_json_record
 from plgg.io.manifest import Case
 from plgg.io.nifti import write_volume
 from plgg.io.paths import below
@@ -232,12 +233,20 @@ def read_record(store: Path, case_id: str) -> CaseRecord:
         StoreError: If it is missing or not of this version.
     """
     path = case_folder(store, case_id) / "case.json"
-    try:
-        return CaseRecord.model_validate(read_json(path))
-    except (OSError, ValueError) as error:
+    record = read_json_record(
+        path,
+        CaseRecord,
+        error=StoreError,
+        what="is missing or of another version",
+        remedy="Preprocess again.",
+    )
+    if record.case.case_id != case_id:
         raise StoreError(
-            "is missing or of another version", where=path, remedy="Preprocess again."
-        ) from error
+            f"is of the case {record.case.case_id!r}, not {case_id!r}",
+            where=path,
+            remedy="Delete the case's folder and preprocess again.",
+        )
+    return record
 
 
 def write_cohort(store: Path, cohort: Cohort) -> None:
@@ -246,14 +255,13 @@ def write_cohort(store: Path, cohort: Cohort) -> None:
 
 
 def _read_cohort(folder: Path) -> Cohort:
-    path = folder / "cohort.json"
-    try:
-        return Cohort.model_validate(read_json(path))
-    except FileNotFoundError as error:
-        raise StoreError(
+    return read_json_record(
+        folder / "cohort.json",
+        Cohort,
+        error=StoreError,
+        what="is not a store of this version",
+        remedy="Run plgg preprocess again.",
+        absent=StoreError(
             "is not a store (no cohort.json)", where=folder, remedy="Make one: plgg preprocess."
-        ) from error
-    except (OSError, ValidationError, ValueError) as error:
-        raise StoreError(
-            "is not a store of this version", where=path, remedy="Run plgg preprocess again."
-        ) from error
+        ),
+    )

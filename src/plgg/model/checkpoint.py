@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -22,7 +22,9 @@ from torch import Tensor
 from plgg.config import Config
 from plgg.errors import CheckpointError
 from plgg.io.environment import versions
-from plgg.io.files import read_json, sha256, write_json, written_aside
+from plgg.io.files import sha256, write_json, written_aside
+from plgg.io.json_records import read_record
+from plgg.io.paths import FileName, below
 from plgg.io.store import VERSION_1
 from plgg.model.network import MultitaskNet, build_network
 
@@ -58,9 +60,9 @@ class Meta(BaseModel):
 
     format: Literal["plgg-checkpoint"] = "plgg-checkpoint"
     version: int = VERSION
-    weights: str
+    weights: FileName
     sha256: str
-    epoch: int
+    epoch: NonNegativeInt
     config: Config
     classes: tuple[str, ...]
     metrics: dict[str, float | bool | None]
@@ -82,18 +84,43 @@ class Checkpoint(BaseModel):
         Raises:
             CheckpointError: If the tensors do not fit the network that the config describes.
         """
-        config = self.meta.config
-        network = build_network(
-            config.model, n_classes=len(self.meta.classes), arm=config.arm, seed=0
+        meta = self.meta
+        return network_of(
+            meta.config, len(meta.classes), unprefixed(self.tensors, "model."), where=meta.weights
         )
-        weights = unprefixed(self.tensors, "model.")
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                "the tensors do not fit the network of the config", where=self.meta.weights
-            ) from error
-        return network
+
+
+def network_of(
+    config: Config, n_classes: int, weights: dict[str, Tensor], *, where: str | Path
+) -> MultitaskNet:
+    """The network of a config with these weights.
+
+    Their names and shapes are held against the network before memory is taken for it.
+
+    Raises:
+        CheckpointError: If they do not fit it.
+    """
+    with torch.device("meta"):
+        wanted = {
+            name: tensor.shape
+            for name, tensor in MultitaskNet(config.model, n_classes=n_classes, arm=config.arm)
+            .state_dict()
+            .items()
+        }
+    given = {name: tensor.shape for name, tensor in weights.items()}
+    if given != wanted:
+        strange = sorted(
+            name for name in given.keys() | wanted.keys() if given.get(name) != wanted.get(name)
+        )
+        raise CheckpointError(
+            f"the tensors do not fit the network of the config ({len(strange)} of {len(wanted)}, "
+            f"the first {strange[0][:80]!a})",
+            where=where,
+            remedy=_AGAIN,
+        )
+    network = build_network(config.model, n_classes=n_classes, arm=config.arm, seed=0)
+    network.load_state_dict(weights)
+    return network
 
 
 def unprefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -141,7 +168,7 @@ def load_checkpoint(run: Path, name: Name = "best") -> Checkpoint:
         CheckpointError: If it is missing, altered, or of an unknown version.
     """
     meta = read_meta(run, name)
-    weights = run / "checkpoints" / meta.weights
+    weights = below(run, "checkpoints", meta.weights, error=CheckpointError)
     if not weights.is_file():
         raise CheckpointError("the weights are missing", where=weights, remedy=_AGAIN)
     if sha256(weights) != meta.sha256:
@@ -150,10 +177,20 @@ def load_checkpoint(run: Path, name: Name = "best") -> Checkpoint:
             where=weights,
             remedy="Copy the run again, or train again; an altered model is not used.",
         )
+    return Checkpoint(meta=meta, tensors=read_tensors(weights))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name; what its header says is held against its size.
+
+    Raises:
+        CheckpointError: If it is no such file.
+    """
     try:
-        return Checkpoint(meta=meta, tensors=load_file(weights))
-    except SafetensorError as error:
-        raise CheckpointError("is not a safetensors file", where=weights, remedy=_AGAIN) from error
+        return load_file(path)
+    # Types that this torch does not know are a KeyError or an AttributeError.
+    except (SafetensorError, OSError, ValueError, LookupError, AttributeError) as error:
+        raise CheckpointError("is not a safetensors file", where=path, remedy=_AGAIN) from error
 
 
 _AGAIN = "Copy the run again, or train again."
@@ -166,24 +203,19 @@ def read_meta(run: Path, name: Name = "best") -> Meta:
         CheckpointError: If it is missing or of an unknown version.
     """
     path = run / "checkpoints" / f"{name}.json"
-    try:
-        raw = read_json(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(
+    return read_record(
+        path,
+        Meta,
+        error=CheckpointError,
+        what="does not fit this version",
+        remedy=_AGAIN,
+        absent=CheckpointError(
             f"holds no checkpoint {name!r}",
             where=run,
             remedy="Give the folder of a plgg train run.",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError("is not JSON", where=path, remedy=_AGAIN) from error
-    try:
-        return Meta.model_validate(_upgraded(raw, path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CheckpointError(
-            f"does not fit this version ({place}: {first['msg']})", where=path, remedy=_AGAIN
-        ) from error
+        ),
+        upgrade=lambda raw: _upgraded(raw, path),
+    )
 
 
 def _upgraded(raw: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -191,7 +223,7 @@ def _upgraded(raw: dict[str, Any], path: Path) -> dict[str, Any]:
     while version != VERSION:
         if not isinstance(version, int) or version not in UPGRADES:
             raise CheckpointError(
-                f"is of version {version}; this plgg reads up to {VERSION}",
+                f"is of version {str(version)[:20]}; this plgg reads up to {VERSION}",
                 where=path,
                 remedy="Update plgg.",
             )
@@ -211,11 +243,19 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put flat tensors back into an optimiser of the same parameters."""
+    """Put flat tensors back into an optimiser of the same parameters.
+
+    Raises:
+        CheckpointError: If they are of other parameters.
+    """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in unprefixed(tensors, "optimiser.").items():
         index, _, key = name.partition(".")
+        if not (index.isdecimal() and len(index) < 10 and int(index) < len(parameters)):
+            raise CheckpointError(
+                f"the optimiser's state {name[:80]!a} is of no parameter", remedy=_AGAIN
+            )
         state.setdefault(int(index), {})[key] = _laid_out_as(value, parameters[int(index)])
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
@@ -223,7 +263,9 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tenso
 
 def _laid_out_as(value: Tensor, parameter: Tensor) -> Tensor:
     """A fused optimiser walks weights and moments in one order; files hold them contiguous."""
-    if value.shape != parameter.shape:
+    if not value.ndim:  # the count of steps
         return value
+    if value.shape != parameter.shape:
+        raise CheckpointError("the optimiser's state is of other parameters", remedy=_AGAIN)
     like = torch.empty_like(parameter, dtype=value.dtype, device=value.device, requires_grad=False)
     return like.copy_(value)

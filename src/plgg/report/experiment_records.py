@@ -5,12 +5,11 @@ What is not there yet is left out and told in `notes`. Knows nothing of pages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from plgg.errors import PlggError
+from plgg.errors import PlggError, RunError
 from plgg.evaluate import CaseScores, Evaluation, read_evaluation
 from plgg.io.experiment import (
     ExperimentRecord,
@@ -21,9 +20,8 @@ from plgg.io.experiment import (
     unseen_folder,
 )
 from plgg.io.experiment import read_experiment as read_plan
-from plgg.io.files import read_json
-from plgg.io.run import read_metrics
-from plgg.report.lookup import Record, dig, finite
+from plgg.io.run import read_config, read_environment, read_metrics, read_split
+from plgg.report.lookup import Record, dig
 
 PARTS = ("validation", "test")
 # More than so many that are still to come are counted, not named; the table of runs names them.
@@ -50,7 +48,7 @@ class Run:
     split: int
     arm: str
     folder: Path
-    epochs: tuple[Record, ...]
+    epochs: Sequence[Record]
     evaluations: Mapping[str, Evaluation]
     config: Record
     environment: Record
@@ -157,21 +155,24 @@ def _failed_points(folder: Path, told: tuple[Path, ...]) -> list[str]:
     notes = []
     for place, error in points.items():
         split, *rest = Path(place).parts
-        number = int(split.removeprefix("split-")) + 1
-        notes.append(f"Split {number}, {', '.join(rest)}: it failed ({error.rstrip('.')}).")
+        number = split.removeprefix("split-")
+        title = f"Split {int(number) + 1}" if number.isdecimal() else split
+        notes.append(f"{title}, {', '.join(rest)}: it failed ({error.rstrip('.')}).")
     return notes
 
 
 def _run(folder: Path, split: int, arm: str) -> Run:
     found = {part: _evaluation(folder / "evaluation" / part) for part in PARTS}
-    epochs = tuple(e for e in read_metrics(folder) if finite(dig(e, "epoch")) is not None)
-    drawn = _optional(folder / "split.json")
-    problems = [f"the {p} part {why}" for p, (_, why) in found.items() if why]
+    epochs, broken = read_epochs(folder)
+    drawn, no_split = _known(folder, "split.json", read_split)
+    config, no_config = _known(folder, "config.json", _config)
+    problems = [why for why in (no_config, no_split) if why]
+    problems += [f"the {p} part {why}" for p, (_, why) in found.items() if why]
     if all(why == _NOT_YET for _, why in found.values()):
         problems = ["neither part is evaluated yet"]
     failure = read_failure(folder)
-    if not epochs:
-        problems.append("there is no training record (metrics.jsonl)")
+    if broken or not epochs:
+        problems.append(broken or "there is no training record (metrics.jsonl)")
     if failure is not None:
         # What a failed run lacks goes without saying.
         problems = [f"it failed ({failure.error.rstrip('.')})"]
@@ -183,9 +184,9 @@ def _run(folder: Path, split: int, arm: str) -> Run:
         folder=folder,
         epochs=epochs,
         evaluations={part: evaluation for part, (evaluation, _) in found.items() if evaluation},
-        config=_optional(folder / "config.json"),
-        environment=_optional(folder / "environment.json"),
-        sizes={p: len(drawn[p]) for p in ("train", *PARTS) if isinstance(drawn.get(p), list)},
+        config=config,
+        environment=read_environment(folder),
+        sizes={p: len(drawn[p]) for p in ("train", *PARTS) if p in drawn},
         problems=tuple(problems) if folder.is_dir() else ("not run yet",),
     )
 
@@ -200,9 +201,23 @@ def _evaluation(folder: Path) -> tuple[Evaluation | None, str | None]:
         return None, "has an evaluation that cannot be read"
 
 
-def _optional(path: Path) -> Record:
+def read_epochs(folder: Path) -> tuple[list[Record], str | None]:
+    """The lines of a run's `metrics.jsonl`; none, and why, where they cannot be read."""
     try:
-        record: Any = read_json(path)
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+        return read_metrics(folder), None
+    except RunError as error:
+        return [], f"its training record (metrics.jsonl) cannot be read: {error.what}"
+
+
+def _known(folder: Path, name: str, read: Callable[[Path], Record]) -> tuple[Record, str | None]:
+    """A file of a run; empty where it is not there, with the reason where it cannot be read."""
+    if not (folder / name).exists():
+        return {}, None
+    try:
+        return read(folder), None
+    except PlggError as error:
+        return {}, f"its {name} cannot be read: {error.what}"
+
+
+def _config(run: Path) -> Record:
+    return read_config(run).model_dump(mode="json")

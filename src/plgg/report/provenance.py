@@ -107,9 +107,8 @@ def _machine(runs: Sequence[Run]) -> str:
 
 def version_facts(experiment: Experiment) -> Facts:
     """Packages and their versions, of the first run that tells."""
-    known: Record = next(
-        (v for run in experiment.runs if (v := dig(run.environment, "versions"))), {}
-    )
+    found = (dig(run.environment, "versions") for run in experiment.runs)
+    known: Record = next((record for record in found if record and isinstance(record, dict)), {})
     return tuple((str(name), str(version)) for name, version in known.items())
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from plgg.io.experiment import arm_folder, read_choice, read_failure
-from plgg.io.files import read_json
-from plgg.io.run import read_metrics
-from plgg.report.experiment_records import PARTS, Experiment
+from plgg.io.run import read_environment
+from plgg.report.experiment_records import PARTS, Experiment, read_epochs
 from plgg.report.lookup import Record, dig, finite
 from plgg.report.numbers import count, listed
 from plgg.report.palette import arm_title
@@ -86,7 +85,7 @@ def _record(experiment: Path, split: int, arm: str, point: str) -> RunRecord:
     run = folder / point if point else folder
     choice = read_choice(folder)
     failure = read_failure(run)
-    epochs = read_metrics(run)
+    epochs, _ = read_epochs(run)
     seconds = sum(finite(dig(epoch, "seconds")) or 0.0 for epoch in epochs)
     best = _best(epochs)
     return RunRecord(
@@ -130,10 +129,7 @@ def _waited(epochs: list[Record], seconds: float) -> float | None:
 
 
 def _machine(run: Path) -> Mapping[str, object]:
-    try:
-        found = dig(read_json(run / "environment.json"), "machine")
-    except (OSError, ValueError):
-        return {}
+    found = read_environment(run).get("machine")
     return found if isinstance(found, dict) else {}
 
 

@@ -8,8 +8,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from plgg import __version__
-from plgg.io.files import read_json
-from plgg.io.run import read_config, split_number
+from plgg.io.run import read_config, read_environment, split_number
 from plgg.track.tracker import Followed
 
 # Servers since MLflow 1.28 take at least as much.
@@ -41,12 +40,12 @@ def last_part(path: str) -> str:
 
 def tags(followed: Followed) -> dict[str, str]:
     """Split, arm, store, experiment and version; what is not known is left out."""
-    environment = read_json(followed.run / "environment.json")
+    store = read_environment(followed.run).get("store")
     split = split_number(followed.run)
     found = {
         "split": "" if split is None else str(split),
         "arm": followed.arm,
-        "store": last_part(environment["store"]),
+        "store": last_part(store) if isinstance(store, str) else "",
         "experiment": followed.group,
         "plgg": __version__,
     }

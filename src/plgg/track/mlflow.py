@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from plgg.errors import ConfigError
-from plgg.io.files import read_json, write_json
+from plgg.io.files import write_json
+from plgg.io.json_records import JsonError, read_json
 from plgg.io.run import Record
 from plgg.track.labels import parameters, tags
 from plgg.track.scalars import moments, scalars
@@ -119,11 +120,11 @@ class Mlflow:
         """The run of before, if it is there and not ahead of this one."""
         from mlflow.exceptions import MlflowException
 
-        path = self.followed.run / _FILE
-        if not path.is_file():
+        known = _known_id(self.followed.run)
+        if known is None:
             return None
         try:
-            run = self._client.get_run(read_json(path)["run_id"])
+            run = self._client.get_run(known)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -153,6 +154,16 @@ class Mlflow:
         missing = (Param(k, v) for k, v in parameters(self.followed).items() if k not in known)
         while batch := list(islice(missing, _PARAMETERS)):
             self._client.log_batch(run.info.run_id, params=batch)
+
+
+def _known_id(run: Path) -> str | None:
+    """The MLflow run that this one had before; None where that is not written."""
+    try:
+        found = read_json(run / _FILE)
+    except JsonError:
+        return None
+    known = found.get("run_id") if isinstance(found, dict) else None
+    return known if isinstance(known, str) else None
 
 
 def _experiment(client: Any) -> str:  # noqa: ANN401

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from plgg.errors import CheckpointError
 from plgg.model.checkpoint import optimiser_tensors, restore_optimiser, unprefixed
 from plgg.model.network import MultitaskNet
 from plgg.train.average import Average
@@ -40,12 +41,22 @@ class State:
         }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take up what `last` gave."""
-        self.network.load_state_dict(unprefixed(tensors, "model."))
-        self.average.restore(unprefixed(tensors, "average."))
-        kept = unprefixed(tensors, "weighting.")
-        self.weighting.restore({name: float(value) for name, value in kept.items()})
-        restore_optimiser(self.optimiser, tensors)
+        """Take up what `last` gave.
+
+        Raises:
+            CheckpointError: If it is of another network, optimiser or weighting.
+        """
+        try:
+            self.network.load_state_dict(unprefixed(tensors, "model."))
+            self.average.restore(unprefixed(tensors, "average."))
+            kept = unprefixed(tensors, "weighting.")
+            self.weighting.restore({name: float(value) for name, value in kept.items()})
+            restore_optimiser(self.optimiser, tensors)
+        except (RuntimeError, LookupError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                "the last checkpoint does not fit what is trained",
+                remedy="Copy the run again, or begin a new one.",
+            ) from error
 
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

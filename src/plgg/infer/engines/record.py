@@ -10,13 +10,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from plgg.config import Config
 from plgg.errors import RunError
-from plgg.io.files import read_json, sha256
+from plgg.io.files import sha256
+from plgg.io.json_records import read_record
+from plgg.io.paths import RelativePath, below
 
 FILE = "export.json"
 Format = Literal["onnx", "openvino", "monai-bundle"]
@@ -44,8 +46,8 @@ class ExportRecord(BaseModel):
     format: Literal["plgg-export"] = "plgg-export"
     version: Literal[1] = 1
     kind: Format
-    model: str
-    files: dict[str, str]
+    model: RelativePath
+    files: dict[RelativePath, str]
     checkpoint_sha256: str
     config: Config
     classes: tuple[str, ...]
@@ -53,6 +55,12 @@ class ExportRecord(BaseModel):
     largest_difference: dict[str, float]
     boxes: tuple[tuple[int, int, int], ...]
     versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _model_is_hashed(self) -> Self:
+        if self.model not in self.files:
+            raise ValueError("the file that is to be opened has no hash")
+        return self
 
 
 def export_folder(run: Path, kind: Format) -> Path:
@@ -67,16 +75,18 @@ def read_export(folder: Path, kind: Format) -> ExportRecord:
         RunError: If there is none, it is of another format or version, or a file was altered.
     """
     remedy = f"Make it again: plgg export RUN --format {kind}."
-    try:
-        record = ExportRecord.model_validate(read_json(folder / FILE))
-    except FileNotFoundError as error:
-        raise RunError(f"holds no {kind} export", where=folder, remedy=remedy) from error
-    except (OSError, ValidationError, ValueError) as error:
-        raise RunError("does not fit this version", where=folder / FILE, remedy=remedy) from error
+    record = read_record(
+        folder / FILE,
+        ExportRecord,
+        error=RunError,
+        what="does not fit this version",
+        remedy=remedy,
+        absent=RunError(f"holds no {kind} export", where=folder, remedy=remedy),
+    )
     if record.kind != kind:
         raise RunError(f"is an export to {record.kind}, not {kind}", where=folder, remedy=remedy)
     for name, digest in record.files.items():
-        path = folder / name
+        path = below(folder, *name.split("/"), error=RunError)
         if not path.is_file() or sha256(path) != digest:
             raise RunError(
                 "is missing, or not as it was written (SHA-256)", where=path, remedy=remedy

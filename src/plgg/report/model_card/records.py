@@ -9,8 +9,8 @@ from pathlib import Path
 from plgg.errors import PlggError, RunError
 from plgg.evaluate import CaseScores, Evaluation, read_evaluation
 from plgg.io.calibration import Calibration, read_calibration
-from plgg.io.files import read_json
-from plgg.io.run import read_metrics
+from plgg.io.json_records import JsonError, read_json
+from plgg.io.run import read_config, read_environment, read_metrics, read_split
 from plgg.io.store import Store, StoredCase
 from plgg.report.lookup import Record, dig
 
@@ -60,8 +60,8 @@ def read_facts(run: Path) -> Facts:
     """
     if not (run / "config.json").is_file():
         raise RunError("is not a run (no config.json)", where=run, remedy="Make one: plgg train.")
-    split = _record(run / "split.json")
-    environment = _record(run / "environment.json")
+    split = read_split(run) if (run / "split.json").exists() else {}
+    environment = read_environment(run)
     folders = {part: run / "evaluation" / part for part in PARTS}
     evaluations = {
         part: read_evaluation(folder)
@@ -72,7 +72,7 @@ def read_facts(run: Path) -> Facts:
     scored = {part: found.rows for part, found in evaluations.items()}
     return Facts(
         name=run.resolve().name,
-        config=_record(run / "config.json"),
+        config=read_config(run).model_dump(mode="json"),
         environment=environment,
         checkpoint=_record(run / "checkpoints" / "best.json"),
         epochs=tuple(read_metrics(run)),
@@ -87,10 +87,12 @@ def read_facts(run: Path) -> Facts:
 def _record(path: Path) -> Record:
     try:
         found = read_json(path)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise RunError("cannot be read", where=path, remedy="Train again.") from error
+    except JsonError as fault:
+        if fault.is_missing:
+            return {}
+        raise RunError(
+            f"cannot be read ({fault.fault})", where=path, remedy="Train again."
+        ) from fault
     return found if isinstance(found, dict) else {}
 
 
