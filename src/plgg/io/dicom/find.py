@@ -25,7 +25,7 @@ from plgg.io.dicom.zipped import (
     unpacked,
 )
 from plgg.io.foreign import Foreign, pointer
-from plgg.io.regular import is_regular, open_regular, regular_files
+from plgg.io.regular import is_regular, is_there, open_regular, regular_files
 
 Opener = Callable[[], BinaryIO]
 """Opens one file, wherever it lies, at its first byte."""
@@ -101,6 +101,8 @@ def is_dicom(path: Path) -> bool:
     Looks at the first few hundred files only. NIfTI files and a program's own records are not
     opened at all.
     """
+    if not is_there(path):
+        return False
     if path.is_dir():
         files = (file for file in regular_files(path) if _may_be_dicom(file.name))
         return any(_file_is_marked(file) for file in islice(files, _MOST_LOOKED_AT))
