@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from plgg.report.drawing import save
 from plgg.report.palette import FAINT, INK, RULE
 
 _DPI = 110
@@ -64,7 +65,7 @@ def as_svg(figure: Figure, alt: str, caption: str = "") -> Picture:
     """A drawing of few points, sharp at any size."""
     text = io.BytesIO()
     with rc_context(_STABLE):
-        figure.savefig(text, format="svg", metadata={"Date": None})
+        save(figure, text, format="svg", metadata={"Date": None})
     return Picture(_uri("image/svg+xml", text.getvalue()), alt, caption)
 
 
@@ -78,7 +79,7 @@ def as_png(figure: Figure, alt: str, caption: str = "", *, colours: int | None =
         colours: Reduce to a palette of so many; a grey scan with outlines is then half the size.
     """
     raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=_DPI, metadata={"Software": None})
+    save(figure, raw, format="png", dpi=_DPI, metadata={"Software": None})
     if colours:
         reduced = Image.open(raw).convert("RGB").quantize(colours)
         raw = io.BytesIO()

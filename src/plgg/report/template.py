@@ -2,8 +2,8 @@
 
 The templates lie in `plgg/report/templates`; each fills the blocks of `base.html`, which holds the
 page's Content-Security-Policy. By it a page loads nothing from elsewhere and runs no script but its
-own, which it knows by its hash. Whatever comes from data is escaped, and a name that the record
-lacks is an error rather than a blank.
+own, which it knows by its hash. Whatever comes from data is escaped, control characters in it are
+shown, and a name that the record lacks is an error rather than a blank.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import hashlib
 import re
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from plgg.errors import visible
 
 # Stands in the head until the scripts are known; the head comes before all that comes from data.
 _PLACE = "{policy}"
@@ -35,12 +38,20 @@ def render(template: str, page: object, *, pictures_beside: bool = False) -> str
         loader=PackageLoader("plgg.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     text = environment.get_template(template).render(page=page, policy=_PLACE)
     text = text.replace(_NO_SCRIPT, "")
     return text.replace(_PLACE, _policy(text, _PICTURES[pictures_beside]), 1)
+
+
+def _shown(value: object) -> object:
+    """Text from data with what is hidden in it shown, line by line."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return "\n".join(map(visible, value.split("\n")))
+    return value
 
 
 def _policy(text: str, pictures: str) -> str:

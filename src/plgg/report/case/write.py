@@ -11,7 +11,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from plgg.errors import InputError
+from plgg.errors import InputError, visible
 from plgg.io.files import write_text
 from plgg.io.nifti import read_volume
 from plgg.io.result import read_result
@@ -74,4 +74,5 @@ def _as_html(markdown: str | None) -> Markup | None:
     if markdown is None:
         return None
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(_LOADING)
-    return Markup(reader.render(markdown))  # noqa: S704 - the reader escapes what it is given
+    text = "\n".join(map(visible, markdown.splitlines()))
+    return Markup(reader.render(text))  # noqa: S704 - the reader escapes what it is given
