@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
-Triple = tuple[PositiveInt, PositiveInt, PositiveInt]
+NonNegative = Annotated[float, Field(ge=0.0, le=1e6)]
+Positive = Annotated[float, Field(gt=0.0, le=1e6)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+"""Of what is repeated: epochs, steps, crops."""
+Few = Annotated[int, Field(ge=1, le=64)]
+"""Of what is built: blocks of a level, pieces of a batch."""
+Width = Annotated[int, Field(ge=1, le=1024)]
+"""Channels of a layer; voxels of a side; crops of a batch."""
+Triple = tuple[Width, Width, Width]
+Text = Annotated[str, Field(max_length=4096)]
+"""A name, a hash or a path."""
 Arm = Literal["single", "multitask"]
 
 

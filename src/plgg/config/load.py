@@ -104,7 +104,7 @@ def _validated(raw: object, *, where: str) -> Config:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part)[:_SHOWN] for part in first["loc"])
         raise ConfigError(
-            f"{place + ': ' if place else ''}{first['msg']}",
+            f"{place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}",
             where=where,
             remedy="plgg info lists the settings and their ranges.",
         ) from error

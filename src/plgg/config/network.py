@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from plgg.config.base import Fraction, Settings
+from plgg.config.base import Few, Fraction, Settings, Width
+
+Hidden = Annotated[int, Field(ge=1, le=16_384)]
 
 
 class MarkerHeadConfig(Settings):
@@ -21,7 +23,7 @@ class MarkerHeadConfig(Settings):
             "size, brightness; age and sex. Logits are summed",
         ),
     ] = ("average",)
-    hidden: tuple[PositiveInt, ...] = (256, 128)
+    hidden: Annotated[tuple[Hidden, ...], Field(max_length=8)] = (256, 128)
     dropout: Fraction = 0.2
     normalise: Annotated[
         bool,
@@ -63,14 +65,18 @@ class ModelConfig(Settings):
             "the time goes"
         ),
     ] = 1
-    init_filters: PositiveInt = 32
-    blocks_down: tuple[PositiveInt, ...] = (1, 2, 2, 4)
-    blocks_up: tuple[PositiveInt, ...] = (1, 1, 1)
-    norm_groups: PositiveInt = 8
+    init_filters: Width = 32
+    blocks_down: Annotated[tuple[Few, ...], Field(max_length=8)] = (1, 2, 2, 4)
+    blocks_up: Annotated[tuple[Few, ...], Field(max_length=7)] = (1, 1, 1)
+    norm_groups: Width = 8
     dropout: Annotated[Fraction, Field(description="On the first feature map")] = 0.0
     deep_supervision: Annotated[
         int,
-        Field(ge=0, description="Coarser levels of the decoder that must outline the tumour, too"),
+        Field(
+            ge=0,
+            le=7,
+            description="Coarser levels of the decoder that must outline the tumour, too",
+        ),
     ] = 0
     marker: MarkerHeadConfig = MarkerHeadConfig()
 

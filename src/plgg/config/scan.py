@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
-from plgg.config.base import Fraction, NonNegative, Settings, Triple
+from plgg.config.base import Fraction, NonNegative, Positive, Settings, Text, Triple
 
 
 class GridConfig(Settings):
@@ -22,12 +22,13 @@ class PreprocessConfig(Settings):
         str,
         Field(
             min_length=1,
+            max_length=4096,
             description="built-in; sri24 (downloaded once); or the path of an atlas: a folder "
             "with SRI24, or one stripped template in its space",
         ),
     ] = "built-in"
     atlas_sha256: Annotated[
-        str | None,
+        Text | None,
         Field(description="Hash of the atlas' contents; any other is refused. Stores fill it in"),
     ] = None
     registration: Annotated[
@@ -84,7 +85,7 @@ class InferenceConfig(Settings):
         ),
     ] = None
     memory_gib: Annotated[
-        PositiveFloat | None,
+        Positive | None,
         Field(
             description="What one pass may take, judged by a measurement on a small box; null is "
             "most of what is free. Beyond it, windows as large as fit are used"

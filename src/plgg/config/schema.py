@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from plgg.config.base import Arm, Settings
+from plgg.config.base import Arm, Count, Settings, Text
 from plgg.config.network import ModelConfig
 from plgg.config.scan import GridConfig, InferenceConfig, PreprocessConfig
 from plgg.config.training import (
@@ -25,9 +25,9 @@ from plgg.config.training import (
 class Config(Settings):
     """All settings of a run; saved in its folder, resolved."""
 
-    preset: str = "paper"
+    preset: Text = "paper"
     arm: Arm = "multitask"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     grid: GridConfig = GridConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     model: ModelConfig = ModelConfig()
@@ -38,7 +38,7 @@ class Config(Settings):
     execution: ExecutionConfig = ExecutionConfig()
     inference: InferenceConfig = InferenceConfig()
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    validate_every: Annotated[PositiveInt, Field(description="Epochs between validations")] = 5
+    validate_every: Annotated[Count, Field(ge=1, description="Epochs between validations")] = 5
 
     @model_validator(mode="after")
     def _patch_fits(self) -> Self:

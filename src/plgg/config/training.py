@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from plgg.config.base import Fraction, NonNegative, Settings, Triple
+from plgg.config.base import (
+    Count,
+    Fraction,
+    NonNegative,
+    Positive,
+    Settings,
+    Text,
+    Triple,
+    Width,
+)
 
 Weighting = Literal[
     "fixed",
@@ -39,6 +48,7 @@ class LossConfig(Settings):
         float,
         Field(
             ge=1.0,
+            le=1e6,
             description="Adapted weights stay within this factor of the first ones (proportional, "
             "uncertainty, gradnorm)",
         ),
@@ -47,7 +57,7 @@ class LossConfig(Settings):
         Fraction, Field(gt=0.0, description="Step of the tasks' log variances")
     ] = 0.01
     dwa_temperature: Annotated[
-        PositiveFloat, Field(description="T; the larger, the less the weights move")
+        Positive, Field(description="T; the larger, the less the weights move")
     ] = 2.0
     gradnorm_alpha: Annotated[
         NonNegative, Field(description="α, how much more the slower task pulls; 0 is alike")
@@ -62,6 +72,7 @@ class LossConfig(Settings):
         int,
         Field(
             ge=0,
+            le=1_000_000,
             description="Steps between measurements of both tasks' gradients on the encoder; 0 is "
             "never. Such a step takes about 1.4 times as long",
         ),
@@ -70,9 +81,7 @@ class LossConfig(Settings):
         Fraction,
         Field(description="Of each coarser outline's loss, relative to the next finer one"),
     ] = 0.5
-    dice_epsilon: Annotated[PositiveFloat, Field(description="ε in the denominator of eq. 2")] = (
-        1e-5
-    )
+    dice_epsilon: Annotated[Positive, Field(description="ε in the denominator of eq. 2")] = 1e-5
     dice_over: Annotated[
         Literal["sample", "batch"],
         Field(
@@ -100,8 +109,9 @@ class Augmentation(Settings):
     flip_axes: Annotated[
         tuple[Literal[0, 1, 2], ...],
         Field(
+            max_length=3,
             description="Axes to mirror: 0 left-right, 1 front-back, 2 up-down. Heads are alike "
-            "only left and right, and the marker follows the place"
+            "only left and right, and the marker follows the place",
         ),
     ] = (0,)
     shift: Annotated[NonNegative, Field(description="Largest intensity shift, in σ")] = 0.1
@@ -135,7 +145,7 @@ class PatchConfig(Settings):
     """What a training step looks at."""
 
     size: Triple = (128, 128, 112)
-    batch: PositiveInt = 4
+    batch: Width = 4
     tumour_share: Annotated[
         Fraction,
         Field(description="Share of crops centred near a tumour voxel; 0 is the paper's uniform"),
@@ -147,7 +157,7 @@ class PatchConfig(Settings):
             "show tumour; of a case whose mask is unknown, all"
         ),
     ] = "all"
-    per_case: Annotated[PositiveInt, Field(description="Crops of each case in an epoch")] = 1
+    per_case: Annotated[Count, Field(ge=1, description="Crops of each case in an epoch")] = 1
     outlined_share: Annotated[
         Fraction,
         Field(
@@ -162,10 +172,10 @@ class PatchConfig(Settings):
 class OptimiserConfig(Settings):
     """Adam and its schedule."""
 
-    learning_rate: PositiveFloat = 1e-4
+    learning_rate: Positive = 1e-4
     weight_decay: NonNegative = 1e-5
     schedule: Literal["poly", "cosine", "constant"] = "poly"
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    warmup_epochs: Count = 0
     clip_norm: Annotated[NonNegative, Field(description="Largest gradient norm; 0 is none")] = 0.0
     ema: Annotated[
         Fraction,
@@ -175,21 +185,25 @@ class OptimiserConfig(Settings):
             "0 is none",
         ),
     ] = 0.0
-    epochs: PositiveInt = 400
+    epochs: Annotated[Count, Field(ge=1)] = 400
 
 
 class InitConfig(Settings):
     """Where the first weights come from: chance, or another run."""
 
     run: Annotated[
-        str | None, Field(description="Folder of a run whose best weights are taken up")
+        Text | None, Field(description="Folder of a run whose best weights are taken up")
     ] = None
-    sha256: Annotated[str | None, Field(description="Hash of those weights; runs fill it in")] = (
+    sha256: Annotated[Text | None, Field(description="Hash of those weights; runs fill it in")] = (
         None
     )
     frozen_stages: Annotated[
         int,
-        Field(ge=0, description="Stages of the encoder, from the image on, that stay as they were"),
+        Field(
+            ge=0,
+            le=64,
+            description="Stages of the encoder, from the image on, that stay as they were",
+        ),
     ] = 0
 
 
@@ -197,7 +211,7 @@ class ExecutionConfig(Settings):
     """How the same numbers are computed: for the memory and the time, not for the result."""
 
     accumulate: Annotated[
-        PositiveInt,
+        Width,
         Field(description="Pieces that a batch is cut into, one after the other on a device"),
     ] = 1
     checkpointing: Annotated[

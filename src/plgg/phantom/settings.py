@@ -45,7 +45,7 @@ class PhantomSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_patients: int = Field(default=24, ge=1, le=100_000)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     missing_masks: Share = 0.0
     missing_markers: Share = 0.0
     second_scans: Share = 0.0

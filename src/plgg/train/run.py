@@ -26,6 +26,7 @@ from plgg.model.checkpoint import load_checkpoint, save_checkpoint
 from plgg.model.device import Runtime, choose_runtime
 from plgg.model.network import build_network
 from plgg.train.average import Average
+from plgg.train.budget import require_memory
 from plgg.train.descent import Descent, Found
 from plgg.train.initial import initial_weights, resolved
 from plgg.train.means import Means
@@ -67,6 +68,8 @@ def train(
     """
     team = team or Team()
     _check(store, config, split, team)
+    device = team.device(choose_runtime(config.precision).device)
+    require_memory(config, len(store.cohort.classes), device)
     # What the network learns from is what the store holds, however it was made.
     config = resolved(config).model_copy(update={"preprocess": store.cohort.settings})
     if team.first:
