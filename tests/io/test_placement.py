@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from helper import ODD_AFFINES
 from plgg.io.placement import Placement, as_rows
@@ -33,5 +34,39 @@ def test_both_ways_are_inverse_and_agree_on_the_world(name):
 
 def test_json_keeps_every_bit():
     third = np.eye(4) / 3.0 + np.pi * 1e-7
-    placement = placed(third, third.T)
+    third[3] = 0, 0, 0, 1
+    other = third.copy()
+    other[:3, :3] = third[:3, :3].T
+    placement = placed(third, other)
     assert Placement.model_validate_json(placement.model_dump_json()) == placement
+
+
+SOUND = ((1.0, 0.0, 0.0, 5.0), (0.0, 1.0, 0.0, 5.0), (0.0, 0.0, 1.0, 5.0), (0.0, 0.0, 0.0, 1.0))
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("field", ["native_affine", "box_affine", "native_to_atlas"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (),
+        SOUND[:3],
+        tuple(row[:3] for row in SOUND),
+        (*SOUND[:3], (0.0, 0.0, 1.0, 1.0)),
+        (SOUND[0], SOUND[0], SOUND[2], SOUND[3]),
+        (SOUND[0], (0.0, NAN, 0.0, 0.0), SOUND[2], SOUND[3]),
+        tuple(tuple(1e-5 * value for value in row) for row in SOUND[:3]) + SOUND[3:],
+    ],
+)
+def test_a_map_without_an_inverse_is_refused(field, rows):
+    record = placed(np.eye(4), np.eye(4)).model_dump(mode="json")
+    with pytest.raises(ValidationError):
+        Placement.model_validate(record | {field: rows})
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 1), (-1, 1, 1), (1, 1), (10**5, 1, 1), (9999, 9999, 99)])
+def test_a_grid_that_no_scan_has_is_refused(shape):
+    record = placed(np.eye(4), np.eye(4)).model_dump(mode="json")
+    for field in ("native_shape", "box_shape"):
+        with pytest.raises(ValidationError):
+            Placement.model_validate(record | {field: shape})

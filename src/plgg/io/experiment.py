@@ -37,7 +37,7 @@ class ExperimentRecord(BaseModel):
         seconds: Time spent so far.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["plgg-experiment"] = "plgg-experiment"
     version: Literal[1, 2] = 2
@@ -61,7 +61,7 @@ class Choice(BaseModel):
         scores: Of each point; None where it failed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["plgg-choice"] = "plgg-choice"
     version: Literal[1] = 1
@@ -73,7 +73,7 @@ class Choice(BaseModel):
 class Failure(BaseModel):
     """The contents of `failure.json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["plgg-failure"] = "plgg-failure"
     version: Literal[1] = 1

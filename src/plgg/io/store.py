@@ -17,12 +17,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import blosc2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plgg.config import PreprocessConfig
 from plgg.errors import StoreError
@@ -33,7 +33,7 @@ from plgg.io.json_records import read_record as read_json_record
 from plgg.io.manifest import Case
 from plgg.io.nifti import write_volume
 from plgg.io.paths import below
-from plgg.io.placement import Placement
+from plgg.io.placement import BoundedShape, Placement
 from plgg.io.quality import Quality, Status
 from plgg.volume import Volume
 
@@ -49,7 +49,7 @@ class StoredCase(BaseModel):
     nothing was judged (stores of the first version).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     case_id: CaseId
     patient_id: PatientId
@@ -60,14 +60,14 @@ class StoredCase(BaseModel):
     sex: str | None
     flair: str
     flair_sha256: str
-    shape: tuple[int, int, int]
+    shape: BoundedShape
     status: Status | None = None
 
 
 class FailedCase(BaseModel):
     """A case that could not be stored, why, and what was measured until then."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     case_id: CaseId
     reason: str
@@ -80,11 +80,11 @@ class Cohort(BaseModel):
     Scans from elsewhere must be prepared with the same spacing and settings to fit it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["plgg-store"] = "plgg-store"
     version: Literal[1, 2] = 2
-    spacing_mm: float
+    spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
     settings: PreprocessConfig = VERSION_1
     classes: tuple[str, ...]
     cases: tuple[StoredCase, ...]
@@ -101,10 +101,10 @@ class Cohort(BaseModel):
 class CaseRecord(BaseModel):
     """The contents of `case.json`: the case, its placement, what it was made from and how."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     case: StoredCase
-    spacing_mm: float
+    spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
     settings: PreprocessConfig = VERSION_1
     placement: Placement
     mask_sha256: str | None

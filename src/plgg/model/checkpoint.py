@@ -56,7 +56,7 @@ class Meta(BaseModel):
         versions: What it was made with.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["plgg-checkpoint"] = "plgg-checkpoint"
     version: int = VERSION

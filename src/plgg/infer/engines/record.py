@@ -41,7 +41,7 @@ class ExportRecord(BaseModel):
         versions: What it was made with.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal["plgg-export"] = "plgg-export"
     version: Literal[1] = 1
