@@ -118,3 +118,14 @@ def test_an_arm_for_another_spacing_is_refused(tmp_path):
 def test_workers_have_a_known_kind():
     with pytest.raises(ConfigError, match="Choose local or ray"):
         Workers("rya")
+
+
+@pytest.mark.parametrize("name", ["con", "..", "a/b", "größer", "-x", "a" * 101, "_x", "a.b"])
+def test_an_arm_is_called_as_its_folder_may_be(name):
+    with pytest.raises(ConfigError, match="defines no arm"):
+        resolve_arms(["single"], [f"{name}=multitask loss.marker_weight=0.5"], BASE)
+
+
+def test_arms_that_differ_in_case_only_are_one_folder():
+    with pytest.raises(ConfigError, match="named twice"):
+        resolve_arms(["single"], ["wide=multitask", "Wide=multitask"], BASE)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from plgg.config import PRESETS, Config, with_settings
 from plgg.errors import ConfigError
+from plgg.io.case_id import case_id_fault, first_twin
 
 KINDS = ("single", "multitask")
 
@@ -22,7 +23,7 @@ def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> 
     """
     definitions = dict(_parsed(text, base) for text in defined)
     wanted = [*names, *(name for name in definitions if name not in names)]
-    if len(set(wanted)) < len(wanted) or len(definitions) < len(defined):
+    if first_twin(wanted) is not None or len(definitions) < len(defined):
         raise ConfigError("an arm is named twice", remedy="Give every arm a name of its own.")
     return {name: definitions.get(name) or _known(name, base) for name in wanted}
 
@@ -56,7 +57,8 @@ def _parsed(text: str, base: Config) -> tuple[str, Config]:
 
 
 def _is_name(name: str) -> bool:
-    return name not in (*KINDS, *PRESETS) and name.replace("-", "").replace("_", "").isalnum()
+    """Whether an arm may be called so: its runs lie in folders of that name."""
+    return name not in (*KINDS, *PRESETS) and "." not in name and case_id_fault(name) is None
 
 
 def _known(name: str, base: Config) -> Config:

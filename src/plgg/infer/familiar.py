@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
+from plgg.errors import RunError
 from plgg.io.calibration import Familiarity
 from plgg.io.quality import Status, Verdict
 
@@ -108,6 +109,12 @@ _WORDS: dict[Status, str] = {
 
 def _distance(features: NDArray[np.float32], cohort: Familiarity) -> float:
     references = np.array(cohort.references)
+    if references.ndim != 2 or len(references) < 2 or references.shape[1] != features.size:
+        raise RunError(
+            "the calibration's familiarity is of another network",
+            where="calibration.json",
+            remedy="Repeat the plgg train command: it makes a new one.",
+        )
     return float(distances(references, features[None].astype(np.float64))[0])
 
 

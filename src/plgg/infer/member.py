@@ -18,6 +18,7 @@ from plgg.io.calibration import FILE, Calibration, read_calibration
 from plgg.io.files import sha256
 from plgg.io.result import Model
 from plgg.io.run import split_number
+from plgg.measure.clinical import CLINICAL_INPUTS
 from plgg.model.checkpoint import Checkpoint, load_checkpoint
 from plgg.model.network import patient_logits
 
@@ -65,12 +66,8 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
     checkpoint = load_checkpoint(run, "best")
     meta = checkpoint.meta
     calibration = read_calibration(run) if calibrated else None
-    if calibration and calibration.model_sha256 != meta.sha256:
-        raise RunError(
-            "was made for another checkpoint of this run",
-            where=run / FILE,
-            remedy="Repeat the plgg train command: it makes a new one.",
-        )
+    if calibration:
+        _require_fit(calibration, checkpoint, run / FILE)
     return Member(
         run,
         _known(checkpoint),
@@ -88,6 +85,24 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
             seed=meta.config.seed,
         ),
     )
+
+
+def _require_fit(calibration: Calibration, checkpoint: Checkpoint, path: Path) -> None:
+    """Check that a calibration is of this checkpoint, its classes and what plgg knows of a patient.
+
+    Raises:
+        RunError: If it is not.
+    """
+    clinical = calibration.clinical
+    if calibration.model_sha256 != checkpoint.meta.sha256:
+        what = "was made for another checkpoint of this run"
+    elif clinical and clinical.classes != checkpoint.meta.classes:
+        what = "was made for other marker classes"
+    elif clinical and clinical.inputs != CLINICAL_INPUTS:
+        what = "was made from other clinical data"
+    else:
+        return
+    raise RunError(what, where=path, remedy="Repeat the plgg train command: it makes a new one.")
 
 
 def _known(checkpoint: Checkpoint) -> Known | None:
