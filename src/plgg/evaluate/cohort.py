@@ -14,8 +14,8 @@ from plgg.evaluate.prediction import find_prediction
 from plgg.evaluate.row import CaseScores
 from plgg.evaluate.storage import write_evaluation
 from plgg.evaluate.summary import summarise
-from plgg.io.files import make_folder
 from plgg.io.manifest import Case
+from plgg.io.output import EVALUATION, output_folder, require_free
 from plgg.watch import Progress
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def evaluate_predictions(
         log.warning(
             "%d of %d cases have no prediction: %s", len(missing), len(found), listed(missing)
         )
-    make_folder(out)
+    require_free(out, EVALUATION)
     rows = []
     for done, (case, prediction) in enumerate(found, start=1):
         if prediction is not None:
@@ -70,7 +70,8 @@ def evaluate_predictions(
     if summary.marker and summary.marker.unknown_markers:
         log.warning("markers unknown to the model: %s", listed(summary.marker.unknown_markers))
     evaluation = Evaluation(tuple(rows), summary)
-    write_evaluation(out, evaluation)
+    with output_folder(out, EVALUATION):
+        write_evaluation(out, evaluation)
     return evaluation
 
 

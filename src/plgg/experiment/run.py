@@ -18,7 +18,7 @@ from plgg.experiment.on_ray import run_on_ray
 from plgg.experiment.plan import Job, Plan, jobs
 from plgg.experiment.work import attempt, is_finished
 from plgg.io.experiment import run_of, write_experiment
-from plgg.io.files import make_folder
+from plgg.io.output import EXPERIMENT, output_folder
 from plgg.report.experiment import write_experiment_report
 from plgg.watch import Watch
 
@@ -42,10 +42,15 @@ def run_experiment(plan: Plan, watch: Watch) -> Done:
     Raises:
         ConfigError: If an arm or a point of the grid does not fit.
         RunError: If the folder holds another experiment.
+        OutputError: If another process runs it, or something else is in its place.
     """
+    with output_folder(plan.out, EXPERIMENT):
+        return _run(plan, watch)
+
+
+def _run(plan: Plan, watch: Watch) -> Done:
     started = time.monotonic()
     wanted = list(jobs(plan))
-    make_folder(plan.out)
     record = begin(plan)
     try:
         failed = _work(plan, [job for job in wanted if not is_finished(job, plan.store)], watch)

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from plgg.errors import ConfigError, OutputError, RunError
+from plgg.errors import ConfigError, RunError
 from plgg.export.formats import FORMATS
 from plgg.export.tracing import Outputs, Traceable
 from plgg.infer.engines.record import FILE, ExportRecord, Format, export_folder
-from plgg.infer.folder import replaced
 from plgg.io.environment import versions
 from plgg.io.files import sha256, write_json
+from plgg.io.folders import EXPORT, replaced, require_replaceable
 from plgg.model.checkpoint import Checkpoint, load_checkpoint
 
 # Sizes that are compared, in voxels of the bottleneck.
@@ -62,13 +62,10 @@ def export_run(run: Path, out: Path | None, fmt: Format) -> Exported:
             f"no format is called {fmt!r}", remedy=f"Choose one of {', '.join(FORMATS)}."
         )
     folder = export_folder(run, fmt) if out is None else out
-    if folder.exists() and not (folder / FILE).is_file():
-        raise OutputError(
-            "is there already, and is no export", where=folder, remedy="Choose another folder."
-        )
+    require_replaceable(folder, EXPORT, inputs=[run])
     checkpoint = load_checkpoint(run, "best")
     network = Traceable(checkpoint.network())
-    with replaced(folder) as aside:
+    with replaced(folder, EXPORT, inputs=[run]) as aside:
         record = _write(checkpoint, network, aside, fmt)
         write_json(aside / FILE, record.model_dump(mode="json"))
     return Exported(folder, record)

@@ -10,13 +10,10 @@ OUT/CASE/report.html          the same to look at, where pages are wanted
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-from plgg.errors import InputError, OutputError
-from plgg.io.files import make_folder
+from plgg.errors import InputError
 from plgg.io.result import Result, read_result
 
 MASK = "mask.nii.gz"
@@ -25,28 +22,6 @@ UNCERTAINTY = "uncertainty.nii.gz"
 SEGMENTATION = "segmentation.dcm"
 RESULT = "result.json"
 REPORT = "report.html"
-
-
-@contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """A new folder beside this one, which takes its place if nothing goes wrong.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    aside = folder.with_name(f".{folder.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    make_folder(aside)
-    try:
-        yield aside
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-    except OSError as error:
-        raise OutputError(
-            f"could not be written ({error.strerror or error})", where=folder
-        ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def kept_result(folder: Path, files: Iterable[str]) -> Result | None:

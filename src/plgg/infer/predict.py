@@ -8,7 +8,7 @@ What a folder holds: `plgg.infer.folder`. The page is drawn by whoever is handed
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from plgg.infer.describe import Found, Prior, describe
 from plgg.infer.ensemble import Ensemble
 from plgg.infer.source import Loaded, Scan
 from plgg.io.budget import scan_limit
-from plgg.io.case_id import require_case_id
+from plgg.io.case_id import case_id_fault, require_case_id
 from plgg.io.dicom.segmentation import write_segmentation
-from plgg.io.files import make_folder, write_json
+from plgg.io.files import sha256, write_json
+from plgg.io.folders import PREDICTION, replaced, require_replaceable, require_untaken
 from plgg.io.nifti import write_probability, write_volume
+from plgg.io.output import PREDICTIONS, output_folder, require_free
 from plgg.io.paths import below
 from plgg.io.result import Result
 from plgg.measure.certainty import entropy
@@ -90,6 +92,7 @@ class Predictor:
         kept = files.kept_result(folder, self._files(scan))
         if kept and self._same(kept, scan) and _has_segmentation(folder, kept):
             return kept
+        require_replaceable(folder, PREDICTION, inputs=[scan.path])
         clock = Clock()
         with clock.step("read and prepare"):
             loaded = scan.load(self.config)
@@ -143,13 +146,15 @@ class Predictor:
 
     def _write(self, folder: Path, scan: Scan, found: Found, result: Result) -> Result:
         tumour, native = found.tumour, found.loaded.native
-        with files.replaced(folder) as aside:
+        with replaced(folder, PREDICTION, inputs=[scan.path]) as aside:
             write_volume(aside / files.MASK, found.mask)
             write_probability(aside / files.PROBABILITY, tumour)
             write_probability(aside / files.UNCERTAINTY, tumour.with_data(entropy(tumour.data)))
             if scan.kind == "dicom":
                 lost = _write_segmentation(aside / files.SEGMENTATION, found.mask, scan)
                 result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
+            written = {path.name: sha256(path) for path in sorted(aside.iterdir())}
+            result = result.model_copy(update={"files": written})
             write_json(aside / files.RESULT, result.model_dump(mode="json"))
             if self.page and native:
                 self.page(aside, native)
@@ -185,19 +190,34 @@ def predict_scans(
         An outcome for every scan, in their order.
 
     Raises:
-        OutputError: If the folder cannot be written to.
+        OutputError: If the folder cannot be written to, or a case's folder would take the place of
+            something else: nothing is predicted then.
     """
-    make_folder(out)
+    require_free_places(scans, out)
     outcomes: list[Outcome] = []
-    for scan in scans:
-        outcomes.append(_guarded(scan, predictor, out))
-        if progress:
-            failed = sum(outcome.result is None for outcome in outcomes)
-            progress(len(outcomes), len(scans), failed)
+    with output_folder(out, PREDICTIONS):
+        for scan in scans:
+            outcomes.append(guarded(scan, predictor, out))
+            if progress:
+                failed = sum(outcome.result is None for outcome in outcomes)
+                progress(len(outcomes), len(scans), failed)
     return outcomes
 
 
-def _guarded(scan: Scan, predictor: Predictor, out: Path) -> Outcome:
+def require_free_places(scans: Iterable[Scan], out: Path) -> None:
+    """Check that every case's folder is free or a prediction, and holds no scan.
+
+    Raises:
+        OutputError: If one is not.
+    """
+    require_free(out, PREDICTIONS)
+    for scan in scans:
+        if case_id_fault(scan.case_id) is None:  # else that case fails by itself
+            require_untaken(out / scan.case_id, PREDICTION, inputs=[scan.path])
+
+
+def guarded(scan: Scan, predictor: Predictor, out: Path) -> Outcome:
+    """Predict a scan; a failure, whatever it is, is that scan's outcome."""
     try:
         return Outcome(scan.case_id, predictor.predict(scan, out))
     except PlggError as error:

@@ -1,6 +1,9 @@
-"""Writing whole files or none: everything is written aside and then renamed.
+"""Writing whole files or none: written aside under a random name, synced to disk, renamed.
 
-Used by every room that writes. Knows nothing of what is written.
+Whole folders are written by `plgg.io.folders`, and what may be written where is judged by
+`plgg.io.output`.
+
+    write_json(run / "split.json", record)
 """
 
 from __future__ import annotations
@@ -8,13 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from plgg.errors import OutputError
+
+_ASIDE = re.compile(r"\.plgg-(new|old)-[0-9a-f]{16}\.(.+)", flags=re.DOTALL)
 
 
 def make_folder(path: Path) -> Path:
@@ -35,20 +42,41 @@ def make_folder(path: Path) -> Path:
         ) from error
 
 
+def aside_name(path: Path, kind: Literal["new", "old"] = "new") -> Path:
+    """A random name beside `path` for what is not finished (`new`) or no longer needed (`old`).
+
+    It keeps the suffixes of `path`, because libraries choose the format by them.
+    """
+    return path.with_name(f".plgg-{kind}-{secrets.token_hex(8)}.{path.name}")
+
+
+def split_aside(name: str) -> tuple[str, str] | None:
+    """The kind (`new`, `old`) of a name that `aside_name` gave, and what it stands for.
+
+    >>> split_aside(".plgg-new-0123456789abcdef.mask.nii.gz")
+    ('new', 'mask.nii.gz')
+    """
+    parts = _ASIDE.fullmatch(name)
+    return (parts[1], parts[2]) if parts else None
+
+
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed to it only if the block ends well.
 
-    The temporary name keeps the suffixes of `path`, because libraries choose the format by them.
+    The file is on the disk before it takes its name, so that a power cut leaves the old one or the
+    new one. A link in the place of `path` is replaced; where it leads to is left alone.
 
     Raises:
         OutputError: If the disk refuses, for example because it is full.
     """
     make_folder(path.parent)
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
+    aside = aside_name(path)
     try:
         yield aside
+        sync(aside)
         aside.replace(path)
+        sync(path.parent)
     except OSError as error:
         raise OutputError(
             f"could not be written ({error.strerror or error})",
@@ -56,7 +84,30 @@ def written_aside(path: Path) -> Iterator[Path]:
             remedy="Check free space and permissions.",
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's content, or a folder's list of names, to the disk.
+
+    Not every system can do so for folders (Windows), nor every disk; then it is left to them.
+    """
+    folder = path.is_dir()
+    try:
+        handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+    except PermissionError:
+        if folder:
+            return
+        raise
+    try:
+        os.fsync(handle)
+    except OSError:
+        # Some network and virtual file systems have no fsync; a full disk was told by the write.
+        if not folder and not path.is_file():
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -173,6 +173,8 @@ class Result(_Record):
         familiarity: Whether the scan is like those of the training cohort; None if not known.
         quality: Verdicts on the scan and its registration.
         seconds: Wall time of each step.
+        files: SHA-256 of the images as they were written: one that was altered since is not
+            replaced.
     """
 
     format: Literal["plgg-result"] = "plgg-result"
@@ -199,6 +201,7 @@ class Result(_Record):
     versions: dict[str, str]
     seconds: dict[str, float]
     warnings: tuple[str, ...]
+    files: dict[str, str] = {}
     note: str = "For research use only."
 
 

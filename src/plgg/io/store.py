@@ -14,8 +14,7 @@ images are made or used.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -28,16 +27,19 @@ from plgg.config import PreprocessConfig
 from plgg.errors import StoreError
 from plgg.io.arrays import Box, read_array
 from plgg.io.case_id import CaseId, PatientId, first_twin
-from plgg.io.files import make_folder, write_json
+from plgg.io.files import make_folder, sha256, write_json
+from plgg.io.folders import STORED_CASE, replaced
 from plgg.io.json_records import read_record as read_json_record
 from plgg.io.manifest import Case
 from plgg.io.nifti import write_volume
 from plgg.io.paths import below
 from plgg.io.placement import BoundedShape, Placement
 from plgg.io.quality import Quality, Status
+from plgg.io.seal import sealed, unsealed
 from plgg.volume import Volume
 
 _CHUNK = 32
+_AGAIN = "Preprocess again: the same command makes anew what is damaged."
 # How the first version's stores were made; their files do not say it.
 VERSION_1 = PreprocessConfig(registration="centre", stripping="none")
 
@@ -90,6 +92,11 @@ class Cohort(BaseModel):
     cases: tuple[StoredCase, ...]
     failed: tuple[FailedCase, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_whole(cls, record: Any) -> Any:  # noqa: ANN401 - JSON is any
+        return unsealed(record)
+
     @model_validator(mode="after")
     def _cases_once(self) -> Self:
         twin = first_twin(case.case_id for case in self.cases)
@@ -99,7 +106,10 @@ class Cohort(BaseModel):
 
 
 class CaseRecord(BaseModel):
-    """The contents of `case.json`: the case, its placement, what it was made from and how."""
+    """The contents of `case.json`: the case, its placement, what it was made from and how.
+
+    `sha256` is that of each file beside it, by name; empty in stores of earlier versions.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -109,6 +119,12 @@ class CaseRecord(BaseModel):
     placement: Placement
     mask_sha256: str | None
     quality: Quality | None = None
+    sha256: dict[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_whole(cls, record: Any) -> Any:  # noqa: ANN401 - JSON is any
+        return unsealed(record)
 
     @model_validator(mode="after")
     def _is_of_one_box(self) -> Self:
@@ -131,6 +147,7 @@ class Store:
         self.folder = folder
         self.cohort = _read_cohort(folder)
         self.by_id = {case.case_id: case for case in self.cohort.cases}
+        self._seen: dict[Path, tuple[int, int, int] | None] = {}
 
     def image(self, case_id: str, box: Box | None = None) -> NDArray[np.int8]:
         """Codes of a case, or of a part of it; shape (I, J, K)."""
@@ -148,8 +165,9 @@ class Store:
 
     def truth_path(self, case_id: str) -> Path | None:
         """Tumour mask on the native grid; None where it is unknown."""
-        known = self.by_id[case_id].has_mask
-        return case_folder(self.folder, case_id) / "truth.nii.gz" if known else None
+        if not self.by_id[case_id].has_mask:
+            return None
+        return self._unaltered(case_id, "truth.nii.gz")
 
     def manifest_cases(self, only: Sequence[str] | None = None) -> list[Case]:
         """The cohort, or the named cases of it, as manifest rows whose masks lie in the store."""
@@ -170,8 +188,47 @@ class Store:
         ]
 
     def _array(self, case_id: str, name: str, dtype: DTypeLike, box: Box | None) -> NDArray[Any]:
-        path = case_folder(self.folder, case_id) / name
+        path = self._unaltered(case_id, name)
         return read_array(path, dtype=dtype, shape=self.by_id[case_id].shape, box=box)
+
+    def _unaltered(self, case_id: str, name: str) -> Path:
+        """The path of a file, whose hash is compared once a process."""
+        path = case_folder(self.folder, case_id) / name
+        state = _state(path)
+        if state is None or self._seen.get(path) != state:
+            require_unaltered(self.folder, read_record(self.folder, case_id), [name])
+            self._seen[path] = state
+        return path
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def require_unaltered(store: Path, record: CaseRecord, names: Iterable[str] | None = None) -> None:
+    """Check files of a case against the hashes that they were written with.
+
+    Args:
+        store: The store's folder.
+        record: The case's.
+        names: Of the files; all by default. Stores of earlier versions have no hashes.
+
+    Raises:
+        StoreError: If one is missing or was altered.
+    """
+    folder = case_folder(store, record.case.case_id)
+    for name in record.sha256 if names is None else names:
+        path = folder / name
+        if not path.is_file():
+            raise StoreError("cannot be read: it is missing, or no file", where=path, remedy=_AGAIN)
+        if name in record.sha256 and sha256(path) != record.sha256[name]:
+            raise StoreError(
+                "was altered since it was written (SHA-256)", where=path, remedy=_AGAIN
+            )
 
 
 def case_folder(store: Path, case_id: str) -> Path:
@@ -195,23 +252,32 @@ def write_case(
     image: NDArray[np.int8],
     mask: NDArray[np.uint8] | None,
     truth: Volume | None,
+    inputs: Sequence[Path] = (),
 ) -> None:
-    """Write one case; it is there as a whole once its `case.json` is."""
+    """Write one case, whole or not at all, with the SHA-256 of every file.
+
+    Args:
+        store: The store's folder.
+        record: The case.
+        image: Coded z-scores.
+        mask: Tumour on the same grid; None where it is unknown.
+        truth: Tumour on the native grid; None where it is unknown.
+        inputs: What it is made from; none may lie in the case's folder.
+
+    Raises:
+        OutputError: If something else is in the folder's place, or it cannot be written.
+    """
     folder = case_folder(store, record.case.case_id)
-    aside = folder.with_name(f".{folder.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    make_folder(aside)
-    try:
+    make_folder(store / "cases")
+    with replaced(folder, STORED_CASE, inputs=inputs) as aside:
         _write_array(aside / "image.b2nd", image)
         if mask is not None:
             _write_array(aside / "mask.b2nd", mask)
         if truth is not None:
             write_volume(aside / "truth.nii.gz", truth)
-        write_json(aside / "case.json", record.model_dump(mode="json"))
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        hashes = {path.name: sha256(path) for path in sorted(aside.iterdir())}
+        whole = record.model_copy(update={"sha256": hashes})
+        write_json(aside / "case.json", sealed(whole.model_dump(mode="json")))
 
 
 def _write_array(path: Path, data: NDArray[Any]) -> None:
@@ -251,7 +317,7 @@ def read_record(store: Path, case_id: str) -> CaseRecord:
 
 def write_cohort(store: Path, cohort: Cohort) -> None:
     """Write `cohort.json`, which makes a folder a store."""
-    write_json(store / "cohort.json", cohort.model_dump(mode="json"))
+    write_json(store / "cohort.json", sealed(cohort.model_dump(mode="json")))
 
 
 def _read_cohort(folder: Path) -> Cohort:

@@ -7,16 +7,16 @@ that a refusal changes nothing. Knows layouts only by their records.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import ConfigError, InputError, ManifestError, PlggError
-from plgg.io.files import make_folder
+from plgg.io.files import aside_name, make_folder
+from plgg.io.folders import scratch_folder
 from plgg.io.manifest import Case, read_manifest, write_manifest
+from plgg.io.output import MADE_IMAGES, output_folder
 from plgg.layouts.found import Choices, Found, Layout, LeftOut, Scan
 from plgg.layouts.labelled import with_labels
 from plgg.layouts.names import with_safe_names
@@ -81,8 +81,7 @@ def build_manifest(
     found = with_labels(with_safe_names(layout.find(folder, choices)), choices)
     _require_scans(found, folder, layout)
     make_folder(target.parent)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".plgg-") as name:
-        stage = Path(name)
+    with scratch_folder(target) as stage:
         cases, left_out = _prepared(found, layout, stage, target, progress)
         found = Found(found.scans, (*found.left_out, *left_out), found.notes)
         if not cases:
@@ -194,7 +193,7 @@ def _absolute(path: Path) -> Path:
 
 @contextmanager
 def _aside(target: Path) -> Iterator[Path]:
-    aside = target.with_name(f".{os.getpid()}.{target.name}")
+    aside = aside_name(target)
     try:
         yield aside
     finally:
@@ -212,7 +211,8 @@ def _refuse_other(aside: Path, target: Path, *, overwrite: bool) -> None:
 
 def _move(stage: Path, folder: Path) -> None:
     made = sorted(stage.iterdir())
-    if made:
-        make_folder(folder)
-    for path in made:
-        path.replace(folder / path.name)
+    if not made:
+        return
+    with output_folder(folder, MADE_IMAGES):
+        for path in made:
+            path.replace(folder / path.name)

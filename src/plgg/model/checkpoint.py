@@ -155,9 +155,9 @@ def save_checkpoint(
         versions=versions(),
     )
     write_json(folder / f"{name}.json", meta.model_dump(mode="json"))
-    # Those before, and what a kill left half-written.
-    for old in (*folder.glob(f"{name}-*.safetensors"), *folder.glob(f".*.{name}[-.]*")):
-        if old != weights:
+    for old in folder.glob(f"{name}-*.safetensors"):
+        # Only those that were written here: a copy of another name is somebody's.
+        if old != weights and old.stem.removeprefix(f"{name}-").isdecimal():
             old.unlink()
 
 

@@ -20,6 +20,7 @@ from plgg.errors import ConfigError
 from plgg.io.files import make_folder
 from plgg.io.manifest import Case, write_manifest
 from plgg.io.nifti import write_volume
+from plgg.io.output import PATIENTS, output_folder
 from plgg.phantom.patient import draw_person, make_scan
 from plgg.phantom.plan import CLASS_SHARES
 from plgg.phantom.settings import CLASSES, Marker, PhantomSettings
@@ -61,10 +62,18 @@ def make_cohort(
 
     Raises:
         ConfigError: If `workers` is below 1.
-        OutputError: If the folder cannot be written to.
+        OutputError: If the folder cannot be written to, or holds a manifest or images that are not
+            of a synthetic cohort.
     """
     if workers < 1:
         raise ConfigError(f"workers is {workers}", remedy="Use 1 or more.")
+    with output_folder(out, PATIENTS):
+        return _make_cohort(out, settings, progress=progress, workers=workers)
+
+
+def _make_cohort(
+    out: Path, settings: PhantomSettings, *, progress: Progress | None, workers: int
+) -> list[Case]:
     make_folder(out / "images")
     jobs, cases = _plan_cohort(out, settings)
     for n_done, _ in enumerate(_finished(jobs, workers), start=1):

@@ -9,6 +9,7 @@ from plgg.config import Config
 from plgg.errors import InputError
 from plgg.io.files import make_folder
 from plgg.io.manifest import Case, class_names
+from plgg.io.output import STORE, output_folder
 from plgg.io.store import Cohort, FailedCase, write_cohort
 from plgg.preprocess.route import route_for
 from plgg.preprocess.stored import Outcome
@@ -45,11 +46,31 @@ def preprocess_cohort(
         OutputError: If the folder cannot be written to.
         InputError: If a case failed and `keep_going` is not set.
     """
+    with output_folder(store, STORE):
+        return _preprocess(
+            cases,
+            store,
+            config,
+            workers=fitting(workers, memory_gib),
+            keep_going=keep_going,
+            progress=progress,
+        )
+
+
+def _preprocess(
+    cases: Sequence[Case],
+    store: Path,
+    config: Config,
+    *,
+    workers: int,
+    keep_going: bool,
+    progress: Progress | None,
+) -> Cohort:
     make_folder(store / "cases")
     make_folder(store / "qc")
     route = route_for(config)
     found: list[Outcome] = []
-    for outcome in outcomes(cases, store, config, workers=fitting(workers, memory_gib)):
+    for outcome in outcomes(cases, store, config, workers=workers):
         found.append(outcome)
         if progress:
             progress(len(found), len(cases), sum(outcome.stored is None for outcome in found))

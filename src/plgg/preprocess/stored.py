@@ -13,7 +13,7 @@ from plgg.io.budget import scan_limit
 from plgg.io.manifest import Case
 from plgg.io.quality import Quality
 from plgg.io.scan import Scan, read_scan, scan_sha256
-from plgg.io.store import CaseRecord, StoredCase, read_record, write_case
+from plgg.io.store import CaseRecord, StoredCase, read_record, require_unaltered, write_case
 from plgg.preprocess.pictures import draw_case, draw_failed
 from plgg.preprocess.place import Placed
 from plgg.preprocess.route import RejectedScanError, Route, travel
@@ -88,7 +88,14 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         quality=arrived.quality,
     )
     truth = None if mask is None else mask.with_data(mask.data > 0)
-    write_case(store, record, image=arrived.prepared.image, mask=arrived.prepared.mask, truth=truth)
+    write_case(
+        store,
+        record,
+        image=arrived.prepared.image,
+        mask=arrived.prepared.mask,
+        truth=truth,
+        inputs=[path for path in (case.flair, case.mask) if path],
+    )
     return stored
 
 
@@ -144,6 +151,7 @@ def _kept(case: Case, store: Path, route: Route) -> StoredCase | None:
     """The stored case, if it was made from these files this way; labels follow the manifest."""
     try:
         record = read_record(store, case.case_id)
+        require_unaltered(store, record)
     except PlggError:
         return None
     # A mask that is named but not there has no hash either, and must be told.

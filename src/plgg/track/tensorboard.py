@@ -80,7 +80,7 @@ def _begun(folder: Path) -> Any:  # noqa: ANN401 - without types
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog
     from tensorboard.summary.writer.record_writer import RecordWriter
 
-    old = list(make_folder(folder).glob(f"{_FILES}*"))
+    old = list(make_folder(folder).glob(f"{_FILES}*.plgg"))
     # In nanoseconds of one length: a later file has a later name.
     writer = RecordWriter((folder / f"{_FILES}{time.time_ns():020d}.plgg").open("xb"))
     now = time.time()

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from plgg.config import Config
 from plgg.dataset.batches import EpochBatches
 from plgg.dataset.split import Split
 from plgg.errors import ConfigError, RunError
+from plgg.io.output import RUN, output_folder
 from plgg.io.run import append_metrics, keep_metrics_until, start_run
 from plgg.io.store import Store
 from plgg.losses.marker import class_weights
@@ -65,11 +67,26 @@ def train(
     Raises:
         ConfigError: If the store does not fit the settings.
         RunError: If the folder holds another run, or the loss is no longer finite.
+        OutputError: If another process trains this run, or something else is in its place.
     """
     team = team or Team()
     _check(store, config, split, team)
     device = team.device(choose_runtime(config.precision).device)
     require_memory(config, len(store.cohort.classes), device)
+    with output_folder(run, RUN) if team.first else nullcontext():
+        _train(store, run, config, split, workers=workers, team=team, listener=listener)
+
+
+def _train(
+    store: Store,
+    run: Path,
+    config: Config,
+    split: Split,
+    *,
+    workers: int,
+    team: Team,
+    listener: Listener | None,
+) -> None:
     # What the network learns from is what the store holds, however it was made.
     config = resolved(config).model_copy(update={"preprocess": store.cohort.settings})
     if team.first:

@@ -7,6 +7,7 @@ does not stop the others; what builds on it waits for the next time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from plgg.experiment import Plan
 from plgg.experiment.begin import begin
 from plgg.experiment.plan import Job
 from plgg.experiment.work import attempt, is_finished
-from plgg.io.files import make_folder
+from plgg.io.output import EXPERIMENT, TRANSFER, output_folder
 from plgg.io.store import Store
 from plgg.report.experiment import write_experiment_report
 from plgg.report.transfer import write_transfer_report
@@ -48,6 +49,17 @@ def run_transfer(plan: Transfer, watch: Watch) -> Transferred:
         RunError: If the folder holds another experiment.
     """
     require_fit(plan)
+    with ExitStack() as held:
+        for folder, kind in (
+            (plan.out, TRANSFER),
+            (plan.home_out, EXPERIMENT),
+            (plan.away_out, EXPERIMENT),
+        ):
+            held.enter_context(output_folder(folder, kind))
+        return _run(plan, watch)
+
+
+def _run(plan: Transfer, watch: Watch) -> Transferred:
     tuned = plan.tuned(0)
     _begin(plan, plan.home, plan.home_out, {plan.config.arm: plan.config})
     arms = {OWN: plan.config, TRANSFERRED: plan.config, TUNED: tuned}
@@ -72,7 +84,6 @@ def run_transfer(plan: Transfer, watch: Watch) -> Transferred:
 
 
 def _begin(plan: Transfer, store: Store, out: Path, arms: Mapping[str, Config]) -> None:
-    make_folder(out)
     begin(Plan(store, out, plan.config, arms, plan.n_splits, plan.command))
 
 

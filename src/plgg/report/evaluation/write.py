@@ -14,6 +14,7 @@ import plgg
 from plgg.evaluate import Evaluation, read_evaluation
 from plgg.io.files import make_folder, written_aside
 from plgg.io.files import write_text as write_file
+from plgg.io.output import EVALUATION, output_folder
 from plgg.report import template
 from plgg.report.canvas import Picture
 from plgg.report.evaluation import sentences
@@ -75,10 +76,11 @@ def write_evaluation_page(folder: Path) -> Path:
     found = read_evaluation(folder)
     outlines, volumes = outline_pictures(found), volume_pictures(found)
     markers = marker_pictures(found)
-    _write_figures(folder / "figures", outlines | volumes | markers)
     page = _page(folder, found, (outlines, volumes, markers))
     path = folder / "evaluation.html"
-    write_file(path, render(page))
+    with output_folder(folder, EVALUATION):
+        _write_figures(folder / "figures", outlines | volumes | markers)
+        write_file(path, render(page))
     return path
 
 

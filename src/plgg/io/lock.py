@@ -1,0 +1,99 @@
+"""One process at a time in an output folder; a second one is refused with the holder's name.
+
+    with locked(run):
+        ...
+
+The lock is the operating system's (`filelock`), so that it is free once its process has ended, how
+ever it ended. The file `.plgg.lock` stays in the folder: it says who holds it, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from plgg.errors import OutputError
+from plgg.io.files import make_folder
+
+LOCK = ".plgg.lock"
+# Folders that this process holds: a command may reach the same folder twice on its way.
+_HELD: dict[tuple[int, Path], int] = {}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is made if need be; a process that holds it already goes on.
+
+    Raises:
+        OutputError: If another process holds it, or it cannot be written to.
+    """
+    make_folder(folder)
+    key = os.getpid(), folder.resolve()
+    if key in _HELD:
+        _HELD[key] += 1
+        try:
+            yield
+        finally:
+            _HELD[key] -= 1
+        return
+    path = folder / LOCK
+    lock = _acquired(path, folder)
+    _HELD[key] = 1
+    try:
+        _note(path, json.dumps(_holder()))
+        yield
+    finally:
+        del _HELD[key]
+        _note(path, "")
+        with suppress(OSError):
+            lock.release()
+
+
+def _acquired(path: Path, folder: Path) -> FileLock:
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"is in use by {_held_by(path)}",
+            where=folder,
+            remedy="Wait until it has ended, or choose another folder.",
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"cannot be locked ({error.strerror or error})",
+            where=folder,
+            remedy="Choose a folder on another disk.",
+        ) from error
+    return lock
+
+
+def _holder() -> dict[str, str | int]:
+    command = " ".join(["plgg", *sys.argv[1:2]])
+    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"command": command, "process": os.getpid(), "host": platform.node(), "since": since}
+
+
+def _note(path: Path, text: str) -> None:
+    """Say in the file who holds it; that it cannot be said is no reason to stop."""
+    with suppress(OSError):
+        path.write_text(text, encoding="utf-8")
+
+
+def _held_by(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8")[:1000])
+        return (
+            f"{str(holder['command'])[:40]!a} (process {int(holder['process'])} on "
+            f"{str(holder['host'])[:80]!a}, since {str(holder['since'])[:20]!a})"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
