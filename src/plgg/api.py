@@ -7,7 +7,6 @@ for the network libraries, and follow the check of what was typed: a wrong path 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,37 +232,9 @@ def predict(
     """
     runs = [model] if isinstance(model, Path) else list(model)
     _require_prediction(inputs, runs, options)
-    from plgg.infer.source import find_scans
-    from plgg.io.run import read_part
+    from plgg.prediction import Request, predict_batch
 
-    only = read_part(runs[0], options.part) if options.part else None
-    scans = find_scans(inputs, only=only, age_years=options.age_years, sex=options.sex)
-    if options.prior and len(scans) != 1:
-        raise ConfigError(f"--prior is for one scan, not {len(scans)}", remedy="Name one scan.")
-    from plgg.infer.ensemble import ensemble, inference_settings
-    from plgg.infer.member import load_member
-    from plgg.infer.predict import Predictor, predict_scans
-    from plgg.measure.summary import write_summary
-    from plgg.report.case import write_case_report
-    from plgg.report.model_card import read_model_card
-
-    members = [load_member(run, engine=options.engine) for run in runs]
-    networks = ensemble(members, inference_settings(members[0].config, options.settings))
-    networks.require_classes(scan.marker for scan in scans)
-    card = read_model_card(runs[0]) if len(runs) == 1 else None
-    predictor = Predictor(
-        networks,
-        atlas=options.atlas,
-        prior=options.prior,
-        scan_gib=options.scan_gib,
-        page=partial(write_case_report, model_card=card, prior=options.prior)
-        if options.pages
-        else None,
-    )
-    with watch.task("predicting") as progress:
-        outcomes = predict_scans(scans, predictor, out, progress=progress)
-    write_summary(out / "summary.csv", outcomes)
-    return outcomes
+    return predict_batch(Request(tuple(inputs), tuple(runs), out, options), watch)
 
 
 def _require_prediction(

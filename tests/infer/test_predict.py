@@ -55,7 +55,7 @@ def predict(predictor, out, *paths):
 
 
 def listing(out):
-    return sorted(path.name for path in out.iterdir())
+    return sorted(path.name for path in out.iterdir() if not path.name.startswith(".plgg"))
 
 
 FILES = ["mask.nii.gz", "probability.nii.gz", "result.json", "uncertainty.nii.gz"]
@@ -209,7 +209,7 @@ def test_a_result_is_kept_until_model_or_scan_change(predictor, tmp_path):
     assert listing(out) == ["x_flair"]
 
 
-@pytest.mark.parametrize("lost", FILES)
+@pytest.mark.parametrize("lost", [name for name in FILES if name != "result.json"])
 def test_a_result_with_a_piece_missing_is_made_again(predictor, scan, tmp_path, lost):
     predict(predictor, tmp_path, scan)
     (tmp_path / "odd_flair" / lost).unlink()
@@ -217,12 +217,36 @@ def test_a_result_with_a_piece_missing_is_made_again(predictor, scan, tmp_path, 
     assert listing(tmp_path / "odd_flair") == FILES
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"model": 1}', '{"model": {}, "input": 2}'])
-def test_a_result_that_cannot_be_read_is_made_again(predictor, scan, tmp_path, text):
-    (tmp_path / "odd_flair").mkdir()
-    (tmp_path / "odd_flair" / "result.json").write_text(text)
-    assert predict(predictor, tmp_path, scan)[0].reason is None
-    assert listing(tmp_path / "odd_flair") == FILES
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}", '{"format": "other"}'])
+def test_a_folder_without_plggs_mark_is_somebodys_and_kept(predictor, scan, tmp_path, text):
+    predict(predictor, tmp_path, scan)
+    path = tmp_path / "odd_flair" / "result.json"
+    path.unlink() if text is None else path.write_text(text)
+    before = times(tmp_path / "odd_flair")
+    with pytest.raises(OutputError, match="which plgg did not write: it is no prediction"):
+        predict(predictor, tmp_path, scan)
+    assert times(tmp_path / "odd_flair") == before
+
+
+def test_a_mask_that_was_corrected_by_hand_is_kept(predictor, scan, tmp_path):
+    predict(predictor, tmp_path, scan)
+    mask = tmp_path / "odd_flair" / "mask.nii.gz"
+    corrected = nib.load(mask)
+    write_nifti(mask, 1 - np.asarray(corrected.dataobj), corrected.affine)
+    before = mask.read_bytes()
+    other = predictor_of(make_run(tmp_path / "other", seed=1))
+    (outcome,) = predict(other, tmp_path, scan)
+    assert "'mask.nii.gz' was altered since plgg wrote it" in outcome.reason
+    assert mask.read_bytes() == before
+
+
+def test_the_scans_own_folder_is_never_replaced(predictor, scan, tmp_path):
+    place = tmp_path / "P01" / "P01.nii.gz"
+    place.parent.mkdir()
+    place.write_bytes(scan.read_bytes())
+    with pytest.raises(OutputError, match="input"):
+        predict(predictor, tmp_path, place)
+    assert [path.name for path in tmp_path.rglob("*")] == ["P01", "P01.nii.gz"]
 
 
 def test_broken_scans_are_named_and_the_others_finish(predictor, scan, tmp_path):

@@ -129,7 +129,7 @@ def test_refuses_no_workers_and_a_file_for_a_folder(tmp_path: Path):
     with pytest.raises(ConfigError, match="workers is 0"):
         make_cohort(tmp_path, settings, workers=0)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write here"):
+    with pytest.raises(OutputError, match="is a file, not a folder"):
         make_cohort(tmp_path / "file", settings)
 
 

@@ -101,6 +101,13 @@ def predict(
         float | None, typer.Option(help="GiB that the network may take; beyond it, windows.")
     ] = None,
     scan_gib: options.ScanGib = None,
+    case_minutes: Annotated[
+        float, typer.Option(help="A scan of a batch that takes longer is stopped.", min=0.01)
+    ] = 30.0,
+    case_gib: Annotated[
+        float | None,
+        typer.Option(help="A scan of a batch that takes more GiB of memory is stopped.", min=0.5),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Draw report.html for each scan.")
     ] = True,
@@ -127,6 +134,8 @@ def predict(
         sex=sex,
         pages=report,
         scan_gib=scan_gib,
+        case_minutes=case_minutes,
+        case_gib=case_gib,
     )
     watch = Bars(quiet=as_json)
     outcomes = api.predict(inputs, model=model, out=out, options=wanted, watch=watch)

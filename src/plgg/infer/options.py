@@ -19,6 +19,8 @@ class PredictOptions:
         age_years: Of a patient whose scan is named by itself.
         sex: Likewise, `F` or `M`.
         pages: Whether to draw `report.html` for each scan.
+        case_minutes: After which a scan of a batch is stopped and named.
+        case_gib: GiB of memory at which a scan of a batch is; what is free if None.
         scan_gib: GiB that one scan may unpack to; as the model's settings say if None.
     """
 
@@ -31,3 +33,5 @@ class PredictOptions:
     sex: str | None = None
     pages: bool = True
     scan_gib: float | None = None
+    case_minutes: float = 30.0
+    case_gib: float | None = None
