@@ -7,8 +7,8 @@ Every finished piece is kept.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,15 @@ from plgg.dataset.split import Split
 from plgg.errors import RunError
 from plgg.evaluate import evaluate_predictions
 from plgg.infer.engine import predict_box
+from plgg.infer.engines.remembering import remembering
 from plgg.infer.ensemble import ensemble
 from plgg.infer.familiar import fit_familiarity
-from plgg.infer.member import Member, load_member
+from plgg.infer.member import Member, load_member, with_calibration
 from plgg.infer.predict import Predictor, predict_scans
 from plgg.infer.source import find_scans
 from plgg.io.calibration import Calibration, Familiarity, read_calibration, write_calibration
+from plgg.io.folders import scratch_folder
+from plgg.io.output import RUN, output_folder
 from plgg.io.store import Store
 from plgg.report.evaluation import write_evaluation_page
 from plgg.report.model_card import write_model_card
@@ -42,10 +45,12 @@ def score_run(
 
     Raises:
         RunError: If a case could not be predicted.
+        OutputError: If another process writes into the run.
     """
-    calibrate_run(store, run, split, watch, label=label)
-    score_parts(store, run, split, run, watch, label=label, parts=parts)
-    write_model_card(run)
+    with output_folder(run, RUN):
+        member = calibrate_run(store, run, split, watch, label=label)
+        _score_parts(store, member, split, run, watch, label=label, parts=parts)
+        write_model_card(run)
 
 
 def score_parts(
@@ -73,7 +78,20 @@ def score_parts(
         RunError: If a case could not be predicted.
         InputError: If the scans were prepared in another way than the model's.
     """
-    predictor = Predictor(ensemble([load_member(model)]))
+    _score_parts(store, load_member(model), split, out, watch, label=label, parts=parts)
+
+
+def _score_parts(
+    store: Store,
+    member: Member,
+    split: Split,
+    out: Path,
+    watch: Watch,
+    *,
+    label: str,
+    parts: Sequence[str],
+) -> None:
+    predictor = Predictor(ensemble([member]))
     for part in parts:
         names = split.part(part)
         predictions = out / "predictions" / part
@@ -90,34 +108,38 @@ def score_parts(
         write_evaluation_page(out / "evaluation" / part)
 
 
-def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label: str) -> None:
+def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label: str) -> Member:
     """Write `calibration.json` of a run's best checkpoint, unless it is there.
+
+    Returns:
+        The calibrated network, which remembers what it answered of the validation scans.
 
     Raises:
         RunError: If a validation case could not be predicted.
     """
-    raw = load_member(run, calibrated=False)
-    if _is_current(run, raw):
-        return
-    aside = run / ".calibration"
+    loaded = load_member(run, calibrated=False)
+    if _is_current(run, loaded):
+        return with_calibration(loaded)
+    raw = replace(loaded, engine=remembering(loaded.engine))
     with watch.task(f"{label}: looking at the training cohort") as progress:
-        known = _familiarity(raw, store, split, progress)
-    with watch.task(f"{label}: predicting validation for calibration") as progress:
-        _predict(Predictor(ensemble([raw])), store, split.validation, aside, progress)
-    with watch.task(f"{label}: calibrating") as progress:
-        calibration = fit_calibration(
-            aside,
-            store.manifest_cases(split.validation),
-            store,
-            split.train,
-            settings=raw.config.inference,
-            model_sha256=raw.model.sha256,
-            classes=raw.classes,
-            familiarity=known,
-            progress=progress,
-        )
+        known = _familiarity(loaded, raw, store, split, progress)
+    with scratch_folder(run / "calibration") as aside:
+        with watch.task(f"{label}: predicting validation for calibration") as progress:
+            _predict(Predictor(ensemble([raw])), store, split.validation, aside, progress)
+        with watch.task(f"{label}: calibrating") as progress:
+            calibration = fit_calibration(
+                aside,
+                store.manifest_cases(split.validation),
+                store,
+                split.train,
+                settings=raw.config.inference,
+                model_sha256=raw.model.sha256,
+                classes=raw.classes,
+                familiarity=known,
+                progress=progress,
+            )
     write_calibration(run, calibration)
-    shutil.rmtree(aside, ignore_errors=True)
+    return with_calibration(raw)
 
 
 def _is_current(run: Path, raw: Member) -> bool:
@@ -129,13 +151,17 @@ def _is_current(run: Path, raw: Member) -> bool:
     return found is not None and found.model_sha256 == raw.model.sha256
 
 
-def _familiarity(raw: Member, store: Store, split: Split, progress: Progress) -> Familiarity | None:
+def _familiarity(
+    loaded: Member, raw: Member, store: Store, split: Split, progress: Progress
+) -> Familiarity | None:
+    """Fit it; of the training scans, which do not come again, nothing is remembered."""
     step = -(-len(split.train) // _MOST_REFERENCES)
     training = split.train[::step]
     names = (*training, *split.validation)
     rows: list[NDArray[np.float64]] = []
-    for name in names:
-        box = predict_box(raw.engine, store.image(name), raw.config.inference)
+    for number, name in enumerate(names):
+        engine = loaded.engine if number < len(training) else raw.engine
+        box = predict_box(engine, store.image(name), raw.config.inference)
         rows.append(box.features.astype(np.float64))
         progress(len(rows), len(names))
     features = np.array(rows)

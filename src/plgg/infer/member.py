@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -65,19 +65,16 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
     """
     checkpoint = load_checkpoint(run, "best")
     meta = checkpoint.meta
-    calibration = read_calibration(run) if calibrated else None
-    if calibration:
-        _require_fit(calibration, checkpoint, run / FILE)
-    return Member(
+    raw = Member(
         run,
         _known(checkpoint),
         meta.config,
         meta.classes,
         load_engine(engine, run, checkpoint),
-        calibration,
+        None,
         Model(
             sha256=meta.sha256,
-            calibration_sha256=sha256(run / FILE) if calibration else None,
+            calibration_sha256=None,
             preset=meta.config.preset,
             arm=meta.config.arm,
             epoch=meta.epoch,
@@ -85,18 +82,34 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
             seed=meta.config.seed,
         ),
     )
+    return with_calibration(raw) if calibrated else raw
 
 
-def _require_fit(calibration: Calibration, checkpoint: Checkpoint, path: Path) -> None:
-    """Check that a calibration is of this checkpoint, its classes and what plgg knows of a patient.
+def with_calibration(member: Member) -> Member:
+    """A network with the calibration that its run has, if it has one.
+
+    Raises:
+        RunError: If the calibration is not of this network.
+    """
+    path = member.run / FILE
+    calibration = read_calibration(member.run)
+    if calibration is None:
+        return member
+    _require_fit(calibration, member, path)
+    model = member.model.model_copy(update={"calibration_sha256": sha256(path)})
+    return replace(member, calibration=calibration, model=model)
+
+
+def _require_fit(calibration: Calibration, member: Member, path: Path) -> None:
+    """Check that a calibration is of this network, its classes and what plgg knows of a patient.
 
     Raises:
         RunError: If it is not.
     """
     clinical = calibration.clinical
-    if calibration.model_sha256 != checkpoint.meta.sha256:
+    if calibration.model_sha256 != member.model.sha256:
         what = "was made for another checkpoint of this run"
-    elif clinical and clinical.classes != checkpoint.meta.classes:
+    elif clinical and clinical.classes != member.classes:
         what = "was made for other marker classes"
     elif clinical and clinical.inputs != CLINICAL_INPUTS:
         what = "was made from other clinical data"
