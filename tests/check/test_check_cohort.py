@@ -307,7 +307,7 @@ def test_require_usable_returns_what_lies_in_the_files(cohort):
 
 
 def test_require_usable_refuses_in_the_words_of_the_check(cohort):
-    write_nifti(cohort.parent / "P1_mask.nii.gz", np.ones((8, 8, 8), np.uint8))
+    write_nifti(cohort.parent / "P1_mask.nii.gz", np.eye(8, dtype=np.uint8)[..., None])
     (finding,) = check_manifest(cohort).findings
     with pytest.raises(InputError) as caught:
         require_usable(read_manifest(cohort)[1])

@@ -1,11 +1,11 @@
 """Checking a cohort before anything is spent on it: files, grids, masks, labels, twins."""
 
-from plgg.check.case import require_usable, usable_flair, usable_scans
 from plgg.check.cohort import check_manifest
 from plgg.check.finding import Finding, Severity
 from plgg.check.flair import inspect_flair
 from plgg.check.mask import inspect_mask
 from plgg.check.report import CaseRow, CheckReport
+from plgg.check.usable import require_usable, usable_flair, usable_mask, usable_scans
 
 __all__ = [
     "CaseRow",
@@ -17,5 +17,6 @@ __all__ = [
     "inspect_mask",
     "require_usable",
     "usable_flair",
+    "usable_mask",
     "usable_scans",
 ]

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from plgg.errors import visible
+
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -28,6 +30,10 @@ class Finding:
     case_id: str | None
     message: str
     remedy: str
+
+    def __post_init__(self) -> None:
+        # Names of files and cells of tables may hold what a terminal would obey.
+        object.__setattr__(self, "message", visible(self.message))
 
 
 def first_error(findings: Iterable[Finding]) -> Finding | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from plgg.check.finding import Finding
 from plgg.check.raw_head import background_value, looks_raw
+from plgg.io.coverage import coverage_fault
 from plgg.volume import Volume
 
 SPACING_RANGE_MM = (0.2, 12.0)
@@ -34,7 +35,9 @@ def inspect_flair(volume: Volume) -> list[Finding]:
     fatal = _contents(volume.data)
     if fatal:
         return [fatal]
-    findings = _spacing(volume) + _other_background(background_value(volume.data))
+    findings = (
+        _coverage(volume) + _spacing(volume) + _other_background(background_value(volume.data))
+    )
     why = looks_raw(volume)
     # The volume of what is not background tells of the brain only where that is the brain.
     return findings + ([_raw_head(why)] if why else _brain_volume(volume))
@@ -74,6 +77,14 @@ def _count_values(data: NDArray[Any]) -> int:
     # Sorting millions of voxels is slow, and a sample that has many values settles it.
     sample = np.unique(values[:: max(1, values.size // _SAMPLE)])
     return int((sample if sample.size > _MASK_VALUES else np.unique(values)).size)
+
+
+def _coverage(volume: Volume) -> list[Finding]:
+    fault = coverage_fault(volume.shape, volume.spacing_mm)
+    if fault is None:
+        return []
+    remedy = "Name the whole series; if it is whole, check the voxel size in its header."
+    return [_error("coverage", f"of the FLAIR, {fault}", remedy)]
 
 
 def _spacing(volume: Volume) -> list[Finding]:

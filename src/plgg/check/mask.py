@@ -1,128 +1,156 @@
 """What can be wrong with a tumour mask, alone and against its FLAIR.
 
-Pure functions on `Volume`. Everything after this takes > 0 as tumour. Knows nothing of files.
+`judge_mask` is asked wherever a mask comes in: by the check, by preprocessing, and by the
+evaluation for the truth. Everything after this takes > 0 as tumour.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.check.finding import Finding
+from plgg.check.axes import axes_of, nearest_axes, same_axes, turned_onto
+from plgg.check.finding import Finding, Severity
 from plgg.check.raw_head import background_value
-from plgg.volume import Volume, corner_distance_mm, same_grid
+from plgg.check.tumour_size import impossible_size
+from plgg.errors import InputError
+from plgg.io.labels import mask_labels
+from plgg.volume import Volume, corner_distance_mm
 
 MAX_OUTSIDE_SHARE = 0.20
 MAX_BRAIN_SHARE = 0.50
-_LABELS = 10
+_RESAMPLE = "Resample the mask onto its FLAIR with nearest-neighbour interpolation."
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedMask:
+    """A mask and what there is to say of it.
+
+    Attributes:
+        findings: Without a case; empty for a healthy mask.
+        labels: Whole labels, in the FLAIR's axis order where they lie on its voxels; None where
+            the values are no labels.
+    """
+
+    findings: tuple[Finding, ...]
+    labels: Volume | None
 
 
 def inspect_mask(mask: Volume, flair: Volume | None) -> list[Finding]:
+    """The findings of `judge_mask`."""
+    return list(judge_mask(mask, flair).findings)
+
+
+def judge_mask(mask: Volume, flair: Volume | None) -> JudgedMask:
     """Look for what makes a tumour mask unusable or doubtful.
 
     Args:
         mask: The mask on its own grid.
-        flair: The scan it belongs to; None where that could not be read, and then only the mask's
-            own values are looked at.
-
-    Returns:
-        Findings without a case; empty for a healthy mask.
+        flair: The scan it belongs to; None where that is not at hand, and then only the mask's own
+            values and size are looked at.
     """
-    findings = _values(mask.data)
-    if flair is None:
-        return findings
-    grid = _grid(mask, flair)
-    if grid:
-        return [*findings, grid]
-    return findings + _against_brain(mask.data, flair.data)
+    try:
+        labels = mask.with_data(mask_labels(mask.data))
+    except InputError as error:
+        wrong = _finding("error", "mask-not-binary", error.what, error.remedy or "")
+        return JudgedMask((wrong, *(_misplaced(mask, flair) if flair else ())), None)
+    findings = _values(labels.data)
+    placed = turned_onto(labels, flair) if flair else labels
+    if placed is None or flair is None:
+        size = impossible_size(labels, None)
+        return JudgedMask((*findings, *size, *(_misplaced(mask, flair) if flair else ())), labels)
+    if not same_axes(labels, flair):
+        findings.append(_turned(labels, flair))
+    brain = flair.data != background_value(flair.data)
+    size = impossible_size(placed, brain)
+    return JudgedMask((*findings, *size, *([] if size else _against(placed.data, brain))), placed)
 
 
-def _values(data: NDArray[Any]) -> list[Finding]:
-    labels = data[data != 0]
-    if not labels.size:
-        return [
-            Finding(
-                "warning",
-                "mask-empty",
-                None,
-                "the mask is empty",
-                "Right if this scan shows no tumour; if it is merely not outlined, leave the cell "
-                "blank.",
-            )
-        ]
-    if not np.isfinite(labels).all() or float(labels.min()) < 0:
-        return [_not_labels("the mask holds negative or not finite values")]
-    # One value is a binary mask however it is scaled (1, 255, 0.996).
-    if float(labels.min()) == float(labels.max()):
+def _values(labels: NDArray[Any]) -> list[Finding]:
+    values = np.unique(labels[labels != 0])
+    if not values.size:
+        remedy = (
+            "Right if this scan shows no tumour; if it is merely not outlined, leave the cell "
+            "blank."
+        )
+        return [_finding("warning", "mask-empty", "the mask is empty", remedy)]
+    if values.size == 1:
         return []
-    if (labels != np.round(labels)).any():
-        return [_not_labels("the mask holds fractions")]
-    values = np.unique(labels)
-    if values.size > _LABELS:
-        return [_not_labels(f"the mask holds {values.size} different values, as an image would")]
     shown = ", ".join(f"{value:g}" for value in values)
     return [
-        Finding(
+        _finding(
             "warning",
             "mask-labels",
-            None,
             f"the mask holds the labels {shown}, and every label above 0 is taken as tumour",
             "If some are not tumour, write a mask of the whole tumour only.",
         )
     ]
 
 
-def _not_labels(message: str) -> Finding:
-    return Finding(
-        "error",
-        "mask-not-binary",
-        None,
-        message,
-        "Write a mask of 0 and 1: threshold a probability or an interpolated mask at 0.5, and "
-        "check that the columns flair and mask are not swapped.",
+def _turned(mask: Volume, flair: Volume) -> Finding:
+    return _finding(
+        "note",
+        "mask-turned",
+        f"the mask's axes run {axes_of(mask)} and its FLAIR's {axes_of(flair)}, at the same places:"
+        " it is turned onto its FLAIR's voxels without loss",
+        "Nothing.",
     )
 
 
-def _grid(mask: Volume, flair: Volume) -> Finding | None:
-    if mask.shape != flair.shape:
-        return Finding(
-            "error",
-            "mask-shape",
-            None,
-            f"the mask has shape {_shape(mask)}, its FLAIR {_shape(flair)}",
-            "Resample the mask onto its FLAIR with nearest-neighbour interpolation.",
-        )
-    if not same_grid(mask, flair):
-        gap = corner_distance_mm(mask, flair)
-        return Finding(
+def _misplaced(mask: Volume, flair: Volume) -> list[Finding]:
+    """Why a mask does not lie on its FLAIR's voxels; nothing if it does."""
+    if turned_onto(mask, flair) is not None:
+        return []
+    turned, alike = nearest_axes(mask, flair), same_axes(mask, flair)
+    if turned.shape != flair.shape:
+        return [_other_shape(mask, flair, alike=alike)]
+    gap = corner_distance_mm(turned, flair)
+    if alike:
+        return [
+            _finding(
+                "error",
+                "mask-grid",
+                f"the mask has its FLAIR's shape but lies up to {gap:.1f} mm away from it",
+                "If the voxels do match, copy the FLAIR's affine into the mask's header; otherwise "
+                "resample the mask onto its FLAIR.",
+            )
+        ]
+    return [
+        _finding(
             "error",
             "mask-grid",
-            None,
-            f"the mask has its FLAIR's shape but lies up to {gap:.1f} mm away from it",
-            "If the voxels do match, copy the FLAIR's affine into the mask's header; otherwise "
-            "resample the mask onto its FLAIR.",
+            f"the mask's axes run {axes_of(mask)} and its FLAIR's {axes_of(flair)}, and turned to "
+            f"the same order it still lies up to {gap:.1f} mm away from it",
+            f"{_RESAMPLE} Do not copy the FLAIR's header: its axes run other ways, and the tumour "
+            "would be mirrored or turned.",
         )
-    return None
+    ]
 
 
-def _against_brain(mask: NDArray[Any], flair: NDArray[Any]) -> list[Finding]:
+def _other_shape(mask: Volume, flair: Volume, *, alike: bool) -> Finding:
+    message = f"the mask has shape {_shape(mask)}, its FLAIR {_shape(flair)}"
+    if not alike:
+        message += f", and their axes run {axes_of(mask)} and {axes_of(flair)}"
+    return _finding("error", "mask-shape", message, _RESAMPLE)
+
+
+def _against(mask: NDArray[Any], brain: NDArray[np.bool_]) -> list[Finding]:
     tumour = mask > 0
     n_tumour = int(np.count_nonzero(tumour))
     if not n_tumour:
         return []
-    brain = flair != background_value(flair)
     n_inside = int(np.count_nonzero(tumour & brain))
     outside = 1.0 - n_inside / n_tumour
     covered = n_inside / max(1, int(np.count_nonzero(brain)))
     findings = []
     if outside > MAX_OUTSIDE_SHARE:
         findings.append(
-            Finding(
+            _finding(
                 "warning",
                 "mask-outside",
-                None,
                 f"{outside:.0%} of the mask lies in the FLAIR's background",
                 "Look at both together: the mask may be flipped, shifted or of another scan, or "
                 "skull stripping may have cut the tumour.",
@@ -130,15 +158,18 @@ def _against_brain(mask: NDArray[Any], flair: NDArray[Any]) -> list[Finding]:
         )
     if covered > MAX_BRAIN_SHARE:
         findings.append(
-            Finding(
+            _finding(
                 "warning",
                 "mask-large",
-                None,
                 f"the mask covers {covered:.0%} of the brain",
                 "Check that it outlines the tumour, not the brain.",
             )
         )
     return findings
+
+
+def _finding(severity: Severity, code: str, message: str, remedy: str) -> Finding:
+    return Finding(severity, code, None, message, remedy)
 
 
 def _shape(volume: Volume) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from plgg.errors import InputError
-from plgg.io.labels import whole_labels
+from plgg.io.labels import mask_labels
 from plgg.io.nifti import read_volume, write_volume
 
 
@@ -25,19 +25,15 @@ def whole_tumour(mask: Path, made: Path, *, not_tumour: Collection[int] = ()) ->
         not_tumour: Labels above 0 that are no tumour.
 
     Raises:
-        InputError: If the mask cannot be read or holds anything but a few whole numbers.
+        InputError: If the mask cannot be read or is none (`mask_labels`).
     """
     volume = read_volume(mask)
-    whole = whole_labels(volume.data)
-    labels = np.unique(volume.data if whole is None else whole)
-    if whole is None or labels.size > 16 or (labels < 0).any():
-        raise InputError(
-            "holds fractions, negative values or more than 16 labels",
-            where=mask,
-            remedy="Is it a mask?",
-        )
-    if set(labels.tolist()) <= {0.0, 1.0}:
+    try:
+        labels = mask_labels(volume.data)
+    except InputError as error:
+        raise InputError(error.what, where=mask, remedy=error.remedy) from error
+    if set(np.unique(volume.data).tolist()) <= {0.0, 1.0}:
         return mask
-    tumour = (whole > 0) & ~np.isin(whole, list(not_tumour))
+    tumour = (labels > 0) & ~np.isin(labels, list(not_tumour))
     write_volume(made, volume.with_data(tumour.astype(np.uint8)))
     return made
