@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from plgg.calibrate.fit import fit_calibration
 from plgg.dataset.split import Split
 from plgg.errors import RunError
-from plgg.evaluate import evaluate_predictions
+from plgg.evaluate import Evaluation, evaluate_predictions
 from plgg.infer.engine import predict_box
 from plgg.infer.engines.remembering import remembering
 from plgg.infer.ensemble import ensemble
@@ -75,7 +75,7 @@ def score_parts(
         parts: `validation`, `test`.
 
     Raises:
-        RunError: If a case could not be predicted.
+        RunError: If a case could not be predicted, or its prediction not be scored.
         InputError: If the scans were prepared in another way than the model's.
     """
     _score_parts(store, load_member(model), split, out, watch, label=label, parts=parts)
@@ -98,14 +98,25 @@ def _score_parts(
         with watch.task(f"{label}: predicting {part}") as progress:
             _predict(predictor, store, names, predictions, progress)
         with watch.task(f"{label}: evaluating {part}") as progress:
-            evaluate_predictions(
+            found = evaluate_predictions(
                 predictions,
                 store.manifest_cases(names),
                 out=out / "evaluation" / part,
                 seed=0,
                 progress=progress,
             )
+        _require_all_scored(found, predictions)
         write_evaluation_page(out / "evaluation" / part)
+
+
+def _require_all_scored(found: Evaluation, predictions: Path) -> None:
+    failed = found.summary.failed
+    if failed:
+        raise RunError(
+            f"{len(failed)} of {len(found.rows) + len(failed)} cases could not be scored, the "
+            f"first, {failed[0].case_id}: {failed[0].reason.rstrip('.')}",
+            where=predictions,
+        )
 
 
 def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label: str) -> Member:

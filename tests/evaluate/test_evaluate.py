@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from helper import ODD_AFFINES, blob_brain
 from plgg.errors import InputError, RunError
+from plgg.evaluate import case as score
 from plgg.evaluate import evaluate_predictions, read_evaluation
 from plgg.io.manifest import Case
 
@@ -128,16 +130,29 @@ def test_two_empty_masks_agree_and_are_counted(tree):
     assert evaluation.summary.n_both_empty == 1
 
 
-def test_another_grid_is_refused_with_the_case(tree):
+def only_failed(tree, case_id):
+    """The reason why one case could not be scored, the other three being scored as before."""
     predictions, cases, out = tree
+    evaluation = evaluate_predictions(predictions, cases, out=out)
+    (failed,) = evaluation.summary.failed
+    assert failed.case_id == case_id
+    assert [row.case_id for row in evaluation.rows] == [
+        case.case_id for case in cases if case.case_id != case_id
+    ]
+    assert evaluation.summary.missing == ()
+    assert read_evaluation(out) == evaluation
+    assert "\n" not in failed.reason
+    return failed.reason
+
+
+def test_another_grid_is_said_of_its_case_and_the_others_are_scored(tree):
+    predictions, _, _ = tree
     path = predictions / "thick" / "mask.nii.gz"
     image = nib.load(path)
     moved = image.affine.copy()
     moved[2, 3] += 5
     save(path, np.asarray(image.dataobj), moved)
-    with pytest.raises(InputError, match=r"thick.*grid.*Resample"):
-        evaluate_predictions(predictions, cases, out=out)
-    assert not (out / "cases.csv").exists()
+    assert re.search(r"grid.*Resample", only_failed(tree, "thick"))
 
 
 def test_a_folder_without_predictions(tree, tmp_path):
@@ -173,10 +188,9 @@ def test_markers_the_model_does_not_know_leave_the_mask_scored(tree, caplog):
 
 @pytest.mark.parametrize("marker", [{"probabilities": {"a": float("nan"), "b": 0.2}}, 7, [1]])
 def test_a_result_that_is_none_is_refused(tree, marker):
-    predictions, cases, out = tree
+    predictions, _, _ = tree
     change_result(predictions, "lps", lambda result: result.update(marker=marker))
-    with pytest.raises(InputError, match=r"lps.*result.json.*Predict"):
-        evaluate_predictions(predictions, cases, out=out)
+    assert re.search(r"lps.*result.json.*Predict", only_failed(tree, "lps"))
 
 
 def test_two_models_in_one_folder_are_refused(tree):
@@ -206,18 +220,115 @@ def test_labels_are_tumour_but_a_map_of_probabilities_is_refused(tree):
     save(path, (data * (1 + 3 * halves)).astype(np.uint8), image.affine)
     assert evaluate_predictions(predictions, cases, out=out).rows[1] == expected
     save(path, (data * (0.3 + 0.4 * halves)).astype(np.float32), image.affine)
-    with pytest.raises(InputError, match=r"thick.*fractions.*threshold"):
-        evaluate_predictions(predictions, cases, out=out)
+    assert re.search(r"thick.*fractions.*threshold", only_failed(tree, "thick"))
 
 
 def test_a_truth_that_is_not_finite_is_refused(tree):
-    predictions, cases, out = tree
+    _, cases, _ = tree
     image = nib.load(cases[0].mask)
     data = np.asarray(image.dataobj).astype(np.float32)
     data[0, 0, 0] = np.nan
     save(cases[0].mask, data, image.affine)
-    with pytest.raises(InputError, match=r"oblique.nii.gz.*NaN.*Mend the mask"):
-        evaluate_predictions(predictions, cases, out=out)
+    assert re.search(r"oblique.nii.gz.*1 voxel that is NaN", only_failed(tree, "oblique"))
+
+
+def of_truth(kind, flair, mask):
+    """What stands in the truth's place, and the reason why it is none."""
+    soft = np.where(mask.data > 0, 0.2 + 0.6 * np.random.default_rng(0).random(mask.shape), 0)
+    return {
+        "soft": (soft.astype(np.float32), "fractions"),
+        "the flair": (flair.data, "fractions|different values"),
+        "whole flair": (np.round(flair.data), "different values, as an image would"),
+        "labels 1 and 2": (mask.data + 1, "no voxel of the mask is 0"),
+        "whole grid": (np.ones_like(mask.data), "no voxel of the mask is 0"),
+        "exchanged": (1 - mask.data, "of the image, and no tumour covers more than half"),
+    }[kind]
+
+
+KINDS = ["soft", "the flair", "whole flair", "labels 1 and 2", "whole grid", "exchanged"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_check_refuses_is_no_truth(tree, kind):
+    _, cases, _ = tree
+    flair, mask = blob_brain(affine=ODD_AFFINES["lps"], seed=2)
+    data, words = of_truth(kind, flair, mask)
+    save(cases[2].mask, data, mask.affine)
+    assert re.search(rf"lps.nii.gz.*({words})", only_failed(tree, "lps"))
+
+
+def test_where_nothing_can_be_scored_the_first_reason_is_given(tree):
+    predictions, cases, out = tree
+    save(cases[2].mask, np.ones((4, 4, 4), np.uint8), np.eye(4))
+    with pytest.raises(InputError, match=r"no case could be scored.*lps: .*no voxel .* is 0"):
+        evaluate_predictions(predictions, cases[2:3], out=out)
+    assert not (out / "cases.csv").exists()
+
+
+@pytest.mark.parametrize("which", ["truth", "prediction"])
+def test_masks_in_another_axis_order_score_the_same(tree, which):
+    predictions, cases, out = tree
+    before = evaluate_predictions(predictions, cases, out=out).rows[0]
+    folder = predictions / "oblique"
+    names = ("mask.nii.gz", "probability.nii.gz")
+    for path in [cases[0].mask] if which == "truth" else [folder / name for name in names]:
+        image = nib.load(path)
+        nib.save(image.as_reoriented(nib.orientations.axcodes2ornt("PIL")), path)
+    after = evaluate_predictions(predictions, cases, out=out).rows[0]
+    assert after.dice == before.dice
+    assert after.soft_dice == pytest.approx(before.soft_dice)
+    assert after.hd95_mm == pytest.approx(before.hd95_mm)
+    assert after.volume_ml == pytest.approx(before.volume_ml)
+
+
+def test_rounding_in_labels_changes_no_score(tree):
+    predictions, cases, out = tree
+    before = evaluate_predictions(predictions, cases, out=out).rows
+    for path in (cases[1].mask, predictions / "thick" / "mask.nii.gz"):
+        image = nib.load(path)
+        data = np.where(np.asarray(image.dataobj) > 0, 3.0000458, 1e-7).astype(np.float32)
+        data.flat[0] = 0.9999999 if data.flat[0] > 1 else 0
+        save(path, data, image.affine)
+    assert evaluate_predictions(predictions, cases, out=out).rows == before
+
+
+def test_a_prediction_of_everything_is_no_mask_but_a_large_one_is_scored(tree, caplog):
+    predictions, cases, out = tree
+    path = predictions / "lps" / "mask.nii.gz"
+    image = nib.load(path)
+    data = np.ones(image.shape, np.uint8)
+    data[0] = 0
+    save(path, data, image.affine)
+    row = evaluate_predictions(predictions, cases, out=out).rows[2]
+    assert 0 < row.dice < 0.1
+    assert "1 warning on the masks of 1 case" in caplog.text
+    assert "lps: of the prediction, the mask covers 97% of the image" in caplog.text
+    save(path, data + 1, image.affine)
+    assert re.search("no voxel of the mask is 0", only_failed(tree, "lps"))
+
+
+def test_warnings_of_the_check_are_counted(tree, caplog):
+    predictions, cases, out = tree
+    for case in cases[:2]:
+        image = nib.load(case.mask)
+        data = np.asarray(image.dataobj)
+        save(case.mask, data * (1 + np.indices(data.shape)[0] % 2).astype(np.uint8), image.affine)
+    evaluate_predictions(predictions, cases, out=out)
+    assert "2 warnings on the masks of 2 cases (plgg check lists" in caplog.text
+    assert "oblique: the mask holds the labels 1, 2" in caplog.text
+
+
+def test_whatever_a_reader_raises_is_that_cases_failure(tree, monkeypatch):
+    _, cases, _ = tree
+    true = score.usable_mask
+
+    def broken(path, flair):
+        if path == cases[3].mask:
+            raise ZeroDivisionError("of no library that is known")
+        return true(path, flair)
+
+    monkeypatch.setattr(score, "usable_mask", broken)
+    assert only_failed(tree, "coronal") == "its masks could not be scored (ZeroDivisionError)"
 
 
 def test_only_one_empty_mask_has_no_distance(tree):

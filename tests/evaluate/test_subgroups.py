@@ -236,7 +236,7 @@ def stored_case(folder, registration="affine"):
 
 def test_a_mask_in_a_store_has_a_place(tmp_path):
     case = stored_case(tmp_path / "store")
-    found = score_case(case, Prediction(case.mask))
+    found = score_case(case, Prediction(case.mask)).scores
     assert (found.side, found.region, found.dice) == ("right", "supratentorial", 1.0)
 
 
@@ -262,7 +262,7 @@ def test_what_a_result_says_is_kept(tmp_path):
     marker["clinical_only"] = {"a": 0.4, "b": 0.6}
     between = {"low_ml": 0.01, "high_ml": 0.1, "level": 0.9, "n_patients": 13}
     result.write_text(json.dumps({"marker": marker, "volume_interval": between}))
-    found = score_case(case, Prediction(case.mask, None, result))
+    found = score_case(case, Prediction(case.mask, None, result)).scores
     assert (found.withheld, found.clinical) == (True, {"a": 0.4, "b": 0.6})
     assert (found.volume_low_ml, found.volume_high_ml) == (0.01, 0.1)
     assert found.volume_interval_level == 0.9

@@ -60,7 +60,7 @@ def judge_mask(mask: Volume, flair: Volume | None) -> JudgedMask:
     findings = _values(labels.data)
     placed = turned_onto(labels, flair) if flair else labels
     if placed is None or flair is None:
-        size = impossible_size(labels, None)
+        size = impossible_size(labels)
         return JudgedMask((*findings, *size, *(_misplaced(mask, flair) if flair else ())), labels)
     if not same_axes(labels, flair):
         findings.append(_turned(labels, flair))

@@ -17,7 +17,7 @@ MOST_OF_IMAGE = 0.50
 MOST_OF_BRAIN = 0.80
 
 
-def impossible_size(mask: Volume, brain: NDArray[np.bool_] | None) -> list[Finding]:
+def impossible_size(mask: Volume, brain: NDArray[np.bool_] | None = None) -> list[Finding]:
     """Why a mask cannot be a tumour's by its size; nothing where it can.
 
     Args:

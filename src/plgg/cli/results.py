@@ -43,10 +43,12 @@ def evaluate(
         typer.echo(json.dumps(found.summary_json(), indent=2))
     else:
         show.evaluation(found, title=str(predictions))
-    if found.summary.missing and not partial:
-        show.failures(
-            [(case, "has no prediction (--partial accepts it)") for case in found.summary.missing]
-        )
+    failed: list[tuple[str, str | None]] = [(f.case_id, f.reason) for f in found.summary.failed]
+    if not partial:
+        lost = "has no prediction (--partial accepts it)"
+        failed += [(case, lost) for case in found.summary.missing]
+    if failed:
+        show.failures(failed)
         raise typer.Exit(1)
 
 

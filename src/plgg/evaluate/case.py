@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from plgg.check.finding import first_error
-from plgg.check.mask import inspect_mask
+from plgg.check import usable_mask
+from plgg.check.axes import turned_onto
+from plgg.check.tumour_size import impossible_size
 from plgg.errors import InputError
 from plgg.evaluate.place import tumour_place
 from plgg.evaluate.prediction import Prediction, Said, read_said
 from plgg.evaluate.row import CaseScores
+from plgg.io.labels import mask_labels
 from plgg.io.manifest import Case
 from plgg.io.nifti import read_volume
 from plgg.metrics import count_lesions, hard_dice, soft_dice, surface_scores, volume_ml
-from plgg.volume import Volume, same_grid
+from plgg.volume import Volume
 
 
-def score_case(case: Case, prediction: Prediction) -> CaseScores:
+@dataclass(frozen=True)
+class Scored:
+    """A case's scores, and what a check of its true and its predicted mask warns of."""
+
+    scores: CaseScores
+    warnings: tuple[str, ...] = ()
+
+
+def score_case(case: Case, prediction: Prediction) -> Scored:
     """Score one case; what has no truth stays None.
 
     Args:
-        case: The truth.
+        case: The truth, judged as the check judges it.
         prediction: Where the predicted mask lies, and what is beside it.
 
     Raises:
-        InputError: If a file cannot be read or lies on another grid than the truth.
+        InputError: If a file cannot be read or is no mask, or the prediction lies elsewhere than
+            the truth.
     """
     predicted = _predicted_mask(prediction.mask)
+    warnings = tuple(f"of the prediction, {one.message}" for one in impossible_size(predicted))
     scores: dict[str, Any] = {
         "case_id": case.case_id,
         "patient_id": case.patient_id,
@@ -42,11 +55,12 @@ def score_case(case: Case, prediction: Prediction) -> CaseScores:
     if prediction.result is not None:
         scores |= _said(read_said(prediction.result))
     if case.mask is not None:
-        truth = _finite(case.mask, "Mend the mask, or leave its cell in the manifest blank.")
-        scores |= _segmentation(case, predicted, truth) | _place(case, truth)
+        true = usable_mask(case.mask, None)
+        truth, warnings = true.volume, (*true.doubts, *warnings)
+        scores |= _segmentation(predicted, truth) | _place(case, truth)
         if prediction.probability is not None:
-            scores["soft_dice"] = _soft_dice(case, prediction.probability, truth)
-    return CaseScores.model_validate(scores)
+            scores["soft_dice"] = _soft_dice(prediction.probability, truth)
+    return Scored(CaseScores.model_validate(scores), warnings)
 
 
 def _said(said: Said) -> dict[str, Any]:
@@ -73,8 +87,8 @@ def _place(case: Case, truth: Volume) -> dict[str, Any]:
     return {} if place is None else {"side": place.side, "region": place.region}
 
 
-def _segmentation(case: Case, predicted: Volume, truth: Volume) -> dict[str, Any]:
-    _require_grid(predicted, truth, case)
+def _segmentation(native: Volume, truth: Volume) -> dict[str, Any]:
+    predicted = _onto(native, truth)
     p, t = predicted.data > 0, truth.data > 0
     surfaces = surface_scores(p, t, spacing_mm=truth.spacing_mm)
     lesions = count_lesions(p, t, voxel_volume_ml=truth.voxel_volume_ml)
@@ -91,40 +105,40 @@ def _segmentation(case: Case, predicted: Volume, truth: Volume) -> dict[str, Any
     }
 
 
-def _soft_dice(case: Case, path: Path, truth: Volume) -> float:
-    probability = _finite(path, "Predict this case again.")
-    _require_grid(probability, truth, case)
-    return soft_dice(probability.data, truth.data > 0)
+def _soft_dice(path: Path, truth: Volume) -> float:
+    probability = read_volume(path)
+    if not np.isfinite(probability.data).all():
+        raise InputError("holds NaN or infinity", where=path, remedy="Predict this case again.")
+    return soft_dice(_onto(probability, truth).data, truth.data > 0)
 
 
 def _predicted_mask(path: Path) -> Volume:
-    """A mask of any labels above 0; a map of probabilities would be tumour all over."""
+    """A mask of any labels above 0; a map of probabilities would be tumour all over.
+
+    However bad a prediction is, it is scored; but where no voxel is 0, nothing says which value is
+    the background.
+    """
     mask = read_volume(path)
-    wrong = first_error(inspect_mask(mask, None))
-    if wrong:
-        raise InputError(
-            wrong.message,
-            where=path,
-            remedy="Write a mask of 0 and 1: threshold a probability at 0.5.",
-        )
-    return mask
+    remedy = "Write a mask of 0 and 1: threshold a probability at 0.5."
+    try:
+        labels = mask.with_data(mask_labels(mask.data))
+    except InputError as error:
+        raise InputError(error.what, where=path, remedy=remedy) from error
+    if (labels.data > 0).all():
+        raise InputError("no voxel of the mask is 0", where=path, remedy=remedy)
+    return labels
 
 
-def _finite(path: Path, remedy: str) -> Volume:
-    volume = read_volume(path)
-    if not np.isfinite(volume.data).all():
-        raise InputError("holds NaN or infinity", where=path, remedy=remedy)
-    return volume
-
-
-def _require_grid(predicted: Volume, truth: Volume, case: Case) -> None:
-    if not same_grid(predicted, truth):
+def _onto(predicted: Volume, truth: Volume) -> Volume:
+    """The prediction on the truth's voxels, in their axis order."""
+    turned = turned_onto(predicted, truth)
+    if turned is None:
         raise InputError(
             f"the prediction's grid {predicted.shape} is not the true mask's {truth.shape}, or it "
             "lies elsewhere",
-            where=case.case_id,
             remedy="Resample the prediction onto the patient's own scan.",
         )
+    return turned
 
 
 def _volume_ml(mask: Volume) -> float:

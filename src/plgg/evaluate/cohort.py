@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plgg.check.finding import listed
-from plgg.errors import InputError
-from plgg.evaluate.case import score_case
+from plgg.errors import InputError, PlggError
+from plgg.evaluate.case import Scored, score_case
 from plgg.evaluate.evaluation import Evaluation
-from plgg.evaluate.prediction import find_prediction
+from plgg.evaluate.prediction import Prediction, find_prediction
+from plgg.evaluate.records import FailedScore
 from plgg.evaluate.row import CaseScores
 from plgg.evaluate.storage import write_evaluation
 from plgg.evaluate.summary import summarise
@@ -39,11 +40,12 @@ def evaluate_predictions(
         progress: Called with (done, all) after each case.
 
     Returns:
-        Rows and summary; cases without a prediction are in `summary.missing`.
+        Rows and summary; cases without a prediction are in `summary.missing`, and those that
+        could not be scored, with the reason, in `summary.failed`.
 
     Raises:
-        InputError: If there is no case or none has a prediction, if one cannot be read, lies on
-            another grid than its truth, or names other marker classes than the rest.
+        InputError: If there is no case, none has a prediction or none can be scored, or if one
+            names other marker classes than the rest.
         OutputError: If the folder cannot be written to.
     """
     found = [(case, find_prediction(predictions, case.case_id)) for case in cases]
@@ -59,20 +61,61 @@ def evaluate_predictions(
             "%d of %d cases have no prediction: %s", len(missing), len(found), listed(missing)
         )
     require_free(out, EVALUATION)
-    rows = []
-    for done, (case, prediction) in enumerate(found, start=1):
-        if prediction is not None:
-            rows.append(score_case(case, prediction))
-        if progress:
-            progress(done, len(found))
+    scored, failed = _scored(found, progress)
+    if not scored:
+        raise InputError(
+            f"no case could be scored; the first, {failed[0].case_id}: "
+            f"{failed[0].reason.rstrip('.')}"
+        )
+    _tell_warnings(scored)
+    rows = tuple(one.scores for one in scored)
     _require_one_model(rows)
-    summary = summarise(rows, missing, seed=seed)
+    summary = summarise(rows, missing, seed=seed).model_copy(update={"failed": tuple(failed)})
     if summary.marker and summary.marker.unknown_markers:
         log.warning("markers unknown to the model: %s", listed(summary.marker.unknown_markers))
-    evaluation = Evaluation(tuple(rows), summary)
+    evaluation = Evaluation(rows, summary)
     with output_folder(out, EVALUATION):
         write_evaluation(out, evaluation)
     return evaluation
+
+
+def _scored(
+    found: Sequence[tuple[Case, Prediction | None]], progress: Progress | None
+) -> tuple[list[Scored], list[FailedScore]]:
+    scored, failed = [], []
+    for done, (case, prediction) in enumerate(found, start=1):
+        if prediction is not None:
+            try:
+                scored.append(score_case(case, prediction))
+            except Exception as error:  # the one guard around a case of a batch
+                log.debug("case %s could not be scored", case.case_id, exc_info=True)
+                failed.append(FailedScore(case_id=case.case_id, reason=_reason(error)))
+        if progress:
+            progress(done, len(found))
+    return scored, failed
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PlggError):
+        return str(error)
+    return f"its masks could not be scored ({type(error).__name__})"
+
+
+def _tell_warnings(scored: Sequence[Scored]) -> None:
+    """One line of what a check warns of, with the number of warnings and the first."""
+    doubtful = [one for one in scored if one.warnings]
+    if doubtful:
+        n = sum(len(one.warnings) for one in doubtful)
+        log.warning(
+            "%d %s on the masks of %d %s (plgg check lists those of the manifest), the first: "
+            "%s: %s",
+            n,
+            "warning" if n == 1 else "warnings",
+            len(doubtful),
+            "case" if len(doubtful) == 1 else "cases",
+            doubtful[0].scores.case_id,
+            doubtful[0].warnings[0],
+        )
 
 
 def _require_one_model(rows: Sequence[CaseScores]) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from plgg.evaluate.row import Record
 from plgg.io.calibration import Bin, RiskPoint
+from plgg.io.case_id import CaseId
 
 VERSION: Literal[2] = 2
 
@@ -188,6 +189,13 @@ class Subgroup(Record):
     metrics: dict[str, Spread]
 
 
+class FailedScore(Record):
+    """A scan that has a prediction but could not be scored, and why."""
+
+    case_id: CaseId
+    reason: str
+
+
 class Summary(Record):
     """The contents of summary.json; version 1 had neither volumes nor subgroups.
 
@@ -196,6 +204,7 @@ class Summary(Record):
         n_patients: Patients they are of.
         n_both_empty: Scans whose Dice is 1 by rule: neither mask has a voxel.
         missing: Scans of the manifest without a prediction.
+        failed: Scans whose truth or prediction cannot be used; they are in no number.
         segmentation: By metric, over the scans in which it is defined.
         lesions: Of all scans together.
         marker: None where no scan has both a known and a named marker.
@@ -209,6 +218,7 @@ class Summary(Record):
     n_patients: int
     n_both_empty: int
     missing: tuple[str, ...]
+    failed: tuple[FailedScore, ...] = ()
     segmentation: dict[str, Spread]
     lesions: Lesions
     marker: Markers | None

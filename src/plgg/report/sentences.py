@@ -110,9 +110,14 @@ def warnings(experiment: Experiment, failed: Sequence[tuple[str, str]]) -> list[
     ]
     for run in experiment.runs:
         for part, found in run.evaluations.items():
+            where = f"Split {run.split + 1}, {run.arm}, {part}"
+            told += [
+                f"{where}: {one.case_id} could not be scored: {one.reason}"
+                for one in found.summary.failed
+            ]
             if found.summary.missing:
                 names = listed(found.summary.missing)
-                told.append(f"Split {run.split + 1}, {run.arm}, {part}: no prediction of {names}.")
+                told.append(f"{where}: no prediction of {names}.")
     told += _few(experiment)
     told += _uneven(experiment)
     told += [f"{case} could not be preprocessed and is in no split: {why}" for case, why in failed]

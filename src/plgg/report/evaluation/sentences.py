@@ -67,6 +67,7 @@ def warnings(found: Evaluation) -> tuple[str, ...]:
     """What bears on the numbers."""
     summary = found.summary
     told = []
+    told += [f"{one.case_id} could not be scored: {one.reason}" for one in summary.failed]
     if summary.missing:
         told.append(f"No prediction of {listed(summary.missing)}; they are in no number.")
     if summary.n_patients < FEW_PATIENTS:

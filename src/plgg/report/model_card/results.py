@@ -42,6 +42,10 @@ def results(facts: Facts) -> str:
 def _said(summary: Summary) -> Iterator[str]:
     """Volumes and abstention in words; and what was not predicted."""
     yield from filter(None, (sentences.volumes(summary), sentences.markers(summary)))
+    if summary.failed:
+        n = len(summary.failed)
+        are = "is" if n == 1 else "are"
+        yield f"{count(n, 'scan')} could not be scored and {are} in no number."
     if summary.missing:
         n = len(summary.missing)
         yield f"{count(n, 'scan')} without a prediction {'is' if n == 1 else 'are'} in no number."
