@@ -17,6 +17,7 @@ from plgg.io.manifest import Case
 from plgg.io.scan import Scan, open_scan
 from plgg.volume import Volume
 
+_OF_FLAIR = "of the FLAIR, "
 _DICOM_DOUBT = (
     "dicom-series",
     "Name the folder, zip or file of the FLAIR, or go on if this is the one that is meant.",
@@ -74,7 +75,8 @@ def usable_flair(path: Path) -> Scan:
     """
     judged = judged_flair(open_scan(path))
     _refuse_error(judged.findings, path)
-    return replace(judged.scan, doubts=warnings_of(judged.findings))
+    doubts = (message.removeprefix(_OF_FLAIR) for message in _warnings(judged.findings))
+    return replace(judged.scan, doubts=tuple(doubts))
 
 
 def usable_mask(path: Path, flair: Volume | None) -> Scan:
@@ -89,7 +91,7 @@ def usable_mask(path: Path, flair: Volume | None) -> Scan:
     """
     judged = judged_mask(open_scan(path), flair)
     _refuse_error(judged.findings, path)
-    return replace(judged.scan, doubts=warnings_of(judged.findings))
+    return replace(judged.scan, doubts=_warnings(judged.findings))
 
 
 def judged_flair(scan: Scan) -> Judged:
@@ -104,8 +106,7 @@ def judged_mask(scan: Scan, flair: Volume | None) -> Judged:
     return Judged(labels, (*_header(scan, "mask"), *found.findings))
 
 
-def warnings_of(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """The messages of the warnings."""
+def _warnings(findings: Sequence[Finding]) -> tuple[str, ...]:
     return tuple(finding.message for finding in findings if finding.severity == "warning")
 
 
