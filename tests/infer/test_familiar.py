@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from plgg.errors import RunError
 from plgg.infer.familiar import distances, familiarity, fit_familiarity
 
 N_FEATURES = 40
@@ -59,3 +60,9 @@ def test_the_verdict_says_where_the_limits_are():
     assert verdict.value == pytest.approx(
         distances(np.array(known.references), cohort(1, seed=5, shift=9.0))[0], rel=1e-3
     )
+
+
+def test_a_calibration_of_another_network_is_one_line():
+    known = fit_familiarity(cohort(60), cohort(13, seed=1))
+    with pytest.raises(RunError, match="of another network"):
+        familiarity([cohort(1)[0][:7]], [known])

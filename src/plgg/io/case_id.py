@@ -94,8 +94,6 @@ def patient_id_fault(name: str) -> str | None:
     """Why a text cannot name a patient, in a clause; None if it can."""
     if len(name) > MAX_LENGTH:
         return f"has {len(name)} characters, and {MAX_LENGTH} is the most"
-    if not name.strip():
-        return "is blank"
     # Control, format, surrogate and unassigned characters; line and paragraph separators.
     if any(unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} for letter in name):
         return "holds characters that cannot be printed"
