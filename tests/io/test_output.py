@@ -236,6 +236,13 @@ def test_an_earlier_versions_folder_is_known_by_its_record(tmp_path):
         pass
 
 
+def test_predictions_of_an_earlier_version_are_known(tmp_path):
+    make_prediction(tmp_path / "P01")
+    (tmp_path / "summary.csv").write_text("case_id\n")
+    with output_folder(tmp_path, PREDICTIONS):
+        pass
+
+
 def test_a_stored_case_is_replaced_even_if_it_was_damaged(tmp_path):
     write(tmp_path / "P01", STORED_CASE)
     (tmp_path / "P01" / "case.json").write_bytes(b"\x00broken")

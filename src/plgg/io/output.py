@@ -32,8 +32,8 @@ class OutputKind:
     Attributes:
         name: What it is called.
         owns: Patterns of the names that plgg writes there.
-        known_by: File and its `format` by which a folder without the mark is known, since earlier
-            versions did not write one; a blank format asks for the file alone.
+        known_by: Pattern of a file and its `format` by which a folder without the mark is known,
+            since earlier versions did not write one.
         inside: Folders in it where killed processes may leave something, and the kind of folders
             that are replaced there.
     """
@@ -72,9 +72,13 @@ EXPERIMENT = OutputKind(
     ("experiment.json", "plgg-experiment"),
 )
 TRANSFER = OutputKind(
-    "transfer", ("transfer.md", "transfer.csv", "report.html", "home", "away", "back")
+    "transfer",
+    ("transfer.md", "transfer.csv", "report.html", "home", "away", "back"),
+    ("home/experiment.json", "plgg-experiment"),
 )
-PREDICTIONS = OutputKind("predictions", ("summary.csv",), inside=((".", PREDICTION),))
+PREDICTIONS = OutputKind(
+    "predictions", ("summary.csv",), ("*/result.json", "plgg-result"), ((".", PREDICTION),)
+)
 EVALUATION = OutputKind(
     "evaluation",
     ("cases.csv", "subgroups.csv", "summary.json", "evaluation.html", "figures"),
@@ -142,8 +146,8 @@ def _kinds(folder: Path) -> list[str]:
 def _known(folder: Path, kind: OutputKind) -> bool:
     if kind.known_by is None:
         return False
-    name, wanted = kind.known_by
-    return _read(folder / name).get("format") == wanted
+    pattern, wanted = kind.known_by
+    return any(_read(path).get("format") == wanted for path in folder.glob(pattern))
 
 
 def _read(path: Path) -> dict[str, object]:
