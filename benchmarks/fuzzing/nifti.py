@@ -63,6 +63,12 @@ def seed_bytes(seed: str) -> bytes:
     return bytes(image.to_bytes())
 
 
+@cache
+def gzipped(seed: str) -> bytes:
+    """A sound file, packed, of one of `SEEDS`."""
+    return gzip.compress(seed_bytes(seed), 1, mtime=0)
+
+
 def field(raw: bytes, rng: random.Random) -> bytes:
     """One field of the header, or one element of it, with an extreme or a random value."""
     kind = nib.Nifti2Header if raw[:2] in (b"\x1c\x02", b"\0\0") else nib.Nifti1Header

@@ -26,6 +26,7 @@ from plgg.io.calibration import read_calibration
 from plgg.io.experiment import read_choice, read_failure
 from plgg.io.result import read_result
 from plgg.io.run import read_config, read_environment, read_metrics, read_split, split_number
+from plgg.io.seal import SEAL, sealed
 from plgg.io.store import Store, read_record
 from plgg.report.experiment_records import read_experiment
 from plgg.report.provenance import run_facts, version_facts
@@ -152,12 +153,21 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
 
 def _damaged_values(content: bytes, rng: random.Random) -> bytes:
     try:
-        return json.dumps(mutated(json.loads(content), rng)).encode()
+        whole = json.loads(content)
+        altered = mutated(whole, rng)
+        if isinstance(whole, dict) and SEAL in whole and isinstance(altered, dict):
+            # Mostly sealed anew, or all damage would end at the seal.
+            altered = sealed(_without_seal(altered)) if rng.random() < 0.9 else altered
+        return json.dumps(altered).encode()
     except ValueError:
         lines = content.decode().splitlines()
         number = rng.randrange(len(lines))
         lines[number] = json.dumps(mutated(json.loads(lines[number]), rng))
         return ("\n".join(lines) + "\n").encode()
+
+
+def _without_seal(record: dict[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in record.items() if key != SEAL}
 
 
 def _damaged_text(content: bytes, rng: random.Random) -> bytes:
@@ -195,50 +205,59 @@ def _store(folder: Path) -> None:
     store.manifest_cases()
 
 
-def _run(folder: Path) -> None:
-    for read in (read_config, read_split, read_metrics, read_calibration, split_number):
-        _told(read, folder)
+def _run(folder: Path) -> bool:
+    reads = (read_config, read_split, read_metrics, read_calibration, split_number)
+    told = [_told(read, folder) for read in reads]
     read_environment(folder)
+    return all(told)
 
 
-def _experiment(folder: Path) -> None:
+def _experiment(folder: Path) -> bool:
+    told = []
     experiment = read_experiment(folder)
     run_facts(experiment, run_records(experiment))
     version_facts(experiment)
     for run in experiment.runs:
-        _run(run.folder)
+        told.append(_run(run.folder))
         read_choice(run.folder)
         read_failure(run.folder)
         for path in sorted(run.folder.rglob("result.json")):
-            _told(read_result, path)
-            _told(read_said, path)
+            told += [_told(read_result, path), _told(read_said, path)]
         for path in sorted(run.folder.rglob("summary.json")):
-            _told(read_evaluation, path.parent)
-    _told(compare_experiment, folder)
+            told.append(_told(read_evaluation, path.parent))
+    return all([*told, _told(compare_experiment, folder)])
 
 
-READERS: dict[str, Callable[[Path], None]] = {
+READERS: dict[str, Callable[[Path], object]] = {
     "store": _store,
     "run": _run,
     "experiment": _experiment,
 }
 
 
-def _told(read: Callable[[Path], object], path: Path) -> None:
-    """Read; a refusal is fine if it is one printable line of a bearable length."""
+def _told(read: Callable[[Path], object], path: Path) -> bool:
+    """Read; a refusal is fine if it is one printable line of a bearable length.
+
+    Returns:
+        Whether all was read.
+    """
     try:
-        read(path)
+        return read(path) is not False
     except PlggError as error:
         text = str(error)
         if not text.isprintable() or len(text) > 2000:
             raise AssertionError(f"the message is no line: {text[:200]!r}") from error
+        return False
 
 
-def attempt(kind: str, folder: Path) -> None:
+def attempt(kind: str, folder: Path) -> bool:
     """Read a folder by all readers of its kind.
+
+    Returns:
+        Whether all was read; else some was refused in one line each.
 
     Raises:
         AssertionError: If a refusal is not one clear line.
         Exception: Whatever a reader raises that is no refusal: a fault of plgg.
     """
-    _told(READERS[kind], folder)
+    return _told(READERS[kind], folder)
