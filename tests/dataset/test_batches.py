@@ -152,7 +152,7 @@ def test_an_epoch_left_early_does_not_hang_or_change_the_next(store):
 def test_a_broken_case_is_named(tmp_path):
     broken = tiny_store(tmp_path, n=3, shape=SMALL_SHAPE)
     (tmp_path / "cases" / "P01" / "image.b2nd").write_bytes(b"nothing")
-    with pytest.raises(StoreError, match=r"P01.*cannot be read.*preprocess again"):
+    with pytest.raises(StoreError, match=r"P01.*was altered.*Preprocess again"):
         list(batches(broken, workers=2).epoch(1))
 
 

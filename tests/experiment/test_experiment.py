@@ -16,6 +16,7 @@ from plgg.errors import ConfigError, RunError
 from plgg.experiment import Workers
 from plgg.io.experiment import failures, points_of, read_choice, run_of
 from plgg.io.json_records import read_json
+from plgg.io.output import EXPERIMENT, output_folder
 from plgg.io.run import read_metrics
 from plgg.model.checkpoint import read_meta
 from tiny import SMALL_SHAPE, tiny_store
@@ -75,7 +76,8 @@ def test_a_killed_experiment_goes_on_to_the_same_table(store, whole, tmp_path):
 def test_a_failed_run_is_told_and_tried_again(store, whole, tmp_path):
     out = tmp_path / "results"
     hindrance = out / "split-1" / "single" / "metrics.jsonl"
-    hindrance.mkdir(parents=True)
+    with output_folder(out, EXPERIMENT):
+        hindrance.mkdir(parents=True)
     done = begin.begin(store, out, workers=Workers(retries=1))
     assert list(done.failed) == ["split 2, single"]
     assert "metrics.jsonl" in done.failed["split 2, single"]

@@ -10,6 +10,7 @@ import killed
 import pytest
 
 from plgg.errors import RunError
+from plgg.io.output import RUN, output_folder
 from plgg.io.run import read_metrics
 from plgg.io.store import Cohort, Store, write_cohort
 from plgg.model.checkpoint import load_checkpoint
@@ -163,7 +164,8 @@ def test_a_run_without_a_readable_split_is_refused(store, tmp_path):
 
 def test_a_folder_left_before_its_config_is_begun_anew(store, whole, tmp_path):
     run = tmp_path / "run"
-    (run / "checkpoints").mkdir(parents=True)
-    (run / "split.json").write_text(json.dumps({"from": "a kill"}))
+    with output_folder(run, RUN):
+        (run / "checkpoints").mkdir()
+        (run / "split.json").write_text(json.dumps({"from": "a kill"}))
     killed.begin(store, run)
     assert_same_run(run, whole)
