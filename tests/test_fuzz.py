@@ -36,6 +36,13 @@ def test_the_tables_are_sound_before_they_are_damaged(tmp_path):
         assert manifest.attempt(manifest.Csv(way, content), tmp_path / way)
 
 
+@pytest.mark.parametrize("header", [["x"] * 3000, ["x" * 100_000], [f"x{n}" for n in range(3000)]])
+@pytest.mark.parametrize("way", manifest.WAYS)
+def test_however_much_a_table_holds_its_refusal_is_of_a_bearable_length(tmp_path, way, header):
+    content = (",".join(header) + "\n" + "1," * (len(header) - 1) + "1\n").encode()
+    assert not manifest.attempt(manifest.Csv(way, content), tmp_path)
+
+
 def test_stores_and_runs_are_sound_before_they_are_damaged(tmp_path):
     assert records.attempt("store", kinds.sound_store(tmp_path / "a"))
     assert records.attempt("experiment", kinds.sound_experiment(tmp_path / "b"))

@@ -112,7 +112,7 @@ def _renamed(value: Json, rng: random.Random) -> Json:
 
 def _nested(value: Json, rng: random.Random) -> Json:
     def deep(inner: Json) -> Json:
-        for _ in range(rng.choice((1, 5, 70, 300))):
+        for _ in range(rng.choice((1, 5, 70, 100))):
             inner = [inner] if rng.random() < 0.5 else {"a": inner}
         return inner
 

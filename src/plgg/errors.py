@@ -27,6 +27,11 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def bearable(text: str) -> str:
+    """The text, its middle left out where it is longer than anyone reads: 1000 letters."""
+    return text if len(text) <= 1000 else f"{text[:600]} … {text[-300:]}"
+
+
 class PlggError(Exception):
     """Base of all errors that a user can mend.
 
@@ -39,12 +44,12 @@ class PlggError(Exception):
     def __init__(
         self, what: str, *, where: str | Path | None = None, remedy: str | None = None
     ) -> None:
-        self.what = what
+        self.what = bearable(what)
         self.where = None if where is None else str(where)
-        self.remedy = remedy
+        self.remedy = remedy and bearable(remedy)
         place = f"{self.where}: " if self.where else ""
-        advice = f" {remedy}" if remedy else ""
-        super().__init__(visible(f"{place}{what}.{advice}"))
+        advice = f" {self.remedy}" if self.remedy else ""
+        super().__init__(visible(f"{place}{self.what}.{advice}"))
 
     def __reduce__(self) -> tuple[Callable[..., PlggError], tuple[object, ...]]:
         """Cross from a worker process with all three parts."""
