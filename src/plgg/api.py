@@ -137,20 +137,22 @@ def preprocess(
     typed_paths.require_there([manifest], error=ManifestError)
     typed_paths.require_atlas(config.preprocess.atlas)
     cases = read_manifest(manifest)
+    from plgg.io.output import STORE, output_folder
     from plgg.preprocess.cohort import preprocess_cohort
     from plgg.report.store_qc import write_store_qc
 
-    with watch.task("preprocessing") as progress:
-        cohort = preprocess_cohort(
-            cases,
-            store,
-            config,
-            workers=workers,
-            memory_gib=memory_gib,
-            keep_going=keep_going,
-            progress=progress,
-        )
-    write_store_qc(store)
+    with output_folder(store, STORE):
+        with watch.task("preprocessing") as progress:
+            cohort = preprocess_cohort(
+                cases,
+                store,
+                config,
+                workers=workers,
+                memory_gib=memory_gib,
+                keep_going=keep_going,
+                progress=progress,
+            )
+        write_store_qc(store)
     return cohort
 
 

@@ -164,8 +164,7 @@ def _without_main() -> Iterator[None]:
 
 def _serve(connection: Connection, start: Callable[[], Any], do: Callable[[Any, Any], Any]) -> None:
     """What runs in the process: start, then one answer a job, until the parent closes its end."""
-    leave_interrupts_to_parent()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     try:
         state = start()
         connection.send_bytes(_packed("ready", None))
@@ -178,9 +177,13 @@ def _serve(connection: Connection, start: Callable[[], Any], do: Callable[[Any, 
             connection.send_bytes(_answer(connection.recv_bytes(), state, do))
 
 
-def leave_interrupts_to_parent() -> None:
-    """Ctrl-C on a terminal reaches all processes; the first one ends the others and says so."""
+def follow_parent() -> None:
+    """Let a process that was started to work end with its parent alone, however that ends.
+
+    Ctrl-C on a terminal reaches all processes; the first one ends the others and says so.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 @contextmanager

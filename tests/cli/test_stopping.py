@@ -75,3 +75,26 @@ def test_ctrl_c_on_a_terminal_reaches_all_processes_and_shows_one_line(tmp_path)
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "plgg: stopped; repeat the command to go on from here"
     assert not psutil.wait_procs(children, timeout=30)[1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    out = tmp_path / "patients"
+    command = [sys.executable, "-m", "plgg", "phantom", out, "--patients", "500", "--workers", "2"]
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    family = psutil.Process(running.pid)
+    while len(workers := workers_of(family)) < 2 and running.poll() is None:
+        time.sleep(0.05)
+    assert len(workers) == 2
+    running.kill()
+    running.wait()
+    while any(map(works, workers)):
+        time.sleep(0.05)
+
+
+def works(process):
+    """Whether a process runs; one that has ended may wait for somebody to take note."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

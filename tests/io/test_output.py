@@ -1,6 +1,7 @@
 """Nothing that plgg did not write is deleted or overwritten; no two processes write one folder."""
 
 import json
+import platform
 import signal
 import subprocess
 import sys
@@ -286,6 +287,41 @@ def test_a_second_process_is_told_who_holds_the_folder_and_a_kill_frees_it(tmp_p
         holder.wait()
     with locked(tmp_path):
         pass
+
+
+HOLD_AND_SAY_LATER = """
+import json, sys, time
+from pathlib import Path
+from filelock import FileLock
+from plgg.io.lock import LOCK, _holder
+path = Path(sys.argv[1]) / LOCK
+with FileLock(path, thread_local=False):
+    print("held", flush=True)
+    time.sleep(0.2)
+    path.write_text(json.dumps(_holder()))
+    time.sleep(60)
+"""
+
+
+def test_a_holder_who_has_not_said_so_is_waited_for_and_a_dead_one_is_not_named(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("plgg.io.lock._UNNAMED_SECONDS", 60.0)
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as dead:
+        dead.wait()
+    said = {"command": "plgg", "process": dead.pid, "host": platform.node(), "since": "now"}
+    (tmp_path / LOCK).write_text(json.dumps(said))
+    command = [sys.executable, "-c", HOLD_AND_SAY_LATER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            with (
+                pytest.raises(OutputError, match=f"in use by .*process {holder.pid}"),
+                locked(tmp_path),
+            ):
+                raise AssertionError
+        finally:
+            holder.kill()
 
 
 def test_asides_are_random_keep_suffixes_and_are_known(tmp_path):

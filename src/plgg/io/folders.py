@@ -172,9 +172,13 @@ def _taken_fault(folder: Path, kind: FolderKind) -> str | None:
         return None
     if folder.is_symlink() or not folder.is_dir():
         return f"is no folder that plgg made, and a {kind.name} would take its place"
-    names = _names(folder)
-    if names and _marked(folder, kind) is None:
-        return f"holds {_listed(names)}, which plgg did not write: it is no {kind.name}"
+    try:
+        names = _names(folder)
+        if names and _marked(folder, kind) is None and folder.is_dir():
+            return f"holds {_listed(names)}, which plgg did not write: it is no {kind.name}"
+    except FileNotFoundError:
+        # Another process, which holds what it lies in, replaces it at this moment.
+        return None
     return None
 
 

@@ -13,17 +13,21 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from plgg.errors import OutputError
 from plgg.io.files import make_folder
 
 LOCK = ".plgg.lock"
+# A holder says who it is within this time, unless it is not plgg, or cannot write.
+_UNNAMED_SECONDS = 1.0
 # Folders that this process holds: a command may reach the same folder twice on its way.
 _HELD: dict[tuple[int, Path], int] = {}
 
@@ -60,10 +64,10 @@ def locked(folder: Path) -> Iterator[None]:
 def _acquired(path: Path, folder: Path) -> FileLock:
     lock = FileLock(path, timeout=0, thread_local=False)
     try:
-        lock.acquire()
+        _acquire(lock, path)
     except Timeout as error:
         raise OutputError(
-            f"is in use by {_held_by(path)}",
+            f"is in use by {_held_by(path) or 'another process'}",
             where=folder,
             remedy="Wait until it has ended, or choose another folder.",
         ) from error
@@ -74,6 +78,19 @@ def _acquired(path: Path, folder: Path) -> FileLock:
             remedy="Choose a folder on another disk.",
         ) from error
     return lock
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
+    """Acquire it; while its holder has not said who it is, or has just ended, try again."""
+    until = time.monotonic() + _UNNAMED_SECONDS
+    while True:
+        try:
+            lock.acquire()
+            return
+        except Timeout:
+            if _held_by(path) or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def _holder() -> dict[str, str | int]:
@@ -88,12 +105,15 @@ def _note(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _held_by(path: Path) -> str:
+def _held_by(path: Path) -> str | None:
+    """Who holds it; None where nobody says so, or who said so was killed since."""
     try:
         holder = json.loads(path.read_text(encoding="utf-8")[:1000])
+        if holder["host"] == platform.node() and not psutil.pid_exists(int(holder["process"])):
+            return None
         return (
             f"{str(holder['command'])[:40]!a} (process {int(holder['process'])} on "
             f"{str(holder['host'])[:80]!a}, since {str(holder['since'])[:20]!a})"
         )
     except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return None

@@ -119,10 +119,9 @@ def require_free(folder: Path, kind: OutputKind) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError("is a file, not a folder", where=folder, remedy="Name a folder.")
-    if kind.name in _kinds(folder) or _known(folder, kind):
-        return
+    # In this order: another process, which holds the folder, marks it before it writes.
     taken = sorted(path.name for pattern in kind.owns for path in folder.glob(pattern))
-    if taken:
+    if taken and kind.name not in _kinds(folder) and not _known(folder, kind):
         raise OutputError(
             f"holds {taken[0]!a}, which plgg did not write as part of its {kind.name}",
             where=folder,

@@ -25,7 +25,7 @@ from plgg.phantom.patient import draw_person, make_scan
 from plgg.phantom.plan import CLASS_SHARES
 from plgg.phantom.settings import CLASSES, Marker, PhantomSettings
 from plgg.phantom.streams import Stream, cohort_stream
-from plgg.worker import leave_interrupts_to_parent, sheltered
+from plgg.worker import follow_parent, sheltered
 
 Progress = Callable[[int, int], None]
 FOLLOW_UP_ID = "2"
@@ -158,9 +158,7 @@ def _finished(jobs: list[_Job], workers: int) -> Iterator[None]:
         yield from map(_make, jobs)
         return
     # 'spawn' is the same on all systems and safe in programs that have threads.
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), get_context("spawn"), leave_interrupts_to_parent
-    ) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), follow_parent) as pool:
         with sheltered():
             waiting = [pool.submit(_make, job) for job in jobs]
         for done in as_completed(waiting):

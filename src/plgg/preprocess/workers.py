@@ -17,7 +17,7 @@ from plgg.config import Config
 from plgg.io.manifest import Case
 from plgg.preprocess.route import route_for
 from plgg.preprocess.stored import Outcome, attempt
-from plgg.worker import leave_interrupts_to_parent, sheltered
+from plgg.worker import follow_parent, sheltered
 
 log = logging.getLogger(__name__)
 # What a process holds at most: the network that takes skulls off, one scan, the atlas.
@@ -84,7 +84,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _one_thread() -> None:
     """A worker is one of many: threads of its own would only get into each other's way."""
-    leave_interrupts_to_parent()
+    follow_parent()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     threadpool_limits(1)
 
