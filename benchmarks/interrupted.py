@@ -18,7 +18,7 @@ from tiny import SETTINGS, tiny_store
 _N_SCANS = 3
 _PLAIN = ("preprocess.registration=centre", "preprocess.stripping=none", "grid.spacing_mm=4")
 # What these say differs from one time to the next: times, process numbers, places.
-_TIMES = {"seconds", "waited", "versions", "machine", "commands", "store"}
+_TIMES = {"seconds", "waited", "versions", "machine", "commands", "store", "seal"}
 _UNREAD = {".html", ".lock", ".png"}
 
 

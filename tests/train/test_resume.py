@@ -1,6 +1,7 @@
 """A run that was killed, interrupted or finished goes on to the very same numbers."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from plgg.errors import RunError
 from plgg.io.output import RUN, output_folder
 from plgg.io.run import read_metrics
 from plgg.io.store import Cohort, Store, write_cohort
-from plgg.model.checkpoint import load_checkpoint
+from plgg.model.checkpoint import load_checkpoint, remove_replaced
 from plgg.train.run import train
 from plgg.watch import Step
+from runs import make_run
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 
@@ -98,6 +100,17 @@ def test_a_line_that_a_kill_cut_short_is_dropped(store, whole, tmp_path):
 
 def contents(run):
     return {path: path.read_bytes() for path in Path(run).rglob("*") if path.is_file()}
+
+
+def test_weights_that_a_kill_left_behind_are_removed(tmp_path):
+    run = make_run(tmp_path / "run")
+    folder = run / "checkpoints"
+    (weights,) = folder.glob("best-*.safetensors")
+    shutil.copy(weights, folder / "best-0001.safetensors")
+    shutil.copy(weights, folder / "best-of-all.safetensors")
+    remove_replaced(run)
+    left = {path.name for path in folder.glob("*.safetensors")}
+    assert left == {weights.name, "best-of-all.safetensors"}
 
 
 def test_after_the_last_epoch_there_is_nothing_to_do(store, whole):

@@ -10,6 +10,7 @@ any moment leaves a whole checkpoint, the old or the new.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -155,10 +156,22 @@ def save_checkpoint(
         versions=versions(),
     )
     write_json(folder / f"{name}.json", meta.model_dump(mode="json"))
+    _remove_others(folder, name, weights.name)
+
+
+def _remove_others(folder: Path, name: Name, kept: str) -> None:
     for old in folder.glob(f"{name}-*.safetensors"):
         # Only those that were written here: a copy of another name is somebody's.
-        if old != weights and old.stem.removeprefix(f"{name}-").isdecimal():
+        if old.name != kept and old.stem.removeprefix(f"{name}-").isdecimal():
             old.unlink()
+
+
+def remove_replaced(run: Path) -> None:
+    """Remove weights that no record names any more, as a killed process leaves them."""
+    names: tuple[Name, ...] = ("best", "last")
+    for name in names:
+        with suppress(CheckpointError):
+            _remove_others(run / "checkpoints", name, read_meta(run, name).weights)
 
 
 def load_checkpoint(run: Path, name: Name = "best") -> Checkpoint:

@@ -24,7 +24,7 @@ from plgg.io.run import append_metrics, keep_metrics_until, start_run
 from plgg.io.store import Store
 from plgg.losses.marker import class_weights
 from plgg.model.allocator import keep_freed_memory
-from plgg.model.checkpoint import load_checkpoint, save_checkpoint
+from plgg.model.checkpoint import load_checkpoint, remove_replaced, save_checkpoint
 from plgg.model.device import Runtime, choose_runtime
 from plgg.model.network import build_network
 from plgg.train.average import Average
@@ -202,6 +202,7 @@ class Trainer:
             self.epoch, self.best_dice = last.meta.epoch, last.meta.best_dice
             log.info("resumed %s after epoch %d", self.run, self.epoch)
         if self.team.first:
+            remove_replaced(self.run)
             keep_metrics_until(self.run, self.epoch)
 
     def run_epoch(self, epoch: int, listener: Listener) -> None:
