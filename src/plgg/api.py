@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from plgg.infer.engines.record import Format
     from plgg.infer.predict import Outcome
     from plgg.io.manifest import Case
-    from plgg.io.store import Cohort
+    from plgg.io.store import Cohort, Store
     from plgg.layouts import Choices, Written
     from plgg.phantom import PhantomSettings
     from plgg.transfer import Course, Transferred
@@ -200,6 +200,7 @@ def train(
     if not team.first:
         train_run(cohort, run, config, drawn, team=team)
         return {}
+    _say_warned(cohort, watch)
     with (
         watch.training(config.arm) as listener,
         tracked(run, tracking, listener, name=run.resolve().name, arm=config.arm) as told,
@@ -371,6 +372,7 @@ def experiment(
     )
     from plgg.experiment import run_experiment
 
+    _say_warned(plan.store, watch)
     return run_experiment(plan, watch)
 
 
@@ -407,7 +409,16 @@ def transfer(
         home, away = make_stores(out, config, course, watch)
     else:
         home, away = map(Store, stores)
+        _say_warned(home, watch)
+        _say_warned(away, watch)
     return run_transfer(transfer_of(home, away, out, config, course), watch)
+
+
+def _say_warned(store: Store, watch: Watch) -> None:
+    """Repeat, where a job goes on in spite of them, that a check warned of some cases."""
+    warned = store.cohort.warned()
+    if warned:
+        watch.say(f"{store.folder}: {warned} when it was made, see {store.folder / 'qc.html'}")
 
 
 def demo(out: Path, *, seed: int = 0, watch: Watch = SILENT) -> Path:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plgg.dataset.split import MIN_PATIENTS, SHARES, Split, make_split
+from plgg.dataset.split import MIN_PATIENTS, SHARES, Split, _drawn, _strata, make_split, same_tests
 from plgg.errors import ConfigError
 from tiny import stored_case
 
@@ -136,3 +136,30 @@ def test_an_unknown_part_is_refused():
 def test_json_round_trip():
     split = make_split(cohort(["a", "b"] * 5), k=3, seed=4)
     assert Split.model_validate_json(split.model_dump_json()) == split
+
+
+@pytest.mark.parametrize("n", [5, 6, 8, 13])
+@pytest.mark.parametrize("seed", range(4))
+def test_splits_of_a_small_cohort_test_other_patients_each(n, seed):
+    cases = cohort(["a", "b"] * (n // 2) + ["a"] * (n % 2), scans=[1, 2])
+    splits = [make_split(cases, k=k, seed=seed) for k in range(4)]
+    assert same_tests(splits, cases) == []
+
+
+def test_where_all_patients_were_tested_splits_are_named():
+    cases = cohort(["a"] * 5)
+    splits = [make_split(cases, k=k, seed=0) for k in range(7)]
+    groups = same_tests(splits, cases)
+    assert same_tests(splits[:5], cases) == []
+    assert {k for group in groups for k in group} >= {5, 6}
+    for group in groups:
+        assert len({frozenset(patients_of(cases, splits[k], "test")) for k in group}) == 1
+
+
+def test_splits_that_differ_are_as_they_were_first_drawn():
+    cases = cohort(["V600E", "fusion", None] * 20)
+    strata = _strata({case.patient_id: case.marker or "" for case in cases})
+    for k in range(10):
+        part_of = _drawn(strata, 60, (k,), 0)
+        split = make_split(cases, k=k, seed=0)
+        assert patients_of(cases, split, "test") == {p for p, part in part_of.items() if part == 2}

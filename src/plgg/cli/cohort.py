@@ -147,4 +147,7 @@ def preprocess(
     doubtful = sum(case.status == "doubtful" for case in cohort.cases)
     doubts = f", {doubtful} of them doubtful: look at them" if doubtful else ""
     show.line(f"{len(cohort.cases)} scans stored{doubts}: {store} ({store / 'qc.html'})")
+    warned = cohort.warned()
+    if warned:
+        show.line(f"{warned}: see {store / 'qc.html'} or plgg check {manifest}")
     raise typer.Exit(1 if cohort.failed else 0)

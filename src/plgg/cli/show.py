@@ -84,7 +84,16 @@ def outcomes(found: Sequence[Outcome], out: Path, *, as_json: bool) -> None:
     else:
         plain_console().print(_predictions([o.result for o in found if o.result]))
         line(f"{len(found) - len(failed)} of {len(found)} scans predicted: {out}")
+        _warned([o.result for o in found if o.result], out)
     failures(failed)
+
+
+def _warned(results: Sequence[Result], out: Path) -> None:
+    counts = [len(result.warnings) for result in results if result.warnings]
+    if counts:
+        warnings = "warning" if sum(counts) == 1 else "warnings"
+        scans = "scan" if len(counts) == 1 else "scans"
+        line(f"{sum(counts)} {warnings} on {len(counts)} {scans}: see {out / 'summary.csv'}")
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any] | str | None:

@@ -3,7 +3,7 @@
 Reads evaluation folders and tables; knows nothing of images, networks or training.
 """
 
-from plgg.compare.experiment import compare_experiment
+from plgg.compare.experiment import compare_experiment, repeated_tests
 from plgg.compare.folders import compare_results
 from plgg.compare.power import Aim
 from plgg.compare.records import (
@@ -41,6 +41,7 @@ __all__ = [
     "compare_experiment",
     "compare_results",
     "compare_table",
+    "repeated_tests",
     "write_comparison",
     "write_table1",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def compare_experiment(
         contrasts=contrasts,
         won={c.b: _won(c) for c in contrasts if c.part == "test"},
         missing=missing,
-        notes=_notes(arms, contrasts),
+        notes=(*_notes(arms, contrasts), *_repeated(pieces, arms[0])),
     )
 
 
@@ -168,6 +168,26 @@ def _won(contrast: Contrast) -> int:
     if contrast.splits is None:
         return int(contrast.difference > 0)
     return contrast.splits.n_improved or 0
+
+
+def _repeated(pieces: _Pieces, arm: str) -> Iterator[str]:
+    """A caution for each group of splits that test the same patients."""
+    groups: dict[frozenset[str], list[int]] = defaultdict(list)
+    for (split, of, part), piece in pieces.items():
+        if (of, part) == (arm, "test"):
+            groups[frozenset(one.patient_id for one in piece.scores.values())].append(split)
+    for splits in groups.values():
+        if len(splits) > 1:
+            yield repeated_tests(splits)
+
+
+def repeated_tests(splits: Iterable[int]) -> str:
+    """That splits, by their numbers from 0, are less than so many trials."""
+    *most, last = (str(split + 1) for split in splits)
+    return (
+        f"Splits {', '.join(most)} and {last} test the same patients: over patients they count "
+        "once, and what is said over splits, which takes them for several, is too hopeful."
+    )
 
 
 def _notes(arms: tuple[str, ...], contrasts: tuple[Contrast, ...]) -> tuple[str, ...]:

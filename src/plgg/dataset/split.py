@@ -20,6 +20,7 @@ from plgg.io.store import StoredCase
 
 SHARES = (0.70, 0.15, 0.15)
 MIN_PATIENTS = 5
+_MOST_DRAWS = 50
 Counts = NDArray[np.int64]
 
 
@@ -54,7 +55,9 @@ def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
     """Split number `k` of the series `seed`.
 
     Patients of each marker class are shuffled and dealt out in the shares 70/15/15, so that every
-    class has within one patient of its share in every part.
+    class has within one patient of its share in every part. Splits of a series test different
+    patients: one that would test those of an earlier split is drawn again, unless the cohort is so
+    small that all draws have been made (`same_tests`).
 
     Raises:
         ConfigError: If there are too few patients for three parts.
@@ -65,13 +68,48 @@ def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
             f"{len(patients)} patients cannot be split into three parts",
             remedy=f"At least {MIN_PATIENTS} are needed.",
         )
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(k,)))
-    part_of = _dealt(_strata(patients), len(patients), rng)
+    part_of = _apart(_strata(patients), len(patients), k=k, seed=seed)
     parts: tuple[list[str], list[str], list[str]] = ([], [], [])
     for case in cases:
         parts[part_of[case.patient_id]].append(case.case_id)
     train, validation, test = (tuple(sorted(part)) for part in parts)
     return Split(train=train, validation=validation, test=test, k=k, seed=seed)
+
+
+def same_tests(splits: Iterable[Split], cases: Iterable[StoredCase]) -> list[tuple[int, ...]]:
+    """Numbers of the splits that test the same patients, one group each."""
+    patient_of = {case.case_id: case.patient_id for case in cases}
+    groups: dict[frozenset[str], list[int]] = defaultdict(list)
+    for split in splits:
+        groups[frozenset(patient_of[name] for name in split.test)].append(split.k)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _apart(strata: list[list[str]], n: int, *, k: int, seed: int) -> dict[str, int]:
+    """Draw number `k`, which tests other patients than those before it if any draw does."""
+    tested: set[frozenset[str]] = set()
+    dealt: dict[str, int] = {}
+    for number in range(k + 1):
+        draws = (_drawn(strata, n, key, seed) for key in _keys(number))
+        first = dealt = next(draws)
+        while _test(dealt) in tested:
+            dealt = next(draws, {})
+        dealt = dealt or first
+        tested.add(_test(dealt))
+    return dealt
+
+
+def _keys(number: int) -> Iterable[tuple[int, ...]]:
+    """What the draws of a split are seeded with; the first decides unless it is a repetition."""
+    return [(number,), *((number, again) for again in range(1, _MOST_DRAWS))]
+
+
+def _drawn(strata: list[list[str]], n: int, key: tuple[int, ...], seed: int) -> dict[str, int]:
+    return _dealt(strata, n, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def _test(part_of: dict[str, int]) -> frozenset[str]:
+    return frozenset(patient for patient, part in part_of.items() if part == 2)
 
 
 def _markers(cases: Iterable[StoredCase]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plgg.compare import compare_experiment, write_comparison, write_table1
+from plgg.compare import compare_experiment, repeated_tests, write_comparison, write_table1
+from plgg.dataset.split import same_tests
 from plgg.experiment.begin import begin
 from plgg.experiment.choose import choose
 from plgg.experiment.on_ray import run_on_ray
@@ -50,6 +51,9 @@ def run_experiment(plan: Plan, watch: Watch) -> Done:
 
 def _run(plan: Plan, watch: Watch) -> Done:
     started = time.monotonic()
+    splits = [plan.split(k) for k in range(plan.n_splits)]
+    for group in same_tests(splits, plan.store.cohort.cases):
+        watch.say(repeated_tests(group))
     wanted = list(jobs(plan))
     record = begin(plan)
     try:

@@ -145,6 +145,7 @@ def _stored(store: Store, case_id: str) -> Scan:
         return Loaded(
             Prepared(store.image(case_id), None, case.placement),
             case.quality,
+            doubts=record.flair_warnings,
             age_years=record.age_years,
             sex=record.sex,
             sha256=record.flair_sha256,

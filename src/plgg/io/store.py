@@ -48,7 +48,8 @@ class StoredCase(BaseModel):
     """What `cohort.json` says of one case; labels that are unknown are None.
 
     `status` is the worst verdict on its way into the store: `good`, `doubtful`, or None where
-    nothing was judged (stores of the first version).
+    nothing was judged (stores of the first version). `flair_warnings` and `mask_warnings` are what
+    the check warned of when it was stored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -64,6 +65,13 @@ class StoredCase(BaseModel):
     flair_sha256: str
     shape: BoundedShape
     status: Status | None = None
+    flair_warnings: tuple[str, ...] = ()
+    mask_warnings: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that the check warned of."""
+        return (*self.flair_warnings, *self.mask_warnings)
 
 
 class FailedCase(BaseModel):
@@ -96,6 +104,16 @@ class Cohort(BaseModel):
     @classmethod
     def _is_whole(cls, record: Any) -> Any:  # noqa: ANN401 - JSON is any
         return unsealed(record)
+
+    def warned(self) -> str | None:
+        """How many warnings of how many cases there are; None where there are none."""
+        counts = [len(case.warnings) for case in self.cases if case.warnings]
+        if not counts:
+            return None
+        warnings = "warning" if sum(counts) == 1 else "warnings"
+        return (
+            f"{sum(counts)} {warnings} in {len(counts)} {'case' if len(counts) == 1 else 'cases'}"
+        )
 
     @model_validator(mode="after")
     def _cases_once(self) -> Self:

@@ -77,6 +77,8 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         flair_sha256=_sha256(case.flair, read) or "",
         shape=arrived.prepared.placement.box_shape,
         status=arrived.quality.status,
+        flair_warnings=read.doubts,
+        mask_warnings=outlined.doubts if outlined else (),
     )
     _draw(case, (flair, mask), arrived.placed, arrived.quality, store=store, route=route)
     record = CaseRecord(

@@ -12,6 +12,7 @@ from plgg.io.quality import Attempt, Quality, Status, Verdict
 from plgg.io.store import Store, read_record
 
 UNJUDGED = "not judged"
+_Found = tuple[str, str | None, Quality | None, tuple[str, ...]]
 _ORDER = ("failed", "doubtful", UNJUDGED, "good")
 
 
@@ -41,6 +42,7 @@ class Row:
         picture: Path from the page; empty where there is none.
         reason: Why it failed; empty otherwise.
         notes: What is not good.
+        warnings: What the check warned of.
         cells: By gate; a case need not have all.
         accepted: How it was registered.
         attempts: What was tried.
@@ -56,6 +58,7 @@ class Row:
     picture: str
     reason: str
     notes: tuple[Verdict, ...]
+    warnings: tuple[str, ...]
     cells: dict[str, Cell]
     accepted: str
     attempts: tuple[Attempt, ...]
@@ -71,11 +74,14 @@ def rows_of(store: Store) -> tuple[Row, ...]:
     Raises:
         StoreError: If a stored case's record is missing.
     """
-    found: list[tuple[str, str | None, Quality | None]] = [
-        (case.case_id, case.reason, case.quality) for case in store.cohort.failed
+    found: list[_Found] = [
+        (case.case_id, case.reason, case.quality, ()) for case in store.cohort.failed
     ]
-    found += [(name, None, read_record(store.folder, name).quality) for name in store.by_id]
-    digits = _digits(quality for _, _, quality in found)
+    found += [
+        (name, None, read_record(store.folder, name).quality, case.warnings)
+        for name, case in store.by_id.items()
+    ]
+    digits = _digits(quality for _, _, quality, _ in found)
     rows = (_row(store.folder, *one, digits=digits) for one in found)
     return tuple(sorted(rows, key=lambda row: (row.rank, row.case_id)))
 
@@ -90,6 +96,7 @@ def _row(
     case_id: str,
     reason: str | None,
     quality: Quality | None,
+    warnings: tuple[str, ...],
     *,
     digits: dict[str, int],
 ) -> Row:
@@ -105,6 +112,7 @@ def _row(
         picture=_picture(folder, case_id),
         reason=reason or "",
         notes=tuple(_poor(verdicts, reason or "")),
+        warnings=warnings,
         cells={verdict.gate: _cell(verdict, digits[verdict.gate]) for verdict in verdicts},
         accepted=f"{taken.engine} · {taken.model} · {taken.start}" if taken else "",
         attempts=attempts,
