@@ -196,3 +196,49 @@ def test_a_place_that_cannot_be_written_to_is_told_before_any_work(cases, tmp_pa
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="file"):
         preprocess_cohort(cases, tmp_path / "file" / "store", COARSE)
+
+
+def test_a_mask_in_another_axis_order_is_stored_on_its_flairs_grid(cases, folder):
+    first = preprocess_cohort(cases[:1], folder, COARSE)
+    before = Store(folder).mask("P1")
+    image = nib.load(cases[0].mask)
+    truth = np.asarray(image.dataobj)
+    nib.save(image.as_reoriented(nib.orientations.axcodes2ornt("PIR")), cases[0].mask)
+    again = preprocess_cohort(cases[:1], folder, COARSE)
+    assert again.cases == first.cases
+    np.testing.assert_array_equal(Store(folder).mask("P1"), before)
+    stored = nib.load(Store(folder).truth_path("P1"))
+    np.testing.assert_array_equal(np.asarray(stored.dataobj), truth)
+    np.testing.assert_array_equal(stored.affine, image.affine)
+
+
+def test_what_the_check_calls_impossible_is_not_stored(cases, folder):
+    image = nib.load(cases[0].mask)
+    write_nifti(cases[0].mask, np.ones(image.shape, np.uint8), image.affine)
+    few = nib.load(cases[1].flair)
+    write_nifti(cases[1].flair, np.asarray(few.dataobj)[..., 14:16], few.affine)
+    cohort = preprocess_cohort(cases, folder, COARSE)
+    reasons = {failed.case_id: failed.reason for failed in cohort.failed}
+    assert "no voxel of the mask is 0" in reasons["P1"]
+    assert "in 2 slices, too little of a head" in reasons["P2"]
+    assert [case.case_id for case in cohort.cases] == ["P3"]
+
+
+def test_warnings_of_the_check_are_kept_and_counted(cases, folder):
+    assert preprocess_cohort(cases, folder, COARSE).warned() is None
+    for case in cases[:2]:
+        image = nib.load(case.mask)
+        data = np.asarray(image.dataobj)
+        write_nifti(case.mask, data * (1 + np.indices(data.shape)[0] % 2), image.affine)
+    wide = nib.load(cases[0].flair)
+    affine = wide.affine @ np.diag([1.5, 1.5, 1.5, 1])
+    for path in (cases[0].flair, cases[0].mask):
+        write_nifti(path, np.asarray(nib.load(path).dataobj), affine)
+    preprocess_cohort(cases, folder, COARSE)
+    cohort = Store(folder).cohort
+    assert cohort.warned() == "3 warnings in 2 cases"
+    by_id = Store(folder).by_id
+    assert "a brain of" in by_id["P1"].flair_warnings[0]
+    assert by_id["P1"].mask_warnings == by_id["P2"].mask_warnings
+    assert "the labels 1, 2" in by_id["P1"].mask_warnings[0]
+    assert preprocess_cohort(cases, folder, COARSE).warned() == cohort.warned()
