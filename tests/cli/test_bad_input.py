@@ -1,5 +1,6 @@
 """Bad input through the real program: one clear line each, nothing half-written."""
 
+import os
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -130,3 +131,16 @@ def test_not_a_store_and_not_a_run(tmp_path):
     done = plgg("predict", flair, "--model", tmp_path, "--out", tmp_path / "out", status=2)
     assert "no checkpoint" in one_line(done)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_not_utf_8_is_a_case_like_any_other_in_a_plain_locale(tmp_path, monkeypatch):
+    for name, value in {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}.items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / os.fsdecode(b"Kr\xe4nke")
+    folder.mkdir()
+    save(folder / "f.nii.gz", brain()[0])
+    manifest = write_csv(folder / "manifest.csv", "patient_id,flair", "p,f.nii.gz", "q,g.nii.gz")
+    done = plgg("check", manifest, "--json", status=1, fresh=True)
+    errors = {f["case_id"] for f in done.json()["findings"] if f["severity"] == "error"}
+    assert errors == {"q"}
+    assert "Traceback" not in done.err

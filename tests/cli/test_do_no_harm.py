@@ -1,13 +1,14 @@
 """Whatever folder is named for the output, what was there before keeps its bytes."""
 
+import os
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dicom_series import write_series
 from helper import blob_brain, make_affine, write_csv, write_nifti
+from plgg.io.lock import LOCK, locked
 from plgg.volume import Volume
 from program import one_line, plgg
 from runs import make_run
@@ -208,7 +209,7 @@ def test_a_scan_called_as_a_part_of_plgg_s_folder_replaces_none(
 
 def test_a_real_cohort_is_never_overwritten_by_a_synthetic_one(data, tmp_path):
     with untouched(tmp_path):
-        assert "manifest.csv" in refused("phantom", "data", "--patients", 1, cwd=tmp_path)
+        assert "manifest.csv" in refused("phantom", data.name, "--patients", 1, cwd=tmp_path)
 
 
 def test_images_of_a_real_cohort_are_never_overwritten(tmp_path):
@@ -248,8 +249,6 @@ def test_a_training_overwrites_nothing_of_anybodys(name, store, tmp_path):
     assert "thesis" in line
 
 
-
-
 @pytest.mark.parametrize("name", ["experiment.json", "report.html", "split-0/notes.txt"])
 def test_an_experiment_overwrites_nothing_of_anybodys(name, store, tmp_path):
     somebodys = tmp_path / "thesis" / name
@@ -279,8 +278,24 @@ def test_an_export_replaces_nothing_but_an_export(run, data, tmp_path):
 
 def test_a_manifest_overwrites_no_other_file(data, tmp_path):
     (tmp_path / "thesis.csv").write_text("mine\n")
-    command = ["manifest", "folder", Path("data"), "--out"]
+    command = ["manifest", "folder", data.name, "--out"]
     with untouched(tmp_path):
         refused(*command, "thesis.csv", cwd=tmp_path)
         refused(*command, "data/P01/flair.nii.gz", cwd=tmp_path)
         refused(*command, "data/P01", cwd=tmp_path)
+
+
+def test_a_folder_that_another_process_writes_into_is_refused(data, run, store, tmp_path):
+    manifest, out = data / "manifest.csv", tmp_path / "out"
+    commands = [
+        ["predict", manifest, "--model", run, "--out", out],
+        ["preprocess", manifest, out, "--set", "grid.spacing_mm=4"],
+        ["train", store, "--run", out, *TINY],
+        ["phantom", out, "--patients", 1],
+    ]
+    with locked(out), untouched(data):
+        for command in commands:
+            line = one_line(plgg(*command, status=2))
+            assert f"process {os.getpid()}" in line, line
+            assert "Wait until it has ended" in line
+    assert [path.name for path in out.iterdir()] == [LOCK]
