@@ -13,12 +13,14 @@ ROOMS = (
     "cli.app", "demo", "evaluate.cohort", "experiment.run", "infer.predict", "report.case.write",
     "report.evaluation.write", "report.experiment", "train.run",
 )  # fmt: skip
+# Torch imports it when the first optimiser is made.
+LATE = "torch._dynamo"
 
 
 def be_ready():
     """Import what the commands import, and load what each would load anew: the atlas."""
-    for room in ROOMS:
-        importlib.import_module(f"plgg.{room}")
+    for module in (*(f"plgg.{room}" for room in ROOMS), LATE):
+        importlib.import_module(module)
     importlib.import_module("plgg.io.atlas").load_atlas()
     # So that a child does not take all of this apart when it ends.
     gc.collect()

@@ -24,6 +24,7 @@ BRIGHTNESS = {"bright": 6.0, "middle": 4.0, "dark": 2.5, None: 4.0}
 SETTINGS = (
     "grid.spacing_mm=4",
     "model.init_filters=8",
+    "model.blocks_down=[1,1,1,1]",
     "patches.size=[24,24,24]",
     "patches.batch=2",
     "optimiser.epochs=3",

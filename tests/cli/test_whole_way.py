@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from collections import Counter
 
 import nibabel as nib
 import numpy as np
@@ -9,15 +11,17 @@ import pytest
 
 from program import one_line, plgg
 
-# The preset `small`, coarse and short enough for a test.
+# The preset `small`, coarse, shallow and short enough for a test.
 QUICK = [
     "--set", "grid.spacing_mm=4",
-    "--set", "patches.size=[40,48,40]",
+    "--set", "patches.size=[24,24,24]",
     "--set", "model.init_filters=8",
+    "--set", "model.blocks_down=[1,1,1]",
+    "--set", "model.blocks_up=[1,1]",
     "--set", "validate_every=1",
     "--epochs", "1",
 ]  # fmt: skip
-N_PATIENTS = 8
+N_PATIENTS = 6
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +31,8 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def manifest(place):
-    plgg(
-        "phantom", place / "patients", "--patients", N_PATIENTS, "--seed", 3, "--second-scans", 0.2
-    )
+    chosen = ("--seed", 3, "--second-scans", 0.2, "--spacing-mm", 3)
+    plgg("phantom", place / "patients", "--patients", N_PATIENTS, *chosen)
     return place / "patients" / "manifest.csv"
 
 
@@ -81,20 +84,40 @@ def test_experiment_again_changes_no_run(store, experiment):
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
-def test_train_alone_gives_the_experiments_numbers(store, experiment, place):
+@pytest.fixture(scope="module")
+def run(store, place):
     plgg("train", store, "--run", place / "run", "--preset", "small", "--arm", "single", *QUICK)
+    return place / "run"
 
+
+def test_train_alone_gives_the_experiments_numbers(run, experiment):
     def losses(run):
         return json.loads((run / "metrics.jsonl").read_text())["train"]
 
-    assert losses(place / "run") == losses(experiment / "split-0" / "single")
+    assert losses(run) == losses(experiment / "split-0" / "single")
 
 
-def test_predict_and_evaluate_a_manifest_on_its_own_grid(manifest, experiment, place):
-    out = place / "predictions"
+@pytest.fixture(scope="module")
+def two_patients(manifest):
+    """A manifest of two of the patients, one of whom was scanned twice."""
+    with manifest.open() as handle:
+        rows = list(csv.DictReader(handle))
+    scans = Counter(row["patient_id"] for row in rows)
+    kept = {min(scans, key=scans.get), max(scans, key=scans.get)}
+    part = manifest.with_name("two.csv")
+    with part.open("w", newline="") as handle:
+        written = csv.DictWriter(handle, rows[0])
+        written.writeheader()
+        written.writerows(row for row in rows if row["patient_id"] in kept)
+    return part
+
+
+def test_predict_and_evaluate_a_manifest_on_its_own_grid(two_patients, experiment, place):
+    manifest, out = two_patients, place / "predictions"
     model = experiment / "split-0" / "multitask"
     command = ["predict", manifest, "--model", model, "--out", out, "--no-report", "--json"]
     results = plgg(*command).json()
+    assert len(results) == 3
     for case_id, result in results.items():
         scan = nib.load(manifest.parent / "images" / f"{case_id}_flair.nii.gz")
         mask = nib.load(out / case_id / "mask.nii.gz")
@@ -104,9 +127,10 @@ def test_predict_and_evaluate_a_manifest_on_its_own_grid(manifest, experiment, p
         np.testing.assert_array_equal(probability.affine, scan.affine)
         assert sum(result["marker"]["probabilities"].values()) == pytest.approx(1)
         voxels = int(np.asarray(mask.dataobj).sum())
-        assert result["volume_ml"] == pytest.approx(voxels / 1000, abs=1e-3)
+        voxel_ml = np.prod(scan.header.get_zooms()) / 1000
+        assert result["volume_ml"] == pytest.approx(voxels * voxel_ml, abs=1e-3)
     summary = plgg("evaluate", out, manifest, "--json").json()
-    assert summary["n_patients"] == N_PATIENTS
+    assert summary["n_patients"] == 2
     assert (out / "evaluation" / "cases.csv").is_file()
 
 
@@ -147,12 +171,12 @@ def test_a_broken_scan_does_not_stop_the_others(manifest, experiment, place):
     assert not (place / "some" / "broken").exists()
 
 
-def test_an_altered_checkpoint_is_refused(store, place):
-    run = place / "run"
-    weights = next((run / "checkpoints").glob("best-*.safetensors"))
+def test_an_altered_checkpoint_is_refused(store, run, place, tmp_path):
+    altered = shutil.copytree(run, tmp_path / "altered")
+    weights = next((altered / "checkpoints").glob("best-*.safetensors"))
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(bytes(content))
-    done = plgg("predict", store, "--model", run, "--out", place / "never", status=2)
+    done = plgg("predict", store, "--model", altered, "--out", place / "never", status=2)
     assert "SHA-256" in one_line(done)
     assert not (place / "never").exists()

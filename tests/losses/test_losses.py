@@ -191,7 +191,7 @@ def test_the_losses_of_pieces_add_up(voxel_weight):
 
 @pytest.fixture(scope="module")
 def network():
-    config = tiny_config("model.marker.dropout=0")
+    config = tiny_config("model.marker.dropout=0", "model.blocks_down=[1,2,2,4]")
     return build_network(config.model, n_classes=3, arm="multitask", seed=1).train()
 
 

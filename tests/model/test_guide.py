@@ -137,7 +137,7 @@ def dice(outline, mask):
 def test_only_a_guided_outline_can_follow_what_only_the_marker_tells(guided, low, high):
     made = network(*([GUIDED] if guided else [])).train()
     optimiser = torch.optim.Adam(made.parameters(), lr=5e-3)
-    for step in range(120):
+    for step in range(100):
         image, mask, told = halved(4, seed=step)
         made.expect(torch.arange(4))
         outline = made(image, told=told)["segmentation"]
