@@ -19,9 +19,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 BAD = {
     "memory": ("it took more than 0.3 GiB of memory and was stopped", "memory"),
     "kill": ("its process was killed, as happens where memory runs out", "killed"),
-    "crash": ("its process crashed (SIGSEGV)", "killed"),
-    "exit": ("its process ended by itself (status 3)", "killed"),
-    "sys-exit": ("its process ended by itself (status 4)", "killed"),
+    "crash": ("its process crashed (SIGSEGV)", "crashed"),
+    "exit": ("its process ended by itself (status 3)", "crashed"),
+    "sys-exit": ("its process ended by itself (status 4)", "crashed"),
     "told": ("a.nii: holds no brain. Look.", "error"),
     "cannot-cross": ("holds no brain.", "error"),
     "cannot-be-told": ("unexpected CannotBeToldError: it cannot be told", "error"),

@@ -125,12 +125,15 @@ def preprocess(
     *,
     workers: int = 1,
     memory_gib: float | None = None,
+    case_minutes: float = 30.0,
     keep_going: bool = True,
     watch: Watch = SILENT,
 ) -> Cohort:
     """Bring a cohort onto the atlas grid; cases that fail are listed in the result.
 
-    Pictures of all cases are gathered in `STORE/qc.html`.
+    Pictures of all cases are gathered in `STORE/qc.html`. Cases are done in processes of their own:
+    one that takes longer than `case_minutes`, or more than its share of the memory, is stopped and
+    named. Where `workers` is 0 they are done in this process, without those limits.
     """
     from plgg.io.manifest import read_manifest
 
@@ -149,6 +152,7 @@ def preprocess(
                 config,
                 workers=workers,
                 memory_gib=memory_gib,
+                case_seconds=60.0 * case_minutes,
                 keep_going=keep_going,
                 progress=progress,
             )

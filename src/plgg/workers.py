@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 State = TypeVar("State")
 Result = TypeVar("Result")
-Failure = Literal["error", "time", "memory", "killed"]
+Failure = Literal["error", "time", "memory", "killed", "crashed"]
 # Memory is looked at this often: what a process can take in between is a fraction of a GiB.
 _LOOK_SECONDS = 0.1
 # A process that has not started by then never will.
@@ -37,7 +37,8 @@ class JobOutcome(Generic[Result]):
     Attributes:
         result: What it gave; None where it failed.
         reason: Why it failed, in one line; None where it did not.
-        failure: What kind of failure that is: raised, too slow, too large, or its process died.
+        failure: What kind of failure that is: it raised, was too slow or too large, or its process
+            was killed from outside, crashed or ended by itself.
     """
 
     result: Result | None = None
@@ -185,7 +186,7 @@ class _Pool:
             log.info("job %d: %s; it is tried again alone", worker.job, reason)
             self._again.append(worker.job)
             worker.job = None
-        self._end(worker, "killed", reason)
+        self._end(worker, "killed" if worker.killed else "crashed", reason)
 
     def _end(self, worker: Worker, failure: Failure, reason: str) -> None:
         self._workers.remove(worker)

@@ -10,8 +10,12 @@ from helper import ODD_AFFINES, write_case, write_nifti
 from plgg.config import Config, GridConfig, PreprocessConfig
 from plgg.errors import OutputError
 from plgg.io.manifest import Case
+from plgg.io.quality import Quality
 from plgg.io.store import Store
+from plgg.preprocess import stored
 from plgg.preprocess.cohort import preprocess_cohort
+from plgg.preprocess.place import Placed
+from plgg.preprocess.route import RejectedScanError
 
 # The images are toys without anatomy, so they are placed by their centres.
 CENTRED = PreprocessConfig(registration="centre", stripping="none")
@@ -177,11 +181,11 @@ def test_what_was_interrupted_is_finished(cases, folder):
     assert list(Store(folder).by_id) == list(NAMES)
 
 
-def test_two_workers_do_what_one_does(cases, folder, tmp_path):
+def test_worker_processes_do_what_this_one_does(cases, folder, tmp_path):
     gone = Case("gone", "gone", tmp_path / "gone.nii.gz")
-    one = preprocess_cohort([gone, *cases[:2]], folder, COARSE)
-    two = preprocess_cohort([gone, *cases[:2]], tmp_path / "two", COARSE, workers=2)
-    assert two == one
+    here = preprocess_cohort([gone, *cases[:2]], folder, COARSE)
+    there = preprocess_cohort([gone, *cases[:2]], tmp_path / "two", COARSE, workers=2)
+    assert there == here
     first, second = Store(folder), Store(tmp_path / "two")
     for case in cases[:2]:
         name = case.case_id
@@ -190,6 +194,82 @@ def test_two_workers_do_what_one_does(cases, folder, tmp_path):
         assert first.placement(name) == second.placement(name)
         truths = (first.truth_path(name).read_bytes(), second.truth_path(name).read_bytes())
         assert truths[0] == truths[1]
+
+
+class NoWordsError(Exception):
+    """Fails even while it is told."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
+ERRORS = [
+    KeyError("units"),
+    NoWordsError(),
+    MemoryError("Unable to allocate 12.0 TiB"),
+    UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"),
+    RecursionError("maximum recursion depth exceeded"),
+    OSError(5, "Input/output error"),
+]
+each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+
+
+def break_first(monkeypatch, name, error):
+    """Let a function of `stored` raise the first time that it is called."""
+    good, calls = getattr(stored, name), []
+
+    def broken(*args, **named):
+        calls.append(name)
+        if len(calls) == 1:
+            raise error
+        return good(*args, **named)
+
+    monkeypatch.setattr(stored, name, broken)
+    return calls
+
+
+def assert_only_the_first_failed(cohort, folder, reason):
+    assert [case.case_id for case in cohort.cases] == ["P2", "P3"]
+    (failed,) = cohort.failed
+    assert failed.case_id == "P1"
+    assert failed.reason.startswith(reason)
+    assert "\n" not in failed.reason
+    assert Store(folder).cohort == cohort
+
+
+@each_error
+@pytest.mark.parametrize("name", ["usable_scans", "travel", "_draw", "write_case"])
+def test_whatever_is_raised_costs_one_case(cases, folder, monkeypatch, name, error):
+    assert break_first(monkeypatch, name, error) == []
+    cohort = preprocess_cohort(cases, folder, COARSE)
+    short = isinstance(error, MemoryError)
+    said = "there is not enough memory" if short else f"unexpected {type(error).__name__}"
+    assert_only_the_first_failed(cohort, folder, said)
+
+
+@each_error
+@pytest.mark.parametrize("name", ["draw_failed", "read_scan"])
+def test_a_failure_that_cannot_be_drawn_stays_that_failure(cases, folder, monkeypatch, name, error):
+    cases[0].flair.write_bytes(cases[0].flair.read_bytes()[:-50])
+    calls = break_first(monkeypatch, name, error)
+    cohort = preprocess_cohort(cases, folder, COARSE)
+    assert calls == [name]
+    assert_only_the_first_failed(cohort, folder, f"{cases[0].flair}: cannot be read as NIfTI")
+
+
+@each_error
+def test_a_refusal_that_cannot_be_drawn_stays_that_refusal(cases, folder, monkeypatch, error):
+    quality = Quality(
+        status="failed", verdicts=(), attempts=(), stripping="none", atlas="toy", seconds={}
+    )
+    placed = Placed(np.ones((2, 2, 2), dtype=bool), np.eye(4), "none")
+    rejected = RejectedScanError("it lies upside down", "Turn it.", quality, placed)
+    break_first(monkeypatch, "travel", rejected)
+    calls = break_first(monkeypatch, "panels_of", error)
+    cohort = preprocess_cohort(cases, folder, COARSE)
+    assert calls
+    assert_only_the_first_failed(cohort, folder, "it lies upside down. Turn it.")
+    assert cohort.failed[0].quality == quality
 
 
 def test_a_place_that_cannot_be_written_to_is_told_before_any_work(cases, tmp_path):

@@ -11,6 +11,7 @@ from plgg.errors import InputError
 from plgg.io.manifest import Case
 from plgg.preprocess import workers
 from plgg.preprocess.cohort import preprocess_cohort
+from plgg.preprocess.workers import Limits
 
 CONFIG = Config(
     grid=GridConfig(spacing_mm=8.0),
@@ -24,14 +25,35 @@ def test_no_more_processes_than_memory_holds():
     assert workers.fitting(4, memory_gib=0.0) == 1
 
 
+def test_memory_is_shared_out_over_the_processes():
+    assert Limits.of(2, memory_gib=12.0, seconds=None) == Limits(2, 6.0, None)
+    assert Limits.of(2, memory_gib=1.0, seconds=9.0) == Limits(1, workers.PROCESS_GIB, 9.0)
+    assert Limits.of(0, memory_gib=None, seconds=None).workers == 0
+
+
+# Case -> what is said of it, and what to do.
+STOPPED = {
+    "killer": "its process was killed, as happens where memory runs out. Use fewer --workers",
+    "crasher": "its process crashed (SIGSEGV). Convert the scan again",
+    "sleeper": "it took longer than 5 s and was stopped. Look at the scan",
+    "eater": "it took more than 1.0 GiB of memory and was stopped. Is the scan as large",
+}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_killed_process_costs_only_the_case_that_killed_it(tmp_path, monkeypatch):
+def test_a_case_that_has_to_be_stopped_costs_only_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_one", killing.work)
-    cases = [Case(name, name, tmp_path / name) for name in ("a", "killer", "b", "c")]
-    found = list(workers.outcomes(cases, tmp_path, CONFIG, workers=2))
-    assert [outcome.case_id for outcome in found] == ["a", "killer", "b", "c"]
+    monkeypatch.setattr(workers, "_ready", killing.ready)
+    names = [name for bad in STOPPED for name in (f"before-{bad}", bad)] + ["last"]
+    cases = [Case(name, name, tmp_path / name) for name in names]
+    limits = Limits(2, 1.0, 5.0)
+    (tmp_path / "qc").mkdir()
+    found = list(workers.outcomes(cases, tmp_path, CONFIG, limits))
+    assert [outcome.case_id for outcome in found] == names
     reasons = {outcome.case_id: outcome.reason for outcome in found}
-    assert "was killed" in reasons.pop("killer")
+    for name, reason in STOPPED.items():
+        assert reasons.pop(name).startswith(reason)
+        assert (tmp_path / "qc" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert set(reasons.values()) == {"done"}
 
 

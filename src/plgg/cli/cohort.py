@@ -110,9 +110,15 @@ def preprocess(
     workers: options.Workers = options.DEFAULT_WORKERS,
     memory: Annotated[
         float | None,
-        typer.Option(help="GiB for all workers; fewer are used if it does not hold them."),
+        typer.Option(
+            help="GiB for all workers; fewer are used if it does not hold them, and a case that "
+            "takes more than a worker's share is stopped."
+        ),
     ] = None,
     scan_gib: options.ScanGib = None,
+    case_minutes: Annotated[
+        float, typer.Option(help="A case that takes longer is stopped and named.", min=0.01)
+    ] = 30.0,
     keep_going: Annotated[
         bool,
         typer.Option(
@@ -140,6 +146,7 @@ def preprocess(
         config,
         workers=workers,
         memory_gib=memory,
+        case_minutes=case_minutes,
         keep_going=keep_going,
         watch=Bars(),
     )

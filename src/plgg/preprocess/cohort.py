@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from plgg.config import Config
@@ -13,7 +14,7 @@ from plgg.io.output import STORE, output_folder
 from plgg.io.store import Cohort, FailedCase, write_cohort
 from plgg.preprocess.route import route_for
 from plgg.preprocess.stored import Outcome
-from plgg.preprocess.workers import fitting, outcomes
+from plgg.preprocess.workers import CASE_SECONDS, Limits, outcomes
 from plgg.watch import Progress
 
 
@@ -22,8 +23,9 @@ def preprocess_cohort(
     store: Path,
     config: Config,
     *,
-    workers: int = 1,
+    workers: int = 0,
     memory_gib: float | None = None,
+    case_seconds: float | None = CASE_SECONDS,
     keep_going: bool = True,
     progress: Progress | None = None,
 ) -> Cohort:
@@ -33,8 +35,11 @@ def preprocess_cohort(
         cases: Rows of the manifest.
         store: Folder to write.
         config: Its grid and its settings of preprocessing.
-        workers: Processes; fewer are used where memory does not hold them.
+        workers: Processes; fewer are used where memory does not hold them. A case that hangs,
+            kills its process or takes too much memory costs only itself there. 0 does the work in
+            this process instead, without limits, which saves seconds where cases are tiny.
         memory_gib: Memory that they may take together; what is free by default.
+        case_seconds: After which a case is stopped; None for no limit.
         keep_going: Go on after a case that failed. Otherwise the first failure ends the run:
             what is finished is kept for the next one, and the store is not completed.
         progress: Called with (done, all, failed) after each case.
@@ -51,7 +56,7 @@ def preprocess_cohort(
             cases,
             store,
             config,
-            workers=fitting(workers, memory_gib),
+            limits=Limits.of(workers, memory_gib=memory_gib, seconds=case_seconds),
             keep_going=keep_going,
             progress=progress,
         )
@@ -62,23 +67,20 @@ def _preprocess(
     store: Path,
     config: Config,
     *,
-    workers: int,
+    limits: Limits,
     keep_going: bool,
     progress: Progress | None,
 ) -> Cohort:
     make_folder(store / "cases")
     make_folder(store / "qc")
-    route = route_for(config)
-    found: list[Outcome] = []
-    for outcome in outcomes(cases, store, config, workers=workers):
-        found.append(outcome)
-        if progress:
-            progress(len(found), len(cases), sum(outcome.stored is None for outcome in found))
-        if outcome.reason and not keep_going:
-            raise InputError(
-                f"case {outcome.case_id} failed and the run was to end there: {outcome.reason}",
-                remedy="Mend or remove it and repeat the command: what is finished is kept.",
-            )
+    # The atlas takes seconds to load, in which the worker processes load theirs.
+    with ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(route_for, config)
+        route = loading.result() if limits.workers == 0 else None
+        found = _all_outcomes(
+            outcomes(cases, store, config, limits), len(cases), keep_going, progress
+        )
+        route = route or loading.result()
     cohort = Cohort(
         spacing_mm=route.spacing_mm,
         settings=route.settings,
@@ -88,6 +90,22 @@ def _preprocess(
     )
     write_cohort(store, cohort)
     return cohort
+
+
+def _all_outcomes(
+    coming: Iterator[Outcome], total: int, keep_going: bool, progress: Progress | None
+) -> list[Outcome]:
+    found: list[Outcome] = []
+    for outcome in coming:
+        found.append(outcome)
+        if progress:
+            progress(len(found), total, sum(one.stored is None for one in found))
+        if outcome.reason and not keep_going:
+            raise InputError(
+                f"case {outcome.case_id} failed and the run was to end there: {outcome.reason}",
+                remedy="Mend or remove it and repeat the command: what is finished is kept.",
+            )
+    return found
 
 
 def _failed(outcome: Outcome) -> FailedCase:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plgg.check import require_usable, usable_scans
 from plgg.config import same_preprocessing
-from plgg.errors import InputError, PlggError
+from plgg.errors import PlggError
 from plgg.io.budget import scan_limit
 from plgg.io.manifest import Case
 from plgg.io.quality import Quality
@@ -19,6 +19,7 @@ from plgg.preprocess.place import Placed
 from plgg.preprocess.route import RejectedScanError, Route, travel
 from plgg.preprocess.seen import panels_of
 from plgg.volume import Volume
+from plgg.workers import told
 
 log = logging.getLogger(__name__)
 Images = tuple[Volume, Volume | None]
@@ -44,12 +45,17 @@ def _attempt(case: Case, store: Path, route: Route) -> Outcome:
     try:
         return Outcome(case.case_id, store_case(case, store, route))
     except RejectedScanError as error:
-        return _rejected(case, store, route, error)
+        failed, placed = Outcome(case.case_id, None, str(error), error.quality), error.placed
     except PlggError as error:
-        return _failed(case, store, str(error), None)
+        failed, placed = Outcome(case.case_id, None, told(error)), None
     except Exception as error:  # the one guard around a case of a batch
         log.exception("case %s failed unexpectedly", case.case_id)
-        return _failed(case, store, f"unexpected {type(error).__name__}: {error}", None)
+        failed, placed = Outcome(case.case_id, None, told(error)), None
+    try:
+        _draw_failed(case, failed, placed, store=store, route=route)
+    except Exception as error:  # noqa: BLE001 - the same guard, while what failed is drawn
+        log.warning("no picture of case %s: %s", case.case_id, told(error))
+    return failed
 
 
 def store_case(case: Case, store: Path, route: Route) -> StoredCase:
@@ -113,29 +119,24 @@ def _draw(
     draw_case(picture_path(store, case.case_id), panels, title=case.case_id, quality=quality)
 
 
-def _rejected(case: Case, store: Path, route: Route, error: RejectedScanError) -> Outcome:
+def _draw_failed(
+    case: Case, failed: Outcome, placed: Placed | None, *, store: Path, route: Route
+) -> None:
     """What a gate refused is drawn where registration left it: that shows best what is wrong."""
-    if error.placed is None:
-        return _failed(case, store, str(error), error.quality)
-    images = require_usable(case)
-    _draw(case, images, error.placed, error.quality, store=store, route=route)
-    return Outcome(case.case_id, None, str(error), error.quality)
-
-
-def _failed(case: Case, store: Path, reason: str, quality: Quality | None) -> Outcome:
-    """Draw a case that failed; a failure to draw must not hide the first one."""
-    path = picture_path(store, case.case_id)
-    try:
-        draw_failed(path, _readable(case), title=case.case_id, reason=reason, quality=quality)
-    except (PlggError, ValueError, RuntimeError) as error:
-        log.warning("no picture of case %s: %s", case.case_id, error)
-    return Outcome(case.case_id, None, reason, quality)
+    reason, quality = failed.reason or "", failed.quality
+    if placed is None or quality is None:
+        path, title = picture_path(store, case.case_id), case.case_id
+        draw_failed(path, _readable(case), title=title, reason=reason, quality=quality)
+    else:
+        _draw(case, require_usable(case), placed, quality, store=store, route=route)
 
 
 def _readable(case: Case) -> Volume | None:
+    """The scan where it can be read, whatever the reason why it cannot."""
     try:
         return read_scan(case.flair)
-    except InputError:
+    except Exception as error:  # noqa: BLE001 - the same guard, while what failed is drawn
+        log.info("case %s cannot be drawn: %s", case.case_id, told(error))
         return None
 
 
