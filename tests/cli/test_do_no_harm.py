@@ -220,7 +220,7 @@ def test_images_of_a_real_cohort_are_never_overwritten(tmp_path):
 
 
 def test_a_synthetic_cohort_may_be_made_again_in_its_own_folder(tmp_path):
-    command = ["phantom", tmp_path, "--patients", 1, "--spacing-mm", 6]
+    command = ["phantom", tmp_path, "--patients", 1, "--spacing-mm", 4]
     plgg(*command)
     with untouched(tmp_path):
         plgg(*command)
