@@ -54,6 +54,8 @@ NAMES = (
     "age",
     "participant_id",
 )
+MOST_LETTERS = 2**21
+"""Of what is added at a time, so that the damage itself takes little memory."""
 WAYS = ("manifest", "labels", "participants")
 
 
@@ -88,13 +90,16 @@ def _header(rows: Rows, rng: random.Random) -> Rows:
 def _ragged(rows: Rows, rng: random.Random) -> Rows:
     """A row of more or fewer cells than columns."""
     at = rng.randrange(len(rows))
-    more = [rng.choice(TEXTS)] * rng.choice((1, 2, 3000))
+    text = rng.choice(TEXTS)
+    more = [text] * min(rng.choice((1, 2, 3000)), 1 + MOST_LETTERS // (1 + len(text)))
     rows[at] = rows[at] + more if rng.random() < 0.5 else rows[at][: rng.randint(0, 7)]
     return rows
 
 
 def _doubled(rows: Rows, rng: random.Random) -> Rows:
-    return [*rows, *[list(rng.choice(rows))] * rng.choice((1, 2, 300))]
+    row = list(rng.choice(rows))
+    letters = sum(len(cell) + 1 for cell in row)
+    return [*rows, *[row] * min(rng.choice((1, 2, 300)), 1 + MOST_LETTERS // (1 + letters))]
 
 
 def _without(rows: Rows, rng: random.Random) -> Rows:
