@@ -92,7 +92,7 @@ def test_broken_patients_are_named_and_the_rest_is_written(tmp_path, head):
         "no slices",
     ):
         assert words in done.err
-    assert sorted(p.name[:12] for p in (tmp_path / "m_files").iterdir()) == [
+    assert sorted(p.name[:12] for p in (tmp_path / "m_files").glob("*.nii.gz")) == [
         "TCGA_DU_0000", "TCGA_DU_0000", "TCGA_DU_0006",
     ]  # fmt: skip
 

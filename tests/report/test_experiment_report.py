@@ -240,7 +240,7 @@ def test_the_page_says_what_the_patients_of_a_demo_are(experiment):
         "The patients are synthetic, and they are made so that the second task can help.",
         "Whether the halo belongs to the tumour or is oedema around it is decided by the genetic",
         "lies elsewhere in the brain",
-        "where the marker has no such link with the outline there is no gain",
+        "of synthetic patients without that link, and of adults with glioma, none was shown",
     ):
         assert told in text
 
