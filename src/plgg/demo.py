@@ -35,6 +35,8 @@ COHORT = PhantomSettings(
 )
 SETTINGS = (
     "grid.spacing_mm=5",
+    # The deepest of its maps are too small for bf16 on a processor.
+    "precision=fp32",
     # Synthetic heads are made in the atlas' space; registering them would only take time.
     "preprocess.registration=centre",
     "patches.size=[32,48,32]",
