@@ -11,7 +11,7 @@ from plgg import api
 from plgg.errors import ConfigError
 from plgg.experiment import Design
 from plgg.track import Tracking, choose_trackers
-from tiny import tiny_config
+from tiny import SMALL_SHAPE, tiny_config, tiny_store
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,7 @@ from tiny import tiny_config
 def test_a_missing_package_is_told_before_a_folder_is_made(
     tmp_path, monkeypatch, name, module, extra
 ):
+    tiny_store(tmp_path / "store", n=3, shape=SMALL_SHAPE)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match="is not installed") as caught:
         api.train(tmp_path / "store", tmp_path / "run", tiny_config(), track=[name])
@@ -33,7 +34,7 @@ def test_a_missing_package_is_told_before_a_folder_is_made(
         api.experiment(
             tmp_path / "store", tmp_path / "results", tiny_config(), design=Design(track=(name,))
         )
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
 def test_trackers_are_chosen_by_repetition_or_commas(monkeypatch):
