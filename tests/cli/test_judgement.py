@@ -23,7 +23,7 @@ def cohort(folder, *names):
 
 def test_preprocessing_says_how_many_warnings_there_are_and_where(tmp_path):
     manifest = cohort(tmp_path, "P1", "P2")
-    two = np.indices(SHAPE)[0] % 2 + 1
+    two = (np.indices(SHAPE)[0] % 2 + 1).astype(np.uint8)
     mask = nib.load(tmp_path / "P1_mask.nii.gz")
     write_nifti(tmp_path / "P1_mask.nii.gz", np.asarray(mask.dataobj) * two, mask.affine)
     done = plgg("preprocess", manifest, tmp_path / "store", *TOY)

@@ -309,7 +309,8 @@ def test_warnings_of_the_check_are_kept_and_counted(cases, folder):
     for case in cases[:2]:
         image = nib.load(case.mask)
         data = np.asarray(image.dataobj)
-        write_nifti(case.mask, data * (1 + np.indices(data.shape)[0] % 2), image.affine)
+        data = data * (1 + np.indices(data.shape)[0] % 2).astype(np.uint8)
+        write_nifti(case.mask, data, image.affine)
     wide = nib.load(cases[0].flair)
     affine = wide.affine @ np.diag([1.5, 1.5, 1.5, 1])
     for path in (cases[0].flair, cases[0].mask):
