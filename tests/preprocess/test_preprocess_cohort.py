@@ -9,7 +9,9 @@ import pytest
 from helper import ODD_AFFINES, write_case, write_nifti
 from plgg.config import Config, GridConfig, PreprocessConfig
 from plgg.errors import OutputError
+from plgg.io.lock import LOCK
 from plgg.io.manifest import Case
+from plgg.io.output import MARK
 from plgg.io.quality import Quality
 from plgg.io.store import Store
 from plgg.preprocess import stored
@@ -39,11 +41,11 @@ def folder(tmp_path):
 
 
 def files(folder):
-    """Every file below `folder` that is not the cohort's, with its time and size."""
+    """Every file below `folder` of a case, with its time and size."""
     return {
         str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_ino)
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "cohort.json"
+        if path.is_file() and path.name not in {"cohort.json", MARK, LOCK}
     }
 
 
@@ -254,7 +256,7 @@ def test_a_failure_that_cannot_be_drawn_stays_that_failure(cases, folder, monkey
     calls = break_first(monkeypatch, name, error)
     cohort = preprocess_cohort(cases, folder, COARSE)
     assert calls == [name]
-    assert_only_the_first_failed(cohort, folder, f"{cases[0].flair}: cannot be read as NIfTI")
+    assert_only_the_first_failed(cohort, folder, f"{cases[0].flair}: is truncated")
 
 
 @each_error
