@@ -20,7 +20,7 @@ from plgg.infer.ensemble import ensemble
 from plgg.infer.member import load_member
 from plgg.infer.predict import Predictor, predict_scans
 from plgg.infer.source import find_scans
-from plgg.io.files import sha256
+from plgg.io.files import aside_name, sha256
 from plgg.io.result import Result, read_result
 from plgg.measure.summary import write_summary
 from plgg.model.checkpoint import load_checkpoint
@@ -290,10 +290,11 @@ def test_what_nobody_foresaw_fails_one_scan_only(predictor, scan, tmp_path, capl
 
 
 def test_what_a_kill_left_half_written_is_cleared(predictor, scan, tmp_path):
-    half = tmp_path / ".odd_flair"
+    half = aside_name(tmp_path / "odd_flair")
     half.mkdir()
     (half / "mask.nii.gz").write_bytes(b"half")
     predict(predictor, tmp_path, scan)
+    assert not half.exists()
     assert listing(tmp_path) == ["odd_flair"]
     assert listing(tmp_path / "odd_flair") == FILES
 

@@ -147,7 +147,7 @@ def test_a_corrupt_store_entry(store, tmp_path):
     image = store.folder / "cases" / "P03" / "image.b2nd"
     good = image.read_bytes()
     image.write_bytes(good[: len(good) // 2])
-    with pytest.raises(StoreError, match=r"P03.*preprocess again"):
+    with pytest.raises(StoreError, match=r"P03.*Preprocess again"):
         trained(store, tmp_path / "run")
     image.write_bytes(good)
     trained(store, tmp_path / "run")

@@ -172,7 +172,11 @@ class PatchConfig(Settings):
 class OptimiserConfig(Settings):
     """Adam and its schedule."""
 
-    learning_rate: Positive = 1e-4
+    learning_rate: Annotated[
+        # What fp32 holds: too large a rate is told by the loss, when it is no longer finite.
+        float,
+        Field(gt=0.0, le=1e38),
+    ] = 1e-4
     weight_decay: NonNegative = 1e-5
     schedule: Literal["poly", "cosine", "constant"] = "poly"
     warmup_epochs: Count = 0
