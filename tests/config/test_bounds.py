@@ -25,7 +25,9 @@ def kinds():
         if isinstance(value, bool):
             continue
         if isinstance(value, int | float):
-            yield from ((key, bad) for bad in (10**19, -1, "1e300", "inf", "nan", 10**5000))
+            # A rate may be what fp32 holds: that it is too large is told by the loss.
+            large = 10**39 if key == "optimiser.learning_rate" else 10**19
+            yield from ((key, bad) for bad in (large, -1, "1e300", "inf", "nan", 10**5000))
         elif isinstance(value, list):
             yield from ((key, bad) for bad in ([1] * 10_000, [10**12], [[1]], [-1]))
     for key in ("inference.window", "inference.memory_gib", "inference.smallest_ml"):
