@@ -91,7 +91,7 @@ def demo(
     ),
     seed: options.Seed = 0,
 ) -> None:
-    """See it all, offline, in about five minutes: synthetic patients, two arms, a report.
+    """See it all, offline, in about four minutes: synthetic patients, two arms, a report.
 
     Example: plgg demo --out demo
     """
