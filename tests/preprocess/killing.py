@@ -19,6 +19,6 @@ def work(store, route, case):  # noqa: ARG001 - called as the real one
     if case.case_id == "sleeper":
         time.sleep(3600)
     if case.case_id == "eater":
-        held = [bytearray(os.urandom(1) * 2**25) for _ in range(100)]
+        held = [bytearray(os.urandom(1) * 2**25) for _ in range(48)]
         time.sleep(3600 * len(held))
     return Outcome(case.case_id, None, "done")

@@ -240,16 +240,22 @@ def assert_only_the_first_failed(cohort, folder, reason):
 
 
 @each_error
-@pytest.mark.parametrize("name", ["usable_scans", "travel", "_draw", "write_case"])
-def test_whatever_is_raised_costs_one_case(cases, folder, monkeypatch, name, error):
-    assert break_first(monkeypatch, name, error) == []
+def test_whatever_is_raised_costs_one_case(cases, folder, monkeypatch, error):
+    assert break_first(monkeypatch, "travel", error) == []
     cohort = preprocess_cohort(cases, folder, COARSE)
     short = isinstance(error, MemoryError)
     said = "there is not enough memory" if short else f"unexpected {type(error).__name__}"
     assert_only_the_first_failed(cohort, folder, said)
 
 
-@each_error
+@pytest.mark.parametrize("name", ["usable_scans", "_draw", "write_case"])
+def test_wherever_it_is_raised_it_costs_one_case(cases, folder, monkeypatch, name):
+    break_first(monkeypatch, name, KeyError("units"))
+    cohort = preprocess_cohort(cases, folder, COARSE)
+    assert_only_the_first_failed(cohort, folder, "unexpected KeyError: 'units'")
+
+
+@pytest.mark.parametrize("error", ERRORS[:2], ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("name", ["draw_failed", "read_scan"])
 def test_a_failure_that_cannot_be_drawn_stays_that_failure(cases, folder, monkeypatch, name, error):
     cases[0].flair.write_bytes(cases[0].flair.read_bytes()[:-50])
@@ -259,7 +265,7 @@ def test_a_failure_that_cannot_be_drawn_stays_that_failure(cases, folder, monkey
     assert_only_the_first_failed(cohort, folder, f"{cases[0].flair}: is truncated")
 
 
-@each_error
+@pytest.mark.parametrize("error", ERRORS[:2], ids=lambda error: type(error).__name__)
 def test_a_refusal_that_cannot_be_drawn_stays_that_refusal(cases, folder, monkeypatch, error):
     quality = Quality(
         status="failed", verdicts=(), attempts=(), stripping="none", atlas="toy", seconds={}

@@ -35,7 +35,6 @@ def test_memory_is_shared_out_over_the_processes():
 STOPPED = {
     "killer": "its process was killed, as happens where memory runs out. Use fewer --workers",
     "crasher": "its process crashed (SIGSEGV). Convert the scan again",
-    "sleeper": "it took longer than 5 s and was stopped. Look at the scan",
     "eater": "it took more than 1.0 GiB of memory and was stopped. Is the scan as large",
 }
 
@@ -46,7 +45,7 @@ def test_a_case_that_has_to_be_stopped_costs_only_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_ready", killing.ready)
     names = [name for bad in STOPPED for name in (f"before-{bad}", bad)] + ["last"]
     cases = [Case(name, name, tmp_path / name) for name in names]
-    limits = Limits(2, 1.0, 5.0)
+    limits = Limits(2, 1.0, 3600.0)
     (tmp_path / "qc").mkdir()
     found = list(workers.outcomes(cases, tmp_path, CONFIG, limits))
     assert [outcome.case_id for outcome in found] == names
@@ -55,6 +54,16 @@ def test_a_case_that_has_to_be_stopped_costs_only_itself(tmp_path, monkeypatch):
         assert reasons.pop(name).startswith(reason)
         assert (tmp_path / "qc" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert set(reasons.values()) == {"done"}
+
+
+def test_a_case_that_hangs_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_one", killing.work)
+    monkeypatch.setattr(workers, "_ready", killing.ready)
+    cases = [Case(name, name, tmp_path / name) for name in ("first", "sleeper", "last")]
+    found = list(workers.outcomes(cases, tmp_path, CONFIG, Limits(1, 8.0, 3.0)))
+    first, slow, last = (outcome.reason for outcome in found)
+    assert (first, last) == ("done", "done")
+    assert slow.startswith("it took longer than 3 s and was stopped. Look at the scan, or give it")
 
 
 def test_stopping_at_a_failure_keeps_what_is_finished_and_completes_no_store(tmp_path):
