@@ -81,7 +81,7 @@ class Silent:
 
 @dataclass
 class Clock:
-    """Seconds of each step of a job, in their order."""
+    """Seconds of each step of a job, in their order; of all times that it was made."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -92,4 +92,5 @@ class Clock:
         try:
             yield
         finally:
-            self.seconds[name] = round(time.perf_counter() - began, 3)
+            spent = self.seconds.get(name, 0.0) + time.perf_counter() - began
+            self.seconds[name] = round(spent, 3)

@@ -8,9 +8,6 @@ like a head, and cannot be told here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import permutations, product
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,12 +15,12 @@ from plgg.io.quality import Status, Verdict
 from plgg.preprocess.gates.limits import at_least
 from plgg.preprocess.registration.aligned import Aligned
 from plgg.preprocess.registration.information import mutual_information
+from plgg.preprocess.registration.turns import cube_turns, named
 from plgg.preprocess.resample import resample
 
 UPRIGHT = at_least(1.35, 1.2)
 # Noise in the shape of a brain reaches 1.0006, a turned head 1.004 or more at its best turn.
 _ANYTHING = 1.002
-_AXES = ("left-right", "front-back", "foot-head")
 
 
 def orientation(aligned: Aligned) -> Verdict:
@@ -32,7 +29,7 @@ def orientation(aligned: Aligned) -> Verdict:
     The value is (NMI as it lies - 1) / (largest NMI turned - 1): 1 and below is not upright.
     """
     # The first turn is none.
-    upright, *others = ((_shared(aligned, turn), _named(turn)) for turn in _turns())
+    upright, *others = ((_shared(aligned, turn), named(turn)) for turn in cube_turns())
     most, other = max(others)
     ratio = (upright[0] - 1.0) / max(most - 1.0, 1e-9)
     if max(upright[0], most) < _ANYTHING:
@@ -58,16 +55,6 @@ def _message(ratio: float, other: str) -> str:
     return f"the head fits the atlas almost as well {other}"
 
 
-def _turns() -> Iterator[NDArray[np.float64]]:
-    """The 24 rotations that carry a cube's axes onto each other, as 3×3 matrices."""
-    for order in permutations(range(3)):
-        for signs in product((1.0, -1.0), repeat=3):
-            turn = np.zeros((3, 3))
-            turn[range(3), order] = signs
-            if np.linalg.det(turn) > 0:
-                yield turn
-
-
 def _shared(aligned: Aligned, turn: NDArray[np.float64]) -> float:
     """Mutual information after a turn about the brain, stretched back to the atlas' extents."""
     atlas = aligned.atlas.frame
@@ -86,12 +73,3 @@ def _moments(brain: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.
     """Centre of mass and standard deviation along each axis, in voxels."""
     points = np.argwhere(brain)
     return points.mean(axis=0), np.maximum(points.std(axis=0), 1e-3)
-
-
-def _named(turn: NDArray[np.float64]) -> str:
-    """A turn in words; where two axes stay, they stay or are turned upside down together."""
-    kept = [name for axis, name in enumerate(_AXES) if turn[axis, axis] == 1.0]
-    if len(kept) != 1:
-        return "with its axes exchanged"
-    angle = np.degrees(np.arccos((np.trace(turn) - 1.0) / 2.0))
-    return f"turned by {angle:.0f}° about the {kept[0]} axis"

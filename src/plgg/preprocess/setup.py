@@ -1,0 +1,54 @@
+"""What the scans of a cohort share on their way: grid, settings and atlas (`Route`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plgg.config import Config, PreprocessConfig
+from plgg.errors import InputError
+from plgg.io.atlas import Atlas, load_atlas
+from plgg.preprocess.grid import Grid, sri24_grid
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """How scans get to the grid.
+
+    Attributes:
+        grid: Where they go.
+        settings: Stripping, registration, intensities.
+        atlas: What they are registered to.
+        scan_gib: GiB that one scan may unpack to; no part of what is done to it.
+    """
+
+    grid: Grid
+    settings: PreprocessConfig
+    atlas: Atlas
+    scan_gib: float | None = None
+
+    @property
+    def spacing_mm(self) -> float:
+        """Voxel size of the grid."""
+        return abs(float(self.grid.affine[0, 0]))
+
+
+def route_for(config: Config) -> Route:
+    """The route of a run's or a store's settings.
+
+    Returns:
+        The route; its settings hold the hash of its atlas.
+
+    Raises:
+        InputError: If the atlas cannot be had, or is not the one that the settings ask for.
+    """
+    wanted = config.preprocess
+    atlas = load_atlas(wanted.atlas)
+    if wanted.atlas_sha256 not in (None, atlas.sha256):
+        raise InputError(
+            "is not the atlas that the other scans were registered to",
+            where=atlas.source,
+            remedy="Name that one with --atlas.",
+        )
+    settings = wanted.model_copy(update={"atlas_sha256": atlas.sha256})
+    grid = sri24_grid(config.grid.spacing_mm)
+    return Route(grid, settings, atlas, config.execution.scan_gib)

@@ -1,0 +1,198 @@
+"""Heads that their headers turn: laid right side up, restored exactly, and never called good."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from brains import corner_error_mm, frame, laid_on, phantom, phantom_frame, turn, view
+from scipy.spatial.transform import Rotation
+
+from helper import make_affine
+from plgg.config import Config, GridConfig, PreprocessConfig
+from plgg.io.nifti import read_volume
+from plgg.io.template import template_brain
+from plgg.metrics import hard_dice
+from plgg.preprocess.registration import CHAINS, register
+from plgg.preprocess.registration.turns import cube_turns, likely_turns, named, posture, turned
+from plgg.preprocess.resample import resample
+from plgg.preprocess.restore import restore
+from plgg.preprocess.route import RejectedScanError, route_for, travel
+from plgg.volume import Volume, apply_affine, index_map, inverse
+
+# What a header does to a head, and how it then lies.
+TURNS = {
+    "upside-down-facing-back": (turn("x", 180), "upside down"),
+    "upside-down": (turn("y", 180), "upside down"),
+    "back-to-front": (turn("z", 180), "back to front"),
+    "on-its-back": (turn("x", 90), "on its face or on its back"),
+    "on-its-side": (turn("y", 90), "on its side"),
+    "facing-sideways": (turn("z", 90), "facing sideways"),
+    "exchanged": (turn("x", 90) @ turn("z", 90), "on its"),
+}
+MIRROR = np.diag([1.0, 1.0, -1.0, 1.0])
+
+
+def moved(volume, matrix):
+    return Volume(volume.data, matrix @ volume.affine)
+
+
+def mask_on(mask, shape, affine):
+    share = resample(mask.data > 0, index_map(mask.affine, affine), shape)
+    return Volume((share >= 0.5).astype(np.uint8), affine)
+
+
+@cache
+def thick_and_oblique():
+    """Voxels of 2×1×5 mm in an odd order, turned by up to 20°: the scanner's grid, not the head."""
+    flair, mask = phantom()
+    shape = (110, 230, 40)
+    affine = make_affine((2.0, 1.0, 5.0), axes="PSR", turn_degrees=(20, -12, 8), shape=shape)
+    affine[:3, 3] += view().frame.centre_mm
+    return laid_on(flair, shape, affine), mask_on(mask, shape, affine)
+
+
+SCANS = {"phantom": phantom, "thick-oblique": thick_and_oblique}
+
+
+@cache
+def route(model="rigid", *, atlas="built-in", stripping="none"):
+    wanted = PreprocessConfig(registration=model, stripping=stripping, atlas=atlas)
+    return route_for(Config(grid=GridConfig(spacing_mm=4.0), preprocess=wanted))
+
+
+def said(quality):
+    return {verdict.gate: verdict for verdict in quality.verdicts}
+
+
+@cache
+def straight(name, model):
+    """Where registration lays a scan whose header is right."""
+    registered = register(frame(SCANS[name]()[0]), view(), CHAINS[model][:1])
+    return registered.aligned.atlas_from_native
+
+
+def assert_laid_right(name, model, header, arrived, *, words):
+    """Upright as a good header would have it, restored exactly, and doubted for its header."""
+    flair, mask = SCANS[name]()
+    verdicts = said(arrived.quality)
+    assert arrived.quality.status == verdicts["header-orientation"].status == "doubtful"
+    assert f"puts this head {words}" in verdicts["header-orientation"].message
+    assert "left and right may be exchanged" in verdicts["header-orientation"].message
+    assert verdicts["orientation"].status == "good"
+    assert verdicts["rotation"].status == "good"
+    # Of the attempts only the last is accepted, which began turned.
+    *others, last = arrived.quality.attempts
+    assert last.accepted
+    assert last.start.startswith("turned-")
+    assert not any(attempt.accepted for attempt in others)
+    assert all(attempt.reason for attempt in others)
+    # The same anatomy arrives at the same place as under the true header.
+    placed = arrived.placed.native_to_atlas
+    assert corner_error_mm(placed @ header, straight(name, model), flair) < 3.0
+    # Exactly undone: points, and a mask on the native voxels.
+    points = apply_affine(header @ flair.affine, np.argwhere(mask.data)[::97])
+    there = apply_affine(placed, points)
+    np.testing.assert_allclose(apply_affine(inverse(placed), there), points, atol=1e-8)
+    back = restore(arrived.prepared.mask, arrived.prepared.placement)
+    assert back.shape == flair.shape
+    np.testing.assert_array_equal(back.affine, header @ flair.affine)
+    assert hard_dice(back.data >= 0.5, mask.data > 0) > 0.85
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_the_turn_that_undoes_a_header_is_the_likeliest(name):
+    header, words = TURNS[name]
+    (likely,) = likely_turns(turned(phantom_frame(), header), view(), 1)
+    np.testing.assert_allclose((likely @ header)[:3, :3], np.eye(3), atol=1e-9)
+    assert posture(likely[:3, :3].round()).startswith(words)
+
+
+def test_a_turn_moves_the_brain_about_its_own_centre_and_mirrors_nothing():
+    head = phantom_frame()
+    for likely in likely_turns(head, view(), 23):
+        np.testing.assert_allclose(turned(head, likely).centre_mm, head.centre_mm, atol=1e-6)
+        assert np.linalg.det(likely[:3, :3]) == pytest.approx(1.0)
+
+
+def test_the_24_turns_are_all_and_each_is_named():
+    turns = list(cube_turns())
+    assert len({tuple(one.ravel()) for one in turns}) == len(turns) == 24
+    np.testing.assert_array_equal(turns[0], np.eye(3))
+    assert (
+        named(TURNS["upside-down"][0][:3, :3].round()) == "turned by 180° about the front-back axis"
+    )
+    assert named(TURNS["exchanged"][0][:3, :3].round()) == "with its axes exchanged"
+
+
+def test_a_head_that_its_header_puts_upside_down_is_laid_upright_and_doubted(monkeypatch):
+    # The chain's other steps do not mend it either, and take their time.
+    monkeypatch.setitem(CHAINS, "rigid", CHAINS["rigid"][:1])
+    flair, mask = phantom()
+    header, words = TURNS["upside-down"]
+    arrived = travel(moved(flair, header), moved(mask, header), route())
+    assert_laid_right("phantom", "rigid", header, arrived, words=words)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_flipped_header_is_never_good():
+    """Upright again by a turn, it is a mirror image, which nobody can tell from a head."""
+    flair, mask = phantom()
+    arrived = travel(moved(flair, MIRROR), moved(mask, MIRROR), route())
+    assert arrived.quality.status == "doubtful"
+    assert "left and right may be exchanged" in said(arrived.quality)["header-orientation"].message
+    # What was estimated is still a turn: nothing is mirrored on the way.
+    assert np.linalg.det(arrived.placed.native_to_atlas[:3, :3]) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", TURNS)
+def test_however_a_thick_oblique_scan_is_turned_it_arrives_upright(name):
+    flair, mask = thick_and_oblique()
+    header, words = TURNS[name]
+    arrived = travel(moved(flair, header), moved(mask, header), route("affine"))
+    assert_laid_right("thick-oblique", "affine", header, arrived, words=words)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["upside-down", "on-its-side"])
+def test_what_is_no_flair_is_refused_however_it_lies(name):
+    flair, _ = phantom()
+    header, _ = TURNS[name]
+    inside = template_brain(flair.shape, flair.affine).data
+    noise = np.random.default_rng(0).normal(300.0, 60.0, flair.shape) * (flair.data != 0)
+    for data in (inside, noise.astype(np.float32)):
+        with pytest.raises(RejectedScanError) as refused:
+            travel(moved(flair.with_data(data), header), None, route("affine"))
+        assert "header-orientation" not in said(refused.value.quality)
+
+
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.timeout(3600)
+def test_a_raw_head_upside_down_is_laid_upright_and_restored_exactly(shared_data):
+    flair = read_volume(shared_data / "raw-flair" / "patient01_study1_FLAIR.nii.gz")
+    where = route("affine", atlas=str(shared_data / "sri24"), stripping="auto")
+    straight = travel(flair, None, where)
+    header = np.eye(4)
+    header[:3, :3] = Rotation.from_euler("y", 180, degrees=True).as_matrix().round()
+    ball = np.zeros(flair.shape, np.uint8)
+    brain = np.argwhere(straight.placed.brain)
+    i, j, k = brain[len(brain) // 3]
+    ball[i - 8 : i + 9, j - 8 : j + 9, k - 2 : k + 3] = 1
+    arrived = travel(moved(flair, header), moved(flair.with_data(ball), header), where)
+    assert straight.quality.status == "good"
+    assert arrived.quality.status == "doubtful"
+    assert "puts this head upside down" in said(arrived.quality)["header-orientation"].message
+    seen = replace(flair, data=straight.placed.brain)
+    gap = corner_error_mm(
+        arrived.placed.native_to_atlas @ header, straight.placed.native_to_atlas, seen
+    )
+    assert gap < 3.0
+    assert hard_dice(arrived.placed.brain, straight.placed.brain) > 0.98
+    back = restore(arrived.prepared.mask, arrived.prepared.placement)
+    np.testing.assert_array_equal(back.affine, header @ flair.affine)
+    assert hard_dice(back.data >= 0.5, ball > 0) > 0.8
