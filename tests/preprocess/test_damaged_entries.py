@@ -1,5 +1,7 @@
 """An entry of a store that was damaged since is made again by a rerun; the others are kept."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,15 @@ def flip_a_bit(path):
     path.write_bytes(content)
 
 
+def lasting(name: str, content: bytes):
+    """What of a file is the same each time it is made: of a record, all but seconds and seal."""
+    if not name.endswith(".json"):
+        return content
+    record = json.loads(content)
+    del record["quality"]["seconds"], record["seal"]
+    return record
+
+
 @pytest.mark.parametrize("name", ["image.b2nd", "mask.b2nd", "truth.nii.gz", "case.json"])
 def test_a_damaged_entry_is_refused_and_made_again_by_a_rerun(name, tmp_path):
     cases = [
@@ -38,6 +49,6 @@ def test_a_damaged_entry_is_refused_and_made_again_by_a_rerun(name, tmp_path):
             Store(folder).image("P0")
     preprocess_cohort(cases, folder, COARSE)
     np.testing.assert_array_equal(Store(folder).image("P0"), image)
-    assert damaged.read_bytes() == good[damaged]
+    assert lasting(name, damaged.read_bytes()) == lasting(name, good[damaged])
     untouched = [path for path in good if path.parent.name == "P1"]
     assert all(path.stat().st_mtime_ns == times[path] for path in untouched)
