@@ -19,6 +19,7 @@ _N_SCANS = 3
 _PLAIN = ("preprocess.registration=centre", "preprocess.stripping=none", "grid.spacing_mm=4")
 # What these say differs from one time to the next: times, process numbers, places.
 _TIMES = {"seconds", "waited", "versions", "machine", "commands", "store", "seal"}
+_TIME_ROW = b"Time of training"
 _UNREAD = {".html", ".lock", ".png"}
 
 
@@ -71,6 +72,8 @@ def _numbers(path: Path) -> bytes:
         return gzip.decompress(content)
     if path.suffix == ".json":
         return _timeless(json.loads(content))
+    if path.suffix == ".md":
+        return b"\n".join(line for line in content.splitlines() if _TIME_ROW not in line)
     if path.suffix == ".jsonl":
         return b"\n".join(_timeless(json.loads(line)) for line in content.splitlines())
     return content
