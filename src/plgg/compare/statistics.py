@@ -7,6 +7,7 @@ or metrics.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,7 +144,10 @@ def effect_interval(d: Array, test_to_train: float = 0.0) -> Interval:
         return Interval(None, None, method, reason)
     scale = math.sqrt(1.0 / d.size + test_to_train)
     tail = (1 - LEVEL) / 2
-    low, high = (_centre(abs(t), d.size - 1, share) for share in (1 - tail, tail))
+    with warnings.catch_warnings():
+        # Of series that do not converge: no centre is found then.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, high = (_centre(abs(t), d.size - 1, share) for share in (1 - tail, tail))
     if low is None or high is None:
         return Interval(None, None, method, "the effect is too large for the distribution")
     low, high = (low, high) if t >= 0 else (-high, -low)
