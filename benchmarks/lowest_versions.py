@@ -29,7 +29,10 @@ def requirements(extras: list[str]) -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     optional = project["optional-dependencies"]
     texts = [*project["dependencies"], *(text for extra in extras for text in optional[extra])]
-    return [Requirement(text) for text in texts]
+    wanted: dict[str, Requirement] = {}
+    for one in map(Requirement, texts):
+        wanted.setdefault(one.name, one).specifier &= one.specifier
+    return list(wanted.values())
 
 
 def lowest(requirement: Requirement) -> Version:
