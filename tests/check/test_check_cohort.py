@@ -180,6 +180,8 @@ def test_blanks_are_notes_and_counted(cohort):
         ([("Q0", "B", "")], "marker-conflict"),
         ([("Q0", "A", "M")], "sex-conflict"),
         ([("q0", "A", "F")], "patient-similar"),
+        ([("Q00", "A", "F")], "patient-similar"),
+        ([("Q0", "A", "girl?")], "sex-unread"),
     ],
 )
 def test_doubtful_labels_are_warnings(cohort, extra, code):
@@ -192,6 +194,25 @@ def test_spellings_of_a_class_are_compared_without_signs_and_case(cohort):
     (finding,) = labelled(cohort, *labels).findings
     assert finding.code == "marker-similar"
     assert "IDHwt, idh-wt" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("classes", "alike"),
+    [
+        (("1", "1.0"), True),
+        (("1", '"1,0"'), True),
+        (("1", "01"), True),
+        (("10", "1.0"), False),
+        (("V600E", "Ｖ６００Ｅ"), True),
+    ],
+)
+def test_numbers_are_one_class_by_their_value(cohort, classes, alike):
+    labels = [(f"Q{n}", classes[n % 2], "F") for n in range(6)]
+    assert codes(labelled(cohort, *labels)) == ["marker-similar"] * alike
+
+
+def test_one_sex_in_two_words_is_no_contradiction(cohort):
+    assert labelled(cohort, *BALANCED, ("Q0", "A", "female")).findings == ()
 
 
 def test_classes_of_signs_only_are_not_alike(cohort):

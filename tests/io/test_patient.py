@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plgg.io.patient import PATIENT_INPUTS, patient_inputs
+from plgg.io.patient import PATIENT_INPUTS, male, patient_inputs
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,21 @@ def test_known_answers(age_years, sex, expected):
     assert found.shape == (len(PATIENT_INPUTS),)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["F", "female ", "w", "weiblich", "Mädchen", "Ma\u0308dchen", "mujer", "Mulher", "meisje"],
+)
+def test_a_word_for_a_girl_or_woman_is_never_taken_as_male_by_its_first_letter(word):
+    assert male(word) == 0.0
+
+
+@pytest.mark.parametrize("word", ["M", "Male", "m.", "männlich", "hombre", "garçon", "男"])
+def test_a_word_for_a_boy_or_man_is_male(word):
+    assert male(word) == 1.0
+
+
+@pytest.mark.parametrize("word", ["", None, "1", "2", "X", "M?", "fraud", "missing", "m/f"])
+def test_what_is_no_word_for_a_sex_is_unknown(word):
+    assert np.isnan(male(word))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from plgg.check.finding import Finding, listed
 from plgg.io.manifest import Case
+from plgg.io.patient import male
 from plgg.io.unknown import is_placeholder, is_suspicious
 
 MIN_PATIENTS_A_CLASS = 3
@@ -22,8 +25,9 @@ def check_labels(cases: Sequence[Case]) -> list[Finding]:
         *_spellings(cases),
         *_nameless(cases),
         *_ages(cases),
+        *_sexes(cases),
         *_contradictions(cases, "marker", lambda case: case.marker),
-        *_contradictions(cases, "sex", lambda case: case.sex and case.sex.casefold()),
+        *_contradictions(cases, "sex", _sex),
     ]
 
 
@@ -92,10 +96,8 @@ def _classes(cases: Sequence[Case]) -> list[Finding]:
 
 
 def _spellings(cases: Sequence[Case]) -> list[Finding]:
-    markers = _alike(patients_by_class(cases), lambda name: re.sub(r"[\W_]+", "", name))
-    patients = _alike(
-        (case.patient_id for case in cases), lambda name: re.sub(r"[\W_]+", "-", name)
-    )
+    markers = _alike(patients_by_class(cases), _marker_key)
+    patients = _alike((case.patient_id for case in cases), _patient_key)
     return [
         *(
             _warning(
@@ -115,6 +117,19 @@ def _spellings(cases: Sequence[Case]) -> list[Finding]:
             for names in patients
         ),
     ]
+
+
+def _marker_key(name: str) -> str:
+    """A class without what hands and spreadsheets write differently: 1, 1.0 and 01 are one."""
+    plain = unicodedata.normalize("NFKC", name)
+    if re.fullmatch(r"[+-]?\d+([.,]\d+)?", plain, re.ASCII):
+        return f"{float(plain.replace(',', '.')):g}"
+    return re.sub(r"[\W_]+", "", plain)
+
+
+def _patient_key(name: str) -> str:
+    """A patient's name without signs and without the zeros that spreadsheets drop."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "-", name))
 
 
 def _nameless(cases: Sequence[Case]) -> list[Finding]:
@@ -141,6 +156,26 @@ def _ages(cases: Sequence[Case]) -> list[Finding]:
             "Check that age_years holds years, not months or days.",
         )
     ]
+
+
+def _sexes(cases: Sequence[Case]) -> list[Finding]:
+    unread = {case.sex for case in cases if case.sex and math.isnan(male(case.sex))}
+    if not unread:
+        return []
+    shown = listed(repr(sex) for sex in sorted(unread))
+    return [
+        _warning(
+            "sex-unread",
+            f"what the column sex says is not understood, and counts as unknown: {shown}",
+            "Write F or M, or leave the cell blank.",
+        )
+    ]
+
+
+def _sex(case: Case) -> str | None:
+    """One letter for the sex, None where it is not understood."""
+    is_male = male(case.sex)
+    return None if math.isnan(is_male) else "FM"[int(is_male)]
 
 
 def _alike(names: Iterable[str], simplify: Callable[[str], str]) -> list[list[str]]:
