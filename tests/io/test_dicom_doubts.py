@@ -68,6 +68,28 @@ def test_silent_headers_derived_images_and_contrast_are_doubted(tmp_path):
         assert "Leak" not in doubt
 
 
+@pytest.mark.parametrize(
+    "description",
+    ["Ax T2 FLAIR +C", "FLAIR C+", "FLAIR_+c", "FLAIR with contrast", "FLAIR postcontrast",
+     "FLAIR POSTGAD", "FLAIR gado", "FLAIR_gadolinium", "FLAIR tra KM", "t2_flair_CE",
+     "FLAIR pre and post Gd", "FLAIR preop, post-Gd"],
+)  # fmt: skip
+def test_contrast_is_told_however_the_description_writes_it(tmp_path, description):
+    write(tmp_path, description=description)
+    (doubt,) = read_dicom(tmp_path).doubts
+    assert "name a contrast agent" in doubt
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["FLAIR w/o contrast", "FLAIR WO/C", "FLAIR no contrast", "FLAIR ohne KM", "FLAIR pre Gd",
+     "FLAIR sin contraste", "FLAIR post-op", "FLAIR postop", "FLAIR post RT", "FLAIR C-spine"],
+)  # fmt: skip
+def test_contrast_that_was_not_given_is_not_told(tmp_path, description):
+    write(tmp_path, description=description)
+    assert read_dicom(tmp_path).doubts == ()
+
+
 @pytest.mark.parametrize("agent", [None, "", "NO", "none"])
 def test_a_plain_flair_is_not_doubted(tmp_path, agent):
     write(tmp_path, tags={"ContrastBolusAgent": agent, **LEAKS})

@@ -130,7 +130,7 @@ class Stack:
     def after_contrast(self) -> bool:
         """Whether a contrast agent is named, or the description says that it was given."""
         words = self.first.words
-        said = ("Gd" in words or "post" in words) and "pre" not in words
+        said = "post" in words or ("Gd" in words and "pre" not in words)
         return said or any(picture.contrast for picture in self.pictures)
 
     @property

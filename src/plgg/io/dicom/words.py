@@ -19,17 +19,26 @@ _WORDS = {
     "gad": "Gd", "dir": "DIR", "psir": "PSIR", "minip": "MIP", "diff": "DWI", "diffusion": "DWI",
     "swan": "SWI", "mra": "MRA", "tof": "MRA",
 }  # fmt: skip
-_INSIDE = (("flair", "flair"), ("tirm", "tirm"), (r"dark[^a-z0-9]?fluid", "darkfluid"))
+_AGENT = r"(?:gd|gad|gado\w*|[ck]ontrast\w*|km|mdc|ce|c\b)"
+_EVENT = r"(?:op|surg|rt|rad|chem|treat|ther|bio|resect|shunt|trauma)"
+# In this order; what one finds is taken out of the text before the next looks.
+_INSIDE = (
+    ("flair", "flair"), ("tirm", "tirm"), (r"dark[^a-z0-9]?fluid", "darkfluid"),
+    (rf"\b(?:pre|post)[\s./-]*{_EVENT}\w*", None),
+    (rf"\b(?:w[/\s]?o|without|no|non|pre|ohne|vor|sans|sin|senza|sem)[\s./+-]*{_AGENT}\b", "pre"),
+    (rf"\bpost[\s./+-]*{_AGENT}\b", "post"),
+    (rf"\+\s?c\b|\bc\s?\+|\b(?!c\b){_AGENT}\b", "gd"),
+)  # fmt: skip
 _WEIGHTING = re.compile(r"(?:ax|tra|sag|cor|e|s)?(t[12])w?i?")
 
 
 def known_words(text: str) -> tuple[str, ...]:
     """The recognised words of a text, each once, in the list's own spelling."""
-    lower = text.lower()
+    lower = text.lower().replace("_", " ")
     found: list[str] = []
     for pattern, word in _INSIDE:
         if re.search(pattern, lower):
-            found.append(_WORDS[word])
+            found += [_WORDS[word]] if word else []
             lower = re.sub(pattern, " ", lower)
     for token in re.findall(r"[a-z0-9]+", lower):
         weighting = _WEIGHTING.fullmatch(token)
