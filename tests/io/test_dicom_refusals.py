@@ -1,13 +1,17 @@
 """DICOM that is not one upright, complete stack is refused in one line that says what is wrong."""
 
+import zipfile
+
 import numpy as np
+import pydicom
 import pytest
 
 from dicom_series import read_header, truncate, write_series
 from helper import make_affine
 from plgg.errors import InputError
-from plgg.io.dicom import read_dicom
+from plgg.io.dicom import is_dicom, read_dicom
 from plgg.io.dicom.lossless_jpeg import check_lossless_jpeg
+from plgg.io.scan import open_scan
 from plgg.volume import Volume
 
 SHAPE = (12, 10, 9)
@@ -154,9 +158,59 @@ def test_a_pointer_to_content_that_is_not_here_is_called_that(tmp_path, suffix):
     assert "Git LFS pointer" in refused(tmp_path / "s")
 
 
-def test_a_damaged_member_of_a_zip_is_refused(tmp_path):
-    import zipfile
+@pytest.mark.parametrize("syntax", ["plain", "implicit"])
+@pytest.mark.parametrize("keeps_meta", [True, False])
+@pytest.mark.parametrize("n_bare", [3, SHAPE[2]])
+def test_slices_without_the_beginning_of_a_file_are_told_and_never_dropped(
+    tmp_path, syntax, keeps_meta, n_bare
+):
+    paths = write_series(tmp_path / "study", VOLUME, syntax=syntax, suffix="", shuffled=False)
+    for path in paths[:n_bare]:
+        raw = path.read_bytes()
+        path.write_bytes(raw[132:] if keeps_meta else raw[raw.index(b"\x08\0\x08\0") :])
+    assert is_dicom(tmp_path / "study")
+    assert "is DICOM without the beginning" in refused(tmp_path / "study")
 
+
+def test_text_and_records_beside_a_study_are_passed_over(tmp_path):
+    write_series(tmp_path, VOLUME)
+    for name, content in {"LOCK": b"", "notes": b"\x08 hours", "x.dat": bytes(200)}.items():
+        (tmp_path / name).write_bytes(content)
+    assert read_dicom(tmp_path).volume.shape == SHAPE
+
+
+def test_a_file_that_does_not_say_how_it_is_encoded_is_told(tmp_path):
+    for path in write_series(tmp_path, VOLUME):
+        dataset = read_header(path)
+        del dataset.file_meta.TransferSyntaxUID
+        pydicom.dcmwrite(path, dataset, implicit_vr=False, little_endian=True)
+    assert "it names no transfer syntax" in refused(tmp_path)
+
+
+def test_a_screenshot_under_the_series_own_identifier_is_left_aside(tmp_path):
+    path = write_series(tmp_path, VOLUME)[0]
+    shot = read_header(path)
+    shot.file_meta.MediaStorageSOPClassUID = shot.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    shot.file_meta.MediaStorageSOPInstanceUID = shot.SOPInstanceUID = "1.2.3.4"
+    del shot.ImagePositionPatient, shot.ImageOrientationPatient
+    shot.save_as(tmp_path / "shot.dcm")
+    found = read_dicom(tmp_path)
+    assert found.volume.shape == SHAPE
+    assert "the other series: 1 screenshot or report" in found.why
+
+
+@pytest.mark.parametrize("name", ["study.zip", "study", "study.bin"])
+def test_a_zip_is_one_by_its_contents_and_a_cut_one_is_called_damaged(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        for path in write_series(tmp_path / "slices", VOLUME):
+            archive.write(path, path.name)
+    assert open_scan(tmp_path / name).volume.shape == SHAPE
+    truncate(tmp_path / name, 0.9)
+    with pytest.raises(InputError, match="is not a zip that can be read"):
+        open_scan(tmp_path / name)
+
+
+def test_a_damaged_member_of_a_zip_is_refused(tmp_path):
     files = write_series(tmp_path / "s", VOLUME)
     with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
         for file in files:

@@ -131,6 +131,7 @@ SPOILT = {
     "no bits": ({"BitsAllocated": None}, "cannot be decoded"),
     "no sign": ({"PixelRepresentation": None}, "cannot be decoded"),
     "other bits": ({"BitsAllocated": 32}, "cannot be decoded"),
+    "highest bits": ({"BitsStored": 12, "HighBit": 15}, "(12 bits, the highest is 15)"),
     "no rows": ({"Rows": None}, "ends before its pixels"),
     "no times": ({"NumberOfFrames": 0}, None),
     "no number": ({"SeriesNumber": None}, None),

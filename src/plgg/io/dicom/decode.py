@@ -15,6 +15,7 @@ from pydicom.encaps import generate_frames
 
 from plgg.io.dicom.frame_size import check_size
 from plgg.io.dicom.lossless_jpeg import check_lossless_jpeg
+from plgg.io.dicom.values import whole
 
 _LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _DECODERS = {
@@ -45,6 +46,22 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
     dataset.pixel_array_options(decoding_plugin=_DECODERS.get(syntax, ""))
     stored = dataset.pixel_array
     return stored if stored.ndim == 3 else stored[None]
+
+
+def encoding_fault(dataset: Dataset) -> str | None:
+    """Why nobody can know where in the file's bytes the values are, in a clause; None if one can.
+
+    A stored value fills its lowest bits. Old scanners filled the highest, and said so; readers
+    that look at the lowest alone, as nearly all do, see something else.
+    """
+    syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "")
+    if not syntax:
+        return "does not say how its pixels are encoded (it names no transfer syntax)"
+    stored = whole(dataset.get("BitsStored"), 0)
+    high = whole(dataset.get("HighBit"), stored - 1)
+    if syntax not in _DECODERS and high != stored - 1:
+        return f"does not keep its values in the lowest bits ({stored} bits, the highest is {high})"
+    return None
 
 
 def _check_lossless(dataset: Dataset, frame: bytes) -> None:

@@ -7,6 +7,7 @@ disk. Knows nothing of what the files say.
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,10 @@ Opener = Callable[[], BinaryIO]
 """Opens one file, wherever it lies, at its first byte."""
 
 _MARK_AT, _MARK = 128, b"DICM"
+_BARE = re.compile(
+    rb"\x02\0\0\0UL\x04\0|\x08\0[\0-\x18]\0(?:(?:CS|UI|DA|TM|UL)..|.\0\0\0)", re.DOTALL
+)
+_ZIP_MARK = b"PK\x03\x04"
 _MARK_END = _MARK_AT + len(_MARK)
 _LOOKED_AT = 512
 _SUFFIXES = (".dcm", ".ima", ".dicom")
@@ -79,8 +84,8 @@ class DicomFiles:
                 if start[_MARK_AT:_MARK_END] == _MARK:
                     found = True
                     yield name, handle
-                elif pointer(start) or _named_as_dicom(name) or self.alone:
-                    raise self._not_dicom(name, pointer(start))
+                elif (kind := _unreadable(start)) or _named_as_dicom(name) or self.alone:
+                    raise self._not_dicom(name, kind)
         if not found:
             raise InputError(
                 "holds no DICOM file",
@@ -95,22 +100,30 @@ class DicomFiles:
         return InputError(f"{place}{what}", where=self.path, remedy=remedy)
 
 
+def _unreadable(start: bytes) -> Foreign | None:
+    """What a file is that stands for DICOM and cannot be read as it is; None for any other."""
+    if _BARE.match(start):
+        return Foreign(
+            "is DICOM without the beginning that a file needs (128 bytes and DICM)",
+            "Export it again, or mend each file: dcmconv --read-dataset (DCMTK).",
+        )
+    return pointer(start)
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a path is a DICOM file, or a folder or zip that holds one.
 
-    Looks at the first few hundred files only. NIfTI files and a program's own records are not
-    opened at all.
+    A damaged zip counts as one, so that its reader says what is wrong. Looks at the first few
+    hundred files only. NIfTI files and a program's own records are not opened at all.
     """
     if not is_there(path):
         return False
     if path.is_dir():
         files = (file for file in regular_files(path) if _may_be_dicom(file.name))
-        return any(_file_is_marked(file) for file in islice(files, _MOST_LOOKED_AT))
+        return any(_begins_as_dicom(_start(file)) for file in islice(files, _MOST_LOOKED_AT))
     if not is_regular(path):
         return False
-    if _file_is_marked(path):
-        return True
-    return _is_zip(path) and _zip_holds_dicom(path)
+    return _begins_as_dicom(_start(path)) or (_is_zip(path) and _zip_holds_dicom(path))
 
 
 @contextmanager
@@ -126,18 +139,16 @@ def dicom_files(path: Path) -> Iterator[DicomFiles]:
     elif not is_regular(path):
         what = "is neither a file nor a folder" if path.exists() else "no such file or folder"
         raise InputError(what, where=path, remedy="Check the path.")
-    elif _is_zip(path) and not _file_is_marked(path):
+    elif _is_zip(path) and not _begins_as_dicom(_start(path)):
         with opened_zip(path) as archive:
             yield _in_zip(archive, path)
     else:
         yield DicomFiles(path, {path.name: partial(_opened, path, path)}, alone=True)
 
 
-def is_marked(handle: BinaryIO) -> bool:
-    """Whether an open file has the mark of DICOM; the place in the file is put back to 0."""
-    mark = handle.read(_MARK_END)[_MARK_AT:]
-    handle.seek(0)
-    return mark == _MARK
+def _begins_as_dicom(start: bytes) -> bool:
+    """Whether first bytes have the mark of DICOM, or are a data set's without it."""
+    return start[_MARK_AT:_MARK_END] == _MARK or _BARE.match(start) is not None
 
 
 def _in_folder(folder: Path) -> DicomFiles:
@@ -218,7 +229,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 def _holds_dicom(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
     """Whether a member has the mark, or may have it but cannot be looked into."""
     start = beginning(archive, member, _MARK_END)
-    return start is None or start[_MARK_AT:] == _MARK
+    return start is None or _begins_as_dicom(start)
 
 
 def _zip_holds_dicom(path: Path) -> bool:
@@ -227,19 +238,20 @@ def _zip_holds_dicom(path: Path) -> bool:
             members = islice(_members(archive).values(), _MOST_LOOKED_AT)
             return any(_holds_dicom(archive, one) for one in members)
     except InputError:
-        return False
+        return _start(path).startswith(_ZIP_MARK)
 
 
-def _file_is_marked(path: Path) -> bool:
+def _start(path: Path) -> bytes:
+    """The first bytes of a file; none if it cannot be read."""
     try:
         with open_regular(path) as handle:
-            return is_marked(handle)
+            return handle.read(_MARK_END)
     except OSError:
-        return False
+        return b""
 
 
 def _is_zip(path: Path) -> bool:
-    return path.suffix.lower() == ".zip"
+    return path.suffix.lower() == ".zip" or _start(path).startswith(_ZIP_MARK)
 
 
 def _may_be_dicom(name: str) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from plgg.errors import InputError
 from plgg.io.budget import require_affordable
-from plgg.io.dicom.decode import stored_values
+from plgg.io.dicom.decode import encoding_fault, stored_values
 from plgg.io.dicom.find import DicomFiles, dicom_files
 from plgg.io.dicom.guard import discreet, refusing
 from plgg.io.dicom.limits import require_parsable
@@ -113,7 +113,15 @@ def _frames(name: str, files: DicomFiles) -> NDArray[Any]:
         length = handle.seek(0, 2)
         require_affordable((length,), 1, where=files.path)
         require_parsable(handle, files.path)
-        return stored_values(pydicom.dcmread(handle))
+        dataset = pydicom.dcmread(handle)
+        fault = encoding_fault(dataset)
+        if fault:
+            raise InputError(
+                f"{files.label(name)} {fault}",
+                where=files.path,
+                remedy="Export it again, in another way.",
+            )
+        return stored_values(dataset)
 
 
 def _undecoded(name: str, files: DicomFiles) -> InputError:

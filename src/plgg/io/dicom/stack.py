@@ -168,7 +168,8 @@ def stacks_of(pictures: Iterable[Picture]) -> list[Stack]:
     """The stacks of all series, by number."""
     found = [
         stack
-        for series in _grouped(pictures, lambda picture: picture.series)
+        # A screenshot may carry the identifier of the series that it shows.
+        for series in _grouped(pictures, lambda picture: (picture.series, picture.mr))
         for stack in _layers(series)
     ]
     return sorted(found, key=lambda stack: (stack.first.number or 0, stack.first.echo_ms or 0.0))
