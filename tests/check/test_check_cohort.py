@@ -140,6 +140,14 @@ def test_one_image_twice_in_a_patient_is_a_warning(cohort):
     assert report.n_errors == 0
 
 
+def test_scans_that_are_infinite_alike_are_no_twins(cohort):
+    for name in ("P0", "P1"):
+        path = cohort.parent / f"{name}_flair.nii.gz"
+        brain = blob_brain()[0].data > 0
+        write_nifti(path, np.where(brain, np.inf, 0).astype(np.float32), nib.load(path).affine)
+    assert codes(check_manifest(cohort)) == ["not-finite"]
+
+
 def test_empty_masks_are_not_twins(cohort):
     for name in ("P0", "P1"):
         path = cohort.parent / f"{name}_mask.nii.gz"

@@ -32,7 +32,17 @@ def test_values_that_are_not_finite_are_an_error(brain, bad):
     flair.data[5, 6, 7] = bad
     (finding,) = inspect_flair(flair)
     assert (finding.code, finding.severity) == ("not-finite", "error")
-    assert "1 voxels" in finding.message
+    assert "1 voxel that is" in finding.message
+
+
+def test_a_brain_below_its_background_is_told_and_one_without_a_background_is_not(brain):
+    flair, _ = brain
+    inverted = flair.with_data(255.0 - flair.data)
+    assert "inverted" in [one.code for one in inspect_flair(inverted)]
+    air = np.random.default_rng(0).normal(-900.0, 5.0, flair.shape)
+    assert "inverted" not in [one.code for one in inspect_flair(flair.with_data(flair.data + air))]
+    scores = (flair.data - flair.data[flair.data > 0].mean()) * (flair.data > 0)
+    assert inspect_flair(flair.with_data(scores)) == []
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0])

@@ -38,6 +38,26 @@ def codes(findings):
     return [finding.code for finding in findings]
 
 
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "PSR"])
+@pytest.mark.parametrize("moved_mm", [0.0, 40.0])
+def test_a_mask_is_never_turned_by_a_guess(tmp_path, axes, moved_mm):
+    affine = make_affine((4.5, 4.5, 4.5), axes=axes)
+    affine[:3, 3] += moved_mm
+    flair, mask = blob_brain(affine=affine, seed=3)
+    write_nifti(tmp_path / "f.nii", flair.data, affine)
+    image = nib.Nifti1Image(mask.data, None)
+    image.header.set_zooms((4.5, 4.5, 4.5))
+    image.header["sform_code"] = image.header["qform_code"] = 0
+    nib.save(image, tmp_path / "m.nii")
+    report = check_manifest(
+        write_csv(tmp_path / "m.csv", "patient_id,flair,mask", "P1,f.nii,m.nii")
+    )
+    (error,) = [one for one in report.findings if one.severity == "error"]
+    assert error.code == "mask-grid"
+    assert "turning it would be a guess" in error.message
+    assert "copy the FLAIR's affine" in error.remedy
+
+
 def test_there_are_48_orientations():
     assert len(set(ORIENTATIONS)) == 48
 
@@ -224,6 +244,7 @@ def test_rounding_makes_no_fraction_and_no_tumour(case_of, stored):
         ([0, 0.2, 0.7], "fractions"),
         ([0, 1, 1.01], "fractions"),
         ([0, -1], "negative values, down to -1"),
+        ([0, -0.0005], "holds nothing but -0.0005"),
         ([0, np.nan, 1], "1 voxel that is NaN"),
         ([0, np.inf, 1], "1 voxel that is NaN or infinite"),
         (list(range(12)), "11 different values"),

@@ -140,6 +140,7 @@ CLAIMS = {
     "mask-outside": (mask(lambda d: np.roll(d, 12, 0)), "warning", r"% of the mask lies in the FL"),
     "mask-large": (mask(lambda _: MOST * 1.0), "warning", f"covers {COVERED:.0%} of the brain"),
     "spacing": (flair(lambda d: d, make_affine((3.0, 3.0, 13.0))), "warning", "3 × 3 × 13 mm are"),
+    "inverted": (flair(lambda d: -d), "warning", r"100% of the FLAIR's tissue is darker .* \(0\)"),
     "brain-volume": (flair(lambda d: d, make_affine((2.0,) * 3)), "warning",
                      f"a brain of {ml(BRAIN[0].data > 0, 2.0):.0f} mL"),
     "twin-scans": (two_rows("a", "a", scans=True), "warning", r"several rows .*\(P1_s0, P1_s1\)"),

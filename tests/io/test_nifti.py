@@ -90,11 +90,14 @@ def test_one_volume_of_a_series_is_accepted_and_several_refused(tmp_path):
     assert read_volume(one).shape == DATA.shape
     two = write_nifti(tmp_path / "two.nii.gz", np.stack([DATA, DATA], axis=-1))
     assert "(3, 4, 5, 2)" in refused(two)
+    assert "Split the series" in refused(two)
 
 
 @pytest.mark.parametrize("shape", [(60,), (12, 5)])
 def test_fewer_dimensions_are_refused(tmp_path, shape):
-    assert "expected one 3-D image" in refused(write_nifti(tmp_path / "a.nii", DATA.reshape(shape)))
+    said = refused(write_nifti(tmp_path / "a.nii", DATA.reshape(shape)))
+    assert "expected one 3-D image" in said
+    assert "no more than a slice" in said
 
 
 @pytest.mark.parametrize("cut", [1, 8, 20, 200])

@@ -70,6 +70,20 @@ def test_with_a_sform_a_missing_pixdim_is_only_told(tmp_path, sizes, qform):
     assert ["is no voxel size" in doubt for doubt in found.doubts] == [True]
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [[0.0] * 12, [float("nan")] * 12, [5.0, 5.0, 0.0, 0.0] * 2 + [0.0, 0.0, 5.0, 0.0]],
+)
+def test_a_sform_that_is_no_affine_gives_way_to_a_sound_qform(tmp_path, rows):
+    path = patched(written(tmp_path / "a.nii"), SFORM, "<12f", *rows)
+    found = read_nifti(path)
+    np.testing.assert_allclose(found.volume.affine, OBLIQUE, atol=1e-3)
+    assert found.doubts == ("its sform is no affine, and the qform was taken",)
+    assert refusal(patched(written(tmp_path / "b.nii", qform=0), SFORM, "<12f", *rows))
+    patched(path, PIXDIM, "<3f", 0.0, 0.0, 0.0)
+    assert refusal(path)
+
+
 @pytest.mark.parametrize(("factor", "told"), [(1.0, False), (1.04, False), (1.06, True), (2, True)])
 def test_sform_and_pixdim_that_differ_are_told(tmp_path, factor, told):
     path = written(tmp_path / "a.nii", qform=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ class Examined:
         case: The manifest's row.
         row: The case in numbers.
         findings: What was found in its files.
-        flair_hash: Hash of the FLAIR's voxels; None where unreadable or constant.
+        flair_hash: Hash of the FLAIR's voxels; None where unreadable, constant or not finite.
         mask_hash: Hash of the mask's voxels; likewise, so None for an empty mask.
     """
 
@@ -124,7 +125,11 @@ def _tumour_ml(mask: Volume) -> float:
 
 def _hash(volume: Volume | None) -> str | None:
     """Hash of the voxels with the axes turned to R, A, S, so that a reoriented copy is a copy."""
-    if volume is None or float(volume.data.min()) == float(volume.data.max()):
+    if volume is None:
+        return None
+    low, high = float(volume.data.min()), float(volume.data.max())
+    # What is unreadable in two scans alike does not make them one.
+    if low == high or not (math.isfinite(low) and math.isfinite(high)):
         return None
     turned = nib.apply_orientation(volume.data, nib.io_orientation(volume.affine))
     content = hashlib.sha256(str(turned.shape).encode())

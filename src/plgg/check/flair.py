@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.check.finding import Finding
-from plgg.check.raw_head import background_value, looks_raw
+from plgg.check.raw_head import MIN_BACKGROUND_SHARE, background_value, looks_raw
 from plgg.io.coverage import coverage_fault
 from plgg.volume import Volume
 
 SPACING_RANGE_MM = (0.2, 12.0)
 BRAIN_RANGE_ML = (300.0, 2500.0)
+MOST_BELOW_BACKGROUND = 0.99
 _MASK_VALUES = 10
 _SAMPLE = 10_000
 
@@ -35,9 +36,12 @@ def inspect_flair(volume: Volume) -> list[Finding]:
     fatal = _contents(volume.data)
     if fatal:
         return [fatal]
-    findings = (
-        _coverage(volume) + _spacing(volume) + _other_background(background_value(volume.data))
-    )
+    findings = [
+        *_coverage(volume),
+        *_spacing(volume),
+        *_other_background(background_value(volume.data)),
+        *_inverted(volume.data),
+    ]
     why = looks_raw(volume)
     # The volume of what is not background tells of the brain only where that is the brain.
     return findings + ([_raw_head(why)] if why else _brain_volume(volume))
@@ -54,7 +58,8 @@ def _contents(data: NDArray[Any]) -> Finding | None:
     if n_bad:
         return _error(
             "not-finite",
-            f"the FLAIR holds {n_bad} voxels that are NaN or infinite",
+            f"the FLAIR holds {n_bad} {'voxel that is' if n_bad == 1 else 'voxels that are'} NaN, "
+            "infinite or too large",
             "Set them to 0 if they are background, or export the scan again.",
         )
     low, high = float(data.min()), float(data.max())
@@ -140,6 +145,26 @@ def _other_background(value: float) -> list[Finding]:
             None,
             f"the background of the FLAIR is {value:g} instead of 0, and is taken as outside",
             "Nothing, if that is the value around the brain.",
+        )
+    ]
+
+
+def _inverted(data: NDArray[Any]) -> list[Finding]:
+    """A negative slope, or a picture in which small values are bright."""
+    background = background_value(data)
+    tissue = data[data != background]
+    below = float(np.mean(tissue < background))
+    # A scan without a background, such as a raw one with an offset, has nothing to lie below.
+    if below < MOST_BELOW_BACKGROUND or tissue.size > (1 - MIN_BACKGROUND_SHARE) * data.size:
+        return []
+    return [
+        Finding(
+            "warning",
+            "inverted",
+            None,
+            f"{below:.0%} of the FLAIR's tissue is darker than its background ({background:g})",
+            "Look at it: if bright and dark are exchanged, mend the slope in its header, or export "
+            "the scan again.",
         )
     ]
 

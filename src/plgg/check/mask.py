@@ -44,13 +44,14 @@ def inspect_mask(mask: Volume, flair: Volume | None) -> list[Finding]:
     return list(judge_mask(mask, flair).findings)
 
 
-def judge_mask(mask: Volume, flair: Volume | None) -> JudgedMask:
+def judge_mask(mask: Volume, flair: Volume | None, *, says_how: bool = True) -> JudgedMask:
     """Look for what makes a tumour mask unusable or doubtful.
 
     Args:
         mask: The mask on its own grid.
         flair: The scan it belongs to; None where that is not at hand, and then only the mask's own
             values and size are looked at.
+        says_how: Whether the mask's header says how it lies. A mask is never turned by a guess.
     """
     try:
         labels = mask.with_data(mask_labels(mask.data))
@@ -59,6 +60,8 @@ def judge_mask(mask: Volume, flair: Volume | None) -> JudgedMask:
         return JudgedMask((wrong, *(_misplaced(mask, flair) if flair else ())), None)
     findings = _values(labels.data)
     placed = turned_onto(labels, flair) if flair else labels
+    if flair and not says_how and not same_axes(labels, flair):
+        return JudgedMask((*findings, *impossible_size(labels), _guessed(flair)), labels)
     if placed is None or flair is None:
         size = impossible_size(labels)
         return JudgedMask((*findings, *size, *(_misplaced(mask, flair) if flair else ())), labels)
@@ -97,6 +100,17 @@ def _turned(mask: Volume, flair: Volume) -> Finding:
         f"the mask's axes run {axes_of(mask)} and its FLAIR's {axes_of(flair)}, at the same places:"
         " it is turned onto its FLAIR's voxels without loss",
         "Nothing.",
+    )
+
+
+def _guessed(flair: Volume) -> Finding:
+    return _finding(
+        "error",
+        "mask-grid",
+        f"the mask's header does not say how its axes run, and its FLAIR's run {axes_of(flair)}: "
+        "turning it would be a guess",
+        "If the voxels do match, copy the FLAIR's affine into the mask's header; otherwise export "
+        "the mask again.",
     )
 
 

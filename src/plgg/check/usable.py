@@ -101,7 +101,7 @@ def judged_flair(scan: Scan) -> Judged:
 
 def judged_mask(scan: Scan, flair: Volume | None) -> Judged:
     """What is to be said of a mask."""
-    found = judge_mask(scan.volume, flair)
+    found = judge_mask(scan.volume, flair, says_how=scan.says_how)
     labels = scan if found.labels is None else replace(scan, volume=found.labels)
     return Judged(labels, (*_header(scan, "mask"), *found.findings))
 

@@ -67,7 +67,7 @@ def mask_labels(data: NDArray[Any]) -> NDArray[Any]:
     if not values.size:
         return data
     _refuse_numbers(values)
-    if values.min() == values.max():
+    if values.min() == values.max() and values.min() > 0:
         return data
     whole = whole_labels(data)
     if whole is None:

@@ -43,11 +43,13 @@ class NiftiScan:
         volume: float32, in its own orientation.
         doubts: What its header leaves in doubt, one clause each.
         sha256: Of the file's bytes as they lie on disk.
+        says_how: Whether its header says how it lies; if not, left, front and up are guesses.
     """
 
     volume: Volume
     doubts: tuple[str, ...]
     sha256: str
+    says_how: bool
 
 
 def is_nifti(path: Path) -> bool:
@@ -88,7 +90,7 @@ def read_nifti(path: Path) -> NiftiScan:
             data = _voxels(source, header, path)
             doubts = (*header.geometry.doubts, *_after(source, path))
             digest = source.sha256()
-        return NiftiScan(_as_volume(data, header, path), doubts, digest)
+        return NiftiScan(_as_volume(data, header, path), doubts, digest, header.geometry.says_how)
 
 
 def _refusal(what: str, path: Path, remedy: str = _AGAIN) -> InputError:

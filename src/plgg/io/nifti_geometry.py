@@ -25,6 +25,7 @@ MOST_SIZE_DIFFERENCE = 0.05
 """Share by which a voxel's size may differ between sform and pixdim."""
 
 _FARTHEST_MM = 1e7
+_LEAST_SPAN = 1e-3
 _UNIT_QUATERNION, _ROUNDING = 1.001, 1e-7
 _NO_SIZE = "Convert it from DICOM again, or write the true voxel size into the header."
 
@@ -37,11 +38,13 @@ class Geometry:
         affine: From voxel indices to mm.
         doubts: One clause for each thing that the header leaves in doubt.
         conflict_mm: How far sform and qform put a corner apart; None within 2 mm.
+        says_how: Whether the header says how it lies; if not, the axes' directions are guesses.
     """
 
     affine: Affine
     doubts: tuple[str, ...]
     conflict_mm: float | None
+    says_how: bool
 
 
 def geometry_of(header: Any, shape: tuple[int, int, int]) -> Geometry:  # noqa: ANN401
@@ -59,21 +62,43 @@ def geometry_of(header: Any, shape: tuple[int, int, int]) -> Geometry:  # noqa: 
     pixdim = np.array(header["pixdim"][1:4], dtype=np.float64)
     _mend(header)
     with np.errstate(all="ignore"):
+        sform_doubt = _without_broken_sform(header) if _are_sizes(pixdim) else ()
         _require_size(header, pixdim)
         _refuse_mirrored(header)
         affine = _in_mm(header.get_best_affine(), unit)
         _refuse_far(affine)
         gap = _conflict_mm(header, shape, unit) if _are_sizes(pixdim) else None
-        doubts = (*_orientation(header, gap), *_sizes(header, pixdim))
-    return Geometry(affine, (*doubts, doubt) if doubt else doubts, gap)
+        doubts = (*sform_doubt, *_orientation(header, gap), *_sizes(header, pixdim))
+    return Geometry(affine, (*doubts, doubt) if doubt else doubts, gap, _says_how(header))
 
 
 def _orientation(header: Any, gap: float | None) -> Iterator[str]:  # noqa: ANN401
-    if not (header["sform_code"] > 0 or header["qform_code"] > 0):
+    if not _says_how(header):
         yield "its header does not say how it lies: left, front and up are guesses"
     if gap is not None:
         shown = f"{gap:.0f}" if gap < _FARTHEST_MM else f"{gap:.1g}"
         yield f"sform and qform put it up to {shown} mm apart, and the sform was taken"
+
+
+def _says_how(header: Any) -> bool:  # noqa: ANN401
+    return bool(header["sform_code"] > 0 or header["qform_code"] > 0)
+
+
+def _without_broken_sform(header: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Pass over an sform that is no affine where the qform is sound, and say so."""
+    forms = _forms(header)
+    if forms is None or _is_affine(forms[0]) or not _is_affine(forms[1]):
+        return ()
+    header["sform_code"] = 0
+    return ("its sform is no affine, and the qform was taken",)
+
+
+def _is_affine(form: Affine) -> bool:
+    """Whether it gives a voxel three sides that span a space."""
+    sides = spacing_mm(form)
+    if not (np.isfinite(form).all() and (sides > 0).all()):
+        return False
+    return bool(abs(np.linalg.det(form[:3, :3] / sides)) > _LEAST_SPAN)
 
 
 def _sizes(header: Any, pixdim: NDArray[np.float64]) -> Iterator[str]:  # noqa: ANN401

@@ -147,7 +147,9 @@ def _shape(header: Any, path: Path) -> tuple[int, int, int]:  # noqa: ANN401
     if len(sides) != 3:
         raise InputError(
             f"expected one 3-D image, got shape {tuple(sides)}",
-            remedy="Split a 4-D series and name the volume that is the FLAIR.",
+            remedy="Split the series and name the one volume that is meant."
+            if len(sides) > 3
+            else "Name the whole scan: this is no more than a slice of one.",
         )
     if min(sides) < 1:
         require_affordable(sides, 1, where=path)

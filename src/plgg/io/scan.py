@@ -38,6 +38,7 @@ class Scan:
         sex: Of DICOM, `F` or `M`, where the header says.
         sha256: Of the bytes that it was read from, as `scan_sha256` gives it; None for DICOM, of
             which only some files are read.
+        says_how: Whether its header says how it lies; if not, left, front and up are guesses.
     """
 
     volume: Volume
@@ -46,6 +47,7 @@ class Scan:
     age_years: float | None = None
     sex: str | None = None
     sha256: str | None = None
+    says_how: bool = True
 
 
 def open_scan(path: Path) -> Scan:
@@ -60,9 +62,21 @@ def open_scan(path: Path) -> Scan:
     require_readable(path, folders=True)
     with refusing(lambda: _unreadable(path)):
         if is_nifti(path) or not is_dicom(path):
+            _refuse_folder(path)
             found = read_nifti(path)
-            return Scan(found.volume, doubts=found.doubts, sha256=found.sha256)
+            return Scan(
+                found.volume, doubts=found.doubts, sha256=found.sha256, says_how=found.says_how
+            )
         return _dicom(path)
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(
+            "is a folder without DICOM in it, not a file",
+            where=path,
+            remedy="Name the file that is meant, or the folder that holds its DICOM files.",
+        )
 
 
 def _dicom(path: Path) -> Scan:
