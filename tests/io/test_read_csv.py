@@ -52,6 +52,18 @@ def test_what_could_be_misread_is_refused_in_one_line(tmp_path, reader, content,
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("first", ["sep=;\n", "SEP=;\r\n", '"sep=;"\r', "\ufeffsep=;\n"])
+def test_the_line_that_tells_a_spreadsheet_the_delimiter_is_no_header(tmp_path, first):
+    table = read_csv(written(tmp_path, f"{first}a;b\n1,5;2\n"), error=ManifestError)
+    assert table.rows() == [{"a": "1,5", "b": "2"}]
+    assert [line.number for line in table.lines] == [3]
+
+
+def test_a_table_that_begins_with_a_remark_is_told_so(tmp_path):
+    with pytest.raises(ManifestError, match=r"header has 1 column\. Begin the file with the names"):
+        read_csv(written(tmp_path, "# my cohort\na,b\n1,2\n"), error=ManifestError)
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path, reader):
     os.mkfifo(tmp_path / "pipe.csv")

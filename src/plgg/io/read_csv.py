@@ -25,6 +25,8 @@ MOST_BYTES = 2**26
 
 _BLANKS = " \t\r\n\v\f\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _LINE_END = re.compile(r"\r\n|\r|\n")
+# A first line by which Excel is told the delimiter.
+_SAID_DELIMITER = re.compile(r'"?sep=([,;\t])"?(?:\r\n|\r|\n)', re.IGNORECASE)
 _SAVE = "Save it as CSV in UTF-8."
 
 
@@ -118,19 +120,27 @@ def _text(path: Path, error: type[PlggError]) -> str:
 
 def _lines(text: str, path: Path, error: type[PlggError]) -> Iterator[tuple[int, list[str]]]:
     """The lines that hold something, each with its number."""
-    start = re.sub(r'"[^"]*"', "", text[:100_000]).lstrip("\r\n")
-    delimiter = max(",;\t", key=_LINE_END.split(start, maxsplit=1)[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    last = 0
+    handle, said = io.StringIO(text, newline=""), _SAID_DELIMITER.match(text)
+    if said:
+        handle.seek(said.end())
+    last = 1 if said else 0
+    reader = csv.reader(handle, delimiter=said[1] if said else _delimiter(text), strict=True)
+    n_before = last
     try:
         for cells in reader:
-            last = reader.line_num
+            last = n_before + reader.line_num
             clean = [plain(cell.strip(_BLANKS)) for cell in cells]
             if any(clean):
                 yield last, clean
     except csv.Error as reason:
         what, remedy = _reason(str(reason))
         raise error(what, where=f"{path}, line {last + 1}", remedy=remedy) from reason
+
+
+def _delimiter(text: str) -> str:
+    """The one that occurs most often in the header."""
+    start = re.sub(r'"[^"]*"', "", text[:100_000]).lstrip("\r\n")
+    return max(",;\t", key=_LINE_END.split(start, maxsplit=1)[0].count)
 
 
 def _reason(said: str) -> tuple[str, str]:
@@ -172,10 +182,13 @@ def _line(
         cells.pop()
     where = f"{path}, line {number}"
     if len(cells) > len(header):
+        columns = "1 column" if len(header) == 1 else f"{len(header)} columns"
         raise error(
-            f"has {len(cells)} cells, but the header has {len(header)} columns",
+            f"has {len(cells)} cells, but the header has {columns}",
             where=where,
-            remedy="Put quotes around cells that hold the delimiter.",
+            remedy="Begin the file with the names of the columns."
+            if len(header) == 1
+            else "Put quotes around cells that hold the delimiter.",
         )
     if cells == header:
         raise error("repeats the header", where=where, remedy="Remove this line.")
