@@ -242,11 +242,10 @@ def test_a_class_is_counted_by_patients_not_by_scans(cohort):
     ("column", "meant"),
     [
         ("markers", "marker"),
-        ("Mask", "mask"),
         ("age", "age_years"),
         ("Age (years)", "age_years"),
         ("gender", "sex"),
-        ("scan id", "scan_id"),
+        ("session", "scan_id"),
     ],
 )
 def test_a_misspelt_column_is_named_with_what_it_may_mean(cohort, column, meant):
@@ -301,7 +300,7 @@ def test_a_semicolon_manifest_is_read_like_any_other(cohort):
 
 
 def test_a_manifest_that_cannot_be_read_is_an_error_of_its_own(cohort):
-    write_csv(cohort, "patient_id,FLAIR", "P0,P0_flair.nii.gz")
+    write_csv(cohort, "patient_id,T2", "P0,P0_flair.nii.gz")
     with pytest.raises(ManifestError, match="lacks the column flair"):
         check_manifest(cohort)
 

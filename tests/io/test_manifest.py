@@ -82,6 +82,14 @@ def test_absolute_paths_stay(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "header", ["PATIENT_ID,FLAIR,MARKER,AGE_YEARS", "Patient ID, Flair ,Marker,age  years"]
+)
+def test_case_and_blanks_of_a_column_s_name_do_not_matter(tmp_path, header):
+    (case,) = read(tmp_path, header, "P1,f.nii,A,7")
+    assert (case.patient_id, case.marker, case.age_years) == ("P1", "A", 7.0)
+
+
+@pytest.mark.parametrize(
     ("header", "missing"),
     [("patient,flair", "patient_id"), ("patient_id,t2", "flair"), ("a,b", "patient_id and flair")],
 )

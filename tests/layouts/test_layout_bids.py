@@ -50,6 +50,15 @@ def test_every_raw_flair_is_a_scan_with_its_labels(study, tmp_path):
     assert "2 patients, 4 scans, 2 with a mask, 2 with a marker, 1 left out" in done.out
 
 
+@pytest.mark.parametrize("part", ["phase", "real", "imag"])
+def test_phase_real_and_imaginary_parts_are_no_scans(study, tmp_path, part):
+    for name in ("mag", part):
+        image(study / f"sub-04/anat/sub-04_part-{name}_FLAIR.nii.gz")
+    done = manifest("bids", study, out=tmp_path / "m.csv", status=1)
+    assert ("sub-04", "part-mag") in done.by_scan
+    assert ("sub-04", f"part-{part}") not in done.by_scan
+
+
 def test_what_is_not_used_is_named(study, tmp_path):
     image(study / "sub-01/ses-1/anat/sub-01_ses-1_space-MNI_FLAIR.nii.gz")
     (study / "sub-01/ses-3/anat").mkdir(parents=True)

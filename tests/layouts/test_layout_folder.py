@@ -16,6 +16,9 @@ from plgg.layouts.roles import patient_of, role
         ("P001_flair", "flair"), ("P001-T2F", "flair"), ("t2_tirm_tra_dark-fluid", "flair"),
         ("T2-FLAIR", "flair"), ("3DFLAIR", "flair"), ("P001_flair_seg", "mask"),
         ("tumour_mask", "mask"), ("ROI", "mask"), ("P001_label", "mask"), ("brain_mask", "other"),
+        ("T1_to_FLAIR", "other"), ("P1_t1w_space-FLAIR", "other"), ("t1_2_flair", "other"),
+        ("T2_reg2FLAIR", "other"), ("T1_FLAIR", "other"), ("FLAIR_to_T1", "flair"),
+        ("P_1_T2_in_T1_flair", "other"), ("T2FLAIR_2", "flair"), ("2D_T2_FLAIR", "flair"),
         ("brain_tumor_seg", "mask"), ("P001_t1ce", "other"), ("P001", "plain"),
     ],
 )  # fmt: skip

@@ -2,8 +2,8 @@
 
 Columns `patient_id, flair` and, each optional and possibly blank, `mask, marker, scan_id, site,
 age_years, sex`. A blank mask or marker is unknown, and so is one that only says so
-(`plgg.io.unknown`). Other columns are left alone. Knows nothing of
-what is in the images.
+(`plgg.io.unknown`). Case and blanks in a column's name do not matter; other columns are left
+alone. Knows nothing of what is in the images.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plgg.errors import ManifestError
 from plgg.io.case_id import first_twin, patient_id_fault, require_case_id, shown
-from plgg.io.read_csv import Table, read_csv
+from plgg.io.read_csv import Table, column_key, read_csv
 from plgg.io.tables import write_csv
 from plgg.io.unknown import known
 
@@ -68,13 +68,16 @@ def read_manifest(path: Path) -> list[Case]:
 
 
 def read_table(path: Path) -> Table:
-    """The manifest as text, with the columns that are needed.
+    """The manifest as text, with the columns that are needed; known names as `COLUMNS` has them.
 
     Raises:
         ManifestError: If it cannot be read as a table, lacks a needed column, or has a column that
             is read twice.
     """
     table = read_csv(path, error=ManifestError, once=COLUMNS)
+    keys = [column_key(name) for name in table.header]
+    named = zip(keys, table.header, strict=True)
+    table = replace(table, header=tuple(key if key in COLUMNS else name for key, name in named))
     missing = [name for name in REQUIRED if name not in table.header]
     if missing:
         there = ", ".join(table.header) or "none"

@@ -1,7 +1,8 @@
 """BIDS: `sub-*/[ses-*/]anat/*_FLAIR.nii.gz`, masks under `derivatives`, `participants.tsv`.
 
 Every raw FLAIR of a participant is a scan, named by its entities (`ses-01_run-2`). Files with
-`desc-` or `space-` are derived and no raw scans. Knows nothing of what a mask shows but by name.
+`desc-` or `space-` are derived and no raw scans; nor are `part-phase`, `-real` and `-imag`. Knows
+nothing of what a mask shows but by name.
 """
 
 from __future__ import annotations
@@ -73,7 +74,13 @@ def _flairs(subject: Path) -> list[Name]:
         for path in files_below(subject)
         if is_nifti(path) and path.parent.name == "anat"
     ]
-    raw = [n for n in names if n.suffix == "flair" and not {"desc", "space"} & set(n.entities)]
+    raw = [
+        name
+        for name in names
+        if name.suffix == "flair"
+        and not {"desc", "space"} & set(name.entities)
+        and name.entities.get("part", "mag") == "mag"
+    ]
     return [name for name in raw if f"sub-{name.entities.get('sub')}" == subject.name]
 
 

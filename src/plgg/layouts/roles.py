@@ -21,6 +21,8 @@ _OTHER = frozenset(
      "swi", "asl", "perf", "dti", "bold")
 )  # fmt: skip
 _BRAIN = frozenset(("brain", "brainmask", "bet", "skull"))
+_T1_FLAIR = re.compile(r"t1w?[\W_]*flair")
+_ONTO_FLAIR = re.compile(r"[\W_](?:to|in|on|onto|2|space|reg[a-z]*2?|registered)[\W_]*flair")
 _WORDS = _FLAIR | _MASK | _OTHER | _BRAIN
 
 
@@ -29,12 +31,21 @@ def role(stem: str) -> Role:
 
     A mask of the brain is `other`; so is any sequence that is known to be no FLAIR.
     """
-    words = set(re.findall(r"[a-z0-9]+", stem.casefold()))
+    name = stem.casefold()
+    words = set(re.findall(r"[a-z0-9]+", name))
     if words & _MASK or "brainmask" in words:
         return "other" if words & _BRAIN and not words & _TUMOUR else "mask"
-    if words & _FLAIR or "flair" in stem.casefold():
+    if _T1_FLAIR.search(name) or _moved_onto_flair(name):
+        return "other"
+    if words & _FLAIR or "flair" in name:
         return "flair"
     return "other" if words & _OTHER else "plain"
+
+
+def _moved_onto_flair(name: str) -> bool:
+    """Whether another sequence is named as lying on the FLAIR's grid: `T1_to_FLAIR`."""
+    found = _ONTO_FLAIR.search(name)
+    return found is not None and bool(set(re.findall(r"[a-z0-9]+", name[: found.start()])) & _OTHER)
 
 
 def patient_of(stem: str) -> str:
