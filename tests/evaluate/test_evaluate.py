@@ -152,7 +152,25 @@ def test_another_grid_is_said_of_its_case_and_the_others_are_scored(tree):
     moved = image.affine.copy()
     moved[2, 3] += 5
     save(path, np.asarray(image.dataobj), moved)
-    assert re.search(r"grid.*Resample", only_failed(tree, "thick"))
+    assert re.search(r"up to 5\.0 mm away .*resample the one", only_failed(tree, "thick"))
+
+
+def test_another_shape_is_said_of_its_case(tree):
+    _, cases, _ = tree
+    image = nib.load(cases[1].mask)
+    save(cases[1].mask, np.asarray(image.dataobj)[1:], image.affine)
+    said = only_failed(tree, "thick")
+    assert re.search("has shape 36×40×32, the true mask 35×40×32.*plgg check tells", said)
+
+
+def test_a_truth_whose_header_says_nothing_is_not_turned_by_a_guess(tree):
+    _, cases, _ = tree
+    image = nib.load(cases[1].mask)
+    bare = nib.Nifti1Image(np.asarray(image.dataobj), None)
+    bare.header.set_zooms(image.header.get_zooms())
+    bare.header["sform_code"] = bare.header["qform_code"] = 0
+    nib.save(bare, cases[1].mask)
+    assert re.search(r"thick.nii.gz.*would be a guess", only_failed(tree, "thick"))
 
 
 def test_a_folder_without_predictions(tree, tmp_path):

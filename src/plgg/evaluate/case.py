@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from plgg.check import usable_mask
-from plgg.check.axes import turned_onto
+from plgg.check.axes import nearest_axes, same_axes, turned_onto
 from plgg.check.tumour_size import impossible_size
 from plgg.errors import InputError
 from plgg.evaluate.place import tumour_place
@@ -18,8 +18,9 @@ from plgg.evaluate.row import CaseScores
 from plgg.io.labels import mask_labels
 from plgg.io.manifest import Case
 from plgg.io.nifti import read_volume
+from plgg.io.scan import Scan
 from plgg.metrics import count_lesions, hard_dice, soft_dice, surface_scores, volume_ml
-from plgg.volume import Volume
+from plgg.volume import Volume, corner_distance_mm
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def score_case(case: Case, prediction: Prediction) -> Scored:
         scores |= _said(read_said(prediction.result))
     if case.mask is not None:
         true = usable_mask(case.mask, None)
+        _refuse_guess(true, predicted, case.mask)
         truth, warnings = true.volume, (*true.doubts, *warnings)
         scores |= _segmentation(predicted, truth) | _place(case, truth)
         if prediction.probability is not None:
@@ -133,12 +135,35 @@ def _onto(predicted: Volume, truth: Volume) -> Volume:
     """The prediction on the truth's voxels, in their axis order."""
     turned = turned_onto(predicted, truth)
     if turned is None:
-        raise InputError(
-            f"the prediction's grid {predicted.shape} is not the true mask's {truth.shape}, or it "
-            "lies elsewhere",
-            remedy="Resample the prediction onto the patient's own scan.",
-        )
+        raise _elsewhere(predicted, truth)
     return turned
+
+
+def _elsewhere(predicted: Volume, truth: Volume) -> InputError:
+    """Why a prediction cannot be laid on its truth; nobody knows which of them is at fault."""
+    turned = nearest_axes(predicted, truth)
+    if turned.shape != truth.shape:
+        shapes = ["×".join(map(str, one.shape)) for one in (turned, truth)]
+        what = f"the prediction has shape {shapes[0]}, the true mask {shapes[1]}"
+    else:
+        gap = corner_distance_mm(turned, truth)
+        what = f"the prediction lies up to {gap:.1f} mm away from the true mask"
+    return InputError(
+        what,
+        remedy="Look at both over the FLAIR, and resample the one that does not lie on its voxels: "
+        "plgg check tells whether the true mask does.",
+    )
+
+
+def _refuse_guess(true: Scan, predicted: Volume, path: Path) -> None:
+    """Refuse a truth that would be turned onto the prediction by a header that says nothing."""
+    if not true.says_how and not same_axes(true.volume, predicted):
+        raise InputError(
+            "the true mask's header does not say how its axes run: turning it would be a guess",
+            where=path,
+            remedy="If its voxels are its FLAIR's, copy the FLAIR's affine into its header; "
+            "otherwise export it again.",
+        )
 
 
 def _volume_ml(mask: Volume) -> float:
