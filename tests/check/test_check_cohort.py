@@ -223,6 +223,12 @@ def test_one_sex_in_two_words_is_no_contradiction(cohort):
     assert labelled(cohort, *BALANCED, ("Q0", "A", "female")).findings == ()
 
 
+def test_a_minus_beside_a_plus_is_warned_of_since_it_may_be_a_result(cohort):
+    labels = [(f"Q{n}", "+-"[n % 2], "F") for n in range(6)]
+    (finding,) = only(labelled(cohort, *labels), "placeholder")
+    assert (finding.severity, "'-' (3)" in finding.message) == ("warning", True)
+
+
 def test_classes_of_signs_only_are_not_alike(cohort):
     labels = [(f"Q{n}", "+*"[n % 2], "F") for n in range(6)]
     assert labelled(cohort, *labels).findings == ()

@@ -109,6 +109,7 @@ def test_two_that_nothing_tells_apart_are_refused(tmp_path):
     ("rule", "five", "six"),
     [
         ("is original", {"slices": 4}, {"image_type": ("DERIVED", "SECONDARY", "MPR")}),
+        ("names no contrast agent", {"slices": 4}, {"tags": {"ContrastBolusAgent": "agent"}}),
         ("has more slices", {}, {"slices": 4}),
         ("was acquired first", {}, {"tags": {"AcquisitionTime": "130000"}}),
     ],

@@ -76,6 +76,11 @@ def test_quoted_cells_may_hold_the_delimiter(tmp_path):
     assert (case.flair, case.site) == (tmp_path / "a, b.nii.gz", "Toronto, ON")
 
 
+def test_the_manifest_s_own_folder_may_be_the_scan(tmp_path):
+    (case,) = read(tmp_path, "patient_id,flair", "P1,.")
+    assert case.flair == tmp_path
+
+
 def test_absolute_paths_stay(tmp_path):
     (case,) = read(tmp_path, "patient_id,flair", f"P1,{tmp_path / 'else' / 'f.nii'}")
     assert case.flair == tmp_path / "else" / "f.nii"

@@ -92,9 +92,11 @@ def _unknown(table: Table) -> list[Finding]:
     if not counts:
         return []
     shown = listed(f"{cell!r} ({n})" for cell, n in counts.most_common())
+    # Beside `+`, a `-` is a result; it is still taken as blank, but not in passing.
+    signs = {row.get("marker", "") for row in table.rows()} & {"+", "-", "−", "–"}
     return [
         Finding(
-            "note",
+            "warning" if "+" in signs and len(signs) > 1 else "note",
             "placeholder",
             None,
             f"cells that say that nothing is known are taken as blank: {shown}",

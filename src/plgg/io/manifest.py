@@ -92,7 +92,7 @@ def read_table(path: Path) -> Table:
 def _case(row: dict[str, str], where: str, folder: Path) -> Case:
     cells = {name: known(row.get(name)) for name in COLUMNS}
     patient, flair = row["patient_id"], cells["flair"]
-    if not patient or not flair:
+    if not patient or not (flair or row["flair"] == "."):
         raise ManifestError("patient_id or flair is blank", where=where, remedy="Fill it in.")
     case_id = require_case_id(
         _case_id(patient, cells["scan_id"] or ""),

@@ -69,9 +69,10 @@ def _evidence(stack: Stack) -> str:
     return f"; {', '.join(said)}" if said else ""
 
 
-def _rank(stack: Stack) -> tuple[bool, bool, int]:
-    """Originals first, then evidence of both kinds, then more slices."""
-    return not stack.derived, stack.named_flair and stack.timed_flair, stack.n_images
+def _rank(stack: Stack) -> tuple[bool, bool, bool, int]:
+    """Originals first, then without contrast, then evidence of both kinds, then more slices."""
+    both = stack.named_flair and stack.timed_flair
+    return not stack.derived, not stack.after_contrast, both, stack.n_images
 
 
 def _best(stacks: list[Stack], path: Path) -> tuple[Stack, str]:
@@ -115,8 +116,10 @@ def _over(first: Stack, others: list[Stack]) -> str:
     if mine[0] != theirs[0]:
         rule = "is original"
     elif mine[1] != theirs[1]:
-        rule = "has both the name and the times of a FLAIR"
+        rule = "names no contrast agent"
     elif mine[2] != theirs[2]:
+        rule = "has both the name and the times of a FLAIR"
+    elif mine[3] != theirs[3]:
         rule = "has more slices"
     else:
         rule = "was acquired first"

@@ -133,7 +133,7 @@ def _refuse_unusable(stack: Stack, files: DicomFiles) -> None:
         raise InputError(
             f"{what} ({stack.describe()})",
             where=files.path,
-            remedy="Name the original FLAIR series.",
+            remedy="Name the original FLAIR series; a mask is to be a NIfTI file.",
         )
 
 
