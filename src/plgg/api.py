@@ -140,6 +140,9 @@ def preprocess(
     typed_paths.require_there([manifest], error=ManifestError)
     typed_paths.require_atlas(config.preprocess.atlas)
     cases = read_manifest(manifest)
+    from plgg.check.columns import warn_of_columns
+
+    warn_of_columns(manifest)
     from plgg.io.output import STORE, output_folder
     from plgg.preprocess.cohort import preprocess_cohort
     from plgg.report.store_qc import write_store_qc
@@ -287,13 +290,18 @@ def evaluate(
     """
     typed_paths.require_folder(predictions)
     typed_paths.require_there([truth])
+    from plgg.check.columns import warn_of_columns
     from plgg.evaluate import evaluate_predictions
     from plgg.io.budget import scan_limit
     from plgg.io.manifest import read_manifest
     from plgg.io.store import Store, is_store
     from plgg.report.evaluation import write_evaluation_page
 
-    cases = Store(truth).manifest_cases() if is_store(truth) else read_manifest(truth)
+    if is_store(truth):
+        cases = Store(truth).manifest_cases()
+    else:
+        cases = read_manifest(truth)
+        warn_of_columns(truth)
     folder = out or predictions / "evaluation"
     with scan_limit(scan_gib), watch.task("evaluating") as progress:
         found = evaluate_predictions(predictions, cases, out=folder, seed=seed, progress=progress)

@@ -1,6 +1,7 @@
 """Warnings are repeated by the commands that go on in spite of them; one bad case is one line."""
 
 import os
+import re
 
 import nibabel as nib
 import numpy as np
@@ -30,6 +31,19 @@ def test_preprocessing_says_how_many_warnings_there_are_and_where(tmp_path):
     line = f"1 warning in 1 case: see {tmp_path / 'store' / 'qc.html'} or plgg check {manifest}"
     assert line in done.out
     assert "the mask holds the labels 1, 2" in (tmp_path / "store" / "qc.html").read_text()
+
+
+def test_a_column_that_is_not_read_is_told_by_every_command_that_reads_the_manifest(tmp_path):
+    manifest = cohort(tmp_path, "P1", "P2")
+    manifest.write_text(manifest.read_text().replace("marker", "genotype", 1))
+    done = plgg("preprocess", manifest, tmp_path / "store", *TOY)
+    told = r"the column 'genotype' is\s+not read; is 'marker' meant\?\s+Rename"
+    assert re.search(told.replace(" ", r"\s+"), done.err)
+    predictions = tmp_path / "predictions"
+    mask = nib.load(tmp_path / "P1_mask.nii.gz")
+    write_nifti(predictions / "P1.nii.gz", np.asarray(mask.dataobj), mask.affine)
+    done = plgg("evaluate", predictions, manifest, "--partial")
+    assert re.search(told.replace(" ", r"\s+"), done.err)
 
 
 def test_evaluation_names_a_truth_that_is_none_and_scores_the_others(tmp_path):

@@ -5,6 +5,7 @@ The reader leaves unknown columns alone, so a misspelt one would silently be no 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -15,6 +16,7 @@ from plgg.io.manifest import OPTIONAL, read_table
 from plgg.io.read_csv import Table
 from plgg.io.unknown import known
 
+_LOGGER = logging.getLogger(__name__)
 _MEANT = {
     "age": "age_years",
     "gender": "sex",
@@ -36,6 +38,18 @@ def check_columns(path: Path) -> list[Finding]:
     """Findings about the columns of a manifest that can be read."""
     table = read_table(path)
     return [*_misspelt(table.header), *_short(table), *_unknown(table)]
+
+
+def warn_of_columns(path: Path) -> None:
+    """Log what a check would warn of in a manifest's columns, for commands that read it unchecked.
+
+    Raises:
+        ManifestError: If the manifest cannot be read.
+    """
+    for finding in check_columns(path):
+        if finding.severity == "warning":
+            end = "" if finding.message.endswith("?") else "."
+            _LOGGER.warning("%s: %s%s %s", path, finding.message, end, finding.remedy)
 
 
 def _misspelt(header: Sequence[str]) -> list[Finding]:
