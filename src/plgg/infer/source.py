@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from plgg.check import usable_flair
-from plgg.check.columns import warn_of_columns
 from plgg.config import Config, same_preprocessing
 from plgg.errors import InputError
 from plgg.io.case_id import case_id_of
@@ -126,6 +125,8 @@ def _scans(path: Path, age_years: float | None, sex: str | None) -> list[Scan]:
         store = Store(path)
         return [_stored(store, case_id) for case_id in store.by_id]
     if path.suffix.lower() == ".csv":
+        from plgg.check.columns import warn_of_columns
+
         warn_of_columns(path)
         return [_native(case, case.patient_id) for case in read_manifest(path)]
     if is_nifti(path) or is_dicom(path):
