@@ -58,6 +58,13 @@ def test_a_mask_is_never_turned_by_a_guess(tmp_path, axes, moved_mm):
     assert "copy the FLAIR's affine" in error.remedy
 
 
+def test_a_flair_that_is_not_finite_has_no_background_for_its_mask_to_lie_in():
+    flair, mask = blob_brain()
+    bad = flair.with_data(np.where(flair.data == 0, np.inf, flair.data))
+    assert judge_mask(mask, bad).findings == ()
+    np.testing.assert_array_equal(judge_mask(mask, bad).labels.data, mask.data)
+
+
 def test_there_are_48_orientations():
     assert len(set(ORIENTATIONS)) == 48
 

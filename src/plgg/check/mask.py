@@ -67,6 +67,8 @@ def judge_mask(mask: Volume, flair: Volume | None, *, says_how: bool = True) -> 
         return JudgedMask((*findings, *size, *(_misplaced(mask, flair) if flair else ())), labels)
     if not same_axes(labels, flair):
         findings.append(_turned(labels, flair))
+    if not np.isfinite(flair.data).all():  # Nobody knows which voxels are its background.
+        return JudgedMask((*findings, *impossible_size(placed)), placed)
     brain = flair.data != background_value(flair.data)
     size = impossible_size(placed, brain)
     return JudgedMask((*findings, *size, *([] if size else _against(placed.data, brain))), placed)
