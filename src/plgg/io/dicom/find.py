@@ -105,7 +105,7 @@ def _unreadable(start: bytes) -> Foreign | None:
     if _BARE.match(start):
         return Foreign(
             "is DICOM without the beginning that a file needs (128 bytes and DICM)",
-            "Export it again, or mend each file: dcmconv --read-dataset (DCMTK).",
+            "Export it again, or mend each file with dcmconv (DCMTK).",
         )
     return pointer(start)
 
