@@ -140,3 +140,12 @@ def test_what_is_none_of_these_is_refused(tmp_path):
             find_scans([tmp_path / name])
     with pytest.raises(ManifestError, match="no such file"):
         find_scans([tmp_path / "none.csv"])
+
+
+def test_what_is_no_scan_keeps_no_other_from_being_predicted(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    good, bad = find_scans([folder / "one_flair.nii.gz", tmp_path / "empty"])
+    assert good.load(trained_on(folder)).prepared
+    for need in (bad.digest, lambda: bad.load(CONFIG)):
+        with pytest.raises(InputError, match="empty: is not a store"):
+            need()

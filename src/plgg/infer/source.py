@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from plgg.check import usable_flair
 from plgg.config import Config, same_preprocessing
@@ -92,10 +92,11 @@ def find_scans(
         sex: Likewise.
 
     Raises:
-        InputError: If an input is none of these, two scans have one name, or a case to keep is not
-            among them.
+        InputError: If nothing is at a path, the only input is none of these, two scans have one
+            name, or a case to keep is not among them.
     """
-    scans = [scan for path in inputs for scan in _scans(path, age_years, sex)]
+    several = len(inputs) > 1
+    scans = [scan for path in inputs for scan in _scans(path, age_years, sex, several=several)]
     if only is not None:
         scans = _only(scans, only)
     names = [scan.case_id.lower() for scan in scans]
@@ -120,7 +121,7 @@ def _only(scans: Sequence[Scan], wanted: Sequence[str]) -> list[Scan]:
     return [scan for scan in scans if scan.case_id in set(wanted)]
 
 
-def _scans(path: Path, age_years: float | None, sex: str | None) -> list[Scan]:
+def _scans(path: Path, age_years: float | None, sex: str | None, *, several: bool) -> list[Scan]:
     if is_there(path) and is_store(path):
         store = Store(path)
         return [_stored(store, case_id) for case_id in store.by_id]
@@ -132,7 +133,22 @@ def _scans(path: Path, age_years: float | None, sex: str | None) -> list[Scan]:
     if is_nifti(path) or is_dicom(path):
         name = case_id_of(scan_name(path))
         return [_native(Case(name, name, path, age_years=age_years, sex=sex), None)]
-    raise InputError(
+    if several and is_there(path):
+        return [_unusable(path)]
+    raise _none_of_these(path)
+
+
+def _unusable(path: Path) -> Scan:
+    """What is no scan, among others: a case that fails, and keeps no other from being predicted."""
+
+    def refuse(*_: Config) -> NoReturn:
+        raise _none_of_these(path)
+
+    return Scan(case_id_of(scan_name(path)), None, path, "nifti", refuse, refuse)
+
+
+def _none_of_these(path: Path) -> InputError:
+    return InputError(
         "is not a store, a manifest (.csv), a NIfTI file (.nii, .nii.gz) or DICOM (folder, zip)",
         where=path,
         remedy="Name one of these." if is_there(path) else "Check the path: nothing is there.",
