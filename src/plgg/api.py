@@ -147,7 +147,7 @@ def preprocess(
     from plgg.preprocess.cohort import preprocess_cohort
     from plgg.report.store_qc import write_store_qc
 
-    with output_folder(store, STORE):
+    with output_folder(store, STORE, inputs=[manifest]):
         with watch.task("preprocessing") as progress:
             cohort = preprocess_cohort(
                 cases,
@@ -294,6 +294,7 @@ def evaluate(
     from plgg.evaluate import evaluate_predictions
     from plgg.io.budget import scan_limit
     from plgg.io.manifest import read_manifest
+    from plgg.io.output import EVALUATION, require_free
     from plgg.io.store import Store, is_store
     from plgg.report.evaluation import write_evaluation_page
 
@@ -303,6 +304,7 @@ def evaluate(
         cases = read_manifest(truth)
         warn_of_columns(truth)
     folder = out or predictions / "evaluation"
+    require_free(folder, EVALUATION, inputs=[truth])
     with scan_limit(scan_gib), watch.task("evaluating") as progress:
         found = evaluate_predictions(predictions, cases, out=folder, seed=seed, progress=progress)
     write_evaluation_page(folder)

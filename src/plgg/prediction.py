@@ -15,13 +15,13 @@ from pathlib import Path
 
 import psutil
 
-from plgg.errors import ConfigError
+from plgg.errors import ConfigError, InputError
 from plgg.infer.ensemble import ensemble, inference_settings
 from plgg.infer.member import load_member
 from plgg.infer.options import PredictOptions
 from plgg.infer.predict import Outcome, Predictor, guarded, predict_scans, require_free_places
 from plgg.infer.source import Scan, find_scans
-from plgg.io.output import PREDICTIONS, output_folder
+from plgg.io.output import PREDICTIONS, output_folder, require_free
 from plgg.io.run import read_part
 from plgg.measure.summary import write_summary
 from plgg.report.case import write_case_report
@@ -30,6 +30,7 @@ from plgg.watch import Watch
 from plgg.workers import JobOutcome, in_workers
 
 _GIB = 2**30
+SUMMARY = "summary.csv"
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def predict_batch(request: Request, watch: Watch) -> list[Outcome]:
     scans = request.scans()
     if request.options.prior and len(scans) != 1:
         raise ConfigError(f"--prior is for one scan, not {len(scans)}", remedy="Name one scan.")
+    require_free(request.out, PREDICTIONS, inputs=request.inputs)
+    _require_other_names(scans)
     require_free_places(scans, request.out)
     predictor = request.predictor(scans)
     with watch.task("predicting") as progress, output_folder(request.out, PREDICTIONS):
@@ -107,8 +110,23 @@ def predict_batch(request: Request, watch: Watch) -> list[Outcome]:
                 outcomes.append(outcome)
                 failed = sum(one.result is None for one in outcomes)
                 progress(len(outcomes), len(scans), failed)
-        write_summary(request.out / "summary.csv", outcomes)
+        write_summary(request.out / SUMMARY, outcomes)
     return outcomes
+
+
+def _require_other_names(scans: Sequence[Scan]) -> None:
+    """No scan may be called as the table beside the predictions.
+
+    Raises:
+        InputError: If one is.
+    """
+    for scan in scans:
+        if scan.case_id.lower() == SUMMARY:
+            raise InputError(
+                f"is called {SUMMARY}, as the table beside the predictions is",
+                where=scan.path,
+                remedy="Rename the file.",
+            )
 
 
 def _one_by_one(request: Request, scans: Sequence[Scan]) -> Iterator[Outcome]:

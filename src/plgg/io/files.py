@@ -42,6 +42,23 @@ def make_folder(path: Path) -> Path:
         ) from error
 
 
+@contextmanager
+def disk_answers(path: Path) -> Iterator[None]:
+    """While a place is looked at: what the disk refuses to say becomes one line.
+
+    Raises:
+        OutputError: For example, if a name is too long, or a folder may not be looked into.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot be looked at ({error.strerror or error})",
+            where=path,
+            remedy="Choose another folder or mend its permissions.",
+        ) from error
+
+
 def aside_name(path: Path, kind: Literal["new", "old"] = "new") -> Path:
     """A random name beside `path` for what is not finished (`new`) or no longer needed (`old`).
 

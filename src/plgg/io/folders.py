@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from plgg.errors import OutputError
-from plgg.io.files import aside_name, make_folder, sha256, split_aside, sync
+from plgg.io.files import aside_name, disk_answers, make_folder, sha256, split_aside, sync
 
 log = logging.getLogger(__name__)
 _MOST_MARK_BYTES = 64 * 2**20
@@ -155,7 +155,8 @@ def require_untaken(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = 
                 where=folder,
                 remedy="Choose another output folder.",
             )
-    fault = _taken_fault(folder, kind)
+    with disk_answers(folder):
+        fault = _taken_fault(folder, kind)
     if fault:
         raise OutputError(fault, where=folder, remedy=_REMEDY)
 

@@ -11,18 +11,20 @@ must be free; whatever else is there stays as it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import OutputError
-from plgg.io.files import write_json
+from plgg.io.files import disk_answers, write_json
 from plgg.io.folders import PREDICTION, STORED_CASE, FolderKind, clear_leftovers
 from plgg.io.lock import locked
+from plgg.io.regular import open_regular
 
 MARK = ".plgg.json"
 _FORMAT = "plgg-output"
+_ELSEWHERE = "Choose another output folder."
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class OutputKind:
     Attributes:
         name: What it is called.
         owns: Patterns of the names that plgg writes there.
-        known_by: Pattern of a file and its `format` by which a folder without the mark is known,
-            since earlier versions did not write one.
+        known_by: Pattern of a file by which a folder without the mark is known, since earlier
+            versions did not write one; and its `format`, or of a table how its header begins.
         inside: Folders in it where killed processes may leave something, and the kind of folders
             that are replaced there.
     """
@@ -77,7 +79,10 @@ TRANSFER = OutputKind(
     ("home/experiment.json", "plgg-experiment"),
 )
 PREDICTIONS = OutputKind(
-    "predictions", ("summary.csv",), ("*/result.json", "plgg-result"), ((".", PREDICTION),)
+    "predictions",
+    ("summary.csv",),
+    ("summary.csv", "case_id,patient_id,status,reason,"),
+    ((".", PREDICTION),),
 )
 EVALUATION = OutputKind(
     "evaluation",
@@ -92,18 +97,20 @@ MADE_IMAGES = OutputKind("images made for a manifest", ("*.nii", "*.nii.gz"))
 
 
 @contextmanager
-def output_folder(folder: Path, kind: OutputKind) -> Iterator[Path]:
+def output_folder(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ()) -> Iterator[Path]:
     """Hold a folder, marked as plgg's own of this kind, for as long as it is written into.
 
     Args:
         folder: Made if need be. It may be of several kinds at once.
         kind: What is written there.
+        inputs: Files that are read meanwhile; none may be one that is written.
 
     Raises:
-        OutputError: If a name that is to be written is taken by what plgg did not write, if
-            another process writes there, or if the disk refuses.
+        OutputError: If a name that is to be written is taken by what plgg did not write or by an
+            input, if a folder in it is a link to another place, if another process writes there,
+            or if the disk refuses.
     """
-    require_free(folder, kind)
+    require_free(folder, kind, inputs=inputs)
     with locked(folder):
         _mark(folder, kind)
         for name, inner in kind.inside:
@@ -111,22 +118,39 @@ def output_folder(folder: Path, kind: OutputKind) -> Iterator[Path]:
         yield folder
 
 
-def require_free(folder: Path, kind: OutputKind) -> None:
+def require_free(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ()) -> None:
     """Check that plgg may write into a folder; it is left as it is.
 
     Raises:
         OutputError: As `output_folder`.
     """
+    with disk_answers(folder):
+        fault = _fault(folder, kind, inputs)
+    if fault:
+        raise OutputError(fault[0], where=folder, remedy=fault[1])
+
+
+def _fault(folder: Path, kind: OutputKind, inputs: Iterable[Path]) -> tuple[str, str] | None:
+    """Why plgg may not write into a folder, and what to do; None if it may."""
     if folder.exists() and not folder.is_dir():
-        raise OutputError("is a file, not a folder", where=folder, remedy="Name a folder.")
+        return "is a file, not a folder", "Name a folder."
     # In this order: another process, which holds the folder, marks it before it writes.
     taken = sorted(path.name for pattern in kind.owns for path in folder.glob(pattern))
     if taken and kind.name not in _kinds(folder) and not _known(folder, kind):
-        raise OutputError(
+        return (
             f"holds {taken[0]!a}, which plgg did not write as part of its {kind.name}",
-            where=folder,
-            remedy="Choose another output folder.",
+            _ELSEWHERE,
         )
+    for path in inputs:
+        if path.resolve() in {(folder / name).resolve() for name in taken}:
+            return (
+                f"the input {path.name!a} is a file that the {kind.name} would replace",
+                _ELSEWHERE,
+            )
+    for name, _ in kind.inside:
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            return f"the folder {name!a} in it is a link to another place", _ELSEWHERE
+    return None
 
 
 def _mark(folder: Path, kind: OutputKind) -> None:
@@ -146,7 +170,18 @@ def _known(folder: Path, kind: OutputKind) -> bool:
     if kind.known_by is None:
         return False
     pattern, wanted = kind.known_by
+    if pattern.endswith(".csv"):
+        return any(_begins(path, wanted) for path in folder.glob(pattern))
     return any(_read(path).get("format") == wanted for path in folder.glob(pattern))
+
+
+def _begins(path: Path, header: str) -> bool:
+    """Whether a table begins so; not where it cannot be read."""
+    try:
+        with open_regular(path) as handle:
+            return handle.read(len(header.encode())) == header.encode()
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> dict[str, object]:
