@@ -1,6 +1,7 @@
 """Nothing that plgg did not write is deleted or overwritten; no two processes write one folder."""
 
 import json
+import os
 import platform
 import signal
 import subprocess
@@ -239,9 +240,65 @@ def test_an_earlier_versions_folder_is_known_by_its_record(tmp_path):
 
 def test_predictions_of_an_earlier_version_are_known(tmp_path):
     make_prediction(tmp_path / "P01")
-    (tmp_path / "summary.csv").write_text("case_id\n")
+    (tmp_path / "summary.csv").write_text("case_id,patient_id,status,reason,volume_ml\n")
     with output_folder(tmp_path, PREDICTIONS):
         pass
+
+
+def test_somebodys_summary_beside_a_prediction_is_kept(tmp_path):
+    make_prediction(tmp_path / "P01")
+    (tmp_path / "summary.csv").write_text("patient,notes\nP01,left frontal\n")
+    before = contents(tmp_path)
+    with pytest.raises(OutputError, match="plgg did not write"):
+        output_folder(tmp_path, PREDICTIONS).__enter__()
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(PREDICTIONS, "summary.csv"), (EVALUATION, "cases.csv")]
+)
+@pytest.mark.parametrize("way", ["itself", "link"])
+def test_an_input_is_no_file_that_is_written(kind, name, way, tmp_path):
+    out = tmp_path / "out"
+    with output_folder(out, kind):
+        (out / name).write_text("patient_id,flair\nP01,P01.nii.gz\n")
+    given = out / name
+    if way == "link":
+        given = tmp_path / "manifest.csv"
+        given.symlink_to(out / name)
+    with pytest.raises(OutputError, match=r"the input .* would replace"):
+        output_folder(out, kind, inputs=[given]).__enter__()
+    with output_folder(out, kind, inputs=[tmp_path / "other.csv"]):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(STORE, "cases"), (STORE, "qc"), (EVALUATION, "figures"), (PATIENTS, "images")],
+)
+def test_nothing_is_written_through_a_link_to_another_folder(kind, name, tmp_path):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with output_folder(out, kind):
+        (out / name).symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="a link to another place"):
+        output_folder(out, kind).__enter__()
+    (out / name).unlink()
+    (out / "here").mkdir()
+    (out / name).symlink_to("here")
+    with output_folder(out, kind):
+        pass
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "file/below"])
+@pytest.mark.parametrize("ask", [require_untaken, require_replaceable, None])
+def test_a_place_that_cannot_be_is_one_line(path, ask, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="Choose another folder"):  # noqa: PT012
+        if ask:
+            ask(tmp_path / path, PREDICTION)
+        with output_folder(tmp_path / path, PREDICTIONS):
+            pass
 
 
 def test_a_stored_case_is_replaced_even_if_it_was_damaged(tmp_path):
@@ -261,6 +318,41 @@ def test_a_lock_is_held_once_by_a_process_and_free_at_the_end(tmp_path):
     ):
         pass
     with locked(tmp_path):
+        pass
+
+
+def somebodys(folder):
+    (folder / "notes.txt").write_text("left frontal")
+    return folder / "notes.txt"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: (folder / LOCK).hardlink_to(somebodys(folder)),
+        lambda folder: (folder / LOCK).symlink_to(somebodys(folder)),
+        lambda folder: (folder / LOCK).symlink_to(folder / "nothing"),
+        lambda folder: (folder / LOCK).write_text("left frontal"),
+        lambda folder: (folder / LOCK).mkdir(),
+        lambda folder: os.mkfifo(folder / LOCK),
+    ],
+    ids=["hard link", "link", "link to nothing", "notes", "folder", "pipe"],
+)
+def test_what_is_no_lock_is_kept(make, tmp_path):
+    make(tmp_path)
+    names = [path.name for path in sorted(tmp_path.iterdir())]
+    with pytest.raises(OutputError, match=r"is not a lock that plgg made\. Move it away"):
+        locked(tmp_path).__enter__()
+    assert [path.name for path in sorted(tmp_path.iterdir())] == names
+    assert all(p.read_text() == "left frontal" for p in tmp_path.iterdir() if p.is_file())
+
+
+def test_a_copy_of_a_folder_by_hard_links_can_be_locked(tmp_path):
+    with locked(tmp_path / "run"):
+        pass
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / LOCK).hardlink_to(tmp_path / "run" / LOCK)
+    with locked(tmp_path / "copy"):
         pass
 
 

@@ -28,6 +28,8 @@ from plgg.io.files import make_folder
 LOCK = ".plgg.lock"
 # A holder says who it is within this time, unless it is not plgg, or cannot write.
 _UNNAMED_SECONDS = 1.0
+# What a lock says begins so; most of the time it is empty.
+_BEGIN = b'{"command": '
 # Folders that this process holds: a command may reach the same folder twice on its way.
 _HELD: dict[tuple[int, Path], int] = {}
 
@@ -49,6 +51,7 @@ def locked(folder: Path) -> Iterator[None]:
             _HELD[key] -= 1
         return
     path = folder / LOCK
+    _require_own(path)
     lock = _acquired(path, folder)
     _HELD[key] = 1
     try:
@@ -59,6 +62,30 @@ def locked(folder: Path) -> Iterator[None]:
         _note(path, "")
         with suppress(OSError):
             lock.release()
+
+
+def _require_own(path: Path) -> None:
+    """Check that what stands in the lock's place is one: to lock a file empties it.
+
+    Raises:
+        OutputError: If it is a link, a folder or a pipe, or says something that no lock says.
+    """
+    if not _may_be_lock(path):
+        raise OutputError(
+            "is not a lock that plgg made",
+            where=path,
+            remedy="Move it away, or choose another folder.",
+        )
+
+
+def _may_be_lock(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return not path.is_symlink() and not path.exists()
+    try:
+        with path.open("rb") as handle:
+            return _BEGIN.startswith(handle.read(len(_BEGIN)))
+    except OSError:  # Where a file that is locked cannot be read (Windows).
+        return True
 
 
 def _acquired(path: Path, folder: Path) -> FileLock:
