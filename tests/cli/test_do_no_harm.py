@@ -1,5 +1,6 @@
 """Whatever folder is named for the output, what was there before keeps its bytes."""
 
+import json
 import os
 from contextlib import contextmanager
 
@@ -283,6 +284,46 @@ def test_a_manifest_overwrites_no_other_file(data, tmp_path):
         refused(*command, "thesis.csv", cwd=tmp_path)
         refused(*command, "data/P01/flair.nii.gz", cwd=tmp_path)
         refused(*command, "data/P01", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "out", ["thesis.docx", "data/P01/flair.nii.gz", "data/P01/mask.nii.gz", "labels.csv", "pipe"]
+)
+def test_a_manifest_takes_the_place_of_a_manifest_alone_even_if_told_to(out, data, tmp_path):
+    (tmp_path / "thesis.docx").write_text("mine\n")
+    (tmp_path / "labels.csv").write_text("patient_id,flair,marker\nP01,yes,v600e\n")
+    os.mkfifo(tmp_path / "pipe")
+    command = ["manifest", "folder", data.name, "--labels", "labels.csv", "--overwrite", "--out"]
+    with untouched(tmp_path):
+        refused(*command, out, cwd=tmp_path)
+    assert (tmp_path / "pipe").is_fifo()
+    plgg(*command, "other.csv", cwd=tmp_path)
+    plgg(*command, "other.csv", cwd=tmp_path)
+
+
+def test_a_table_that_is_read_is_never_written_over(data, run, tmp_path):
+    manifest = (data / "manifest.csv").read_text().replace("P01/", f"{data}/P01/")
+    for name, command in (
+        ("summary.csv", ["predict", "{}", "--model", run, "--out"]),
+        ("cases.csv", ["evaluate", tmp_path, "{}", "--out"]),
+    ):
+        out = tmp_path / name.split(".")[0]
+        kinds = ["predictions", "evaluation"]
+        out.mkdir()
+        (out / ".plgg.json").write_text(
+            json.dumps({"format": "plgg-output", "version": 1, "kinds": kinds})
+        )
+        (out / name).write_text(manifest)
+        words = [out / name if word == "{}" else word for word in command]
+        with untouched(tmp_path):
+            assert name in refused(*words, out)
+
+
+def test_a_scan_called_as_the_table_beside_the_predictions_is_refused(data, run, tmp_path):
+    scan = (data / "P01" / "flair.nii.gz").rename(data / "summary.csv.nii.gz")
+    with untouched(tmp_path):
+        line = one_line(plgg("predict", scan, "--model", run, "--out", tmp_path / "o", status=2))
+    assert "Rename the file" in line
 
 
 def test_a_folder_that_another_process_writes_into_is_refused(data, run, store, tmp_path):

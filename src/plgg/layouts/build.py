@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import ConfigError, InputError, ManifestError, PlggError
-from plgg.io.files import aside_name, make_folder
+from plgg.io.files import aside_name, disk_answers, make_folder
 from plgg.io.folders import scratch_folder
-from plgg.io.manifest import Case, read_manifest, write_manifest
+from plgg.io.manifest import Case, read_manifest, read_table, write_manifest
 from plgg.io.output import MADE_IMAGES, output_folder
+from plgg.io.regular import is_regular
 from plgg.layouts.found import Choices, Found, Layout, LeftOut, Scan
 from plgg.layouts.labelled import with_labels
 from plgg.layouts.names import with_safe_names
 from plgg.watch import Progress
 
 DEFAULT_OUT = Path("manifest.csv")
+_OTHER_FILE = "Name another file with --out."
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def build_manifest(
     """
     _refuse_patterns(layout, choices)
     target = _target(folder, out)
+    _require_replaceable(target, choices.labels, overwrite=overwrite)
     found = with_labels(with_safe_names(layout.find(folder, choices)), choices)
     _require_scans(found, folder, layout)
     make_folder(target.parent)
@@ -120,13 +123,43 @@ def _target(folder: Path, out: Path | None) -> Path:
             remedy="Say with --out where it is to go.",
         )
     named = out or DEFAULT_OUT
-    # Relative paths lead astray from a folder that is a link.
-    target = named.parent.resolve() / named.name
-    if target.is_dir():
+    with disk_answers(named):
+        # Relative paths lead astray from a folder that is a link.
+        target = named.parent.resolve() / named.name
+        is_folder = target.is_dir()
+    if is_folder:
         raise ManifestError(
             "is a folder", where=target, remedy="Name a file, as in --out DIR/manifest.csv."
         )
     return target
+
+
+def _require_replaceable(target: Path, labels: Path | None, *, overwrite: bool) -> None:
+    """Check that a manifest takes nobody's place but a manifest's, and never its own labels'.
+
+    Raises:
+        ManifestError: If it would.
+    """
+    if labels is not None and labels.resolve() == target.resolve():
+        raise ManifestError(
+            "is the table of labels, and the manifest would take its place",
+            where=target,
+            remedy=_OTHER_FILE,
+        )
+    if target.exists() and not is_regular(target):
+        raise ManifestError("is no regular file", where=target, remedy=_OTHER_FILE)
+    if target.exists() and overwrite and not _is_manifest(target):
+        raise ManifestError(
+            "is no manifest, so that none is written over it", where=target, remedy=_OTHER_FILE
+        )
+
+
+def _is_manifest(path: Path) -> bool:
+    try:
+        read_table(path)
+    except ManifestError:
+        return False
+    return True
 
 
 def _require_scans(found: Found, folder: Path, layout: Layout) -> None:
