@@ -124,6 +124,27 @@ def test_an_unwritable_folder(tmp_path):
     assert "cannot write" in one_line(done)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "scan", "--model", "run", "--out", "out", "--age", "nan"],
+        ["predict", "scan", "--model", "run", "--out", "out", "--age", "inf"],
+        ["predict", "scan", "--model", "run", "--out", "out", "--age", "-1"],
+        ["predict", "scan", "--model", "run", "--out", "out", "--age", "150"],
+        ["preprocess", "manifest", "store", "--memory", "nan"],
+        ["preprocess", "manifest", "store", "--memory", "-1"],
+        ["evaluate", "out", "manifest", "--seed", "-1"],
+        ["compare", "a", "b", "--seed", "-1"],
+        ["compare", "a", "b", "--gain", "inf"],
+        ["demo", "--seed", 2**63],
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_refused_by_its_option(words, tmp_path):
+    line = one_line(plgg(*words, cwd=tmp_path, status=2))
+    assert f"Invalid value for '{words[-2]}'" in line
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_not_a_store_and_not_a_run(tmp_path):
     assert "not a store" in one_line(plgg("train", tmp_path, "--run", tmp_path / "run", status=2))
     flair = tmp_path / "f.nii.gz"

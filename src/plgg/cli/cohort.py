@@ -112,7 +112,9 @@ def preprocess(
         float | None,
         typer.Option(
             help="GiB for all workers; fewer are used if it does not hold them, and a case that "
-            "takes more than a worker's share is stopped."
+            "takes more than a worker's share is stopped.",
+            min=0.001,
+            max=2**20,
         ),
     ] = None,
     scan_gib: options.ScanGib = None,

@@ -92,7 +92,9 @@ def predict(
     prior: Annotated[
         Path | None, typer.Option(help="Folder of an earlier prediction of the same patient.")
     ] = None,
-    age: Annotated[float | None, typer.Option(help="Years, of a scan named by itself.")] = None,
+    age: Annotated[
+        float | None, typer.Option(help="Years, of a scan named by itself.", min=0, max=149.99)
+    ] = None,
     sex: Annotated[str | None, typer.Option(help="F or M, of a scan named by itself.")] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average with the mirror image: twice the time.")

@@ -34,7 +34,9 @@ Set = Annotated[
         "--set", help="Change a setting, e.g. loss.marker_weight=0.5; plgg info lists them."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of splits, weights and patches.")]
+Seed = Annotated[
+    int, typer.Option(help="Seed of splits, weights and patches.", min=0, max=2**63 - 1)
+]
 Epochs = Annotated[int | None, typer.Option(help="Epochs; the preset's if not given.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Track = Annotated[
