@@ -22,6 +22,7 @@ from plgg.io.store import (
     write_cohort,
 )
 from plgg.volume import Volume
+from tiny import tiny_store
 
 SHAPE = (41, 33, 35)
 
@@ -262,3 +263,13 @@ def test_a_store_of_the_first_version_is_read_as_it_was_made(tmp_path):
     del cohort["settings"]
     found = opened(tmp_path, json.dumps({**cohort, "version": 1})).cohort.settings
     assert (found.registration, found.stripping) == ("centre", "none")
+
+
+def test_a_full_disk_is_one_line_that_says_so(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("Error while creating the NDArray")
+
+    monkeypatch.setattr("blosc2.asarray", full)
+    with pytest.raises(OutputError, match=r"could not be written .* Check free space"):
+        tiny_store(tmp_path / "store", 1)
+    assert not list((tmp_path / "store" / "cases").iterdir())

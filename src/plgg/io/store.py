@@ -300,14 +300,17 @@ def write_case(
 
 def _write_array(path: Path, data: NDArray[Any]) -> None:
     chunks = tuple(min(_CHUNK, n) for n in data.shape)
-    blosc2.asarray(
-        np.ascontiguousarray(data),
-        chunks=chunks,
-        blocks=chunks,
-        cparams={"codec": blosc2.Codec.ZSTD, "clevel": 5, "nthreads": 1},
-        urlpath=str(path),
-        mode="w",
-    )
+    try:
+        blosc2.asarray(
+            np.ascontiguousarray(data),
+            chunks=chunks,
+            blocks=chunks,
+            cparams={"codec": blosc2.Codec.ZSTD, "clevel": 5, "nthreads": 1},
+            urlpath=str(path),
+            mode="w",
+        )
+    except RuntimeError as error:  # All that it says of a full disk.
+        raise OSError(f"Blosc2: {error}") from error
 
 
 def read_record(store: Path, case_id: str) -> CaseRecord:
