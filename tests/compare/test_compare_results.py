@@ -147,6 +147,23 @@ def test_a_metric_that_is_no_number_is_refused(tmp_path, metric):
         compare_results(folder, folder, metric=metric)
 
 
+@pytest.mark.parametrize("written", ["1_0", "٠.٨", "0x1", "0,8"])
+def test_what_only_a_program_takes_for_a_number_is_none(tmp_path, written):
+    folder = write_evaluation(tmp_path / "a", {"p1": {"dice": written}})
+    with pytest.raises(ConfigError, match="no number"):
+        compare_results(folder, folder)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [("dice", 7), ("dice", -0.1), ("hd95_mm", -1)],
+)
+def test_a_value_that_cannot_be_is_no_result(tmp_path, metric, value):
+    folder = write_evaluation(tmp_path / "a", {"p1": {"dice": 0.5, metric: value}})
+    with pytest.raises(RunError, match="which it cannot be"):
+        compare_results(folder, folder, metric=metric)
+
+
 def test_a_case_cannot_change_its_patient(tmp_path):
     a = write_evaluation(tmp_path / "a", {"s1": {"dice": 1, "patient_id": "x"}})
     b = write_evaluation(tmp_path / "b", {"s1": {"dice": 1, "patient_id": "y"}})

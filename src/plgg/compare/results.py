@@ -17,7 +17,10 @@ from plgg.compare.sources import CASES
 from plgg.errors import ConfigError, RunError
 from plgg.io.json_records import read_record
 from plgg.io.read_csv import read_csv
+from plgg.io.tables import number
 from plgg.io.unknown import known
+
+_NOT_FINITE = ("nan", "inf", "infinity")
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,19 @@ def _value(row: Mapping[str, str], metric: Metric, path: Path) -> float | None:
     text = known(row[metric.name])
     if text is None:
         return None
-    try:
-        value = float(text)
-    except ValueError as error:
+    value = number(text)
+    if value is None and text.lower().lstrip("+-") not in _NOT_FINITE:
         raise ConfigError(
             f"{metric.name} of {row['case_id']} is {text!r}, no number",
             where=path,
             remedy="Choose a column of numbers as --metric.",
-        ) from error
-    if not math.isfinite(value):
+        )
+    if value is None or not math.isfinite(value):
         return None
+    if metric.bounds and not metric.bounds[0] <= value <= metric.bounds[1]:
+        raise RunError(
+            f"{metric.name} of {row['case_id']} is {text}, which it cannot be",
+            where=path,
+            remedy="Evaluate again.",
+        )
     return abs(value) if metric.absolute else value

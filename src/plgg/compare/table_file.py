@@ -13,6 +13,7 @@ from pathlib import Path
 
 from plgg.errors import RunError
 from plgg.io.read_csv import read_csv
+from plgg.io.tables import number
 from plgg.io.unknown import known
 
 PARTS = ("test", "validation")
@@ -136,11 +137,8 @@ def _require(path: Path, columns: dict[str, str], splits: list[str], part: str |
 def _number(text: str, where: str) -> float | None:
     if known(text) is None:
         return None
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    value = number(text.replace(",", "."))
+    if value is None or not math.isfinite(value):
         raise RunError(
             f"{text!r} is no number", where=where, remedy="Leave a cell blank where unknown."
         )

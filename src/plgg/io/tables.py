@@ -44,6 +44,17 @@ def plain(text: str) -> str:
     return _DEFUSED.sub("", text)
 
 
+def number(text: str) -> float | None:
+    """The number that a cell says; None where it says none.
+
+    Python alone would take more for numbers than hands write:
+
+        >>> number("0.5"), number("1_0"), number("nan")
+        (0.5, None, None)
+    """
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Write a table whole or not at all; None gives an empty cell.
 
