@@ -219,7 +219,14 @@ def test_a_folder_that_is_no_store_says_how_to_make_one(tmp_path):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"version": 3}, {"version": 0}, {"format": "other"}, {"new": 1}, {"spacing_mm": None}],
+    [
+        {"version": 3},
+        {"version": 0},
+        {"format": "other"},
+        {"new": 1},
+        {"spacing_mm": None},
+        {"classes": ["a", "a"]},
+    ],
 )
 def test_a_store_of_another_version_is_refused(tmp_path, changed):
     cohort = Cohort(spacing_mm=1.0, classes=(), cases=()).model_dump(mode="json")

@@ -79,6 +79,14 @@ def test_a_folder_that_is_no_prediction_is_refused_in_one_line(tmp_path, text):
     assert str(tmp_path) in str(caught.value)
 
 
+@pytest.mark.parametrize("volume_ml", [-5.0, 1e308])
+def test_a_volume_that_cannot_be_is_no_prior(tmp_path, volume_ml):
+    record = make_result().model_dump(mode="json") | {"volume_ml": volume_ml}
+    write_json(tmp_path / "result.json", record)
+    with pytest.raises(InputError, match="volume_ml"):
+        read_prior(tmp_path)
+
+
 def test_the_interval_spans_the_same_ratio_both_ways():
     rule = VolumeRule(log_ratio=math.log(1.25), level=0.9, n=13)
     found = volume_interval(20.0, rule)

@@ -190,6 +190,7 @@ def test_an_older_version_goes_through_its_upgrade(run, monkeypatch):
     [
         (lambda raw: raw.update(colour=1), "colour"),
         (lambda raw: raw.pop("epoch"), "epoch"),
+        (lambda raw: raw.update(classes=["a", "b", "a"]), "the class 'a' stands in it twice"),
         (lambda raw: raw["config"].update(colour=1), "config.colour"),
         (lambda raw: raw["config"]["patches"].update(size=[20, 20, 20]), "multiples of 8"),
     ],

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plgg.errors import RunError
+from plgg.io.case_id import ClassNames
 from plgg.io.files import write_json
 from plgg.io.json_records import read_record
 
@@ -52,7 +53,7 @@ class VolumeRule(_Record):
         n: Validation patients with a true mask.
     """
 
-    log_ratio: float
+    log_ratio: Annotated[float, Field(ge=0.0, le=100.0)]
     level: Fraction
     n: int
 
@@ -118,7 +119,7 @@ class ClinicalModel(_Record):
         n: Training scans.
     """
 
-    classes: tuple[str, ...]
+    classes: ClassNames
     inputs: tuple[str, ...]
     means: tuple[float, ...]
     scales: tuple[float, ...]

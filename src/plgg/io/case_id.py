@@ -129,7 +129,16 @@ def _patient_id(name: str) -> str:
     return name
 
 
+def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    twin = next((name for name in names if names.count(name) > 1), None)
+    if twin is not None:
+        raise ValueError(f"the class {shown(twin)} stands in it twice")
+    return names
+
+
 CaseId = Annotated[str, AfterValidator(_case_id)]
 """A case's name in a pydantic record."""
 PatientId = Annotated[str, AfterValidator(_patient_id)]
 """A patient's name in a pydantic record: any words of 100 characters at most."""
+ClassNames = Annotated[tuple[str, ...], AfterValidator(_class_names)]
+"""The classes of a marker in a pydantic record, each of them once."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
 from plgg.config import InferenceConfig
 from plgg.errors import InputError
-from plgg.io.case_id import CaseId, PatientId
+from plgg.io.case_id import CaseId, ClassNames, PatientId
 from plgg.io.json_records import read_record
 from plgg.io.quality import Quality, Verdict
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Millilitres = Annotated[float, Field(ge=0.0, le=1e9)]
 Point = tuple[float, float, float]
 
 
@@ -71,15 +72,15 @@ class Component(_Record):
         centre_mm: Centre of mass, world RAS+.
     """
 
-    volume_ml: float
+    volume_ml: Millilitres
     centre_mm: Point
 
 
 class VolumeInterval(_Record):
     """Where the true volume lies with a stated chance, judged by errors on validation patients."""
 
-    low_ml: float
-    high_ml: float
+    low_ml: NonNegativeFloat
+    high_ml: NonNegativeFloat
     level: Probability
     n_patients: int
 
@@ -113,7 +114,7 @@ class Change(_Record):
     """
 
     prior: str
-    volume_ml: float
+    volume_ml: Millilitres
     difference_ml: float
     percent: float | None
     product_percent: float | None
@@ -133,7 +134,7 @@ class Marker(_Record):
         clinical_only: Probabilities from age, sex, tumour place and volume alone, where known.
     """
 
-    classes: tuple[str, ...]
+    classes: ClassNames
     probabilities: dict[str, Probability]
     predicted: str
     calibrated: bool
@@ -184,7 +185,7 @@ class Result(_Record):
     age_years: float | None = None
     sex: str | None = None
     input: Input
-    volume_ml: float
+    volume_ml: Millilitres
     volume_interval: VolumeInterval | None
     components: tuple[Component, ...]
     diameters: Diameters | None

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from plgg.config import PreprocessConfig
 from plgg.errors import StoreError
 from plgg.io.arrays import Box, read_array
-from plgg.io.case_id import CaseId, PatientId, first_twin
+from plgg.io.case_id import CaseId, ClassNames, PatientId, first_twin
 from plgg.io.files import make_folder, sha256, write_json
 from plgg.io.folders import STORED_CASE, replaced
 from plgg.io.json_records import read_record as read_json_record
@@ -96,7 +96,7 @@ class Cohort(BaseModel):
     version: Literal[1, 2] = 2
     spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
     settings: PreprocessConfig = VERSION_1
-    classes: tuple[str, ...]
+    classes: ClassNames
     cases: tuple[StoredCase, ...]
     failed: tuple[FailedCase, ...] = ()
 

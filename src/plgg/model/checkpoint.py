@@ -22,6 +22,7 @@ from torch import Tensor
 
 from plgg.config import Config
 from plgg.errors import CheckpointError
+from plgg.io.case_id import ClassNames
 from plgg.io.environment import versions
 from plgg.io.files import sha256, write_json, written_aside
 from plgg.io.json_records import read_record
@@ -65,7 +66,7 @@ class Meta(BaseModel):
     sha256: str
     epoch: NonNegativeInt
     config: Config
-    classes: tuple[str, ...]
+    classes: ClassNames
     metrics: dict[str, float | bool | None]
     best_dice: float | None
     versions: dict[str, str]

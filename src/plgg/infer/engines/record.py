@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from plgg.config import Config
 from plgg.errors import RunError
+from plgg.io.case_id import ClassNames
 from plgg.io.files import sha256
 from plgg.io.json_records import read_record
 from plgg.io.paths import RelativePath, below
@@ -50,7 +51,7 @@ class ExportRecord(BaseModel):
     files: dict[RelativePath, str]
     checkpoint_sha256: str
     config: Config
-    classes: tuple[str, ...]
+    classes: ClassNames
     divisor: int
     largest_difference: dict[str, float]
     boxes: tuple[tuple[int, int, int], ...]
