@@ -6,6 +6,7 @@ import platform
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -188,6 +189,38 @@ def test_leftovers_of_a_kill_go_and_what_was_moved_aside_comes_back(tmp_path):
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"P01", "P02", ".plgg-new-notes", MARK, LOCK}
     assert (tmp_path / "P01" / "mask.nii.gz").read_bytes() == b"mask"
+
+
+WORK = """
+import sys, time
+from pathlib import Path
+from plgg.io.folders import scratch_folder
+with scratch_folder(Path(sys.argv[1])) as aside:
+    (aside / "made.nii.gz").write_text("made")
+    print(aside, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_another_command_is_at_work_with_is_no_leftover_until_it_is_killed(tmp_path):
+    command = [sys.executable, "-c", WORK, str(tmp_path / "study.csv")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        made = Path(process.stdout.readline().strip()) / "made.nii.gz"
+        for _ in range(2):
+            with output_folder(tmp_path, PREDICTIONS):
+                assert made.read_text() == "made"
+        process.send_signal(signal.SIGKILL)
+    with output_folder(tmp_path, PREDICTIONS):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [MARK, LOCK]
+
+
+def test_a_folder_is_made_while_another_command_begins_beside_it(tmp_path):
+    with replaced(tmp_path / "P01", PREDICTION) as aside:
+        write_json(aside / "result.json", RESULT)
+        with output_folder(tmp_path, EVALUATION):
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MARK, LOCK, "P01"]
+    assert [path.name for path in (tmp_path / "P01").iterdir()] == ["result.json"]
 
 
 def test_a_stranger_in_what_was_moved_aside_is_kept(tmp_path):

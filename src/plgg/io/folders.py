@@ -20,6 +20,7 @@ from pathlib import Path
 
 from plgg.errors import OutputError
 from plgg.io.files import aside_name, disk_answers, make_folder, sha256, split_aside, sync
+from plgg.io.lock import BESIDE, in_use, is_in_use
 
 log = logging.getLogger(__name__)
 _MOST_MARK_BYTES = 64 * 2**20
@@ -103,15 +104,18 @@ def replaced(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()) -> 
 def scratch_folder(path: Path) -> Iterator[Path]:
     """A new folder of a random name beside `path`, gone at the end if it is still there.
 
+    While it is in use no other command takes it for a leftover.
+
     Raises:
         OutputError: If it cannot be made.
     """
     aside = aside_name(path)
     make_folder(aside)
-    try:
-        yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with in_use(aside):
+        try:
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _put_in_place(aside: Path, folder: Path, kind: FolderKind) -> None:
@@ -265,7 +269,7 @@ def clear_leftovers(folder: Path, kind: FolderKind | None = None) -> None:
     """
     for path in sorted(folder.glob(".plgg-*")) if folder.is_dir() else ():
         parts = split_aside(path.name)
-        if parts is None or path.is_symlink():
+        if parts is None or path.is_symlink() or _is_in_use(path):
             continue
         whole = folder / parts[1]
         with suppress(OSError):
@@ -277,6 +281,11 @@ def clear_leftovers(folder: Path, kind: FolderKind | None = None) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             elif kind:
                 remove_own(path, kind)
+
+
+def _is_in_use(path: Path) -> bool:
+    """Whether another command is at work with it: not all of them hold the folder it lies in."""
+    return (path.is_dir() or path.name.endswith(BESIDE)) and is_in_use(path)
 
 
 def _sync_all(folder: Path) -> None:

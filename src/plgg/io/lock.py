@@ -26,6 +26,7 @@ from plgg.errors import OutputError
 from plgg.io.files import make_folder
 
 LOCK = ".plgg.lock"
+BESIDE = ".lock"
 # A holder says who it is within this time, unless it is not plgg, or cannot write.
 _UNNAMED_SECONDS = 1.0
 # What a lock says begins so; most of the time it is empty.
@@ -62,6 +63,42 @@ def locked(folder: Path) -> Iterator[None]:
         _note(path, "")
         with suppress(OSError):
             lock.release()
+
+
+@contextmanager
+def in_use(aside: Path) -> Iterator[None]:
+    """Show other processes, by a lock beside a folder that is not finished, that it is no leftover.
+
+    Where the disk knows no locks it cannot be shown.
+    """
+    path = _lock_beside(aside)
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        with suppress(OSError, Timeout, NotImplementedError):
+            lock.acquire()
+        yield
+    finally:
+        with suppress(OSError):
+            lock.release()
+            path.unlink(missing_ok=True)
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a folder that is not finished, or the lock beside it, is a living process's."""
+    beside = path if path.is_file() else _lock_beside(path)
+    if not beside.is_file():
+        return False
+    lock = FileLock(beside, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except (OSError, Timeout, NotImplementedError) as error:
+        return isinstance(error, Timeout)
+    lock.release()
+    return False
+
+
+def _lock_beside(aside: Path) -> Path:
+    return aside.with_name(f"{aside.name}{BESIDE}")
 
 
 def _require_own(path: Path) -> None:
