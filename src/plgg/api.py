@@ -191,6 +191,7 @@ def train(
     """
     typed_paths.require_store(store)
     typed_paths.require_run(config.init.run)
+    typed_paths.require_output(run)
     from plgg.dataset.split import make_split
     from plgg.evaluate import read_evaluation
     from plgg.io.store import Store
@@ -242,6 +243,7 @@ def predict(
     """
     runs = [model] if isinstance(model, Path) else list(model)
     _require_prediction(inputs, runs, options)
+    typed_paths.require_output(out)
     from plgg.prediction import Request, predict_batch
 
     return predict_batch(Request(tuple(inputs), tuple(runs), out, options), watch)
@@ -268,6 +270,7 @@ def export(run: Path, fmt: Format, *, out: Path | None = None, watch: Watch = SI
         watch: Told of the progress.
     """
     typed_paths.require_run(run)
+    typed_paths.require_output(out)
     from plgg.export import export_run
 
     with watch.task("exporting and comparing with PyTorch"):
@@ -364,6 +367,7 @@ def experiment(
     """
     typed_paths.require_store(store)
     typed_paths.require_run(config.init.run)
+    typed_paths.require_output(out)
     from plgg.experiment import Design, Plan, parse_grid, require_own, resolve_arms
     from plgg.io.store import Store
     from plgg.track import choose_trackers
@@ -415,6 +419,9 @@ def transfer(
     """
     for store in stores or ():
         typed_paths.require_store(store)
+    typed_paths.require_run(config.init.run)
+    typed_paths.require_run(with_settings(config, course.tuning).init.run)
+    typed_paths.require_output(out)
     from plgg.io.store import Store
     from plgg.transfer import make_stores, run_transfer, transfer_of
 
@@ -437,6 +444,7 @@ def _say_warned(store: Store, watch: Watch) -> None:
 
 def demo(out: Path, *, seed: int = 0, watch: Watch = SILENT) -> Path:
     """Everything from synthetic patients to a report, offline; gives the report's path."""
+    typed_paths.require_output(out)
     from plgg.demo import run_demo
 
     return run_demo(out, seed=seed, watch=watch)

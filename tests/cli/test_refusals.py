@@ -50,6 +50,8 @@ def refused(tmp_path_factory):
     prior.mkdir()
     manifest = folder / "manifest.csv"
     manifest.write_text("patient_id,flair\np,f.nii.gz\n")
+    file = folder / "mistyped-file"
+    file.write_text("mine")
     out = ["--out", folder / "out"]
     predict = ["predict", scan, "--model", run, *out]
     commands = [
@@ -76,10 +78,22 @@ def refused(tmp_path_factory):
         ["evaluate", prior, no],
         ["compare", no, prior],
         ["compare", no],
+        ["transfer", store, store, *out, "--set", f"init.run={no}"],
+        ["transfer", store, store, *out, "--tune", f"init.run={no}"],
+        ["train", store, "--run", file],
+        ["experiment", store, "--out", file],
+        ["transfer", store, store, "--out", file],
+        ["predict", scan, "--model", run, "--out", file],
+        ["predict", scan, "--model", run, "--out", folder / f"mistyped{'x' * 300}"],
+        ["export", run, "--format", "onnx", "--out", file],
+        ["evaluate", prior, manifest, "--out", file],
+        ["preprocess", manifest, file],
+        ["demo", "--out", file],
     ]
     found = told_by(commands)
     assert len(found) == len(commands)
     assert not (folder / "out").exists()
+    assert file.read_text() == "mine"
     return found
 
 

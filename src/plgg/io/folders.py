@@ -176,7 +176,7 @@ def _taken_fault(folder: Path, kind: FolderKind) -> str | None:
     if not folder.exists() and not folder.is_symlink():
         return None
     if folder.is_symlink() or not folder.is_dir():
-        return f"is no folder that plgg made, and a {kind.name} would take its place"
+        return f"is no folder that plgg made, and the {kind.name} would take its place"
     try:
         names = _names(folder)
         if names and _marked(folder, kind) is None and folder.is_dir():

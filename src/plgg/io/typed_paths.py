@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from plgg.errors import CheckpointError, InputError, PlggError, StoreError
+from plgg.errors import CheckpointError, InputError, OutputError, PlggError, StoreError
+from plgg.io.files import disk_answers
 
 # Atlases that are called by a name; the reader of atlases knows them.
 _NAMED_ATLASES = ("built-in", "sri24")
@@ -43,6 +44,20 @@ def require_folder(path: Path, *, error: type[PlggError] = InputError) -> None:
     if not (_exists(path) and path.is_dir()):
         what = "is not a folder" if _exists(path) else "no such folder"
         raise error(what, where=path, remedy="Check the path.")
+
+
+def require_output(folder: Path | None) -> None:
+    """A folder may be written at a path; None is none and is accepted.
+
+    Raises:
+        OutputError: If a file is there, or the path can be none.
+    """
+    if folder is None:
+        return
+    with disk_answers(folder):
+        is_other = folder.exists() and not folder.is_dir()
+    if is_other:
+        raise OutputError("is a file, not a folder", where=folder, remedy="Name a folder.")
 
 
 def require_store(folder: Path) -> None:
