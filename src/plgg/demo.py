@@ -18,8 +18,8 @@ from plgg.infer.member import load_member
 from plgg.infer.predict import Predictor, predict_scans
 from plgg.infer.source import find_scans
 from plgg.io.experiment import arm_folder, unseen_folder, write_about
-from plgg.io.files import make_folder
 from plgg.io.manifest import read_manifest
+from plgg.io.output import EXPERIMENT, output_folder
 from plgg.phantom import PhantomSettings
 from plgg.report.experiment import write_experiment_report
 from plgg.synthetic import make_patients, make_store
@@ -101,9 +101,9 @@ def run_demo(out: Path, *, seed: int, watch: Watch) -> Path:
         make_patients(out / "patients", patients, watch), out / "store", config, watch
     )
     plan = Plan(store, out / "experiment", config, resolve_arms(ARMS, (), config), 1, "plgg demo")
-    make_folder(plan.out)
-    write_about(plan.out, ABOUT)
-    done = run_experiment(plan, watch)
+    with output_folder(plan.out, EXPERIMENT):
+        write_about(plan.out, ABOUT)
+        done = run_experiment(plan, watch)
     if done.failed:
         raise RunError(next(iter(done.failed.values())), where=plan.out)
     unseen = COHORT.model_copy(update={"n_patients": N_UNSEEN, "seed": seed + 1_000_000})

@@ -250,7 +250,9 @@ def test_a_training_overwrites_nothing_of_anybodys(name, store, tmp_path):
     assert "thesis" in line
 
 
-@pytest.mark.parametrize("name", ["experiment.json", "report.html", "split-0/notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["experiment.json", "about.txt", "report.html", "split-0/notes.txt"]
+)
 def test_an_experiment_overwrites_nothing_of_anybodys(name, store, tmp_path):
     somebodys = tmp_path / "thesis" / name
     somebodys.parent.mkdir(parents=True)

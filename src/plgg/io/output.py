@@ -70,7 +70,15 @@ RUN = OutputKind(
 )
 EXPERIMENT = OutputKind(
     "experiment",
-    ("experiment.json", "comparison.json", "table1.md", "table1.csv", "report.html", "split-*"),
+    (
+        "experiment.json",
+        "about.txt",
+        "comparison.json",
+        "table1.md",
+        "table1.csv",
+        "report.html",
+        "split-*",
+    ),
     ("experiment.json", "plgg-experiment"),
 )
 TRANSFER = OutputKind(
