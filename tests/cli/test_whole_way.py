@@ -158,6 +158,7 @@ def test_compare_two_arms(experiment):
     assert plgg("compare", *arms).out.strip()
 
 
+@pytest.mark.slow
 def test_a_broken_scan_does_not_stop_the_others(manifest, experiment, place):
     scans = sorted((manifest.parent / "images").glob("*_flair.nii.gz"))[:2]
     broken = place / "broken.nii.gz"

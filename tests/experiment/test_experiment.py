@@ -164,6 +164,7 @@ def is_worker(title):
     )
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_table_though_a_worker_is_killed(store, whole, tmp_path):
     pytest.importorskip("ray", reason="Ray is an extra")
     out = tmp_path / "results"

@@ -17,6 +17,7 @@ from plgg.preprocess.restore import restore
 pytestmark = pytest.mark.real
 
 
+@pytest.mark.slow
 def test_masks_of_thick_slices_come_back_from_2_mm(shared_data, tmp_path):
     cases = read_manifest(shared_data / "tcga-lgg" / "manifest.csv")[::30]
     cohort = preprocess_cohort(cases, tmp_path, Config(grid=GridConfig(spacing_mm=2.0)))

@@ -69,6 +69,7 @@ def test_an_engine_that_is_not_installed_is_named_with_what_installs_it():
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_a_brain_does_not_depend_on_how_the_head_lies(shared_data, capfd):
     flair = read_volume(shared_data / "raw-flair" / "patient20_study2_FLAIR.nii.gz")
     found = find_brain(flair)

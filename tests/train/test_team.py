@@ -77,6 +77,7 @@ def test_two_processes_are_one(store, alone, tmp_path):
     assert_same_numbers(tmp_path / "run", alone)
 
 
+@pytest.mark.slow
 def test_a_process_without_a_patch_of_its_own_keeps_step(store, tmp_path):
     """Eight patients in batches of seven: the last batch is one patch for two processes."""
     together.main(store.folder, tmp_path / "alone", 1, "patches.batch=7")

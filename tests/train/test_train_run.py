@@ -9,7 +9,7 @@ import torch
 from plgg.errors import ConfigError, RunError
 from plgg.io.run import is_run, read_config, read_metrics, read_split
 from plgg.model.checkpoint import load_checkpoint
-from plgg.model.device import choose_runtime
+from plgg.model.device import choose_runtime, cpu_has_bf16
 from plgg.model.network import build_network
 from plgg.train.run import train
 from plgg.train.schedule import learning_rate
@@ -40,7 +40,12 @@ def trained(store, run, *settings, split=None, workers=2):
     return numbers(run)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+BF16 = pytest.param(
+    "bf16", marks=pytest.mark.skipif(not cpu_has_bf16(), reason="this processor emulates bf16")
+)
+
+
+@pytest.mark.parametrize("precision", ["fp32", BF16])
 def test_the_same_seed_gives_the_same_numbers(store, tmp_path, precision):
     wanted = (f"precision={precision}", "model.dropout=0.2", "patches.tumour_share=0.5")
     wanted += ("patches.size=[24,24,24]",)
