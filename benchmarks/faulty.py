@@ -153,7 +153,13 @@ def cut_dicom(healthy: Healthy) -> Path:
 def two_under_one_name(healthy: Healthy) -> Path:
     """Two acquisitions that share the identifier of their series."""
     folder = series(healthy, "one-name/a")
-    shutil.copytree(folder, folder.parent / "b")
+    other = folder.parent / "b"
+    shutil.copytree(folder, other)
+    for file in (path for path in other.rglob("*") if path.is_file()):
+        slice_ = pydicom.dcmread(file)
+        slice_.SOPInstanceUID = slice_.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        slice_.PixelData = slice_.PixelData[::-1]
+        slice_.save_as(file)
     return folder.parent
 
 
