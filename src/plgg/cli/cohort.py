@@ -110,7 +110,7 @@ def preprocess(
     workers: options.Workers = options.DEFAULT_WORKERS,
     memory: Annotated[
         float | None,
-        typer.Option(
+        options.number(
             help="GiB for all workers; fewer are used if it does not hold them, and a case that "
             "takes more than a worker's share is stopped.",
             min=0.001,
@@ -119,7 +119,7 @@ def preprocess(
     ] = None,
     scan_gib: options.ScanGib = None,
     case_minutes: Annotated[
-        float, typer.Option(help="A case that takes longer is stopped and named.", min=0.01)
+        float, options.number(help="A case that takes longer is stopped and named.", min=0.01)
     ] = 30.0,
     keep_going: Annotated[
         bool,

@@ -52,7 +52,7 @@ def experiment(
     cpus_per_run: Annotated[int, typer.Option(help="Cores of a run, with ray.", min=1)] = 1,
     gpus_per_run: Annotated[
         float | None,
-        typer.Option(help="GPUs of a run, with ray; by default one where there are any.", min=0),
+        options.number(help="GPUs of a run, with ray; by default one where there are any.", min=0),
     ] = None,
     retry: Annotated[int, typer.Option(help="Tries more for a run that fails.", min=0)] = 0,
     track: options.Track = None,

@@ -93,22 +93,22 @@ def predict(
         Path | None, typer.Option(help="Folder of an earlier prediction of the same patient.")
     ] = None,
     age: Annotated[
-        float | None, typer.Option(help="Years, of a scan named by itself.", min=0, max=149.99)
+        float | None, options.number(help="Years, of a scan named by itself.", min=0, max=149.99)
     ] = None,
     sex: Annotated[str | None, typer.Option(help="F or M, of a scan named by itself.")] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average with the mirror image: twice the time.")
     ] = False,
     memory: Annotated[
-        float | None, typer.Option(help="GiB that the network may take; beyond it, windows.")
+        float | None, options.number(help="GiB that the network may take; beyond it, windows.")
     ] = None,
     scan_gib: options.ScanGib = None,
     case_minutes: Annotated[
-        float, typer.Option(help="A scan of a batch that takes longer is stopped.", min=0.01)
+        float, options.number(help="A scan of a batch that takes longer is stopped.", min=0.01)
     ] = 30.0,
     case_gib: Annotated[
         float | None,
-        typer.Option(help="A scan of a batch that takes more GiB of memory is stopped.", min=0.5),
+        options.number(help="A scan of a batch that takes more GiB of memory is stopped.", min=0.5),
     ] = None,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Draw report.html for each scan.")

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 from plgg.config import Arm
 from plgg.errors import ConfigError
+
+
+def number(*names: str, **words: Any) -> Any:  # noqa: ANN401 - typer's own
+    """An option that takes a finite number; what is no number would pass any bound."""
+    return typer.Option(*names, callback=_finite, **words)
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
 
 DEFAULT_WORKERS = min(os.cpu_count() or 1, 8)
 
@@ -47,7 +60,7 @@ Track = Annotated[
 ]
 ScanGib = Annotated[
     float | None,
-    typer.Option(
+    number(
         "--scan-gib", min=0.001, max=1024, help="GiB that one scan may unpack to; 2 by default."
     ),
 ]

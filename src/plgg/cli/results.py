@@ -63,10 +63,10 @@ def compare(
         str | None, typer.Option(help="Of an experiment: the arm to compare the others with.")
     ] = None,
     gain: Annotated[
-        float, typer.Option(help="Difference to find: what would it take?", min=1e-6, max=1e6)
+        float, options.number(help="Difference to find: what would it take?", min=1e-6, max=1e6)
     ] = 0.03,
     power: Annotated[
-        float, typer.Option(help="Chance to find it that is wanted.", min=0.06, max=0.999)
+        float, options.number(help="Chance to find it that is wanted.", min=0.06, max=0.999)
     ] = 0.8,
     seed: options.Seed = 0,
     as_json: options.Json = False,
