@@ -135,14 +135,11 @@ def preprocess(
     one that takes longer than `case_minutes`, or more than its share of the memory, is stopped and
     named. Where `workers` is 0 they are done in this process, without those limits.
     """
-    from plgg.io.manifest import read_manifest
+    from plgg.check.columns import read_unchecked
 
     typed_paths.require_there([manifest], error=ManifestError)
     typed_paths.require_atlas(config.preprocess.atlas)
-    cases = read_manifest(manifest)
-    from plgg.check.columns import warn_of_columns
-
-    warn_of_columns(manifest)
+    cases = read_unchecked(manifest)
     from plgg.io.output import STORE, output_folder
     from plgg.preprocess.cohort import preprocess_cohort
     from plgg.report.store_qc import write_store_qc
@@ -293,19 +290,14 @@ def evaluate(
     """
     typed_paths.require_folder(predictions)
     typed_paths.require_there([truth])
-    from plgg.check.columns import warn_of_columns
+    from plgg.check.columns import read_unchecked
     from plgg.evaluate import evaluate_predictions
     from plgg.io.budget import scan_limit
-    from plgg.io.manifest import read_manifest
     from plgg.io.output import EVALUATION, require_free
     from plgg.io.store import Store, is_store
     from plgg.report.evaluation import write_evaluation_page
 
-    if is_store(truth):
-        cases = Store(truth).manifest_cases()
-    else:
-        cases = read_manifest(truth)
-        warn_of_columns(truth)
+    cases = Store(truth).manifest_cases() if is_store(truth) else read_unchecked(truth)
     folder = out or predictions / "evaluation"
     require_free(folder, EVALUATION, inputs=[truth])
     with scan_limit(scan_gib), watch.task("evaluating") as progress:

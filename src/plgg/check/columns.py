@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from plgg.check.finding import Finding, listed
-from plgg.io.manifest import OPTIONAL, read_table
+from plgg.io.manifest import OPTIONAL, Case, read_manifest, read_table
 from plgg.io.read_csv import Table
 from plgg.io.unknown import known
 
@@ -40,16 +40,20 @@ def check_columns(path: Path) -> list[Finding]:
     return [*_misspelt(table.header), *_short(table), *_unknown(table)]
 
 
-def warn_of_columns(path: Path) -> None:
-    """Log what a check would warn of in a manifest's columns, for commands that read it unchecked.
+def read_unchecked(path: Path) -> list[Case]:
+    """The scans of a manifest, for commands that do not check it.
+
+    What a check would warn of in its columns is logged.
 
     Raises:
         ManifestError: If the manifest cannot be read.
     """
+    cases = read_manifest(path)
     for finding in check_columns(path):
         if finding.severity == "warning":
             end = "" if finding.message.endswith("?") else "."
             _LOGGER.warning("%s: %s%s %s", path, finding.message, end, finding.remedy)
+    return cases
 
 
 def _misspelt(header: Sequence[str]) -> list[Finding]:

@@ -13,7 +13,7 @@ from plgg.config import Config, same_preprocessing
 from plgg.errors import InputError
 from plgg.io.case_id import case_id_of
 from plgg.io.dicom import is_dicom
-from plgg.io.manifest import Case, read_manifest
+from plgg.io.manifest import Case
 from plgg.io.nifti import is_nifti
 from plgg.io.quality import Quality
 from plgg.io.regular import is_there
@@ -126,10 +126,9 @@ def _scans(path: Path, age_years: float | None, sex: str | None, *, several: boo
         store = Store(path)
         return [_stored(store, case_id) for case_id in store.by_id]
     if path.suffix.lower() == ".csv":
-        from plgg.check.columns import warn_of_columns
+        from plgg.check.columns import read_unchecked
 
-        warn_of_columns(path)
-        return [_native(case, case.patient_id) for case in read_manifest(path)]
+        return [_native(case, case.patient_id) for case in read_unchecked(path)]
     if is_nifti(path) or is_dicom(path):
         name = case_id_of(scan_name(path))
         return [_native(Case(name, name, path, age_years=age_years, sex=sex), None)]

@@ -59,6 +59,18 @@ def disk_answers(path: Path) -> Iterator[None]:
         ) from error
 
 
+def require_no_file(folder: Path) -> None:
+    """Check that where a folder is to be written there is none yet, or a folder.
+
+    Raises:
+        OutputError: If a file is there, or the path can be none.
+    """
+    with disk_answers(folder):
+        is_other = folder.exists() and not folder.is_dir()
+    if is_other:
+        raise OutputError("is a file, not a folder", where=folder, remedy="Name a folder.")
+
+
 def aside_name(path: Path, kind: Literal["new", "old"] = "new") -> Path:
     """A random name beside `path` for what is not finished (`new`) or no longer needed (`old`).
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.errors import OutputError
-from plgg.io.files import disk_answers, write_json
+from plgg.io.files import disk_answers, require_no_file, write_json
 from plgg.io.folders import PREDICTION, STORED_CASE, FolderKind, clear_leftovers
 from plgg.io.lock import locked
 from plgg.io.regular import open_regular
@@ -132,6 +132,7 @@ def require_free(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ())
     Raises:
         OutputError: As `output_folder`.
     """
+    require_no_file(folder)
     with disk_answers(folder):
         fault = _fault(folder, kind, inputs)
     if fault:
@@ -140,8 +141,6 @@ def require_free(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ())
 
 def _fault(folder: Path, kind: OutputKind, inputs: Iterable[Path]) -> tuple[str, str] | None:
     """Why plgg may not write into a folder, and what to do; None if it may."""
-    if folder.exists() and not folder.is_dir():
-        return "is a file, not a folder", "Name a folder."
     # In this order: another process, which holds the folder, marks it before it writes.
     taken = sorted(path.name for pattern in kind.owns for path in folder.glob(pattern))
     if taken and kind.name not in _kinds(folder) and not _known(folder, kind):

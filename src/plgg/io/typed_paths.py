@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from plgg.errors import CheckpointError, InputError, OutputError, PlggError, StoreError
-from plgg.io.files import disk_answers
+from plgg.errors import CheckpointError, InputError, PlggError, StoreError
+from plgg.io.files import require_no_file
 
 # Atlases that are called by a name; the reader of atlases knows them.
 _NAMED_ATLASES = ("built-in", "sri24")
@@ -52,12 +52,8 @@ def require_output(folder: Path | None) -> None:
     Raises:
         OutputError: If a file is there, or the path can be none.
     """
-    if folder is None:
-        return
-    with disk_answers(folder):
-        is_other = folder.exists() and not folder.is_dir()
-    if is_other:
-        raise OutputError("is a file, not a folder", where=folder, remedy="Name a folder.")
+    if folder is not None:
+        require_no_file(folder)
 
 
 def require_store(folder: Path) -> None:

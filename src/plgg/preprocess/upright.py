@@ -18,7 +18,7 @@ from plgg.io.quality import Attempt, Verdict, worst
 from plgg.preprocess.gates.orientation import orientation
 from plgg.preprocess.judged import Judged, judge_once
 from plgg.preprocess.registration import CHAINS, Frame, register, view_of
-from plgg.preprocess.registration.turns import likely_turns, named, posture, turned
+from plgg.preprocess.registration.turns import angle_deg, likely_turns, named, posture, turned
 from plgg.preprocess.setup import Route
 from plgg.volume import Affine, Volume
 from plgg.watch import Clock
@@ -108,11 +108,10 @@ def _judged_turned(
 
 def _doubt(turn: NDArray[np.float64]) -> Verdict:
     """What is said of a head that was turned, whatever the other gates say."""
-    angle = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1.0) / 2.0, -1.0, 1.0))))
     return Verdict(
         gate="header-orientation",
         status="doubtful",
-        value=round(angle, 1),
+        value=round(angle_deg(turn), 1),
         limits="0°",
         message=f"the header puts this head {posture(turn)}: it fits the atlas {named(turn)} and "
         "was laid there so, but left and right may be exchanged",

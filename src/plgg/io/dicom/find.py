@@ -123,7 +123,8 @@ def is_dicom(path: Path) -> bool:
         return any(_begins_as_dicom(_start(file)) for file in islice(files, _MOST_LOOKED_AT))
     if not is_regular(path):
         return False
-    return _begins_as_dicom(_start(path)) or (_is_zip(path) and _zip_holds_dicom(path))
+    start = _start(path)
+    return _begins_as_dicom(start) or (_is_zip(path, start) and _zip_holds_dicom(path, start))
 
 
 @contextmanager
@@ -139,7 +140,7 @@ def dicom_files(path: Path) -> Iterator[DicomFiles]:
     elif not is_regular(path):
         what = "is neither a file nor a folder" if path.exists() else "no such file or folder"
         raise InputError(what, where=path, remedy="Check the path.")
-    elif _is_zip(path) and not _begins_as_dicom(_start(path)):
+    elif _is_zip(path, start := _start(path)) and not _begins_as_dicom(start):
         with opened_zip(path) as archive:
             yield _in_zip(archive, path)
     else:
@@ -232,13 +233,13 @@ def _holds_dicom(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
     return start is None or _begins_as_dicom(start)
 
 
-def _zip_holds_dicom(path: Path) -> bool:
+def _zip_holds_dicom(path: Path, start: bytes) -> bool:
     try:
         with opened_zip(path) as archive:
             members = islice(_members(archive).values(), _MOST_LOOKED_AT)
             return any(_holds_dicom(archive, one) for one in members)
     except InputError:
-        return _start(path).startswith(_ZIP_MARK)
+        return start.startswith(_ZIP_MARK)
 
 
 def _start(path: Path) -> bytes:
@@ -250,8 +251,8 @@ def _start(path: Path) -> bytes:
         return b""
 
 
-def _is_zip(path: Path) -> bool:
-    return path.suffix.lower() == ".zip" or _start(path).startswith(_ZIP_MARK)
+def _is_zip(path: Path, start: bytes) -> bool:
+    return path.suffix.lower() == ".zip" or start.startswith(_ZIP_MARK)
 
 
 def _may_be_dicom(name: str) -> bool:

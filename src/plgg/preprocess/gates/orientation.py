@@ -15,7 +15,7 @@ from plgg.io.quality import Status, Verdict
 from plgg.preprocess.gates.limits import at_least
 from plgg.preprocess.registration.aligned import Aligned
 from plgg.preprocess.registration.information import mutual_information
-from plgg.preprocess.registration.turns import cube_turns, named
+from plgg.preprocess.registration.turns import cube_turns, moments, named
 from plgg.preprocess.resample import resample
 
 UPRIGHT = at_least(1.35, 1.2)
@@ -58,8 +58,8 @@ def _message(ratio: float, other: str) -> str:
 def _shared(aligned: Aligned, turn: NDArray[np.float64]) -> float:
     """Mutual information after a turn about the brain, stretched back to the atlas' extents."""
     atlas = aligned.atlas.frame
-    middle, extent = _moments(atlas.brain)
-    centre, ours = _moments(aligned.brain)
+    middle, extent = moments(np.argwhere(atlas.brain))
+    centre, ours = moments(np.argwhere(aligned.brain))
     stretch = np.diag([float(ours @ np.abs(turn[:, axis])) / extent[axis] for axis in range(3)])
     matrix = np.eye(4)
     matrix[:3, :3] = turn @ stretch
@@ -67,9 +67,3 @@ def _shared(aligned: Aligned, turn: NDArray[np.float64]) -> float:
     both = (resample(aligned.brain, matrix, aligned.brain.shape) >= 0.5) & atlas.brain
     scan = resample(aligned.scan, matrix, aligned.brain.shape)
     return mutual_information(scan[both], atlas.image.data[both])
-
-
-def _moments(brain: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centre of mass and standard deviation along each axis, in voxels."""
-    points = np.argwhere(brain)
-    return points.mean(axis=0), np.maximum(points.std(axis=0), 1e-3)

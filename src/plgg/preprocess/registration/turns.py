@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +62,17 @@ def named(turn: NDArray[np.float64]) -> str:
     kept = [name for axis, name in enumerate(_AXES) if turn[axis, axis] == 1.0]
     if len(kept) != 1:  # Where two axes stay, they stay or are turned upside down together.
         return "with its axes exchanged"
-    angle = np.degrees(np.arccos((np.trace(turn) - 1.0) / 2.0))
-    return f"turned by {angle:.0f}° about the {kept[0]} axis"
+    return f"turned by {angle_deg(turn):.0f}° about the {kept[0]} axis"
+
+
+def angle_deg(turn: NDArray[np.float64]) -> float:
+    """By how much a rotation turns, about whatever axis."""
+    return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1.0) / 2.0, -1.0, 1.0))))
+
+
+def moments(points: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre and standard deviation of points along each axis, in their unit; shape (n, 3)."""
+    return points.mean(axis=0), np.maximum(points.std(axis=0), 1e-3)
 
 
 def posture(turn: NDArray[np.float64]) -> str:
@@ -101,8 +111,7 @@ def _stretched(moving: Frame, atlas: AtlasView) -> Affine:
 
 def _moments(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Centre of mass and standard deviation of a brain along the axes of its world, mm."""
-    points = apply_affine(frame.image.affine, np.argwhere(frame.brain))
-    return points.mean(axis=0), np.maximum(points.std(axis=0), 1e-3)
+    return moments(apply_affine(frame.image.affine, np.argwhere(frame.brain)))
 
 
 def _about(centre: NDArray[np.float64], turn: NDArray[np.float64]) -> Affine:
