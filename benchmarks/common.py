@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from plgg.io.environment import machine, versions
+from plgg.core.environment import machine, versions
 
 
 def peak_gib() -> float:

@@ -20,15 +20,16 @@ import numpy as np
 
 from faulty import FAULTS, Fault, Healthy
 from plgg.api import configure
-from plgg.check import require_usable
-from plgg.errors import PlggError
-from plgg.io.manifest import Case
-from plgg.io.nifti import write_volume
-from plgg.io.scan import read_scan
-from plgg.phantom import phantom_settings
+from plgg.core.errors import PlggError
+from plgg.core.volume import Volume
+from plgg.data.check.usable import require_usable
+from plgg.data.manifest import Case
+from plgg.data.nifti.image import write_volume
+from plgg.data.scan import read_scan
 from plgg.phantom.patient import make_scan
-from plgg.preprocess.route import Arrived, Route, route_for, travel
-from plgg.volume import Volume
+from plgg.phantom.settings import phantom_settings
+from plgg.preprocess.pipeline import Arrived, travel
+from plgg.preprocess.setup import Route, route_for
 
 # What may become of a scan, in the words of the table.
 REFUSED, DOUBTED, NOTED, PASSED = "refused", "doubted", "noted", "passed"

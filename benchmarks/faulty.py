@@ -15,13 +15,13 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from scipy.spatial.transform import Rotation
 
-from plgg.io.atlas import load_atlas
-from plgg.io.nifti import write_volume
-from plgg.io.template import template_brain
-from plgg.preprocess.brain import bounding_box
+from plgg.core.volume import Affine, Volume, index_map
+from plgg.data.atlas.atlas import load_atlas
+from plgg.data.atlas.template import template_brain
+from plgg.data.nifti.image import write_volume
+from plgg.preprocess.brain_extraction import bounding_box
 from plgg.preprocess.grid import sri24_grid
 from plgg.preprocess.resample import resample
-from plgg.volume import Affine, Volume, index_map
 
 MR = UID("1.2.840.10008.5.1.4.1.1.4")
 

@@ -3,8 +3,8 @@
 The plain way is MONAI's SlidingWindowInferer over the whole volume in float32, windows of
 128×128×112 mm (the published patch), overlap 0.5, Gaussian weights. Same network and first weights,
 same synthetic patient; time and memory only. Preprocessing, which both need, is left out. The
-exported engines run where they are installed. `predicted_gib` is what `plgg.infer.memory` says of a
-pass beforehand, `pass_gib` what it took. Run:
+exported engines run where they are installed. `predicted_gib` is what `plgg.predict.memory` says
+of a pass beforehand, `pass_gib` what it took. Run:
     python benchmarks/inference.py [--size paper|small] [--json]
 """
 
@@ -23,18 +23,19 @@ from monai.inferers import SlidingWindowInferer
 
 from common import compare, peak_gib, timed
 from plgg.config import PRESETS, InferenceConfig
-from plgg.export import export_run
-from plgg.infer.engine import predict_box
-from plgg.infer.engines import Engine, load_engine
-from plgg.infer.host import host_peak_bytes
-from plgg.infer.memory import GIB, bytes_per_voxel, padded
-from plgg.io.codes import decode
-from plgg.io.nifti import read_volume
+from plgg.data.nifti.image import read_volume
+from plgg.data.store_arrays import decode
+from plgg.export.run import export_run
 from plgg.model.checkpoint import load_checkpoint, save_checkpoint
 from plgg.model.network import build_network
-from plgg.phantom import PhantomSettings, make_cohort
-from plgg.preprocess.case import Prepared, prepare
+from plgg.phantom.cohort import make_cohort
+from plgg.phantom.settings import PhantomSettings
+from plgg.predict.engine import Engine
+from plgg.predict.engines.load import load_engine
+from plgg.predict.memory import GIB, bytes_per_voxel, host_peak_bytes, padded
+from plgg.predict.whole_brain import predict_box
 from plgg.preprocess.grid import sri24_grid
+from plgg.preprocess.normalise import Prepared, prepare
 
 
 def _patient(options: argparse.Namespace) -> Prepared:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.io.placement import Placement
+from plgg.core.placement import Placement
+from plgg.core.volume import Volume, apply_affine
+from plgg.preprocess.normalise import restore
 from plgg.preprocess.resample import resample, smooth_for
-from plgg.preprocess.restore import restore
-from plgg.volume import Volume, apply_affine
 
 N_BALLS, RADIUS_MM, APART_MM = 10, 4.0, 24.0
 

@@ -20,18 +20,19 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from plgg.cli.bars import Bars
-from plgg.compare import as_markdown, compare_experiment
+from plgg.cli.show import Bars
 from plgg.config import Config, preset, with_settings
-from plgg.dataset.split import Split, make_split
-from plgg.io.experiment import ExperimentRecord, arm_folder, write_experiment
-from plgg.io.files import make_folder
-from plgg.io.store import Store, is_store
-from plgg.phantom import PhantomSettings
-from plgg.scoring import score_parts
-from plgg.synthetic import make_patients, make_store
+from plgg.core.files import make_folder
+from plgg.core.progress import Silent, Watch
+from plgg.data.experiment_folder import ExperimentRecord, arm_folder, write_experiment
+from plgg.data.split import Split, make_split
+from plgg.data.store import Store, is_store
+from plgg.evaluate.compare.experiment import compare_experiment
+from plgg.evaluate.compare.text import as_markdown
+from plgg.experiment.demo import make_patients, make_store
+from plgg.experiment.scoring import score_parts
+from plgg.phantom.settings import PhantomSettings
 from plgg.train.run import train
-from plgg.watch import Silent, Watch
 
 ARMS = ("single", "multitask")
 # Wide halos belong to the tumour or not as the marker says, and it shows far from the tumour alone:

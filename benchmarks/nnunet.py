@@ -30,11 +30,12 @@ from typing import Any
 
 from nnunet_side import LOADED, forward_gflop, peak_gib, timed
 from plgg.config import PRESETS, Config, with_settings
-from plgg.dataset.split import Split
-from plgg.io.environment import machine, versions
-from plgg.io.manifest import Case, read_manifest
-from plgg.io.store import Store
-from plgg.phantom import PhantomSettings, make_cohort
+from plgg.core.environment import machine, versions
+from plgg.data.manifest import Case, read_manifest
+from plgg.data.split import Split
+from plgg.data.store import Store
+from plgg.phantom.cohort import make_cohort
+from plgg.phantom.settings import PhantomSettings
 from plgg.preprocess.cohort import preprocess_cohort
 from plgg.train.run import Trainer
 

@@ -39,10 +39,11 @@ from monai.transforms import (
 
 from common import compare
 from plgg.config import PRESETS, with_settings
-from plgg.dataset.split import Split
-from plgg.io.manifest import read_manifest
-from plgg.io.store import Store
-from plgg.phantom import PhantomSettings, make_cohort
+from plgg.data.manifest import read_manifest
+from plgg.data.split import Split
+from plgg.data.store import Store
+from plgg.phantom.cohort import make_cohort
+from plgg.phantom.settings import PhantomSettings
 from plgg.preprocess.cohort import preprocess_cohort
 from plgg.train.run import Trainer
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from statistics import median
 
 from common import peak_gib
-from plgg.infer.ensemble import ensemble
-from plgg.infer.member import load_member
-from plgg.infer.predict import Predictor
-from plgg.infer.source import Scan, find_scans
-from plgg.io.environment import machine
-from plgg.preprocess.route import route_for
-from plgg.report.case import write_case_report
+from plgg.core.environment import machine
+from plgg.predict.ensemble import ensemble
+from plgg.predict.member import load_member
+from plgg.predict.scan import Predictor
+from plgg.predict.source import Scan, find_scans
+from plgg.preprocess.setup import route_for
+from plgg.report.case.page import write_case_report
 
 WHOLE = "all, with reading and writing"
 STEPS = (

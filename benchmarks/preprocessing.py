@@ -25,24 +25,25 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-import plgg.preprocess.route as route_module
+import plgg.preprocess.pipeline as route_module
 from common import peak_gib
 from landmarks import balls_gap, carried_back, points_gap
 from plgg.api import configure
-from plgg.check import require_usable
 from plgg.config import Config
-from plgg.errors import PlggError
-from plgg.io.environment import machine, versions
-from plgg.io.files import write_json
-from plgg.io.manifest import Case, read_manifest
-from plgg.io.nifti import read_volume, write_volume
-from plgg.io.quality import Quality
-from plgg.io.scan import scan_name
+from plgg.core.environment import machine, versions
+from plgg.core.errors import PlggError
+from plgg.core.files import write_json
+from plgg.core.volume import Volume, corner_distance_mm
+from plgg.data.check.usable import require_usable
+from plgg.data.manifest import Case, read_manifest
+from plgg.data.nifti.image import read_volume, write_volume
+from plgg.data.quality import Quality
+from plgg.data.scan import scan_name
 from plgg.metrics.overlap import hard_dice
-from plgg.preprocess.registration import view_of
-from plgg.preprocess.restore import restore
-from plgg.preprocess.route import Arrived, RejectedScanError, Route, route_for, travel
-from plgg.volume import Volume, corner_distance_mm
+from plgg.preprocess.normalise import restore
+from plgg.preprocess.pipeline import Arrived, RejectedScanError, travel
+from plgg.preprocess.registration.frame import view_of
+from plgg.preprocess.setup import Route, route_for
 
 # What the table shows of a scan that was kept, and which end of it is the bad one.
 WORST: dict[str, Callable[[list[float]], float]] = {

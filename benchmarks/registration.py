@@ -28,29 +28,30 @@ import SimpleITK as sitk
 
 from common import peak_gib
 from plgg.api import configure
-from plgg.check import require_usable
-from plgg.io.environment import machine, versions
-from plgg.io.manifest import Case
-from plgg.io.nifti import write_volume
-from plgg.io.quality import Quality, Verdict, worst
-from plgg.io.scan import scan_name
-from plgg.preprocess.case import prepare
-from plgg.preprocess.gates.brain_volume import brain_volume
-from plgg.preprocess.gates.field_of_view import field_of_view
-from plgg.preprocess.gates.orientation import orientation
-from plgg.preprocess.gates.overlap import brain_overlap
-from plgg.preprocess.gates.sequence import fluid, t1_like
-from plgg.preprocess.pictures import draw_case
-from plgg.preprocess.place import Placed
-from plgg.preprocess.registration import CHAINS, AtlasView, Frame, frame_of, view_of
-from plgg.preprocess.registration.aligned import Aligned, align
-from plgg.preprocess.registration.chain import ENGINES, gate
-from plgg.preprocess.registration.images import turned
-from plgg.preprocess.registration.start import STARTS
-from plgg.preprocess.route import Route, route_for
-from plgg.preprocess.seen import panels_of
-from plgg.preprocess.strip import find_brain
-from plgg.volume import Affine, Volume
+from plgg.core.environment import machine, versions
+from plgg.core.volume import Affine, Volume
+from plgg.data.check.usable import require_usable
+from plgg.data.manifest import Case
+from plgg.data.nifti.image import write_volume
+from plgg.data.quality import Quality, Verdict, worst
+from plgg.data.scan import scan_name
+from plgg.preprocess.brain_extraction import find_brain
+from plgg.preprocess.gates.registration import brain_overlap, orientation
+from plgg.preprocess.gates.scan import brain_volume, field_of_view, fluid, t1_like
+from plgg.preprocess.normalise import prepare
+from plgg.preprocess.qc_overlay import draw_case, panels_of
+from plgg.preprocess.register import CHAINS, ENGINES, gate
+from plgg.preprocess.registration.frame import (
+    Aligned,
+    AtlasView,
+    Frame,
+    align,
+    frame_of,
+    turned,
+    view_of,
+)
+from plgg.preprocess.registration.start import STARTS, Placed
+from plgg.preprocess.setup import Route, route_for
 
 ANTS = Path(__file__).with_name("ants_affine.py")
 

@@ -35,15 +35,16 @@ from typing import Any
 
 from common import peak_gib
 from plgg.config import PRESETS, Config, with_settings
-from plgg.dataset.split import make_split
-from plgg.io.environment import machine, versions
-from plgg.io.files import write_json
-from plgg.io.manifest import read_manifest
-from plgg.io.store import Cohort, Store, StoredCase, case_folder, read_record, write_cohort
-from plgg.phantom import PhantomSettings, make_cohort
+from plgg.core.environment import machine, versions
+from plgg.core.files import write_json
+from plgg.core.progress import EpochEnd, Step
+from plgg.data.manifest import read_manifest
+from plgg.data.split import make_split
+from plgg.data.store import Cohort, Store, StoredCase, case_folder, read_record, write_cohort
+from plgg.phantom.cohort import make_cohort
+from plgg.phantom.settings import PhantomSettings
 from plgg.preprocess.cohort import preprocess_cohort
 from plgg.train.run import train
-from plgg.watch import EpochEnd, Step
 
 # The preset `small`, coarser and narrower; its patch covers a whole brain as well.
 TINY = ("grid.spacing_mm=4", "model.init_filters=8", "patches.size=[40,48,40]")

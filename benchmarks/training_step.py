@@ -16,10 +16,9 @@ from torch import Tensor
 
 from common import compare, timed
 from plgg.config import PRESETS, Config
-from plgg.losses.dice import soft_dice_loss
-from plgg.model.allocator import keep_freed_memory
-from plgg.model.device import choose_runtime
+from plgg.model.device import choose_runtime, keep_freed_memory
 from plgg.model.network import build_network
+from plgg.tasks.segmentation import soft_dice_loss
 
 KNOWN = torch.tensor([True])
 

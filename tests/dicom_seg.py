@@ -15,9 +15,9 @@ import pytest
 from nibabel.affines import apply_affine
 
 from dicom_series import write_series
-from plgg.io.dicom import read_dicom
-from plgg.io.dicom.segmentation import write_segmentation
-from plgg.volume import Volume
+from plgg.core.volume import Volume
+from plgg.data.dicom.read import read_dicom
+from plgg.data.dicom.segmentation import write_segmentation
 
 TOLERANCE_MM = 0.01
 _TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

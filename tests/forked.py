@@ -21,7 +21,7 @@ def be_ready():
     """Import what the commands import, and load what each would load anew: the atlas."""
     for module in (*(f"plgg.{room}" for room in ROOMS), LATE):
         importlib.import_module(module)
-    importlib.import_module("plgg.io.atlas").load_atlas()
+    importlib.import_module("plgg.data.atlas.atlas").load_atlas()
     # So that a child does not take all of this apart when it ends.
     gc.collect()
     gc.freeze()

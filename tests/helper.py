@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from plgg.volume import Volume, apply_affine
+from plgg.core.volume import Volume, apply_affine
 
 SHAPE = (36, 40, 32)
 BRAIN_RADII_MM = (62.0, 78.0, 58.0)

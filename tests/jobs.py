@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from plgg.errors import InputError
+from plgg.core.errors import InputError
 
 
 class CannotCrossError(InputError):

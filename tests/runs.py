@@ -1,6 +1,6 @@
 """Run folders as training leaves them, their networks untrained, with or without calibration."""
 
-from plgg.io.calibration import (
+from plgg.data.calibration import (
     Calibration,
     Familiarity,
     MarkerRule,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plgg.dataset.split import make_split
-from plgg.io.store import Store
+from plgg.data.split import make_split
+from plgg.data.store import Store
 from tiny import tiny_config, tiny_store
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from plgg.holes import filled
+from plgg.core.masks import filled
 
 
 @pytest.mark.parametrize("shape", [(7, 6), (7, 6, 5)])

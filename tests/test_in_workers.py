@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 import jobs
-from plgg.errors import InputError, WorkerError
-from plgg.workers import in_workers
+from plgg.core.errors import InputError, WorkerError
+from plgg.core.workers import in_workers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 

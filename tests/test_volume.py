@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, make_affine
-from plgg.errors import InputError
-from plgg.volume import Volume, apply_affine, corner_distance_mm, same_grid, spacing_mm
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume, apply_affine, corner_distance_mm, same_grid, spacing_mm
 
 DATA = np.zeros((4, 5, 6), np.float32)
 

@@ -1,17 +1,17 @@
 """A cohort so small that training takes seconds: blob tumours whose brightness tells the class.
 
-Written straight through `plgg.io.store`, so that training is tested apart from preprocessing.
+Written straight through `plgg.data.store`, so that training is tested apart from preprocessing.
 """
 
 import numpy as np
 import torch
 
 from plgg.config import preset, with_settings
-from plgg.dataset.split import Split
-from plgg.io.codes import encode
-from plgg.io.placement import Placement, as_rows
-from plgg.io.store import CaseRecord, Cohort, Store, StoredCase, write_case, write_cohort
-from plgg.volume import Volume
+from plgg.core.placement import Placement, as_rows
+from plgg.core.volume import Volume
+from plgg.data.split import Split
+from plgg.data.store import CaseRecord, Cohort, Store, StoredCase, write_case, write_cohort
+from plgg.data.store_arrays import encode
 
 # Threads change the order of sums, and the tests share the machine.
 torch.set_num_threads(1)

@@ -26,10 +26,10 @@ from hypothesis import strategies as st
 from pydicom import config
 from pydicom.datadict import tag_for_keyword
 
-from plgg.errors import InputError
-from plgg.io.dicom.segmentation import write_segmentation
-from plgg.io.scan import Scan, open_scan
-from plgg.volume import Volume
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.dicom.segmentation import write_segmentation
+from plgg.data.scan import Scan, open_scan
 
 Series = dict[str, bytes]
 Mutation = Callable[[Series], Series]

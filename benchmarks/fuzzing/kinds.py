@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from fuzzing import dicom, manifest, nifti, records, zips
 from fuzzing.watched import Yard, yard
-from plgg.io.budget import scan_limit
+from plgg.data.budget import scan_limit
 
 Attempt = Callable[[Path], object]
 """Tries one input in an empty folder; a result, or None or False where it was refused."""

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuzzing import nifti
-from plgg.check import check_manifest
-from plgg.errors import PlggError
-from plgg.io.manifest import COLUMNS, read_manifest
-from plgg.layouts import LAYOUTS, Choices, build_manifest
+from plgg.core.errors import PlggError
+from plgg.data.check.cohort import check_manifest
+from plgg.data.layouts.build import LAYOUTS, build_manifest
+from plgg.data.layouts.listing import Choices
+from plgg.data.manifest import COLUMNS, read_manifest
 
 Rows = list[list[str]]
 Change = Callable[[Rows, random.Random], Rows]

@@ -20,9 +20,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from plgg.errors import InputError
-from plgg.io.budget import scan_limit
-from plgg.io.scan import Scan, open_scan, scan_sha256
+from plgg.core.errors import InputError
+from plgg.data.budget import scan_limit
+from plgg.data.scan import Scan, open_scan, scan_sha256
 
 Mutator = Callable[[bytes, random.Random], bytes]
 

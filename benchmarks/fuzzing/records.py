@@ -18,19 +18,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from plgg.compare import compare_experiment
-from plgg.errors import PlggError
-from plgg.evaluate import read_evaluation
-from plgg.evaluate.prediction import read_said
-from plgg.io.calibration import read_calibration
-from plgg.io.experiment import read_choice, read_failure
-from plgg.io.result import read_result
-from plgg.io.run import read_config, read_environment, read_metrics, read_split, split_number
-from plgg.io.seal import SEAL, sealed
-from plgg.io.store import Store, read_record
-from plgg.report.experiment_records import read_experiment
-from plgg.report.provenance import run_facts, version_facts
-from plgg.report.run_records import run_records
+from plgg.core.errors import PlggError
+from plgg.core.records import SEAL, sealed
+from plgg.data.calibration import read_calibration
+from plgg.data.experiment_folder import read_choice, read_failure
+from plgg.data.result import read_result
+from plgg.data.run_folder import (
+    read_config,
+    read_environment,
+    read_metrics,
+    read_split,
+    split_number,
+)
+from plgg.data.store import Store, read_record
+from plgg.evaluate.compare.experiment import compare_experiment
+from plgg.evaluate.evaluation import read_evaluation
+from plgg.evaluate.experiment_records import read_experiment
+from plgg.evaluate.predictions import read_said
+from plgg.report.experiment.provenance import run_facts, version_facts
+from plgg.report.experiment.runs import run_records
 
 Json: TypeAlias = Any
 Mutator = Callable[[Json, random.Random], Json]

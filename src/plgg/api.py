@@ -11,24 +11,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plgg.config import PRESETS, Arm, Config, preset, with_atlas, with_settings
-from plgg.errors import ConfigError, ManifestError
-from plgg.infer.options import PredictOptions
-from plgg.io import typed_paths
-from plgg.watch import Silent, Watch
+from plgg.core import paths as typed_paths
+from plgg.core.errors import ConfigError, ManifestError
+from plgg.core.progress import Silent, Watch
+from plgg.predict.scan import PredictOptions
 
 if TYPE_CHECKING:
-    from plgg.check import CheckReport
-    from plgg.compare import Aim, Comparison, ExperimentComparison
-    from plgg.evaluate import Evaluation
-    from plgg.experiment import Design, Done
-    from plgg.export import Exported
-    from plgg.infer.engines.record import Format
-    from plgg.infer.predict import Outcome
-    from plgg.io.manifest import Case
-    from plgg.io.store import Cohort, Store
-    from plgg.layouts import Choices, Written
-    from plgg.phantom import PhantomSettings
-    from plgg.transfer import Course, Transferred
+    from plgg.data.check.report import CheckReport
+    from plgg.data.layouts.build import Written
+    from plgg.data.layouts.listing import Choices
+    from plgg.data.manifest import Case
+    from plgg.data.store import Cohort, Store
+    from plgg.evaluate.compare.records import Comparison, ExperimentComparison
+    from plgg.evaluate.compare.statistics import Aim
+    from plgg.evaluate.evaluation import Evaluation
+    from plgg.experiment.arms import Design
+    from plgg.experiment.run import Done
+    from plgg.experiment.transfer import Course, Transferred
+    from plgg.export.run import Exported
+    from plgg.phantom.settings import PhantomSettings
+    from plgg.predict.engine import Format
+    from plgg.predict.scan import Outcome
+
 
 SILENT = Silent()
 EVERYTHING = PredictOptions()
@@ -55,7 +59,7 @@ def phantom(
     out: Path, settings: PhantomSettings, *, workers: int = 1, watch: Watch = SILENT
 ) -> list[Case]:
     """Make a synthetic cohort: `out/manifest.csv` and its images."""
-    from plgg.phantom import make_cohort
+    from plgg.phantom.cohort import make_cohort
 
     with watch.task("making patients") as progress:
         return make_cohort(out, settings, workers=workers, progress=progress)
@@ -73,7 +77,7 @@ def manifest(
     """Write the manifest of scans in a layout that people have; what is left out is listed.
 
     Args:
-        layout: One of `plgg.layouts.LAYOUTS`.
+        layout: One of `plgg.data.layouts.build.LAYOUTS`.
         folder: The data.
         out: Where to; by default `manifest.csv` in the working folder.
         choices: Columns, tables and patterns that the user settles.
@@ -83,7 +87,8 @@ def manifest(
     Raises:
         ConfigError: If there is no such layout.
     """
-    from plgg.layouts import LAYOUTS, Choices, build_manifest
+    from plgg.data.layouts.build import LAYOUTS, build_manifest
+    from plgg.data.layouts.listing import Choices
 
     if layout not in LAYOUTS:
         raise ConfigError(
@@ -112,7 +117,7 @@ def check(manifest: Path, *, scan_gib: float | None = None, watch: Watch = SILEN
         watch: Told of the progress.
     """
     typed_paths.require_there([manifest], error=ManifestError)
-    from plgg.check import check_manifest
+    from plgg.data.check.cohort import check_manifest
 
     with watch.task("checking scans") as progress:
         return check_manifest(manifest, progress=progress, scan_gib=scan_gib)
@@ -135,12 +140,12 @@ def preprocess(
     one that takes longer than `case_minutes`, or more than its share of the memory, is stopped and
     named. Where `workers` is 0 they are done in this process, without those limits.
     """
-    from plgg.check.columns import read_unchecked
+    from plgg.data.check.table import read_unchecked
 
     typed_paths.require_there([manifest], error=ManifestError)
     typed_paths.require_atlas(config.preprocess.atlas)
     cases = read_unchecked(manifest)
-    from plgg.io.output import STORE, output_folder
+    from plgg.core.output import STORE, output_folder
     from plgg.preprocess.cohort import preprocess_cohort
     from plgg.report.store_qc import write_store_qc
 
@@ -189,17 +194,17 @@ def train(
     typed_paths.require_store(store)
     typed_paths.require_run(config.init.run)
     typed_paths.require_output(run)
-    from plgg.dataset.split import make_split
-    from plgg.evaluate import read_evaluation
-    from plgg.io.store import Store
-    from plgg.track import choose_trackers, tracked
+    from plgg.data.split import make_split
+    from plgg.data.store import Store
+    from plgg.evaluate.evaluation import read_evaluation
+    from plgg.train.tracking.follow import choose_trackers, tracked
 
     tracking = choose_trackers(track)
     cohort = Store(store)
     drawn = make_split(cohort.cohort.cases, k=split, seed=config.seed)
-    from plgg.scoring import PARTS, score_run
+    from plgg.experiment.scoring import PARTS, score_run
+    from plgg.train.distributed import gather_team
     from plgg.train.run import train as train_run
-    from plgg.train.team import gather_team
 
     team = gather_team(config.precision, devices=devices, nodes=nodes)
     if not team.first:
@@ -241,7 +246,7 @@ def predict(
     runs = [model] if isinstance(model, Path) else list(model)
     _require_prediction(inputs, runs, options)
     typed_paths.require_output(out)
-    from plgg.prediction import Request, predict_batch
+    from plgg.predict.batch import Request, predict_batch
 
     return predict_batch(Request(tuple(inputs), tuple(runs), out, options), watch)
 
@@ -268,7 +273,7 @@ def export(run: Path, fmt: Format, *, out: Path | None = None, watch: Watch = SI
     """
     typed_paths.require_run(run)
     typed_paths.require_output(out)
-    from plgg.export import export_run
+    from plgg.export.run import export_run
 
     with watch.task("exporting and comparing with PyTorch"):
         return export_run(run, out, fmt)
@@ -290,12 +295,12 @@ def evaluate(
     """
     typed_paths.require_folder(predictions)
     typed_paths.require_there([truth])
-    from plgg.check.columns import read_unchecked
-    from plgg.evaluate import evaluate_predictions
-    from plgg.io.budget import scan_limit
-    from plgg.io.output import EVALUATION, require_free
-    from plgg.io.store import Store, is_store
-    from plgg.report.evaluation import write_evaluation_page
+    from plgg.core.output import EVALUATION, require_free
+    from plgg.data.budget import scan_limit
+    from plgg.data.check.table import read_unchecked
+    from plgg.data.store import Store, is_store
+    from plgg.evaluate.cohort import evaluate_predictions
+    from plgg.report.evaluation.page import write_evaluation_page
 
     cases = Store(truth).manifest_cases() if is_store(truth) else read_unchecked(truth)
     folder = out or predictions / "evaluation"
@@ -325,7 +330,9 @@ def compare(
         baseline: Of an experiment, the arm that the others are compared with.
         aim: The gain whose power is told.
     """
-    from plgg.compare import compare_experiment, compare_results, compare_table
+    from plgg.evaluate.compare.experiment import compare_experiment
+    from plgg.evaluate.compare.folders import compare_results
+    from plgg.evaluate.compare.table import compare_table
 
     if b is not None:
         return compare_results(a, b, metric=metric, seed=seed, aim=aim)
@@ -360,9 +367,11 @@ def experiment(
     typed_paths.require_store(store)
     typed_paths.require_run(config.init.run)
     typed_paths.require_output(out)
-    from plgg.experiment import Design, Plan, parse_grid, require_own, resolve_arms
-    from plgg.io.store import Store
-    from plgg.track import choose_trackers
+    from plgg.data.store import Store
+    from plgg.experiment.arms import Design, require_own, resolve_arms
+    from plgg.experiment.grid import parse_grid
+    from plgg.experiment.plan import Plan
+    from plgg.train.tracking.follow import choose_trackers
 
     design = design or Design()
     grid = parse_grid(design.grid)
@@ -380,7 +389,7 @@ def experiment(
         workers=design.workers,
         tracking=tracking,
     )
-    from plgg.experiment import run_experiment
+    from plgg.experiment.run import run_experiment
 
     _say_warned(plan.store, watch)
     return run_experiment(plan, watch)
@@ -414,8 +423,8 @@ def transfer(
     typed_paths.require_run(config.init.run)
     typed_paths.require_run(with_settings(config, course.tuning).init.run)
     typed_paths.require_output(out)
-    from plgg.io.store import Store
-    from plgg.transfer import make_stores, run_transfer, transfer_of
+    from plgg.data.store import Store
+    from plgg.experiment.transfer import make_stores, run_transfer, transfer_of
 
     out = out.resolve()
     if stores is None:
@@ -437,15 +446,15 @@ def _say_warned(store: Store, watch: Watch) -> None:
 def demo(out: Path, *, seed: int = 0, watch: Watch = SILENT) -> Path:
     """Everything from synthetic patients to a report, offline; gives the report's path."""
     typed_paths.require_output(out)
-    from plgg.demo import run_demo
+    from plgg.experiment.demo import run_demo
 
     return run_demo(out, seed=seed, watch=watch)
 
 
 def info() -> dict[str, Any]:
     """Versions, machine, device, presets, and the schemas of settings and of `result.json`."""
-    from plgg.io.environment import machine, versions
-    from plgg.io.result import Result
+    from plgg.core.environment import machine, versions
+    from plgg.data.result import Result
     from plgg.model.device import choose_runtime
 
     return {

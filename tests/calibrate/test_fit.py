@@ -4,15 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from plgg.calibrate.fit import fit_calibration
 from plgg.config import InferenceConfig
-from plgg.errors import InputError
-from plgg.io.calibration import Familiarity, read_calibration, write_calibration
-from plgg.io.manifest import Case
-from plgg.io.nifti import write_probability, write_volume
-from plgg.io.result import Input, Marker, Result, Uncertainty
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.calibration import Familiarity, read_calibration, write_calibration
+from plgg.data.manifest import Case
+from plgg.data.nifti.image import write_probability, write_volume
+from plgg.data.result import Input, Marker, Result, Uncertainty
 from plgg.measure.clinical import clinical_inputs, clinical_probabilities
-from plgg.volume import Volume
+from plgg.predict.calibrate.fit import fit_calibration
 from tiny import CLASSES, tiny_store
 
 SETTINGS = InferenceConfig()

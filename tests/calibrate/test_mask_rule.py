@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from plgg.calibrate.mask import fit_mask, score_mask
-from plgg.calibrate.options import options_of
 from plgg.config import InferenceConfig
 from plgg.measure.components import without_small
-from plgg.metrics import hard_dice
+from plgg.metrics.overlap import hard_dice
+from plgg.predict.calibrate.mask import fit_mask, options_of, score_mask
 
 VOXEL_ML = 0.05
 OPEN = options_of(InferenceConfig())

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from plgg.calibrate.clinical import fit_clinical
-from plgg.calibrate.marker import fit_marker
-from plgg.calibrate.volume import fit_volume
 from plgg.measure.clinical import CLINICAL_INPUTS, clinical_probabilities
+from plgg.predict.calibrate.clinical import fit_clinical
+from plgg.predict.calibrate.fit import fit_marker, fit_volume
 
 ABC = ("a", "b", "c")
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, SHAPE, blob_brain, write_case, write_csv, write_nifti
-from plgg.check import check_manifest, require_usable
-from plgg.errors import InputError, ManifestError
-from plgg.io.manifest import Case, read_manifest
+from plgg.core.errors import InputError, ManifestError
+from plgg.data.check.cohort import check_manifest
+from plgg.data.check.usable import require_usable
+from plgg.data.manifest import Case, read_manifest
 
 HEADER = "patient_id,flair,mask,marker,sex"
 

@@ -3,8 +3,9 @@
 import pytest
 
 from helper import write_csv
-from plgg.check import check_manifest, inspect_flair
-from plgg.io.nifti import read_volume
+from plgg.data.check.cohort import check_manifest
+from plgg.data.check.image import inspect_flair
+from plgg.data.nifti.image import read_volume
 
 pytestmark = pytest.mark.real
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, SHAPE, blob_brain, make_affine, world_points
-from plgg.check import inspect_flair, inspect_mask
-from plgg.check.flair import brain_ml
-from plgg.check.raw_head import background_value, looks_raw
-from plgg.volume import Volume
+from plgg.core.volume import Volume
+from plgg.data.check.image import background_value, brain_ml, inspect_flair, looks_raw
+from plgg.data.check.mask import inspect_mask
 
 
 def codes(findings):

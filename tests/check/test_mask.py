@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, SHAPE, blob_brain, make_affine, write_csv, write_nifti
-from plgg.check import check_manifest, inspect_mask, require_usable, usable_mask
-from plgg.check.axes import turned_onto
-from plgg.check.mask import judge_mask
-from plgg.errors import InputError
-from plgg.io.labels import mask_labels
-from plgg.io.manifest import read_manifest
-from plgg.volume import Volume, apply_affine, same_grid
+from plgg.core.errors import InputError
+from plgg.core.masks import mask_labels
+from plgg.core.volume import Volume, apply_affine, same_grid
+from plgg.data.check.cohort import check_manifest
+from plgg.data.check.mask import inspect_mask, judge_mask, turned_onto
+from plgg.data.check.usable import require_usable, usable_mask
+from plgg.data.manifest import read_manifest
 
 ORIENTATIONS = [
     "".join(pair[sign] for pair, sign in zip(order, signs, strict=True))

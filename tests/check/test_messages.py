@@ -9,9 +9,9 @@ import pytest
 
 from dicom_series import write_series
 from helper import ODD_AFFINES, SHAPE, blob_brain, make_affine, write_csv, write_nifti
-from plgg.check import case as one_case
-from plgg.check import check_manifest
-from plgg.volume import Volume
+from plgg.core.volume import Volume
+from plgg.data.check import case as one_case
+from plgg.data.check.cohort import check_manifest
 
 DOCS = Path(__file__).parents[2] / "docs" / "manifest.md"
 BRAIN = blob_brain()

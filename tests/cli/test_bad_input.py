@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helper import blob_brain, make_affine, write_csv
-from plgg.io.nifti import write_volume
+from plgg.data.nifti.image import write_volume
 from program import one_line, plgg
 
 AFFINE = make_affine((4.5, 4.5, 4.5))

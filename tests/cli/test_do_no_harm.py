@@ -9,8 +9,8 @@ import pytest
 
 from dicom_series import write_series
 from helper import blob_brain, make_affine, write_csv, write_nifti
-from plgg.io.lock import LOCK, locked
-from plgg.volume import Volume
+from plgg.core.lock import LOCK, locked
+from plgg.core.volume import Volume
 from program import one_line, plgg
 from runs import make_run
 from tiny import tiny_store

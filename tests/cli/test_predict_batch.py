@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from helper import blob_brain, make_affine, write_csv, write_nifti
-from plgg.errors import CheckpointError
-from plgg.io.files import sha256
-from plgg.io.lock import LOCK
-from plgg.io.output import MARK
+from plgg.core.errors import CheckpointError
+from plgg.core.files import sha256
+from plgg.core.lock import LOCK
+from plgg.core.output import MARK
 from plgg.model.checkpoint import load_checkpoint
 from program import one_line, plgg
 from runs import make_run

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from plgg.cli.cohort import phantom
-from plgg.phantom import PhantomSettings
+from plgg.phantom.settings import PhantomSettings
 from program import one_line, plgg
 
 SURFACE = {

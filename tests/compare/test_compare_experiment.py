@@ -6,15 +6,11 @@ import shutil
 import pytest
 from scored import write_experiment
 
-from plgg.compare import (
-    as_markdown,
-    as_rows,
-    compare_experiment,
-    compare_table,
-    write_comparison,
-    write_table1,
-)
-from plgg.errors import RunError
+from plgg.core.errors import RunError
+from plgg.evaluate.compare.experiment import compare_experiment
+from plgg.evaluate.compare.table import compare_table
+from plgg.evaluate.compare.table1 import write_table1
+from plgg.evaluate.compare.text import as_markdown, as_rows, write_comparison
 
 
 def test_scores_by_hand(experiment):

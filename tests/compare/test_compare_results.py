@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scored import write_evaluation
 
-from plgg.compare import as_markdown, as_rows, compare_results, write_comparison
-from plgg.compare.text import verdict
-from plgg.errors import ConfigError, RunError
+from plgg.core.errors import ConfigError, RunError
+from plgg.evaluate.compare.folders import compare_results
+from plgg.evaluate.compare.text import as_markdown, as_rows, verdict, write_comparison
 
 
 def only(comparison):

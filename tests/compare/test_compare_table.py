@@ -2,8 +2,9 @@
 
 import pytest
 
-from plgg.compare import as_markdown, as_rows, compare_table
-from plgg.errors import RunError
+from plgg.core.errors import RunError
+from plgg.evaluate.compare.table import compare_table
+from plgg.evaluate.compare.text import as_markdown, as_rows
 
 PAPER_SINGLE = (0.62, 0.74, 0.75, 0.77, 0.78, 0.79)
 PAPER_GAIN = (0.13, 0.01, 0.02, 0.01, 0.0, 0.0)

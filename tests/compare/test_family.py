@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 
-from plgg.compare import Aim, compare_table
-from plgg.compare.family import holm
-from plgg.compare.power import chance_to_find, fewest
-from plgg.compare.statistics import corrected_t, paired_t
+from plgg.evaluate.compare.statistics import (
+    Aim,
+    chance_to_find,
+    corrected_t,
+    fewest,
+    holm,
+    paired_t,
+)
+from plgg.evaluate.compare.table import compare_table
 
 
 def test_holm_by_hand():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plgg.compare import statistics as ours
+from plgg.evaluate.compare import statistics as ours
 
 PAPER = np.array([0.13, 0.01, 0.02, 0.01, 0.0, 0.0])
 

@@ -6,7 +6,7 @@ import pytest
 
 from plgg.config import PRESETS, config_from_json, config_from_record, with_settings
 from plgg.config.load import known_keys
-from plgg.errors import ConfigError
+from plgg.core.errors import ConfigError
 
 PLAIN = PRESETS["paper"].model_dump(mode="json")
 

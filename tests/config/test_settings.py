@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plgg.config import PRESETS, Config, config_from_json, preset, with_settings
 from plgg.config.load import known_keys
-from plgg.errors import ConfigError
+from plgg.core.errors import ConfigError
 
 
 def test_paper_is_the_published_method():

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from plgg.config import Augmentation, PatchConfig
-from plgg.dataset.augment import Change, Warp, apply_change, sample_change
-from plgg.dataset.patches import cut, sample_plan
+from plgg.train.augment import Change, Warp, apply_change, sample_change
+from plgg.train.patches import cut, sample_plan
 from tiny import tiny_store
 
 SHAPE = (40, 48, 32)

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 import torch
 
-from plgg.dataset.batches import UNKNOWN, EpochBatches, Share
-from plgg.errors import StoreError
-from plgg.io.codes import decode
+from plgg.core.errors import StoreError
+from plgg.data.store_arrays import decode
+from plgg.train.batches import UNKNOWN, EpochBatches, Share
 from tiny import CLASSES, SMALL_SHAPE, tiny_config, tiny_store
 
 N = 7

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plgg.dataset.patches import PatchPlan, cut, sample_plan
-from plgg.io.codes import OUTSIDE, STEP, decode, encode
+from plgg.data.store_arrays import OUTSIDE, STEP, decode, encode
+from plgg.train.patches import PatchPlan, cut, sample_plan
 from tiny import SHAPE, tiny_config, tiny_store
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plgg.dataset.split import MIN_PATIENTS, SHARES, Split, _drawn, _strata, make_split, same_tests
-from plgg.errors import ConfigError
+from plgg.core.errors import ConfigError
+from plgg.data.split import MIN_PATIENTS, SHARES, Split, _drawn, _strata, make_split, same_tests
 from tiny import stored_case
 
 PARTS = ("train", "validation", "test")

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, blob_brain
-from plgg.errors import InputError, RunError
+from plgg.core.errors import InputError, RunError
+from plgg.data.manifest import Case
 from plgg.evaluate import case as score
-from plgg.evaluate import evaluate_predictions, read_evaluation
-from plgg.io.manifest import Case
+from plgg.evaluate.cohort import evaluate_predictions
+from plgg.evaluate.evaluation import read_evaluation
 
 CLASSES = ("a", "b")
 

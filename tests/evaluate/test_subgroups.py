@@ -8,17 +8,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from plgg.errors import StoreError
-from plgg.evaluate import CaseScores, Evaluation, read_evaluation
-from plgg.evaluate.case import score_case
-from plgg.evaluate.groups import age_band, grouped, size_band
-from plgg.evaluate.place import place_of, tumour_place
-from plgg.evaluate.prediction import Prediction
-from plgg.evaluate.storage import write_evaluation
+from plgg.core.errors import StoreError
+from plgg.data.atlas.grid import BRAIN_CENTRE_MM
+from plgg.data.manifest import Case
+from plgg.data.nifti.image import read_volume
+from plgg.evaluate.case import place_of, score_case, tumour_place
+from plgg.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
+from plgg.evaluate.predictions import Prediction
+from plgg.evaluate.records import CaseScores
+from plgg.evaluate.subgroups import age_band, grouped, size_band
 from plgg.evaluate.summary import summarise
-from plgg.io.manifest import Case
-from plgg.io.nifti import read_volume
-from plgg.io.sri24 import BRAIN_CENTRE_MM
 
 CLASSES = ("a", "b")
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from plgg.evaluate import statistics
-from plgg.evaluate.resamples import N_RESAMPLES, draw, interval
-from plgg.metrics import macro_auc, patient_interval
+from plgg.evaluate.statistics import N_RESAMPLES, draw, interval
+from plgg.metrics.bootstrap import patient_interval
 from plgg.metrics.calibration import calibration_error, confidence_and_hits, reliability_bins
-from plgg.metrics.markers import balanced_accuracy, class_aucs, macro_f1
+from plgg.metrics.classification import balanced_accuracy, class_aucs, macro_auc, macro_f1
 
 N, CLASSES = 23, 3
 

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from plgg import api
-from plgg.errors import PlggError
-from plgg.experiment import Design, Workers
+from plgg.core.errors import PlggError
+from plgg.experiment.arms import Design
+from plgg.experiment.plan import Workers
 from tiny import tiny_config
 
 CONFIG = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=2")

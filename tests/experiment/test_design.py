@@ -3,10 +3,10 @@
 import pytest
 
 from plgg.config import PRESETS
-from plgg.errors import ConfigError
-from plgg.experiment import Plan, Workers, parse_grid, resolve_arms
-from plgg.experiment.grid import points
-from plgg.experiment.plan import jobs
+from plgg.core.errors import ConfigError
+from plgg.experiment.arms import resolve_arms
+from plgg.experiment.grid import parse_grid, points
+from plgg.experiment.plan import Plan, Workers, jobs
 from tiny import SMALL_SHAPE, tiny_config, tiny_store
 
 BASE = tiny_config("seed=7")

@@ -12,12 +12,12 @@ import begin
 import psutil
 import pytest
 
-from plgg.errors import ConfigError, RunError
-from plgg.experiment import Workers
-from plgg.io.experiment import failures, points_of, read_choice, run_of
-from plgg.io.json_records import read_json
-from plgg.io.output import EXPERIMENT, output_folder
-from plgg.io.run import read_metrics
+from plgg.core.errors import ConfigError, RunError
+from plgg.core.output import EXPERIMENT, output_folder
+from plgg.core.records import read_json
+from plgg.data.experiment_folder import failures, points_of, read_choice, run_of
+from plgg.data.run_folder import read_metrics
+from plgg.experiment.plan import Workers
 from plgg.model.checkpoint import read_meta
 from tiny import SMALL_SHAPE, tiny_store
 

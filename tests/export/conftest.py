@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from plgg.export import export_run
+from plgg.export.run import export_run
 from plgg.model.checkpoint import load_checkpoint
 from runs import make_run
 

@@ -11,9 +11,9 @@ from monai.networks.nets import SegResNet
 from monai.utils import BundlePropertyConfig
 
 from helper import write_nifti
-from plgg.export import export_run
+from plgg.data.store_arrays import decode, encode
 from plgg.export.bundle import Outliner, load_bundle
-from plgg.io.codes import decode, encode
+from plgg.export.run import export_run
 from plgg.model.checkpoint import load_checkpoint
 from runs import make_run
 

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from plgg.config import InferenceConfig
-from plgg.errors import ConfigError, OutputError, RunError
-from plgg.export import export_run
+from plgg.core.errors import ConfigError, OutputError, RunError
+from plgg.core.files import sha256
 from plgg.export import run as export_module
-from plgg.export.formats import FORMATS, Written
-from plgg.infer.engine import predict_box
-from plgg.infer.engines import load_engine
-from plgg.infer.engines.record import FILE, ExportRecord
-from plgg.io.files import sha256
+from plgg.export.run import FORMATS, Written, export_run
+from plgg.predict.engine import FILE, ExportRecord
+from plgg.predict.engines.load import load_engine
+from plgg.predict.whole_brain import predict_box
 from runs import CLASSES, make_run
 from tiny import blob_case
 

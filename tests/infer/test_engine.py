@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from plgg.infer.engine import predict_box
-from plgg.infer.engines import torch_engine
-from plgg.io.codes import OUTSIDE, decode
+from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.model.device import choose_runtime
 from plgg.model.network import build_network
+from plgg.predict.engines.load import torch_engine
+from plgg.predict.whole_brain import predict_box
 from tiny import blob_case, tiny_config
 
 FP32 = choose_runtime("fp32")

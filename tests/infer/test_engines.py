@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from plgg.errors import ConfigError
-from plgg.infer.engines import ENGINES, load_engine, silent, torch_engine
+from plgg.core.errors import ConfigError
+from plgg.model.backbone import bottleneck_channels
 from plgg.model.checkpoint import load_checkpoint
 from plgg.model.device import Runtime, choose_runtime
-from plgg.model.network import bottleneck_channels, build_network
+from plgg.model.network import build_network
+from plgg.predict.engines import exported as silent
+from plgg.predict.engines.load import ENGINES, load_engine, torch_engine
 from runs import make_run
 from tiny import tiny_config
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from plgg.errors import ConfigError, InputError, RunError
-from plgg.infer.ensemble import ensemble, inference_settings
-from plgg.infer.member import load_member
-from plgg.infer.memory import GIB, bytes_per_voxel
+from plgg.core.errors import ConfigError, InputError, RunError
+from plgg.predict.ensemble import ensemble, inference_settings
+from plgg.predict.member import load_member
+from plgg.predict.memory import GIB, bytes_per_voxel
 from runs import CLASSES, calibrate, make_run, marker_rule
 from tiny import blob_case, tiny_config
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from plgg.errors import RunError
-from plgg.infer.familiar import distances, familiarity, fit_familiarity
+from plgg.core.errors import RunError
+from plgg.predict.out_of_distribution import distances, familiarity, fit_familiarity
 
 N_FEATURES = 40
 

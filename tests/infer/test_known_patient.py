@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from plgg.export import export_run
-from plgg.infer.ensemble import ensemble
-from plgg.infer.member import load_member
-from plgg.infer.predict import Predictor, predict_scans
-from plgg.infer.source import find_scans
-from plgg.io.run import read_metrics
-from plgg.io.store import Store
+from plgg.data.run_folder import read_metrics
+from plgg.data.store import Store
+from plgg.export.run import export_run
 from plgg.model.checkpoint import load_checkpoint
 from plgg.model.device import choose_runtime
+from plgg.predict.ensemble import ensemble
+from plgg.predict.member import load_member
+from plgg.predict.scan import Predictor, predict_scans
+from plgg.predict.source import find_scans
 from plgg.train.run import train
 from plgg.train.validate import validate
 from runs import make_run

@@ -9,15 +9,24 @@ import pytest
 import torch
 
 from plgg.config import InferenceConfig
-from plgg.errors import RunError
-from plgg.infer.accelerator import meter_of
-from plgg.infer.engine import predict_box
-from plgg.infer.engines import Answer, Engine, torch_engine
-from plgg.infer.host import HOST, container_free_bytes, host_free_bytes
-from plgg.infer.memory import GIB, LOST, bytes_per_voxel, largest_window, padded, window_for
-from plgg.infer.meter import Meter
+from plgg.core.errors import RunError
 from plgg.model.device import choose_runtime
 from plgg.model.network import build_network
+from plgg.predict.engine import Answer, Engine, Meter
+from plgg.predict.engines.load import torch_engine
+from plgg.predict.memory import (
+    GIB,
+    HOST,
+    LOST,
+    bytes_per_voxel,
+    container_free_bytes,
+    host_free_bytes,
+    largest_window,
+    meter_of,
+    padded,
+    window_for,
+)
+from plgg.predict.whole_brain import predict_box
 from tiny import blob_case, tiny_config
 
 MIB = 2**20

@@ -15,15 +15,15 @@ from nibabel.affines import apply_affine
 
 from dicom_series import write_series
 from helper import ODD_AFFINES, blob_brain, write_case, write_nifti
-from plgg.errors import CheckpointError, InputError, OutputError
-from plgg.infer.ensemble import ensemble
-from plgg.infer.member import load_member
-from plgg.infer.predict import Predictor, predict_scans
-from plgg.infer.source import find_scans
-from plgg.io.files import aside_name, sha256
-from plgg.io.result import Result, read_result
-from plgg.measure.summary import write_summary
+from plgg.core.errors import CheckpointError, InputError, OutputError
+from plgg.core.files import aside_name, sha256
+from plgg.data.result import Result, read_result
 from plgg.model.checkpoint import load_checkpoint
+from plgg.predict.ensemble import ensemble
+from plgg.predict.member import load_member
+from plgg.predict.scan import Predictor, predict_scans
+from plgg.predict.source import find_scans
+from plgg.predict.summary import write_summary
 from runs import CLASSES, make_run
 from tiny import tiny_store
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from plgg.infer.engines.remembering import remembering
-from plgg.infer.member import load_member
+from plgg.predict.engine import remembering
+from plgg.predict.member import load_member
 from runs import make_run
 
 

@@ -8,11 +8,11 @@ import pytest
 from dicom_series import write_series
 from helper import write_case, write_csv
 from plgg.config import Config, GridConfig, PreprocessConfig
-from plgg.errors import InputError, ManifestError
-from plgg.infer.source import find_scans
-from plgg.io.manifest import read_manifest
-from plgg.io.scan import read_scan
-from plgg.io.store import Store
+from plgg.core.errors import InputError, ManifestError
+from plgg.data.manifest import read_manifest
+from plgg.data.scan import read_scan
+from plgg.data.store import Store
+from plgg.predict.source import find_scans
 from plgg.preprocess.cohort import preprocess_cohort
 
 # Toys without anatomy are placed by their centres.

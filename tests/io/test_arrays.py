@@ -6,8 +6,8 @@ import blosc2
 import numpy as np
 import pytest
 
-from plgg.errors import StoreError
-from plgg.io.arrays import read_array
+from plgg.core.errors import StoreError
+from plgg.data.store_arrays import read_array
 
 SHAPE = (20, 33, 5)
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from helper import write_nifti
-from plgg.errors import InputError
-from plgg.io.atlas import SRI24_SHA256, load_atlas
-from plgg.io.atlas_download import ARCHIVES
-from plgg.io.sri24 import AFFINE, BRAIN_CENTRE_MM, SHAPE
-from plgg.io.template import template_brain
-from plgg.volume import apply_affine
+from plgg.core.errors import InputError
+from plgg.core.volume import apply_affine
+from plgg.data.atlas.atlas import SRI24_SHA256, load_atlas
+from plgg.data.atlas.download import ARCHIVES
+from plgg.data.atlas.grid import AFFINE, BRAIN_CENTRE_MM, SHAPE
+from plgg.data.atlas.template import template_brain
 
 LAS = np.diag([-1.0, 1.0, 1.0, 1.0])
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from helper import write_nifti
-from plgg.errors import InputError, OutputError
-from plgg.io import atlas as atlas_module
-from plgg.io.atlas import load_atlas
-from plgg.io.atlas_download import ARCHIVES, Archive, cache_folder, fetch
-from plgg.io.sri24 import AFFINE, SHAPE
+from plgg.core.errors import InputError, OutputError
+from plgg.data.atlas import atlas as atlas_module
+from plgg.data.atlas.atlas import load_atlas
+from plgg.data.atlas.download import ARCHIVES, Archive, cache_folder, fetch
+from plgg.data.atlas.grid import AFFINE, SHAPE
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from plgg.io.atlas_grid import box_of, grid_part, in_box, lay
-from plgg.io.sri24 import AFFINE, BRAIN_CENTRE_MM, SHAPE
-from plgg.volume import Volume, apply_affine
+from plgg.core.volume import Volume, apply_affine
+from plgg.data.atlas.grid import AFFINE, BRAIN_CENTRE_MM, SHAPE, box_of, grid_part, in_box, lay
 
 
 @pytest.mark.parametrize("axes", ["LPS", "RAS", "LAS", "PSR", "IRA", "SLP"])

@@ -5,8 +5,8 @@ import pytest
 
 from plgg.config import ExecutionConfig, with_settings
 from plgg.config.schema import Config
-from plgg.errors import ConfigError, InputError
-from plgg.io.budget import DEFAULT_LIMIT_BYTES, limit_in_force, require_affordable, scan_limit
+from plgg.core.errors import ConfigError, InputError
+from plgg.data.budget import DEFAULT_LIMIT_BYTES, limit_in_force, require_affordable, scan_limit
 
 
 @pytest.mark.parametrize("shape", [(240, 240, 155), (1024, 1024, 512), (1, 1, 1, 1, 1)])

@@ -8,14 +8,14 @@ import json
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from plgg.dataset.split import Split
-from plgg.errors import InputError, ManifestError, RunError, StoreError
-from plgg.evaluate.row import CaseScores
-from plgg.io import case_id, paths
-from plgg.io.case_id import CaseId, PatientId, case_id_of, require_case_id
-from plgg.io.manifest import read_manifest
-from plgg.io.paths import FileName, RelativePath, below
-from plgg.io.store import Cohort, FailedCase, StoredCase, case_folder
+from plgg.core import case_id, paths
+from plgg.core.case_id import CaseId, PatientId, case_id_of, require_case_id
+from plgg.core.errors import InputError, ManifestError, RunError, StoreError
+from plgg.core.paths import FileName, RelativePath, below
+from plgg.data.manifest import read_manifest
+from plgg.data.split import Split
+from plgg.data.store import Cohort, FailedCase, StoredCase, case_folder
+from plgg.evaluate.records import CaseScores
 
 GOOD = ("P01", "p-1_2.3", "0", "a" * 100, "console", "COM", "com10", "x.con")
 BAD = (
@@ -138,7 +138,7 @@ def test_files_of_a_record_are_plain_names():
 
 
 def test_a_store_that_names_a_case_elsewhere_is_refused_before_anything_is_touched(tmp_path):
-    from plgg.io.store import Store
+    from plgg.data.store import Store
 
     victim = tmp_path / "victim"
     victim.mkdir()

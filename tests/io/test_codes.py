@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from plgg.io.codes import OUTSIDE, STEP, decode, encode
+from plgg.data.store_arrays import OUTSIDE, STEP, decode, encode
 
 LARGEST = 127 * STEP
 SHAPES = hnp.array_shapes(min_dims=3, max_dims=3, max_side=4)

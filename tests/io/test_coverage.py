@@ -3,7 +3,7 @@
 import nibabel as nib
 import pytest
 
-from plgg.io.coverage import FEWEST_SLICES, SMALLEST_EXTENT_MM, coverage_fault
+from plgg.data.budget import FEWEST_SLICES, SMALLEST_EXTENT_MM, coverage_fault
 
 
 @pytest.mark.parametrize(

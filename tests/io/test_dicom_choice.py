@@ -5,9 +5,9 @@ import pytest
 
 from dicom_series import write_series
 from helper import make_affine
-from plgg.errors import InputError
-from plgg.io.dicom import read_dicom
-from plgg.volume import Volume
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.dicom.read import read_dicom
 
 SHAPE = (8, 6, 5)
 AFFINE = make_affine((0.9, 0.9, 5.0), axes="LPS", shape=SHAPE)

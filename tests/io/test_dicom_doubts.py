@@ -5,11 +5,11 @@ import pytest
 
 from dicom_series import LEAKS, write_series
 from helper import make_affine
-from plgg.check.case import examine
-from plgg.io.dicom import read_dicom
-from plgg.io.manifest import Case
-from plgg.io.scan import open_scan
-from plgg.volume import Volume
+from plgg.core.volume import Volume
+from plgg.data.check.case import examine
+from plgg.data.dicom.read import read_dicom
+from plgg.data.manifest import Case
+from plgg.data.scan import open_scan
 
 SHAPE = (8, 6, 5)
 AFFINE = make_affine((0.9, 0.9, 5.0), axes="LPS", shape=SHAPE)

@@ -9,10 +9,11 @@ import pytest
 
 from dicom_series import SYNTAXES, read_header, write_series
 from helper import make_affine, write_nifti
-from plgg.errors import InputError
-from plgg.io.dicom import is_dicom, read_dicom
-from plgg.io.nifti import read_volume
-from plgg.volume import Volume, apply_affine
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume, apply_affine
+from plgg.data.dicom.find import is_dicom
+from plgg.data.dicom.read import read_dicom
+from plgg.data.nifti.image import read_volume
 
 SHAPE = (12, 10, 7)
 GRIDS = {

@@ -14,10 +14,12 @@ from pydicom.encaps import encapsulate
 
 from dicom_series import read_header, write_series
 from helper import make_affine
-from plgg.errors import InputError
-from plgg.io.budget import scan_limit
-from plgg.io.dicom import find, is_dicom, limits, read_dicom, zipped
-from plgg.volume import Volume
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.budget import scan_limit
+from plgg.data.dicom import find, limits, zipped
+from plgg.data.dicom.find import is_dicom
+from plgg.data.dicom.read import read_dicom
 
 SHAPE = (8, 6, 5)
 AFFINE = make_affine((0.9, 0.9, 5.0), axes="LPS", shape=SHAPE)

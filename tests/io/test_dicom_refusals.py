@@ -8,11 +8,12 @@ import pytest
 
 from dicom_series import read_header, truncate, write_series
 from helper import make_affine
-from plgg.errors import InputError
-from plgg.io.dicom import is_dicom, read_dicom
-from plgg.io.dicom.lossless_jpeg import check_lossless_jpeg
-from plgg.io.scan import open_scan
-from plgg.volume import Volume
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.dicom.decode import check_lossless_jpeg
+from plgg.data.dicom.find import is_dicom
+from plgg.data.dicom.read import read_dicom
+from plgg.data.scan import open_scan
 
 SHAPE = (12, 10, 9)
 AXIAL = make_affine((0.9, 0.9, 5.0), axes="LPS", shape=SHAPE)

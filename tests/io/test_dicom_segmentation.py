@@ -20,8 +20,8 @@ from dicom_seg import (
     written,
 )
 from dicom_series import SYNTAXES, write_series
-from plgg.io.dicom import read_dicom
-from plgg.io.dicom.segmentation import write_segmentation
+from plgg.data.dicom.read import read_dicom
+from plgg.data.dicom.segmentation import write_segmentation
 
 
 @pytest.mark.parametrize("enhanced", [False, True], ids=["classic", "enhanced"])

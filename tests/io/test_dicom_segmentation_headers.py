@@ -9,9 +9,9 @@ import pytest
 
 from dicom_seg import GRIDS, SHAPE, assert_in_place, blob, scan, written
 from dicom_series import LEAKS, write_series
-from plgg.errors import InputError
-from plgg.io.dicom import read_dicom
-from plgg.io.dicom.segmentation import write_segmentation
+from plgg.core.errors import InputError
+from plgg.data.dicom.read import read_dicom
+from plgg.data.dicom.segmentation import write_segmentation
 
 
 def test_every_value_is_what_dicom_allows(tmp_path, monkeypatch):

@@ -5,10 +5,10 @@ import pytest
 
 from dicom_series import write_series
 from helper import make_affine
-from plgg.errors import InputError
-from plgg.io.dicom import read_dicom
-from plgg.io.dicom.lattice import tolerance_mm
-from plgg.volume import Volume, apply_affine
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume, apply_affine
+from plgg.data.dicom.geometry import tolerance_mm
+from plgg.data.dicom.read import read_dicom
 
 SHAPE = (12, 10, 24)
 DATA = np.random.default_rng(0).integers(0, 4000, SHAPE).astype(np.uint16)

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
-from plgg.errors import OutputError
-from plgg.io.files import make_folder, sha256, write_json, write_text, written_aside
-from plgg.io.json_records import read_json
+from plgg.core.errors import OutputError
+from plgg.core.files import make_folder, sha256, write_json, write_text, written_aside
+from plgg.core.records import read_json
 
 
 def names(folder):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from helper import write_nifti
-from plgg.errors import InputError
-from plgg.io.scan import open_scan
+from plgg.core.errors import InputError
+from plgg.data.scan import open_scan
 
 DATA = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
 HEADER = nib.Nifti1Image(DATA, np.eye(4)).to_bytes()[:352]

@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from plgg.errors import CheckpointError, InputError, PlggError, RunError, StoreError
-from plgg.infer.engines.record import read_export
-from plgg.io import json_records
-from plgg.io.calibration import read_calibration
-from plgg.io.experiment import read_choice, read_experiment, read_failure
-from plgg.io.files import write_json, write_text
-from plgg.io.json_records import JsonError, parse_json, read_json, read_record
-from plgg.io.result import read_result
-from plgg.io.run import read_config, read_metrics, read_split
-from plgg.io.store import Store
-from plgg.io.store import read_record as read_case
+from plgg.core import records as json_records
+from plgg.core.errors import CheckpointError, InputError, PlggError, RunError, StoreError
+from plgg.core.files import write_json, write_text
+from plgg.core.records import JsonError, parse_json, read_json, read_record
+from plgg.data.calibration import read_calibration
+from plgg.data.experiment_folder import read_choice, read_experiment, read_failure
+from plgg.data.result import read_result
+from plgg.data.run_folder import read_config, read_metrics, read_split
+from plgg.data.store import Store
+from plgg.data.store import read_record as read_case
+from plgg.predict.engine import read_export
 
 BROKEN = {
     "empty": b"",

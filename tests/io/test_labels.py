@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plgg.io.labels import whole_labels
+from plgg.core.masks import whole_labels
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])

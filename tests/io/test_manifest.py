@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plgg.errors import ManifestError
-from plgg.io.manifest import Case, class_names, read_manifest, write_manifest
-from plgg.io.unknown import known
+from plgg.core.errors import ManifestError
+from plgg.core.tables import known
+from plgg.data.manifest import Case, class_names, read_manifest, write_manifest
 
 FULL = "patient_id,flair,mask,marker,scan_id,site,age_years,sex"
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, SHAPE, make_affine, write_nifti
-from plgg.errors import InputError
-from plgg.io.nifti import (
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.nifti.image import (
     is_nifti,
     read_nifti,
     read_volume,
@@ -17,7 +18,6 @@ from plgg.io.nifti import (
     write_probability,
     write_volume,
 )
-from plgg.volume import Volume
 
 DATA = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 SHEAR = np.array([[1.0, 0.2, 0, 0], [0, 1, 0, 0], [0.1, 0, 1, 0], [0, 0, 0, 1]])

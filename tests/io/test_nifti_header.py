@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES
-from plgg.errors import InputError
-from plgg.io.budget import scan_limit
-from plgg.io.nifti import read_nifti, read_volume
+from plgg.core.errors import InputError
+from plgg.data.budget import scan_limit
+from plgg.data.nifti.image import read_nifti, read_volume
 
 DATA = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 OBLIQUE = ODD_AFFINES["oblique-lps"]
@@ -142,7 +142,9 @@ def test_big_endian_files_are_read(tmp_path):
 )
 @pytest.mark.parametrize("slope", [(1.0, 0.0), (0.37, -2.0)])
 def test_every_type_is_read_as_nibabel_reads_it(tmp_path, monkeypatch, kind, affine, slope):
-    monkeypatch.setattr("plgg.io.nifti._CHUNK_BYTES", 1000)  # so that there are several pieces
+    monkeypatch.setattr(
+        "plgg.data.nifti.image._CHUNK_BYTES", 1000
+    )  # so that there are several pieces
     data = (np.random.default_rng(0).normal(size=(7, 11, 13)) * 100).astype(kind)
     image = nib.Nifti1Image(data, affine, dtype=kind)
     image.header.set_slope_inter(*slope)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from plgg.errors import OutputError
-from plgg.io.files import aside_name, split_aside, write_json
-from plgg.io.folders import (
+from plgg.core.errors import OutputError
+from plgg.core.files import aside_name, split_aside, write_json
+from plgg.core.folders import (
     PREDICTION,
     STORED_CASE,
     clear_leftovers,
@@ -20,8 +20,8 @@ from plgg.io.folders import (
     require_replaceable,
     require_untaken,
 )
-from plgg.io.lock import LOCK, locked
-from plgg.io.output import EVALUATION, MARK, PATIENTS, PREDICTIONS, STORE, output_folder
+from plgg.core.lock import LOCK, locked
+from plgg.core.output import EVALUATION, MARK, PATIENTS, PREDICTIONS, STORE, output_folder
 
 RESULT = {"format": "plgg-result", "files": {}}
 
@@ -38,7 +38,7 @@ def contents(folder):
 
 
 def make_prediction(folder, mask=b"mask", **more):
-    from plgg.io.files import sha256
+    from plgg.core.files import sha256
 
     with replaced(folder, PREDICTION) as aside:
         (aside / "mask.nii.gz").write_bytes(mask)
@@ -431,7 +431,7 @@ with FileLock(path, thread_local=False):
 def test_a_holder_who_has_not_said_so_is_waited_for_and_a_dead_one_is_not_named(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("plgg.io.lock._UNNAMED_SECONDS", 60.0)
+    monkeypatch.setattr("plgg.core.lock._UNNAMED_SECONDS", 60.0)
     with subprocess.Popen([sys.executable, "-c", "pass"]) as dead:
         dead.wait()
     said = {"command": "plgg", "process": dead.pid, "host": platform.node(), "since": "now"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plgg.io.patient import PATIENT_INPUTS, male, patient_inputs
+from plgg.core.patient import PATIENT_INPUTS, male, patient_inputs
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from helper import ODD_AFFINES
-from plgg.io.placement import Placement, as_rows
+from plgg.core.placement import Placement, as_rows
 
 
 def placed(native, to_atlas):

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plgg.compare import compare_table
-from plgg.errors import ManifestError, PlggError, RunError
-from plgg.io.manifest import read_manifest
-from plgg.io.read_csv import column_key, read_csv
-from plgg.io.unknown import is_suspicious, known
-from plgg.layouts import tables
+from plgg.core.errors import ManifestError, PlggError, RunError
+from plgg.core.tables import column_key, is_suspicious, known, read_csv
+from plgg.data.layouts import labels as tables
+from plgg.data.manifest import read_manifest
+from plgg.evaluate.compare.table import compare_table
 
 READERS = [
     lambda path: read_csv(path, error=ManifestError),

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from plgg.io.regular import is_regular, open_regular, regular_files
+from plgg.core.regular import is_regular, open_regular, regular_files
 
 
 def names(folder, **options):

@@ -3,8 +3,8 @@
 import pytest
 
 from plgg.config import preset, with_settings
-from plgg.errors import RunError
-from plgg.io.run import (
+from plgg.core.errors import RunError
+from plgg.data.run_folder import (
     append_metrics,
     is_run,
     keep_metrics_until,

@@ -11,9 +11,9 @@ import pytest
 
 from dicom_series import LEAKS, write_series
 from helper import make_affine, write_nifti
-from plgg.errors import InputError
-from plgg.io.scan import open_scan, read_scan, scan_name, scan_sha256
-from plgg.volume import Volume
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.scan import open_scan, read_scan, scan_name, scan_sha256
 
 DATA = np.arange(6 * 5 * 4, dtype=np.float32).reshape(6, 5, 4)
 SCAN = Volume(DATA, make_affine((1.0, 1.2, 3.0), axes="LPS", shape=DATA.shape))
@@ -135,7 +135,7 @@ def test_whatever_a_reader_raises_is_one_line(series, tmp_path, monkeypatch, rea
     def broken(_):
         raise fault("raw\nwords")
 
-    monkeypatch.setattr(f"plgg.io.scan.{reader}", broken)
+    monkeypatch.setattr(f"plgg.data.scan.{reader}", broken)
     path = series if reader == "read_dicom" else write_nifti(tmp_path / "a.nii", DATA)
     with pytest.raises(InputError) as caught:
         open_scan(path)

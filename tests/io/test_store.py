@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helper import ODD_AFFINES
-from plgg.errors import OutputError, StoreError
-from plgg.io.placement import Placement, as_rows
-from plgg.io.store import (
+from plgg.core.errors import OutputError, StoreError
+from plgg.core.placement import Placement, as_rows
+from plgg.core.volume import Volume
+from plgg.data.store import (
     CaseRecord,
     Cohort,
     Store,
@@ -21,7 +22,6 @@ from plgg.io.store import (
     write_case,
     write_cohort,
 )
-from plgg.volume import Volume
 from tiny import tiny_store
 
 SHAPE = (41, 33, 35)

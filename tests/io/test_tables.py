@@ -8,15 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from plgg.compare.metric import find_metric
-from plgg.compare.results import read_scores
-from plgg.compare.table_file import read_table
-from plgg.evaluate import CaseScores, Evaluation, read_evaluation
-from plgg.evaluate.storage import write_evaluation
+from plgg.core.markdown import escaped, table
+from plgg.core.tables import defused, plain, write_csv
+from plgg.data.manifest import Case, read_manifest, write_manifest
+from plgg.evaluate.compare.records import find_metric
+from plgg.evaluate.compare.results import read_scores
+from plgg.evaluate.compare.table import read_table
+from plgg.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
+from plgg.evaluate.records import CaseScores
 from plgg.evaluate.summary import summarise
-from plgg.io.manifest import Case, read_manifest, write_manifest
-from plgg.io.markdown import escaped, table
-from plgg.io.tables import defused, plain, write_csv
 
 SIGNS = "=+-@"
 LIVE = [

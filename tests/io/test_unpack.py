@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from helper import write_nifti
-from plgg.errors import InputError
-from plgg.io.nifti import read_nifti
-from plgg.io.unpack import unpacking
+from plgg.core.errors import InputError
+from plgg.core.unpack import unpacking
+from plgg.data.nifti.image import read_nifti
 
 DATA = np.random.default_rng(0).integers(0, 1000, (20, 30, 40)).astype(np.int16)
 ZEROS = bytes(2**20)

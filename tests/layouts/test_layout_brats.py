@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from trees import AFFINE, image, labels, manifest, text
 
-from plgg.io.nifti import read_volume
+from plgg.data.nifti.image import read_volume
 
 OLD = ["Brats18_CBICA_AAB_1", "BraTS19_TCIA01_147_1", "BraTS20_Training_001", "BraTS2021_00000"]
 

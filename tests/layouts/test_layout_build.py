@@ -4,10 +4,10 @@ import pytest
 from trees import image, labels, manifest, text
 
 from plgg import api
-from plgg.errors import ConfigError, ManifestError
-from plgg.io.manifest import read_manifest
-from plgg.layouts import LAYOUTS
-from plgg.layouts.tables import age_years
+from plgg.core.errors import ConfigError, ManifestError
+from plgg.data.layouts.build import LAYOUTS
+from plgg.data.layouts.labels import age_years
+from plgg.data.manifest import read_manifest
 
 
 @pytest.fixture

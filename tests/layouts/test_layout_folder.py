@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from trees import image, labels, manifest
 
-from plgg.layouts.roles import patient_of, role
+from plgg.data.layouts.folder import patient_of, role
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from trees import manifest, text
 
-from plgg.io.nifti import read_volume
-from plgg.volume import same_grid
+from plgg.core.volume import same_grid
+from plgg.data.nifti.image import read_volume
 
 NAME = "TCGA_CS_4941_19960909"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plgg.errors import InputError
-from plgg.io.budget import scan_limit
-from plgg.layouts.slices import list_slices, read_stack
+from plgg.core.errors import InputError
+from plgg.data.budget import scan_limit
+from plgg.data.layouts.kaggle_lgg import list_slices, read_stack
 
 
 @pytest.fixture

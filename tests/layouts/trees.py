@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from helper import write_nifti
 from plgg.cli.app import app
-from plgg.errors import PlggError
-from plgg.io.manifest import read_manifest
+from plgg.core.errors import PlggError
+from plgg.data.manifest import read_manifest
 
 AFFINE = np.array([[-1.0, 0, 0, 9], [0, -1.5, 0, 8], [0, 0, 2, -7], [0, 0, 0, 1]])
 SHAPE = (6, 5, 4)

@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from plgg.config import LossConfig
-from plgg.losses.dice import soft_dice_loss
-from plgg.losses.marker import class_weights, marker_loss
-from plgg.losses.multitask import task_losses
-from plgg.losses.voxel import voxel_cross_entropy
 from plgg.model.network import build_network
+from plgg.tasks.classification import class_weights, marker_loss
+from plgg.tasks.losses import task_losses
+from plgg.tasks.segmentation import soft_dice_loss, voxel_cross_entropy
 from tiny import tiny_config
 
 YES, NO = torch.tensor([True]), torch.tensor([False])

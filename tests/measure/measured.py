@@ -1,7 +1,15 @@
 """A small `Result` to compare and to tabulate."""
 
 from plgg.config import InferenceConfig
-from plgg.io.result import Component, Diameters, Input, Marker, Result, Uncertainty, VolumeInterval
+from plgg.data.result import (
+    Component,
+    Diameters,
+    Input,
+    Marker,
+    Result,
+    Uncertainty,
+    VolumeInterval,
+)
 
 CLASSES = ("wild type", "fusion", "V600E")
 

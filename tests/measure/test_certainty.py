@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from plgg.measure.certainty import FAINT, agreement, entropy, expected_dice
-from plgg.metrics import hard_dice
+from plgg.measure.uncertainty import FAINT, agreement, entropy, expected_dice
+from plgg.metrics.overlap import hard_dice
 
 
 def test_entropy_is_nothing_where_certain_and_one_bit_at_a_half():

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from measured import make_diameters, make_interval, make_result
 
-from plgg.errors import InputError
-from plgg.io.calibration import VolumeRule
-from plgg.io.files import write_json
+from plgg.core.errors import InputError
+from plgg.core.files import write_json
+from plgg.data.calibration import VolumeRule
 from plgg.measure.change import change, read_prior
-from plgg.measure.volume import volume_interval
+from plgg.measure.uncertainty import volume_interval
 
 FOLDER = Path("before")
 

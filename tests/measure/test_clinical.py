@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from plgg.io.calibration import ClinicalModel
-from plgg.io.sri24 import BRAIN_CENTRE_MM
+from plgg.data.atlas.grid import BRAIN_CENTRE_MM
+from plgg.data.calibration import ClinicalModel
 from plgg.measure.clinical import (
     CLINICAL_INPUTS,
     clinical_inputs,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, SHAPE
+from plgg.core.volume import Volume, apply_affine
 from plgg.measure.components import components, largest_part, without_small
-from plgg.volume import Volume, apply_affine
 
 
 def three_parts():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, SHAPE, TUMOUR_RADIUS_MM, blob_brain, make_affine, world_points
-from plgg.io.nifti import read_volume
+from plgg.core.volume import Volume, apply_affine, inverse
+from plgg.data.nifti.image import read_volume
 from plgg.measure.components import largest_part
 from plgg.measure.diameters import diameters, measured_axes, plane_axes
-from plgg.volume import Volume, apply_affine, inverse
 
 TURNS = {"straight": (0, 0, 0), "oblique": (12, -7, 20), "steep": (-25, 31, 17)}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
-from plgg.measure.lines import cross, length, outline
+from plgg.measure.diameters import cross, length, outline
 
 
 def measured(shape, stretch=(1.0, 1.0)):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from measured import CLASSES, make_marker, make_result
 
-from plgg.io.result import Result
-from plgg.measure.summary import COLUMNS, summary_row, write_summary
+from plgg.data.result import Result
+from plgg.predict.summary import COLUMNS, summary_row, write_summary
 
 
 @dataclass

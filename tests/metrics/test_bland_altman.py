@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plgg.metrics.bland_altman import bland_altman
+from plgg.metrics.agreement import bland_altman
 
 # Peak flow in l/min of 17 people by two meters: table 1 of Bland and Altman 1986.
 LARGE = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from plgg.io.calibration import Bin, RiskPoint
+from plgg.data.calibration import Bin, RiskPoint
 from plgg.metrics.calibration import (
     area_under_risk_coverage,
     calibration_error,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
-from plgg.metrics import macro_auc, patient_interval, score_markers
-from plgg.metrics.markers import macro_f1
+from plgg.metrics.bootstrap import patient_interval
+from plgg.metrics.classification import macro_auc, macro_f1, score_markers
 from work import calls
 
 

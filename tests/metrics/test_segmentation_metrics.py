@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
-from plgg.metrics import (
-    count_lesions,
-    hard_dice,
-    hd95_mm,
-    soft_dice,
-    surface_dice,
-    surface_scores,
-    volume_ml,
-)
+from plgg.metrics.overlap import count_lesions, hard_dice, soft_dice, volume_ml
+from plgg.metrics.surface import hd95_mm, surface_dice, surface_scores
 
 SHAPE = (9, 8, 7)
 masks = arrays(np.bool_, SHAPE)

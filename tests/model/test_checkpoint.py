@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import plgg
-from plgg.errors import CheckpointError, OutputError
-from plgg.io.files import aside_name, sha256
-from plgg.io.folders import clear_leftovers
+from plgg.core.errors import CheckpointError, OutputError
+from plgg.core.files import aside_name, sha256
+from plgg.core.folders import clear_leftovers
 from plgg.model import checkpoint as module
 from plgg.model.checkpoint import (
     load_checkpoint,

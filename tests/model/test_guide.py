@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from plgg.model.guide import Guide
+from plgg.model.classification_head import Guide
 from plgg.model.network import build_network
 from tiny import tiny_config
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from plgg.config import MarkerHeadConfig
-from plgg.model.marker import N_TRAITS, MarkerHead, tumour_traits
+from plgg.model.classification_head import N_TRAITS, MarkerHead, tumour_traits
 
 SHAPE = (24, 32, 32)
 CERTAIN = 30.0

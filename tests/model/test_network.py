@@ -8,9 +8,8 @@ from monai.networks.utils import pixelshuffle, pixelunshuffle
 from plgg.config import preset
 from plgg.model.backbone import bottleneck_channels
 from plgg.model.device import Runtime, choose_runtime
-from plgg.model.dropout import SeededDropout
+from plgg.model.layers import SeededDropout, Standardise
 from plgg.model.network import MultitaskNet, build_network
-from plgg.model.standardise import Standardise
 from tiny import tiny_config
 
 CPU = torch.device("cpu")

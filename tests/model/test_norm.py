@@ -5,7 +5,7 @@ import torch
 from monai.networks.nets import SegResNet
 from torch import nn
 
-from plgg.model.norm import GroupNorm, with_fast_norm
+from plgg.model.layers import GroupNorm, with_fast_norm
 
 LAST = torch.channels_last_3d
 

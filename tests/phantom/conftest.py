@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from plgg.io.manifest import Case
-from plgg.phantom import PhantomSettings, make_cohort
+from plgg.data.manifest import Case
+from plgg.phantom.cohort import make_cohort
+from plgg.phantom.settings import PhantomSettings
 
 
 @pytest.fixture(scope="session")

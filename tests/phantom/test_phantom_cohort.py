@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plgg.errors import ConfigError, OutputError
-from plgg.io.files import sha256
-from plgg.io.manifest import Case, read_manifest
-from plgg.io.nifti import read_volume
-from plgg.io.sri24 import AFFINE, SHAPE
-from plgg.phantom import CLASSES, PhantomSettings, make_cohort, phantom_settings
-from plgg.phantom.cohort import _plan_cohort, draw_markers
+from plgg.core.errors import ConfigError, OutputError
+from plgg.core.files import sha256
+from plgg.data.atlas.grid import AFFINE, SHAPE
+from plgg.data.manifest import Case, read_manifest
+from plgg.data.nifti.image import read_volume
+from plgg.phantom.cohort import _plan_cohort, draw_markers, make_cohort
 from plgg.phantom.plan import MAX_VOLUME_ML, MIN_VOLUME_ML
+from plgg.phantom.settings import CLASSES, PhantomSettings, phantom_settings
 
 Cohort = tuple[Path, list[Case]]
 

@@ -9,23 +9,26 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plgg.io.manifest import Case
-from plgg.io.nifti import read_volume
-from plgg.io.sri24 import AFFINE, SHAPE
-from plgg.io.template import template_map
-from plgg.phantom import phantom_settings
-from plgg.phantom.contrast import Contrast, add_tumour, draw_contrast, normal_signal
-from plgg.phantom.decoys import add_decoys
+from plgg.core.volume import Volume, apply_affine
+from plgg.data.atlas.grid import AFFINE, SHAPE
+from plgg.data.atlas.template import template_map
+from plgg.data.manifest import Case
+from plgg.data.nifti.image import read_volume
 from plgg.phantom.grid import Raster, box_shape, box_voxel, head_box
 from plgg.phantom.head import Head, Tissue, draw_head, tissue
 from plgg.phantom.patient import make_scan, plan_of
 from plgg.phantom.plan import Plan
-from plgg.phantom.scanner import SITES, acquire
-from plgg.phantom.settings import Marker
-from plgg.phantom.slices import n_thick_slices, thick_affine, thicken
-from plgg.phantom.spots import add_spots
+from plgg.phantom.scanner import SITES, acquire, n_thick_slices, thick_affine, thicken
+from plgg.phantom.settings import Marker, phantom_settings
+from plgg.phantom.signal import (
+    Contrast,
+    add_decoys,
+    add_spots,
+    add_tumour,
+    draw_contrast,
+    normal_signal,
+)
 from plgg.phantom.tumour import Tumour, grow
-from plgg.volume import Volume, apply_affine
 
 
 @pytest.fixture(scope="module")

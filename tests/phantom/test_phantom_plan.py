@@ -7,9 +7,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from plgg.phantom import CLASSES, phantom_settings
-from plgg.phantom.places import FREQUENCIES, PLACES
-from plgg.phantom.plan import MAX_VOLUME_ML, MIN_VOLUME_ML, Plan, draw_plan
+from plgg.phantom.plan import FREQUENCIES, MAX_VOLUME_ML, MIN_VOLUME_ML, PLACES, Plan, draw_plan
+from plgg.phantom.settings import CLASSES, phantom_settings
 
 BEHIND = {"cerebellar hemisphere", "vermis", "brainstem", "optic pathway"}
 

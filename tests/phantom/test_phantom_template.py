@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plgg.io.nifti import read_volume
-from plgg.io.sri24 import AFFINE, SHAPE
-from plgg.io.template import mni_to_sri24, template_brain, template_map
+from plgg.core.volume import apply_affine
+from plgg.data.atlas.grid import AFFINE, SHAPE
+from plgg.data.atlas.template import mni_to_sri24, template_brain, template_map
+from plgg.data.nifti.image import read_volume
 from plgg.phantom.grid import head_box
-from plgg.volume import apply_affine
 
 
 def test_maps_are_shares_and_cannot_be_written_to():

@@ -5,13 +5,12 @@ from functools import cache
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from plgg.io.atlas import load_atlas
-from plgg.phantom import phantom_settings
+from plgg.core.volume import Volume, apply_affine, index_map
+from plgg.data.atlas.atlas import load_atlas
 from plgg.phantom.patient import make_scan
-from plgg.preprocess.registration import frame_of, view_of
-from plgg.preprocess.registration.aligned import align
+from plgg.phantom.settings import phantom_settings
+from plgg.preprocess.registration.frame import align, frame_of, view_of
 from plgg.preprocess.resample import resample
-from plgg.volume import Volume, apply_affine, index_map
 
 
 @cache

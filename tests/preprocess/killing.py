@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from plgg.preprocess.stored import Outcome
+from plgg.preprocess.case import Outcome
 
 
 def ready(config, one_of_many):

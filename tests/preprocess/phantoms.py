@@ -3,8 +3,8 @@
 import numpy as np
 
 from helper import ODD_AFFINES, SHAPE, make_affine
+from plgg.core.volume import apply_affine
 from plgg.preprocess.grid import sri24_grid
-from plgg.volume import apply_affine
 
 # Coarse, so that a case takes hundredths of a second; the laws hold at any spacing.
 GRID = sri24_grid(4.0)

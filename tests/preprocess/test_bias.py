@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from helper import make_affine
-from plgg.io.template import template_map
+from plgg.core.volume import Volume
+from plgg.data.atlas.template import template_map
 from plgg.preprocess.bias import bias_field, darkness, without_bias
-from plgg.volume import Volume
 
 
 def variation(volume, region):

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phantoms import GRID
 
-from plgg.io.sri24 import AFFINE, BRAIN_CENTRE_MM, SHAPE
-from plgg.preprocess.brain import bounding_box, brain_mask, z_score
+from plgg.core.volume import apply_affine
+from plgg.data.atlas.grid import AFFINE, BRAIN_CENTRE_MM, SHAPE
+from plgg.preprocess.brain_extraction import bounding_box, brain_mask, z_score
 from plgg.preprocess.grid import sri24_grid
-from plgg.preprocess.place import centre_on_atlas
-from plgg.volume import apply_affine
+from plgg.preprocess.registration.start import centre_on_atlas
 
 BRATS_AFFINE = [[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plgg.preprocess.bright_rim import capped, with_bright_rim
+from plgg.preprocess.brain_extraction import capped, with_bright_rim
 
 SIDE = 90
 

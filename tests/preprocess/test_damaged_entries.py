@@ -7,9 +7,9 @@ import pytest
 
 from helper import write_case
 from plgg.config import Config, GridConfig, PreprocessConfig
-from plgg.errors import StoreError
-from plgg.io.manifest import Case
-from plgg.io.store import Store
+from plgg.core.errors import StoreError
+from plgg.data.manifest import Case
+from plgg.data.store import Store
 from plgg.preprocess.cohort import preprocess_cohort
 
 CENTRED = PreprocessConfig(registration="centre", stripping="none")

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from dicom_series import truncate, write_series
 from helper import blob_brain, write_csv
 from plgg.cli.app import app
-from plgg.io.nifti import write_volume
-from plgg.io.store import Store
-from plgg.io.template import template_brain
-from plgg.volume import Volume
+from plgg.core.volume import Volume
+from plgg.data.atlas.template import template_brain
+from plgg.data.nifti.image import write_volume
+from plgg.data.store import Store
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "faults.py"
 

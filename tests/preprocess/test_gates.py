@@ -9,19 +9,20 @@ from brains import about_brain, phantom_frame, turn, upright, view
 from scipy.spatial.transform import Rotation
 
 from helper import BRAIN_RADII_MM, make_affine, world_points
-from plgg.io.template import template_brain
-from plgg.preprocess.gates.brain_volume import brain_volume
-from plgg.preprocess.gates.field_of_view import field_of_view
+from plgg.core.volume import Volume
+from plgg.data.atlas.template import template_brain
 from plgg.preprocess.gates.limits import at_least, at_most
-from plgg.preprocess.gates.orientation import orientation
-from plgg.preprocess.gates.overlap import brain_overlap
-from plgg.preprocess.gates.sequence import fluid, t1_like
-from plgg.preprocess.gates.similarity import similarity
-from plgg.preprocess.gates.transform import rotation, scale, shear
-from plgg.preprocess.registration.aligned import align
-from plgg.preprocess.registration.frame import AtlasView, Frame
-from plgg.preprocess.registration.information import mutual_information
-from plgg.volume import Volume
+from plgg.preprocess.gates.registration import (
+    brain_overlap,
+    orientation,
+    rotation,
+    scale,
+    shear,
+    similarity,
+)
+from plgg.preprocess.gates.scan import brain_volume, field_of_view, fluid, t1_like
+from plgg.preprocess.registration.frame import AtlasView, Frame, align
+from plgg.preprocess.registration.start import mutual_information
 
 TILT = Rotation.from_euler("xyz", (12.0, -8.0, 10.0), degrees=True).as_matrix()
 

@@ -8,11 +8,11 @@ import pytest
 from phantoms import GRID, centre_mm
 
 from helper import ODD_AFFINES, TUMOUR_CENTRE_MM, blob_brain
-from plgg.errors import InputError
-from plgg.io.codes import OUTSIDE
-from plgg.io.sri24 import BRAIN_CENTRE_MM
-from plgg.preprocess.case import prepare
-from plgg.volume import Volume
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.atlas.grid import BRAIN_CENTRE_MM
+from plgg.data.store_arrays import OUTSIDE
+from plgg.preprocess.normalise import prepare
 
 ORDERS = [
     np.array(list(zip(order, flips, strict=True)), dtype=float)

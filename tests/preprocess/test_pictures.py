@@ -8,17 +8,28 @@ import pytest
 from PIL import Image
 
 from helper import ODD_AFFINES, blob_brain
-from plgg.errors import OutputError
-from plgg.io.nifti import read_volume
-from plgg.io.quality import Attempt, Quality, Verdict
-from plgg.preprocess.brain import brain_mask
-from plgg.preprocess.card import drawable, made_by, notes, wrapped
+from plgg.core.errors import OutputError
+from plgg.core.volume import Volume
+from plgg.data.nifti.image import read_volume
+from plgg.data.quality import Attempt, Quality, Verdict
+from plgg.preprocess.brain_extraction import brain_mask
 from plgg.preprocess.grid import sri24_grid
-from plgg.preprocess.panels import PLANES, centre, cuts_of, grey, plane, shown, upright, window
-from plgg.preprocess.pictures import Panels, draw_case, draw_failed
-from plgg.preprocess.place import centre_on_atlas
+from plgg.preprocess.qc_card import drawable, made_by, notes, wrapped
+from plgg.preprocess.qc_overlay import (
+    PLANES,
+    Panels,
+    centre,
+    cuts_of,
+    draw_case,
+    draw_failed,
+    grey,
+    plane,
+    shown,
+    upright,
+    window,
+)
+from plgg.preprocess.registration.start import centre_on_atlas
 from plgg.preprocess.resample import resample
-from plgg.volume import Volume
 from work import calls
 
 BLUE, ORANGE, GREEN = (0x4D, 0xB8, 0xFF), (0xFF, 0xA6, 0x2B), (0x19, 0xE3, 0x7D)

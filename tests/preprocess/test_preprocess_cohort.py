@@ -8,16 +8,16 @@ import pytest
 
 from helper import ODD_AFFINES, write_case, write_nifti
 from plgg.config import Config, GridConfig, PreprocessConfig
-from plgg.errors import OutputError
-from plgg.io.lock import LOCK
-from plgg.io.manifest import Case
-from plgg.io.output import MARK
-from plgg.io.quality import Quality
-from plgg.io.store import Store
-from plgg.preprocess import stored
+from plgg.core.errors import OutputError
+from plgg.core.lock import LOCK
+from plgg.core.output import MARK
+from plgg.data.manifest import Case
+from plgg.data.quality import Quality
+from plgg.data.store import Store
+from plgg.preprocess import case as stored
 from plgg.preprocess.cohort import preprocess_cohort
-from plgg.preprocess.place import Placed
-from plgg.preprocess.route import RejectedScanError
+from plgg.preprocess.pipeline import RejectedScanError
+from plgg.preprocess.registration.start import Placed
 
 # The images are toys without anatomy, so they are placed by their centres.
 CENTRED = PreprocessConfig(registration="centre", stripping="none")

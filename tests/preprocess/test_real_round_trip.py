@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from plgg.config import Config, GridConfig
-from plgg.io.codes import OUTSIDE, decode
-from plgg.io.manifest import read_manifest
-from plgg.io.nifti import read_volume
-from plgg.io.store import Store
-from plgg.metrics import hard_dice
-from plgg.preprocess.case import prepare
+from plgg.data.manifest import read_manifest
+from plgg.data.nifti.image import read_volume
+from plgg.data.store import Store
+from plgg.data.store_arrays import OUTSIDE, decode
+from plgg.metrics.overlap import hard_dice
 from plgg.preprocess.cohort import preprocess_cohort
 from plgg.preprocess.grid import sri24_grid
-from plgg.preprocess.restore import restore
+from plgg.preprocess.normalise import prepare, restore
 
 pytestmark = pytest.mark.real
 

@@ -11,9 +11,10 @@ from brains import about_brain, corner_error_mm, frame, laid_on, phantom, phanto
 from scipy.spatial.transform import Rotation
 
 from helper import make_affine
-from plgg.preprocess.registration import AS_IT_LIES, Step, chain, register
+from plgg.core.volume import Volume, apply_affine
+from plgg.preprocess import register as chain
+from plgg.preprocess.register import AS_IT_LIES, Step, register
 from plgg.preprocess.registration.start import STARTS
-from plgg.volume import Volume, apply_affine
 
 # Where a header may wrongly put a head, and what a head may differ by.
 TURN = Rotation.from_euler("xyz", (14.0, -9.0, 6.0), degrees=True).as_matrix()

@@ -6,9 +6,9 @@ from phantoms import GRID
 from scipy import ndimage
 
 from helper import make_affine, world_points
-from plgg.preprocess.case import prepare
+from plgg.core.volume import Volume, apply_affine
+from plgg.preprocess.normalise import prepare
 from plgg.preprocess.resample import resample, smooth_for
-from plgg.volume import Volume, apply_affine
 
 RANDOM = np.random.default_rng(0).normal(size=(9, 7, 11)).astype(np.float32)
 

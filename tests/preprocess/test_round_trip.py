@@ -5,13 +5,12 @@ import pytest
 from phantoms import GRID, GRIDS, centre_mm
 
 from helper import TUMOUR_CENTRE_MM, blob_brain
-from plgg.io.codes import OUTSIDE, decode
-from plgg.io.sri24 import BRAIN_CENTRE_MM
-from plgg.metrics import hard_dice
-from plgg.preprocess.case import prepare
+from plgg.core.volume import Volume, apply_affine
+from plgg.data.atlas.grid import BRAIN_CENTRE_MM
+from plgg.data.store_arrays import OUTSIDE, decode
+from plgg.metrics.overlap import hard_dice
 from plgg.preprocess.grid import Grid, sri24_grid
-from plgg.preprocess.restore import restore
-from plgg.volume import Volume, apply_affine
+from plgg.preprocess.normalise import prepare, restore
 
 
 @pytest.fixture(scope="module", params=list(GRIDS))

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from helper import ODD_AFFINES, SHAPE, blob_brain, make_affine, world_points
-from plgg.errors import ConfigError, InputError
-from plgg.io.nifti import read_volume
-from plgg.preprocess.brain import brain_mask
+from plgg.core.errors import ConfigError, InputError
+from plgg.core.volume import Volume, apply_affine
+from plgg.data.nifti.image import read_volume
+from plgg.preprocess.brain_extraction import brain_mask, find_brain
 from plgg.preprocess.resample import resample
-from plgg.preprocess.strip import find_brain
-from plgg.volume import Volume, apply_affine
 
 
 def head_phantom(affine=None):

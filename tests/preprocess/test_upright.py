@@ -10,15 +10,16 @@ from scipy.spatial.transform import Rotation
 
 from helper import make_affine
 from plgg.config import Config, GridConfig, PreprocessConfig
-from plgg.io.nifti import read_volume
-from plgg.io.template import template_brain
-from plgg.metrics import hard_dice
-from plgg.preprocess.registration import CHAINS, register
+from plgg.core.volume import Volume, apply_affine, index_map, inverse
+from plgg.data.atlas.template import template_brain
+from plgg.data.nifti.image import read_volume
+from plgg.metrics.overlap import hard_dice
+from plgg.preprocess.normalise import restore
+from plgg.preprocess.pipeline import RejectedScanError, travel
+from plgg.preprocess.register import CHAINS, register
 from plgg.preprocess.registration.turns import cube_turns, likely_turns, named, posture, turned
 from plgg.preprocess.resample import resample
-from plgg.preprocess.restore import restore
-from plgg.preprocess.route import RejectedScanError, route_for, travel
-from plgg.volume import Volume, apply_affine, index_map, inverse
+from plgg.preprocess.setup import route_for
 
 # What a header does to a head, and how it then lies.
 TURNS = {

@@ -7,11 +7,10 @@ import pytest
 
 from helper import write_case
 from plgg.config import Config, GridConfig, PreprocessConfig
-from plgg.errors import InputError
-from plgg.io.manifest import Case
-from plgg.preprocess import workers
-from plgg.preprocess.cohort import preprocess_cohort
-from plgg.preprocess.workers import Limits
+from plgg.core.errors import InputError
+from plgg.data.manifest import Case
+from plgg.preprocess import cohort as workers
+from plgg.preprocess.cohort import Limits, preprocess_cohort
 
 CONFIG = Config(
     grid=GridConfig(spacing_mm=8.0),

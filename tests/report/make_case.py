@@ -7,10 +7,11 @@ from scipy import ndimage
 
 from helper import ODD_AFFINES, blob_brain
 from plgg.config import InferenceConfig
-from plgg.io.files import write_json
-from plgg.io.nifti import write_probability, write_volume
-from plgg.io.quality import Attempt, Quality, Verdict
-from plgg.io.result import (
+from plgg.core.files import write_json
+from plgg.core.volume import Volume, apply_affine
+from plgg.data.nifti.image import write_probability, write_volume
+from plgg.data.quality import Attempt, Quality, Verdict
+from plgg.data.result import (
     Component,
     Diameters,
     Input,
@@ -20,7 +21,6 @@ from plgg.io.result import (
     Uncertainty,
     VolumeInterval,
 )
-from plgg.volume import Volume, apply_affine
 
 CLASSES = ("BRAF fusion", "BRAF V600E", "other")
 QUALITY = Quality(

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plgg.evaluate import evaluate_predictions
-from plgg.io.codes import encode
-from plgg.io.nifti import read_volume, write_probability, write_volume
-from plgg.io.placement import Placement, as_rows
-from plgg.io.store import (
+from plgg.core.placement import Placement, as_rows
+from plgg.data.nifti.image import read_volume, write_probability, write_volume
+from plgg.data.store import (
     CaseRecord,
     Cohort,
     FailedCase,
@@ -22,7 +20,9 @@ from plgg.io.store import (
     write_case,
     write_cohort,
 )
-from plgg.preprocess.restore import restore
+from plgg.data.store_arrays import encode
+from plgg.evaluate.cohort import evaluate_predictions
+from plgg.preprocess.normalise import restore
 
 SHAPE = (36, 44, 36)
 SPACING_MM = 4.0

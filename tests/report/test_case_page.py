@@ -10,11 +10,11 @@ import pytest
 from make_case import QUALITY, diameters_of, make_case, marker, write_prediction
 
 from helper import ODD_AFFINES, make_affine
-from plgg.errors import InputError
-from plgg.io.nifti import read_volume
-from plgg.io.result import Change, Uncertainty
-from plgg.report.case import write_case_report
-from plgg.volume import Volume
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.nifti.image import read_volume
+from plgg.data.result import Change, Uncertainty
+from plgg.report.case.page import write_case_report
 
 CARD = """# Model card
 

@@ -10,15 +10,12 @@ from make_case import diameters_of
 from PIL import Image
 
 from helper import ODD_AFFINES, TUMOUR_RADIUS_MM, blob_brain, make_affine
-from plgg.report.case import shown as shown_module
-from plgg.report.case.letters import direction, edges, tilt_degrees
-from plgg.report.case.nets import surface_net
-from plgg.report.case.shown import AXES, Prediction, show
-from plgg.report.case.sprites import columns, grey_image, map_image, mask_image, mosaic
-from plgg.report.case.still import outline_path, still
-from plgg.report.case.strip import acquired_plane, spaced, strip_of
-from plgg.report.case.surface import scene_of, smooth_surface
-from plgg.volume import Volume, apply_affine
+from plgg.core.volume import Volume, apply_affine
+from plgg.report.case import view as shown_module
+from plgg.report.case.slices import acquired_plane, outline_path, spaced, still, strip_of
+from plgg.report.case.surface import scene_of, smooth_surface, surface_net
+from plgg.report.case.view import AXES, Prediction, direction, edges, show, tilt_degrees
+from plgg.report.case.viewer import columns, grey_image, map_image, mask_image, mosaic
 
 BALL_ML = 4 / 3 * np.pi * TUMOUR_RADIUS_MM**3 / 1000
 

@@ -4,8 +4,7 @@ import io
 
 import pytest
 
-from plgg.report.canvas import as_png, as_svg, legend, panel
-from plgg.report.drawing import letters, save
+from plgg.report.drawing import as_png, as_svg, legend, letters, panel, save
 
 ODD = [r"$\frac{$", "a$b$c", r"\$5", "$", "\x1b[31m\u202e", "脑瘤", "😀", "two\nlines", "{}^_%#"]
 

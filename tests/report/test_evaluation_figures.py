@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from plgg.errors import RunError
-from plgg.evaluate import Evaluation, evaluate_predictions, read_evaluation
-from plgg.evaluate.storage import write_evaluation
+from plgg.core.errors import RunError
+from plgg.evaluate.cohort import evaluate_predictions
+from plgg.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
 from plgg.evaluate.summary import summarise
-from plgg.report.evaluation import write_evaluation_page
-from plgg.report.evaluation.figures_marker import wilson
-from plgg.report.evaluation.measures import measures
+from plgg.report.evaluation.page import write_evaluation_page
 from plgg.report.evaluation.sentences import volumes
+from plgg.report.evaluation.tables import measures
+from plgg.report.figures.classification import wilson
 
 FIGURES = {
     "bland-altman-ml",

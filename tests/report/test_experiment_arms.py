@@ -7,14 +7,13 @@ import pytest
 from make_experiment import make_experiment, make_store
 from test_experiment_report import read
 
-from plgg.compare import compare_experiment
-from plgg.io.experiment import note_failure
-from plgg.report.experiment import write_experiment_report
-from plgg.report.experiment_records import read_experiment
-from plgg.report.figures_forest import forest_figure
-from plgg.report.gains import gain, gains_told, is_shown
-from plgg.report.sentences import warnings
-from plgg.report.tables import table1
+from plgg.data.experiment_folder import note_failure
+from plgg.evaluate.compare.experiment import compare_experiment
+from plgg.evaluate.experiment_records import read_experiment
+from plgg.report.experiment.figures_arms import forest_figure
+from plgg.report.experiment.page import write_experiment_report
+from plgg.report.experiment.sentences import gain, gains_told, is_shown, warnings
+from plgg.report.experiment.tables import table1
 
 ARMS = ("single", "wide", "multitask", "best")
 REASON = "the loss is nan in epoch 3, step 2"

@@ -11,11 +11,11 @@ import pytest
 from make_experiment import evaluate_part, make_experiment, make_store
 from PIL import Image
 
-from plgg.compare import compare_experiment
-from plgg.demo import ABOUT
-from plgg.errors import RunError
-from plgg.io.experiment import unseen_folder, write_about
-from plgg.report.experiment import write_experiment_report
+from plgg.core.errors import RunError
+from plgg.data.experiment_folder import unseen_folder, write_about
+from plgg.evaluate.compare.experiment import compare_experiment
+from plgg.experiment.demo import ABOUT
+from plgg.report.experiment.page import write_experiment_report
 
 SECTIONS = ("summary", "table1", "patients-compared", "groups", "examples", "marker", "training")
 EVIL = "<script>alert('x')</script>&\"<img src=x onerror=alert(1)>"

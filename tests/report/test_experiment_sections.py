@@ -8,23 +8,35 @@ import pytest
 from make_experiment import make_experiment, make_store
 from test_experiment_report import read
 
-from plgg.compare import compare_experiment
-from plgg.io.experiment import Choice, note_failure
-from plgg.report.experiment import write_experiment_report
-from plgg.report.experiment_records import read_experiment
-from plgg.report.figures_forest import forest_figure
-from plgg.report.figures_gradients import COSINE, NORMS, WEIGHTS, gradient_curves, gradients_told
-from plgg.report.figures_grid import grid_figure
-from plgg.report.figures_marker import reliability
-from plgg.report.figures_subgroups import subgroups_figure
-from plgg.report.figures_training import points
-from plgg.report.grid_records import Point, grid_points, levels, searched, winners
-from plgg.report.panels_details import forest_picture, gradient_pictures, grid_pictures
-from plgg.report.provenance import run_facts
-from plgg.report.run_records import run_records, runs_told
-from plgg.report.subgroups import n_left_out, subgroups
-from plgg.report.tables_groups import groups_table
-from plgg.report.tables_runs import runs_table
+from plgg.data.experiment_folder import Choice, note_failure
+from plgg.evaluate.compare.experiment import compare_experiment
+from plgg.evaluate.experiment_records import read_experiment
+from plgg.report.experiment.figures_arms import forest_figure
+from plgg.report.experiment.figures_subgroups import subgroups_figure
+from plgg.report.experiment.figures_training import (
+    COSINE,
+    NORMS,
+    WEIGHTS,
+    gradient_curves,
+    gradients_told,
+    grid_figure,
+    points,
+)
+from plgg.report.experiment.page import write_experiment_report
+from plgg.report.experiment.panels import forest_picture, gradient_pictures, grid_pictures
+from plgg.report.experiment.provenance import run_facts
+from plgg.report.experiment.runs import (
+    Point,
+    grid_points,
+    levels,
+    run_records,
+    runs_told,
+    searched,
+    winners,
+)
+from plgg.report.experiment.subgroups import n_left_out, subgroups
+from plgg.report.experiment.tables import groups_table, runs_table
+from plgg.report.figures.classification import reliability
 
 KEY = "loss.marker_weight"
 

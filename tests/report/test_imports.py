@@ -7,19 +7,19 @@ import sys
 import pytest
 
 PREDICTION = (
-    "plgg.infer.ensemble",
-    "plgg.infer.member",
-    "plgg.infer.predict",
-    "plgg.infer.source",
-    "plgg.measure.summary",
+    "plgg.predict.ensemble",
+    "plgg.predict.member",
+    "plgg.predict.scan",
+    "plgg.predict.source",
+    "plgg.predict.summary",
     "plgg.report.case",
-    "plgg.report.model_card.read",
+    "plgg.report.model_card.write",
 )
 PIECES = {
-    "plgg.report.case.write": "case",
-    "plgg.report.evaluation.write": "evaluation",
+    "plgg.report.case.page": "case",
+    "plgg.report.evaluation.page": "evaluation",
     "plgg.report.store_qc": "store_qc",
-    "plgg.report.model_card.read": "model_card",
+    "plgg.report.model_card.write": "model_card",
 }
 
 
@@ -43,8 +43,8 @@ def test_one_page_does_not_import_the_others(module):
     pages = {piece for other, piece in PIECES.items() if other in found}
     assert pages == {PIECES[module]}
     assert "torch" not in found
-    assert "plgg.report.experiment" not in found
-    assert ("matplotlib" in found) == (module == "plgg.report.evaluation.write")
+    assert "plgg.report.experiment.page" not in found
+    assert ("matplotlib" in found) == (module == "plgg.report.evaluation.page")
 
 
 def test_a_name_that_a_package_lacks_is_an_attribute_error():
@@ -52,4 +52,4 @@ def test_a_name_that_a_package_lacks_is_an_attribute_error():
 
     with pytest.raises(AttributeError, match="nothing"):
         _ = plgg.evaluate.nothing
-    assert plgg.evaluate.read_evaluation.__module__ == "plgg.evaluate.storage"
+    assert plgg.evaluate.read_evaluation.__module__ == "plgg.evaluate.evaluation"

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from plgg.errors import RunError
-from plgg.io.calibration import (
+from plgg.core.errors import RunError
+from plgg.data.calibration import (
     Bin,
     Calibration,
     ClinicalModel,
@@ -17,8 +17,8 @@ from plgg.io.calibration import (
     VolumeRule,
     write_calibration,
 )
-from plgg.io.store import Cohort, write_cohort
-from plgg.report.model_card import write_model_card
+from plgg.data.store import Cohort, write_cohort
+from plgg.report.model_card.write import write_model_card
 
 SHA = "ab" * 32
 HEADINGS = (

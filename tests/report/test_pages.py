@@ -11,11 +11,11 @@ import pytest
 from make_case import make_case
 
 import plgg
-from plgg.compare.transfer import TransferRow
+from plgg.evaluate.compare.experiment import TransferRow
 from plgg.report import template
-from plgg.report.case import write_case_report
-from plgg.report.evaluation import write_evaluation_page
-from plgg.report.experiment import write_experiment_report
+from plgg.report.case.page import write_case_report
+from plgg.report.evaluation.page import write_evaluation_page
+from plgg.report.experiment.page import write_experiment_report
 from plgg.report.store_qc import write_store_qc
 from plgg.report.transfer import write_transfer_report
 

@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from plgg.metrics import hard_dice
-from plgg.report.examples import choose
-from plgg.report.experiment_records import read_experiment
-from plgg.report.figures_marker import class_list, confusion, probabilities
-from plgg.report.figures_scan import load_views, scan_figure
+from plgg.evaluate.experiment_records import read_experiment
+from plgg.metrics.overlap import hard_dice
+from plgg.report.experiment.examples import choose, load_views, scan_figure
+from plgg.report.figures.classification import class_list, confusion, probabilities
 from plgg.report.numbers import duration, listed, number, reach, signed, spread, typographic
 
 

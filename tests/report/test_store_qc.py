@@ -9,12 +9,11 @@ from html.parser import HTMLParser
 import pytest
 from make_experiment import make_store
 
-from plgg.errors import StoreError
-from plgg.io.files import write_json
-from plgg.io.quality import Attempt, Quality, Verdict
-from plgg.io.store import FailedCase, Store, case_folder, read_record, write_cohort
-from plgg.report.store_qc import write_store_qc
-from plgg.report.store_qc_rows import gates_of, rows_of
+from plgg.core.errors import StoreError
+from plgg.core.files import write_json
+from plgg.data.quality import Attempt, Quality, Verdict
+from plgg.data.store import FailedCase, Store, case_folder, read_record, write_cohort
+from plgg.report.store_qc import gates_of, rows_of, write_store_qc
 
 NASTY = "<img src=x onerror=alert(1)>&\"'"
 PIXEL = bytes.fromhex("89504e470d0a1a0a")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from plgg import api
-from plgg.errors import ConfigError
-from plgg.experiment import Design
-from plgg.track import Tracking, choose_trackers
+from plgg.core.errors import ConfigError
+from plgg.experiment.arms import Design
+from plgg.train.tracking.follow import Tracking, choose_trackers
 from tiny import SMALL_SHAPE, tiny_config, tiny_store
 
 

@@ -7,15 +7,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from plgg.errors import ConfigError
-from plgg.io.json_records import read_json
-from plgg.io.run import append_metrics, read_metrics, start_run
-from plgg.track import TRACKERS, Tracking, tracked
-from plgg.track.labels import last_part, parameters, tags
-from plgg.track.scalars import moments, scalars
-from plgg.track.tracker import Followed
+from plgg.core.errors import ConfigError
+from plgg.core.progress import EpochEnd, Step
+from plgg.core.records import read_json
+from plgg.data.run_folder import append_metrics, read_metrics, start_run
 from plgg.train.run import train
-from plgg.watch import EpochEnd, Step
+from plgg.train.tracking.base import Followed, last_part, moments, parameters, scalars, tags
+from plgg.train.tracking.follow import TRACKERS, Tracking, tracked
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 CONFIG = tiny_config("patches.size=[16,16,16]", "loss.gradients_every=1")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from plgg.io.store import Store
+from plgg.core.progress import Step
+from plgg.data.store import Store
 from plgg.train.run import train
-from plgg.watch import Step
 from tiny import hand_split, tiny_config
 
 # Killed before the n-th renaming of a file into this place; None: within the second epoch.

@@ -7,8 +7,8 @@ patients are outlined, and all markers are known: who learns the sign from them 
 
 import numpy as np
 
-from plgg.io.codes import encode
-from plgg.io.store import Cohort, Store, write_cohort
+from plgg.data.store import Cohort, Store, write_cohort
+from plgg.data.store_arrays import encode
 from tiny import SPACING_MM, stored_case, write_tiny_case
 
 SHAPE = (24, 24, 24)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from plgg.errors import CheckpointError, ConfigError
-from plgg.io.run import read_config, read_metrics
+from plgg.core.errors import CheckpointError, ConfigError
+from plgg.data.run_folder import read_config, read_metrics
 from plgg.model.checkpoint import load_checkpoint
 from plgg.model.network import build_network
-from plgg.train.average import Average
+from plgg.train.optimisation import Average
 from plgg.train.run import train
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from linked import linked_store
 
-from plgg.dataset.split import Split
-from plgg.infer.engine import predict_box
-from plgg.infer.member import load_member
-from plgg.metrics import hard_dice, macro_auc
+from plgg.data.split import Split
+from plgg.metrics.classification import macro_auc
+from plgg.metrics.overlap import hard_dice
+from plgg.predict.member import load_member
+from plgg.predict.whole_brain import predict_box
 from plgg.train.run import train
 from tiny import tiny_config
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import killed
 import pytest
 
-from plgg.errors import RunError
-from plgg.io.output import RUN, output_folder
-from plgg.io.run import read_metrics
-from plgg.io.store import Cohort, Store, write_cohort
+from plgg.core.errors import RunError
+from plgg.core.output import RUN, output_folder
+from plgg.core.progress import Step
+from plgg.data.run_folder import read_metrics
+from plgg.data.store import Cohort, Store, write_cohort
 from plgg.model.checkpoint import load_checkpoint, remove_replaced
 from plgg.train.run import train
-from plgg.watch import Step
 from runs import make_run
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 

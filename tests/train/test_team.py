@@ -9,8 +9,8 @@ import pytest
 import together
 import torch
 
-from plgg.errors import ConfigError
-from plgg.io.run import read_metrics
+from plgg.core.errors import ConfigError
+from plgg.data.run_folder import read_metrics
 from plgg.model.checkpoint import load_checkpoint
 from tiny import SMALL_SHAPE, tiny_config, tiny_store
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from plgg.errors import OutputError, RunError, StoreError
-from plgg.io.run import read_metrics
-from plgg.losses.multitask import task_losses
+from plgg.core.errors import OutputError, RunError, StoreError
+from plgg.data.run_folder import read_metrics
 from plgg.model.checkpoint import load_checkpoint
-from plgg.train.descent import Descent
+from plgg.tasks.losses import task_losses
+from plgg.train.gradients import Descent
 from plgg.train.run import train
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
@@ -57,7 +57,7 @@ def test_a_loss_that_is_no_number(store, tmp_path, monkeypatch):
         losses = task_losses(*args, **more)
         return {k: v * math.nan for k, v in losses.items()} if next(calls) == 3 else losses
 
-    monkeypatch.setattr("plgg.train.descent.task_losses", poisoned)
+    monkeypatch.setattr("plgg.train.gradients.task_losses", poisoned)
     with pytest.raises(RunError, match=r"the loss is nan in epoch 2.*resume from the last epoch"):
         trained(store, tmp_path / "run")
     assert len(read_metrics(tmp_path / "run")) == 1

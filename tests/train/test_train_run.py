@@ -6,15 +6,15 @@ import math
 import pytest
 import torch
 
-from plgg.errors import ConfigError, RunError
-from plgg.io.run import is_run, read_config, read_metrics, read_split
+from plgg.core.errors import ConfigError, RunError
+from plgg.core.progress import EpochEnd, Silent, Step
+from plgg.data.run_folder import is_run, read_config, read_metrics, read_split
 from plgg.model.checkpoint import load_checkpoint
 from plgg.model.device import choose_runtime, cpu_has_bf16
 from plgg.model.network import build_network
+from plgg.train.optimisation import learning_rate
 from plgg.train.run import train
-from plgg.train.schedule import learning_rate
 from plgg.train.validate import validate
-from plgg.watch import EpochEnd, Silent, Step
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 PATCH = "patches.size=[16,16,16]"

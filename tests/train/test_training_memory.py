@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from plgg.config import PRESETS, with_settings
-from plgg.errors import CheckpointError, ConfigError
+from plgg.core.errors import CheckpointError, ConfigError
 from plgg.model.checkpoint import network_of
 from plgg.model.network import build_network
-from plgg.train import budget
-from plgg.train.budget import n_parameters, require_memory
+from plgg.train import out_of_memory as budget
+from plgg.train.out_of_memory import n_parameters, require_memory
 
 CPU = torch.device("cpu")
 HUGE = (

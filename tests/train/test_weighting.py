@@ -5,9 +5,8 @@ import math
 import pytest
 
 from plgg.config import LossConfig, with_settings
-from plgg.errors import ConfigError
-from plgg.train.weighting import make_weighting
-from plgg.train.weighting.build import WEIGHTINGS
+from plgg.core.errors import ConfigError
+from plgg.tasks.weighting.build import WEIGHTINGS, make_weighting
 from tiny import tiny_config
 
 BASE = {"segmentation": 1.0, "marker": 0.3}

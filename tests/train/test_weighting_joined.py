@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from plgg.config import LossConfig
-from plgg.errors import ConfigError
-from plgg.train.weighting import make_weighting
-from plgg.train.weighting.aggregators import AGGREGATORS
-from plgg.train.weighting.cagrad import cagrad
+from plgg.core.errors import ConfigError
+from plgg.tasks.weighting.build import make_weighting
+from plgg.tasks.weighting.gradient_surgery import AGGREGATORS, cagrad
 
 JOINED = (*AGGREGATORS, "cagrad")
 

@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
-from plgg.io.run import read_metrics
+from plgg.core.progress import Step
+from plgg.data.run_folder import read_metrics
 from plgg.model.checkpoint import load_checkpoint
+from plgg.tasks.weighting.build import WEIGHTINGS
 from plgg.train.run import train
-from plgg.train.weighting.build import WEIGHTINGS
-from plgg.watch import Step
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 TIMES = {"seconds", "waited"}

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from plgg.io.store import Store
+from plgg.data.store import Store
+from plgg.train.distributed import gather_team
 from plgg.train.run import train
-from plgg.train.team import gather_team
 from tiny import hand_split, tiny_config
 
 SPLIT = {"validation": ("P00", "P01", "P04"), "test": ()}

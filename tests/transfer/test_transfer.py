@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from plgg.compare.transfer import transfer_row
-from plgg.errors import ConfigError
-from plgg.io.run import read_config
-from plgg.transfer import Transfer, run_transfer
-from plgg.watch import Silent
+from plgg.core.errors import ConfigError
+from plgg.core.progress import Silent
+from plgg.data.run_folder import read_config
+from plgg.evaluate.compare.experiment import transfer_row
+from plgg.experiment.transfer import Transfer, run_transfer
 from tiny import SMALL_SHAPE, tiny_config, tiny_store
 
 SETTINGS = ("patches.size=[16,16,16]", "optimiser.epochs=2", "validate_every=2")

@@ -11,9 +11,9 @@ from rich.logging import RichHandler
 from typer.core import TyperGroup
 
 from plgg import __version__
-from plgg.cli import cohort, experiment, manifest, model, results, transfer
+from plgg.cli import cohort, experiment, model, results
 from plgg.cli.stopping import Interrupted
-from plgg.errors import visible
+from plgg.core.errors import visible
 
 
 class _Commands(TyperGroup):
@@ -36,8 +36,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-groups = (manifest, cohort, model, experiment, transfer, results)
-for group in (room.commands for room in groups):
+for group in (room.commands for room in (cohort, model, experiment, results)):
     app.registered_commands += group.registered_commands
 
 

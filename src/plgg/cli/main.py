@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from typing import cast
 
 from plgg.cli import stopping
-from plgg.errors import PlggError, visible
+from plgg.core.errors import PlggError, visible
 
 REFUSED = 2
 AGAIN = "Repeat the command to go on from here."

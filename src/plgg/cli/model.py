@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from plgg.cli import options, show
-from plgg.cli.bars import Bars
-from plgg.infer.options import PredictOptions
+from plgg.cli.show import Bars
+from plgg.predict.scan import PredictOptions
 
 if TYPE_CHECKING:
-    from plgg.infer.engines.record import Format
+    from plgg.predict.engine import Format
+
 
 commands: typer.Typer = typer.Typer()
 

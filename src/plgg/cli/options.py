@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from plgg.config import Arm
-from plgg.errors import ConfigError
+from plgg.core.errors import ConfigError
 
 
 def number(*names: str, **words: Any) -> Any:  # noqa: ANN401 - typer's own

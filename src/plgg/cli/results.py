@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from plgg.cli import options, show
-from plgg.cli.bars import Bars
+from plgg.cli.show import Bars
 
 commands: typer.Typer = typer.Typer()
 
@@ -78,7 +78,8 @@ def compare(
     Example: plgg compare results/split-0/single results/split-0/multitask
     """
     from plgg import api
-    from plgg.compare import Aim, as_markdown
+    from plgg.evaluate.compare.statistics import Aim
+    from plgg.evaluate.compare.text import as_markdown
 
     found = api.compare(a, b, metric=metric, seed=seed, baseline=baseline, aim=Aim(gain, power))
     typer.echo(json.dumps(found.as_json(), indent=2) if as_json else as_markdown(found))

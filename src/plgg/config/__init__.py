@@ -10,9 +10,8 @@ from plgg.config.load import (
     with_settings,
 )
 from plgg.config.network import MarkerHeadConfig, ModelConfig
-from plgg.config.presets import PRESETS
 from plgg.config.scan import GridConfig, InferenceConfig, PreprocessConfig
-from plgg.config.schema import Config
+from plgg.config.schema import PRESETS, Config
 from plgg.config.training import (
     Augmentation,
     ExecutionConfig,

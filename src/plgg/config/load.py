@@ -9,10 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from plgg.config.presets import PRESETS
 from plgg.config.scan import PreprocessConfig
-from plgg.config.schema import Config
-from plgg.errors import ConfigError
+from plgg.config.schema import PRESETS, Config
+from plgg.core.errors import ConfigError
 
 _SHOWN = 60
 

@@ -1,7 +1,7 @@
-"""All settings of one run, as one frozen typed record.
+"""`Config`: all settings of one run as one frozen typed record, and the named presets.
 
 The defaults are the preset `paper`: the published method, its open points settled as faithfully as
-we know how. Knows nothing of presets, files or the command line.
+we know how.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from plgg.config.base import Arm, Count, Settings, Text
-from plgg.config.network import ModelConfig
+from plgg.config.network import MarkerHeadConfig, ModelConfig
 from plgg.config.scan import GridConfig, InferenceConfig, PreprocessConfig
 from plgg.config.training import (
+    Augmentation,
     ExecutionConfig,
     InitConfig,
     LossConfig,
@@ -50,3 +51,41 @@ class Config(Settings):
         if self.loss.dice_over == "batch" and self.execution.accumulate > 1:
             raise ValueError("loss.dice_over=batch needs execution.accumulate=1")
         return self
+
+
+PRESETS: dict[str, Config] = {
+    "paper": Config(preset="paper"),
+    "small": Config(
+        preset="small",
+        grid=GridConfig(spacing_mm=2.0),
+        model=ModelConfig(init_filters=16, marker=MarkerHeadConfig(inputs=("average", "tumour"))),
+        # 160×192×144 mm: the whole brain of most patients. A network with group normalisation that
+        # was trained on halves of brains outlines far too much on whole ones (docs/results.md).
+        patches=PatchConfig(size=(80, 96, 72), batch=1),
+        optimiser=OptimiserConfig(learning_rate=1e-3, warmup_epochs=1, epochs=24),
+        validate_every=2,
+    ),
+    "best": Config(
+        preset="best",
+        grid=GridConfig(spacing_mm=2.0),
+        model=ModelConfig(
+            stem=2,
+            init_filters=32,
+            blocks_down=(2, 2, 4),
+            blocks_up=(1, 1),
+            marker=MarkerHeadConfig(inputs=("tumour", "clinical"), hidden=(64,)),
+        ),
+        loss=LossConfig(voxel_weight=1.0),
+        patches=PatchConfig(
+            size=(80, 96, 72),
+            batch=1,
+            augmentation=Augmentation(
+                shift=0.25, scale=0.25, warp=0.8, blur=0.3, gamma=0.3, bias=0.4, noise=0.4
+            ),
+        ),
+        optimiser=OptimiserConfig(
+            learning_rate=1e-3, schedule="cosine", warmup_epochs=1, ema=0.99, epochs=40
+        ),
+        validate_every=4,
+    ),
+}

@@ -6,16 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from plgg.config.base import (
-    Count,
-    Fraction,
-    NonNegative,
-    Positive,
-    Settings,
-    Text,
-    Triple,
-    Width,
-)
+from plgg.config.base import Count, Fraction, NonNegative, Positive, Settings, Text, Triple, Width
 
 Weighting = Literal[
     "fixed",

@@ -6,18 +6,16 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from plgg.check.finding import listed
-from plgg.errors import InputError, PlggError
+from plgg.core.errors import InputError, PlggError
+from plgg.core.output import EVALUATION, output_folder, require_free
+from plgg.core.progress import Progress
+from plgg.data.check.report import listed
+from plgg.data.manifest import Case
 from plgg.evaluate.case import Scored, score_case
-from plgg.evaluate.evaluation import Evaluation
-from plgg.evaluate.prediction import Prediction, find_prediction
-from plgg.evaluate.records import FailedScore
-from plgg.evaluate.row import CaseScores
-from plgg.evaluate.storage import write_evaluation
+from plgg.evaluate.evaluation import Evaluation, write_evaluation
+from plgg.evaluate.predictions import Prediction, find_prediction
+from plgg.evaluate.records import CaseScores, FailedScore
 from plgg.evaluate.summary import summarise
-from plgg.io.manifest import Case
-from plgg.io.output import EVALUATION, output_folder, require_free
-from plgg.watch import Progress
 
 log = logging.getLogger(__name__)
 

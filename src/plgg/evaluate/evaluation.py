@@ -1,13 +1,18 @@
-"""`Evaluation`: the rows and the summary together, and its headline in words."""
+"""`Evaluation`: cases and summary, written to and read from one folder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from plgg.evaluate.records import Interval, Lesions, Markers, Summary, Volumes
-from plgg.evaluate.row import CaseScores
+from plgg.core.case_id import first_twin
+from plgg.core.errors import RunError
+from plgg.core.files import write_json
+from plgg.core.records import JsonError, as_record, read_record
+from plgg.core.tables import Cell, read_csv, write_csv
+from plgg.evaluate.records import VERSION, CaseScores, Interval, Lesions, Markers, Summary, Volumes
 
 Line = tuple[str, str, str, str]
 
@@ -94,3 +99,137 @@ def number(value: float | None) -> str:
 def reach(low: float | None, high: float | None) -> str:
     """Both ends of an interval, or a dash."""
     return "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+_CHANCES = {"p_": "probabilities", "clinical_": "clinical"}
+_FIELDS = [name for name in CaseScores.model_fields if name not in _CHANCES.values()]
+# Files of version 1 do not have them.
+_SINCE_2 = frozenset(
+    (
+        "side",
+        "region",
+        "volume_low_ml",
+        "volume_high_ml",
+        "volume_interval_level",
+        "withheld",
+    )
+)
+_GROUP_HEADER = (
+    "group",
+    "level",
+    "n_patients",
+    "n_scans",
+    "metric",
+    "n",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "median",
+    "median_ci_low",
+    "median_ci_high",
+)
+
+
+_ALTERED = "is no evaluation of this version, or was altered"
+_AGAIN = "Run plgg evaluate again."
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write all files; the summary last, so that it marks the end."""
+    write_csv(folder / "cases.csv", *_cases(evaluation.rows))
+    write_csv(folder / "subgroups.csv", _GROUP_HEADER, _lines(evaluation.summary))
+    write_json(folder / "summary.json", evaluation.summary_json())
+
+
+def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Cell]]]:
+    columns = [
+        (prefix, field, name)
+        for prefix, field in _CHANCES.items()
+        for name in dict.fromkeys(c for row in rows for c in getattr(row, field))
+    ]
+    header = [*_FIELDS, *(f"{prefix}{name}" for prefix, _, name in columns)]
+    cells = [
+        [getattr(row, name) for name in _FIELDS]
+        + [getattr(row, field).get(name) for _, field, name in columns]
+        for row in rows
+    ]
+    return header, cells
+
+
+def _lines(summary: Summary) -> Iterable[list[Cell]]:
+    """A line for each metric of a subgroup; of a small one its count alone."""
+    for found in summary.subgroups:
+        start: list[Cell] = [found.group, found.level, found.n_patients, found.n_scans]
+        if not found.metrics:
+            yield [*start, *[None] * (len(_GROUP_HEADER) - len(start))]
+        for metric, spread in found.metrics.items():
+            yield [*start, metric, *(getattr(spread, name) for name in _GROUP_HEADER[5:])]
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read an evaluation back; also one of version 1, which has fewer columns.
+
+    Raises:
+        RunError: If it is missing or not of a known version.
+    """
+    absent = [name for name in ("cases.csv", "summary.json") if not (folder / name).is_file()]
+    if absent:
+        raise RunError(
+            f"is not an evaluation (no {' and no '.join(absent)})",
+            where=folder,
+            remedy="Make one: plgg evaluate.",
+        )
+    summary = read_record(
+        folder / "summary.json",
+        Summary,
+        error=RunError,
+        what=_ALTERED,
+        remedy=_AGAIN,
+        upgrade=_upgraded,
+    )
+    table = folder / "cases.csv"
+    try:
+        rows = _rows(read_csv(table, error=RunError, key=str).rows())
+    except (JsonError, RunError) as error:
+        fault = error.fault if isinstance(error, JsonError) else error.what
+        raise RunError(f"{_ALTERED} ({fault})", where=table, remedy=_AGAIN) from error
+    return Evaluation(rows, summary)
+
+
+def _rows(cells: Iterable[dict[str, str]]) -> tuple[CaseScores, ...]:
+    """The rows of cases.csv.
+
+    Raises:
+        JsonError: If they are no cases, or one is named twice.
+    """
+    try:
+        rows = tuple(_row(row) for row in cells)
+    except KeyError as error:
+        raise JsonError(f"there is no column {error}") from error
+    twin = first_twin(row.case_id for row in rows)
+    if twin is not None:
+        raise JsonError(f"two rows are called {twin!r}")
+    return rows
+
+
+def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
+    """A summary of version 1 as one of version 2: the AUC of a class had no interval."""
+    if record.get("version") != 1:
+        return record
+    marker = record["marker"]
+    if marker is not None:
+        aucs = {name: {"value": value} for name, value in marker["auc_by_class"].items()}
+        marker = marker | {"auc_by_class": aucs}
+    return record | {"version": VERSION, "marker": marker}
+
+
+def _row(cells: dict[str, str]) -> CaseScores:
+    chances: dict[str, dict[str, str]] = {field: {} for field in _CHANCES.values()}
+    for name, value in cells.items():
+        for prefix, field in _CHANCES.items():
+            if value and name and name not in _FIELDS and name.startswith(prefix):
+                chances[field][name.removeprefix(prefix)] = value
+    known = {
+        name: (cells.get(name, "") if name in _SINCE_2 else cells[name]) or None for name in _FIELDS
+    }
+    return as_record(known | chances, CaseScores)

@@ -1,19 +1,206 @@
-"""From rows to a summary: everything with its interval by patient. Knows nothing of files."""
+"""From cases to a summary: overlap, volumes, classification, calibration, by patient."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plgg.evaluate import statistics
-from plgg.evaluate.groups import TRAITS, grouped
-from plgg.evaluate.markers import summarise_markers
-from plgg.evaluate.records import Lesions, Spread, Subgroup, Summary
-from plgg.evaluate.resamples import interval
-from plgg.evaluate.row import CaseScores
-from plgg.evaluate.volumes import summarise_volumes
+from plgg.evaluate.records import (
+    Abstention,
+    Baseline,
+    CaseScores,
+    Interval,
+    Lesions,
+    Limits,
+    Markers,
+    Reliability,
+    Spread,
+    Subgroup,
+    Summary,
+    Volumes,
+)
+from plgg.evaluate.statistics import Statistic, interval, mean
+from plgg.evaluate.subgroups import TRAITS, grouped
+from plgg.metrics.agreement import Bounded, bland_altman
+from plgg.metrics.calibration import N_BINS, confidence_and_hits, reliability_bins, risk_coverage
+from plgg.metrics.classification import score_markers
+
+Labels = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+
+def summarise_markers(rows: Sequence[CaseScores], rng: np.random.Generator) -> Markers | None:
+    """Scores of the named markers; None where no scan has both a known and a named one.
+
+    Args:
+        rows: One a case; all that name a marker know the same classes.
+        rng: Of the resampling.
+    """
+    named = [row for row in rows if row.probabilities and row.marker]
+    if not named:
+        return None
+    classes = tuple(named[0].probabilities)
+    unknown = sorted({row.marker for row in named if row.marker and row.marker not in classes})
+    scored = [row for row in named if row.marker in classes]
+    truth, chances = _arrays(scored, classes)
+    over = partial(interval, patients=[row.patient_id for row in scored], rng=rng)
+    return Markers(
+        classes=classes,
+        n=len(scored),
+        **_scores(truth, chances, over),
+        auc_by_class={
+            name: over(statistics.class_auc(truth, chances, label))
+            for label, name in enumerate(classes)
+        },
+        confusion=score_markers(truth, chances).confusion,
+        unknown_markers=tuple(unknown),
+        reliability=summarise_reliability(chances, truth, over) if scored else None,
+        abstention=_abstention(scored, (chances.argmax(axis=1) == truth).astype(float), rng),
+        clinical=_baseline(scored, classes, rng),
+    )
+
+
+def _scores(
+    truth: Labels, chances: Scores, over: Callable[[Statistic], Interval]
+) -> dict[str, Interval]:
+    """The scores that are one number with an interval, by their names in `Markers`."""
+    answers, n = chances.argmax(axis=1), chances.shape[1]
+    squares = np.square(chances - np.eye(n)[truth]).sum(axis=1)
+    return {
+        "auc": over(statistics.macro_auc(truth, chances)),
+        "balanced_accuracy": over(statistics.balanced_accuracy(truth, answers, n)),
+        "f1": over(statistics.macro_f1(truth, answers, n)),
+        "brier": over(statistics.mean(squares)),
+        "accuracy": over(statistics.mean((answers == truth).astype(np.float64))),
+    }
+
+
+def _arrays(rows: Sequence[CaseScores], classes: Sequence[str]) -> tuple[Labels, Scores]:
+    """Class indices of shape (n,) and probabilities of shape (n, classes)."""
+    truth = np.array([classes.index(row.marker or "") for row in rows], dtype=np.int64)
+    chances = np.array([[row.probabilities[c] for c in classes] for row in rows], dtype=np.float64)
+    return truth, chances.reshape(len(rows), len(classes))
+
+
+def _abstention(
+    rows: Sequence[CaseScores], right: Scores, rng: np.random.Generator
+) -> Abstention | None:
+    known = [n for n, row in enumerate(rows) if row.withheld is not None]
+    if not known:
+        return None
+    withheld = np.array([rows[n].withheld for n in known], dtype=np.float64)
+    correct, given = right[known], 1.0 - withheld
+    over = partial(interval, patients=[rows[n].patient_id for n in known], rng=rng)
+    return Abstention(
+        n=len(known),
+        n_withheld=int(withheld.sum()),
+        share=over(statistics.mean(withheld)),
+        accuracy=over(statistics.ratio(correct * given, given)),
+        accuracy_withheld=over(statistics.ratio(correct * withheld, withheld)),
+    )
+
+
+def _baseline(
+    rows: Sequence[CaseScores], classes: Sequence[str], rng: np.random.Generator
+) -> Baseline | None:
+    """Network and clinical data on the scans that have both, of the same classes."""
+    both = [row for row in rows if row.clinical.keys() == set(classes)]
+    if not both:
+        return None
+    truth, chances = _arrays(both, classes)
+    clinical = np.array([[row.clinical[c] for c in classes] for row in both], dtype=np.float64)
+    network, alone = (statistics.macro_auc(truth, scores) for scores in (chances, clinical))
+
+    def over(statistic: Statistic) -> Interval:
+        return interval(statistic, [row.patient_id for row in both], rng)
+
+    return Baseline(
+        n=len(both),
+        auc=over(alone),
+        network_auc=over(network),
+        difference=over(statistics.difference(network, alone)),
+    )
+
+
+def summarise_reliability(
+    chances: NDArray[np.float64], truth: NDArray[np.int64], over: Callable[[Statistic], Interval]
+) -> Reliability:
+    """Calibration error, reliability diagram and risk–coverage curve of at least one scan.
+
+    Args:
+        chances: Probabilities, shape (n, classes).
+        truth: Class indices, shape (n,).
+        over: Gives a statistic its interval.
+    """
+    confidence, hits = confidence_and_hits(chances, truth)
+    return Reliability(
+        ece=over(statistics.calibration_error(confidence, hits, N_BINS)),
+        bins=reliability_bins(confidence, hits),
+        curve=risk_coverage(confidence, hits),
+    )
+
+
+def summarise_volumes(rows: Sequence[CaseScores], rng: np.random.Generator) -> Volumes | None:
+    """Agreement of predicted and true volumes; None where no true one is known."""
+    known = [row for row in rows if row.volume_error_ml is not None]
+    if not known:
+        return None
+    positive = [row for row in known if row.volume_ml and row.predicted_volume_ml]
+    with_interval = [row for row in known if row.volume_low_ml is not None]
+    levels = {row.volume_interval_level for row in with_interval}
+    return Volumes(
+        difference_ml=_limits(known, *_volumes(known)),
+        log_ratio=_limits(positive, *(np.log(v) for v in _volumes(positive))),
+        n_without_ratio=len(known) - len(positive),
+        coverage=_coverage(with_interval, rng),
+        coverage_level=levels.pop() if len(levels) == 1 else None,
+        n_with_interval=len(with_interval),
+    )
+
+
+def _volumes(rows: Sequence[CaseScores]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Predicted and true, in mL."""
+    pairs = np.array([(row.predicted_volume_ml, row.volume_ml) for row in rows], dtype=np.float64)
+    predicted, true = pairs.reshape(-1, 2).T
+    return predicted, true
+
+
+def _limits(
+    rows: Sequence[CaseScores], predicted: NDArray[np.float64], true: NDArray[np.float64]
+) -> Limits | None:
+    patients = {row.patient_id for row in rows}
+    found = bland_altman(predicted, true, n_independent=len(patients))
+    if found is None:
+        return None
+    return Limits(
+        n=found.n,
+        bias=_interval(found.bias),
+        sd=found.sd,
+        lower=_interval(found.lower),
+        upper=_interval(found.upper),
+        slope=_interval(found.slope) if found.slope else None,
+    )
+
+
+def _interval(found: Bounded) -> Interval:
+    return Interval(value=found.value, ci_low=found.ci_low, ci_high=found.ci_high)
+
+
+def _coverage(rows: Sequence[CaseScores], rng: np.random.Generator) -> Interval | None:
+    if not rows:
+        return None
+    inside = np.array([_holds(row) for row in rows], dtype=np.float64)
+    return interval(mean(inside), [row.patient_id for row in rows], rng)
+
+
+def _holds(row: CaseScores) -> bool:
+    low, high, true = row.volume_low_ml, row.volume_high_ml, row.volume_ml
+    return low is not None and high is not None and true is not None and low <= true <= high
+
 
 METRICS = ("dice", "soft_dice", "hd95_mm", "surface_dice", "volume_error_ml")
 # A mean of fewer patients says nothing, and may tell who they are.

@@ -1,4 +1,4 @@
-"""A grid of settings and its points. Knows nothing of splits or runs."""
+"""A grid of settings and its points."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from plgg.config import Config, with_settings
-from plgg.errors import ConfigError
+from plgg.core.errors import ConfigError
 
 Grid = Mapping[str, Sequence[str]]
 """Values of each setting, as typed."""

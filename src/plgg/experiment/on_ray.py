@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from plgg.dataset.split import Split
-from plgg.errors import ConfigError
+from plgg.core.errors import ConfigError
+from plgg.core.files import make_folder
+from plgg.core.progress import Silent
+from plgg.data.experiment_folder import note_failure
+from plgg.data.split import Split
+from plgg.data.store import Store
 from plgg.experiment.plan import Job, Workers
-from plgg.experiment.work import attempt
-from plgg.io.experiment import note_failure
-from plgg.io.files import make_folder
-from plgg.io.store import Store
-from plgg.watch import Silent
+from plgg.experiment.run_job import attempt
 
 # Of a process that was killed; an error of the run itself is not Ray's to repeat.
 _RESTARTS = 3

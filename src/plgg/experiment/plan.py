@@ -1,18 +1,24 @@
-"""What an experiment is made of, and the runs that it takes."""
+"""The jobs of an experiment; `experiment.json` created or resumed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from plgg.config import Config
-from plgg.dataset.split import Split, make_split
-from plgg.errors import ConfigError
-from plgg.experiment.grid import Grid, points
-from plgg.io.experiment import arm_folder
-from plgg.io.store import Store
-from plgg.track import Tracking
+from plgg.config import Config, config_from_record
+from plgg.core.errors import ConfigError, RunError
+from plgg.data.experiment_folder import (
+    ExperimentRecord,
+    arm_folder,
+    read_experiment,
+    write_experiment,
+)
+from plgg.data.split import Split, make_split
+from plgg.data.store import Store
+from plgg.experiment.grid import Grid, points, values_of
+from plgg.train.tracking.follow import Tracking
 
 
 @dataclass(frozen=True)
@@ -117,3 +123,72 @@ def jobs(plan: Plan) -> Iterator[Job]:
                 folder = arm_folder(plan.out, k, arm)
                 run = folder / point if point else folder
                 yield Job(k, arm, point, config, run, plan.tracking)
+
+
+def begin(plan: Plan) -> ExperimentRecord:
+    """Write the plan into the experiment's folder.
+
+    Raises:
+        RunError: If the folder holds another experiment.
+    """
+    record = _record(plan)
+    if (plan.out / "experiment.json").is_file():
+        record = _joined(plan, read_experiment(plan.out), record)
+    write_experiment(plan.out, record)
+    return record
+
+
+def _record(plan: Plan) -> ExperimentRecord:
+    arms = {name: config.model_dump(mode="json") for name, config in plan.arms.items()}
+    return ExperimentRecord(
+        store=str(plan.store.folder.resolve()),
+        preset=plan.config.preset,
+        config=plan.config.model_dump(mode="json", exclude={"arm"}),
+        arms=tuple(arms),
+        arm_configs=arms,
+        grid=values_of(plan.config, plan.grid),
+        n_splits=plan.n_splits,
+        seed=plan.config.seed,
+        commands=(plan.command,),
+    )
+
+
+def _joined(plan: Plan, known: ExperimentRecord, new: ExperimentRecord) -> ExperimentRecord:
+    changed = _changes(known, new)
+    if changed:
+        raise RunError(
+            f"holds an experiment of another {' and '.join(changed)}",
+            where=plan.out,
+            remedy="Choose another --out folder, or repeat the command that began it.",
+        )
+    return new.model_copy(
+        update={
+            "arms": tuple(dict.fromkeys([*known.arms, *new.arms])),
+            "arm_configs": {**known.arm_configs, **new.arm_configs},
+            "n_splits": max(known.n_splits, new.n_splits),
+            "commands": tuple(dict.fromkeys([*known.commands, *new.commands])),
+            "seconds": known.seconds,
+        }
+    )
+
+
+def _changes(known: ExperimentRecord, new: ExperimentRecord) -> list[str]:
+    same = {
+        "store": known.store == new.store,
+        "config": _same(known.config, new.config),
+        "grid": known.grid == new.grid,
+    }
+    for name, config in known.arm_configs.items():
+        if name in new.arm_configs:
+            same[f"arm {name!r}"] = _same(config, new.arm_configs[name])
+    return [name for name, is_same in same.items() if not is_same]
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two records are the same settings, those left out having their defaults."""
+    plain = {"execution": Config().execution}
+    found = [
+        config_from_record(raw, where="experiment.json").model_copy(update=plain)
+        for raw in (one, other)
+    ]
+    return found[0] == found[1]

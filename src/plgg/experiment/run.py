@@ -1,27 +1,57 @@
-"""All runs of an experiment that are not there yet; then the tables and the report.
-
-Every finished piece is kept, so the command can be repeated after an interruption. A run that fails
-does not stop the others; repeating the command tries it again.
-"""
+"""All jobs of an experiment, the selection of a grid point, tables and report."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plgg.compare import compare_experiment, repeated_tests, write_comparison, write_table1
-from plgg.dataset.split import same_tests
-from plgg.experiment.begin import begin
-from plgg.experiment.choose import choose
+from plgg.core.files import write_json
+from plgg.core.output import EXPERIMENT, output_folder
+from plgg.core.progress import Watch
+from plgg.data.experiment_folder import Choice, arm_folder, read_failure, run_of, write_experiment
+from plgg.data.split import same_tests
+from plgg.evaluate.compare.experiment import compare_experiment, repeated_tests
+from plgg.evaluate.compare.records import find_metric
+from plgg.evaluate.compare.results import read_scores
+from plgg.evaluate.compare.table1 import write_table1
+from plgg.evaluate.compare.text import write_comparison
 from plgg.experiment.on_ray import run_on_ray
-from plgg.experiment.plan import Job, Plan, jobs
-from plgg.experiment.work import attempt, is_finished
-from plgg.io.experiment import run_of, write_experiment
-from plgg.io.output import EXPERIMENT, output_folder
-from plgg.report.experiment import write_experiment_report
-from plgg.watch import Watch
+from plgg.experiment.plan import Job, Plan, begin, jobs
+from plgg.experiment.run_job import attempt, is_finished
+from plgg.report.experiment.page import write_experiment_report
+
+
+def choose(plan: Plan, jobs: Sequence[Job]) -> None:
+    """Write `choice.json` for every split and arm whose points are all finished or failed."""
+    for key in dict.fromkeys((job.k, job.arm) for job in jobs if job.point):
+        mine = [job for job in jobs if (job.k, job.arm) == key]
+        finished = [job for job in mine if is_finished(job, plan.store)]
+        failed = [job for job in mine if job not in finished and read_failure(job.run)]
+        if not finished or len(finished) + len(failed) < len(mine):
+            continue
+        scores = {job.point: _validation_dice(job) if job in finished else None for job in mine}
+        best = max(finished, key=lambda job: _or_least(scores[job.point]))
+        choice = Choice(point=best.point, scores=scores)
+        write_json(arm_folder(plan.out, *key) / "choice.json", choice.model_dump(mode="json"))
+
+
+def _validation_dice(job: Job) -> float | None:
+    """Mean over patients of the mean over their scans."""
+    patients: dict[str, list[float]] = defaultdict(list)
+    found = read_scores(job.run / "evaluation" / "validation", find_metric("dice"))
+    for score in found.values():
+        if score.value is not None:
+            patients[score.patient_id].append(score.value)
+    means = [math.fsum(values) / len(values) for values in patients.values()]
+    return math.fsum(means) / len(means) if means else None
+
+
+def _or_least(value: float | None) -> float:
+    return -math.inf if value is None else value
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Exporting a run's network: written aside, compared with PyTorch, and only then put in place."""
+"""Exporting a run's network: written aside, compared with PyTorch, then put in place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +10,76 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from plgg.errors import ConfigError, RunError
-from plgg.export.formats import FORMATS
-from plgg.export.tracing import Outputs, Traceable
-from plgg.infer.engines.record import FILE, ExportRecord, Format, export_folder
-from plgg.io.environment import versions
-from plgg.io.files import sha256, write_json
-from plgg.io.folders import EXPORT, replaced, require_replaceable
+from plgg.core.environment import versions
+from plgg.core.errors import ConfigError, RunError
+from plgg.core.files import sha256, write_json
+from plgg.core.folders import EXPORT, replaced, require_replaceable
+from plgg.export.bundle import load_bundle, write_bundle
+from plgg.export.tracing import Outputs, Traceable, write_onnx
 from plgg.model.checkpoint import Checkpoint, load_checkpoint
+from plgg.predict.engine import FILE, ExportRecord, Format, export_folder
+from plgg.predict.engines.exported import import_onnxruntime, import_openvino, require_onnx
+
+Run = Callable[..., Outputs]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A network in another format.
+
+    Attributes:
+        model: The file to be opened, relative to the folder.
+        run: Runs what was written on an image (i, j, k), to be compared.
+    """
+
+    model: str
+    run: Run
+
+
+Writer = Callable[[Checkpoint, Traceable, Path], Written]
+
+
+def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:  # noqa: ARG001
+    require_onnx()
+    runtime = import_onnxruntime()
+    path = folder / "model.onnx"
+    write_onnx(network, path)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(image: object) -> Outputs:
+        values = session.run(network.names, {"image": image[None, None]})  # type: ignore[index]
+        return dict(zip(network.names, values, strict=True))
+
+    return Written(path.name, run)
+
+
+def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:  # noqa: ARG001
+    """By way of ONNX, which OpenVINO reads itself: its own converter reports what it is given."""
+    require_onnx()
+    openvino = import_openvino()
+    core, path, between = openvino.Core(), folder / "model.xml", folder / "model.onnx"
+    write_onnx(network, between)
+    openvino.save_model(core.read_model(str(between)), str(path), compress_to_fp16=False)
+    between.unlink()
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(str(path), "CPU", exact)
+
+    def run(image: object) -> Outputs:
+        values = compiled({"image": image[None, None]})  # type: ignore[index]
+        return {name: values[name] for name in network.names}
+
+    return Written(path.name, run)
+
+
+def _bundle(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:
+    write_bundle(checkpoint, network.network, folder)
+    return Written("configs/inference.json", Traceable(load_bundle(folder)).answer)
+
+
+FORMATS: dict[Format, Writer] = {"onnx": _onnx, "openvino": _openvino, "monai-bundle": _bundle}
+
 
 # Sizes that are compared, in voxels of the bottleneck.
 _CELLS = ((4, 5, 6), (8, 6, 5))

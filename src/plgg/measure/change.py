@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plgg.errors import InputError
-from plgg.io.result import Change, Diameters, Result, VolumeInterval, read_result
+from plgg.core.errors import InputError
+from plgg.data.result import Change, Diameters, Result, VolumeInterval, read_result
 
 _FILE = "result.json"
 

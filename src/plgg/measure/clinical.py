@@ -1,8 +1,8 @@
 """The clinical-only baseline: what age, sex, place and size of the tumour alone say of the marker.
 
 A network that does no better has learnt nothing from the picture but where the tumour is and how
-large. The model is fitted by `plgg.calibrate.clinical`; here are its inputs and its use. Knows
-nothing of networks.
+large. The model is fitted by `plgg.predict.calibrate.clinical`; here are its inputs
+and its use.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from plgg.io.calibration import ClinicalModel
-from plgg.io.patient import male
-from plgg.io.sri24 import BRAIN_CENTRE_MM
-from plgg.volume import Affine, apply_affine
+from plgg.core.patient import male
+from plgg.core.volume import Affine, apply_affine
+from plgg.data.atlas.grid import BRAIN_CENTRE_MM
+from plgg.data.calibration import ClinicalModel
 
 Inputs = NDArray[np.float64]
 CLINICAL_INPUTS = ("age_years", "male", "from_midline", "front", "up", "log_volume")

@@ -1,6 +1,6 @@
 """The connected parts of a mask: how many, how large, where; and the mask without the small ones.
 
-Voxels that touch by a face, an edge or a corner are of one part. Knows nothing of tumours.
+Voxels that touch by a face, an edge or a corner are of one part.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plgg.io.result import Component, Point
-from plgg.volume import Volume, apply_affine
+from plgg.core.volume import Volume, apply_affine
+from plgg.data.result import Component, Point
 
 Mask = NDArray[np.bool_]
 _TOUCHING = np.ones((3, 3, 3), dtype=np.uint8)

@@ -1,7 +1,7 @@
 """Whether probabilities can be taken at their word: calibration error, temperature, abstention.
 
 Arrays in, numbers and plain records out. Ten patients are a usual number here, so every function
-says what few scans do to it. Knows nothing of patients or files.
+says what few scans do to it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from plgg.io.calibration import Bin, RiskPoint
+from plgg.data.calibration import Bin, RiskPoint
 
 Labels = NDArray[np.int64]
 Values = NDArray[np.float64]

@@ -4,7 +4,7 @@ A mask's surface is the set of its voxels that touch the outside by a face; dist
 voxel centres, and every surface voxel counts alike. The nearest voxel is looked up in a k-d tree:
 the same distances as by a distance transform, but without filling the space between a tumour and
 a false speck far away, which takes several times longer. Voxel axes are taken as perpendicular, as
-those of scans are. Knows nothing of files.
+those of scans are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The body of the network: MONAI's SegResNet, encoder and decoder. Knows nothing of heads."""
+"""The body of the network: MONAI's SegResNet, encoder and decoder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from monai.networks.nets import SegResNet
 from torch import Tensor, nn
 
 from plgg.config import ModelConfig
-from plgg.model.dropout import SeededDropout
-from plgg.model.norm import with_fast_norm
+from plgg.model.layers import SeededDropout, with_fast_norm
 
 
 def _segresnet(settings: ModelConfig) -> nn.Module:

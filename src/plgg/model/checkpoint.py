@@ -21,13 +21,13 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from plgg.config import Config
-from plgg.errors import CheckpointError
-from plgg.io.case_id import ClassNames
-from plgg.io.environment import versions
-from plgg.io.files import sha256, write_json, written_aside
-from plgg.io.json_records import read_record
-from plgg.io.paths import FileName, below
-from plgg.io.store import VERSION_1
+from plgg.core.case_id import ClassNames
+from plgg.core.environment import versions
+from plgg.core.errors import CheckpointError
+from plgg.core.files import sha256, write_json, written_aside
+from plgg.core.paths import FileName, below
+from plgg.core.records import read_record
+from plgg.data.store import VERSION_1
 from plgg.model.network import MultitaskNet, build_network
 
 VERSION = 2

@@ -1,8 +1,8 @@
 """The multitask network: a shared body, heads as a named dict.
 
 The body encodes and decodes (`plgg.model.backbone`); `segmentation` reads the decoded features,
-`marker` (`plgg.model.marker`) the bottleneck. The pooled bottleneck is given as well: it tells
-whether a scan is like those of the training. Knows nothing of losses, of data or of training.
+`marker` (`plgg.model.classification_head`) the bottleneck. The pooled bottleneck is given as well:
+it tells whether a scan is like those of the training.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from plgg.config import Arm, ModelConfig
-from plgg.io.patient import patient_inputs
+from plgg.core.patient import patient_inputs
 from plgg.model.backbone import BACKBONES, bottleneck_channels, decode, encoder_stages
-from plgg.model.dropout import SeededDropout
-from plgg.model.guide import Guide
-from plgg.model.marker import MarkerHead
-from plgg.model.standardise import Reduce, Standardise
+from plgg.model.classification_head import Guide, MarkerHead
+from plgg.model.layers import Reduce, SeededDropout, Standardise
 
 Image = Float[Tensor, "batch 1 i j k"]
 

@@ -3,7 +3,7 @@
     OUT/manifest.csv
     OUT/images/CASE_flair.nii.gz, CASE_mask.nii.gz
 
-Equal settings give equal files, whatever the number of processes. Knows nothing of voxels.
+Equal settings give equal files, whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from plgg.errors import ConfigError
-from plgg.io.files import make_folder
-from plgg.io.manifest import Case, write_manifest
-from plgg.io.nifti import write_volume
-from plgg.io.output import PATIENTS, output_folder
+from plgg.core.errors import ConfigError
+from plgg.core.files import make_folder
+from plgg.core.output import PATIENTS, output_folder
+from plgg.core.worker import follow_parent, sheltered
+from plgg.data.manifest import Case, write_manifest
+from plgg.data.nifti.image import write_volume
 from plgg.phantom.patient import draw_person, make_scan
 from plgg.phantom.plan import CLASS_SHARES
-from plgg.phantom.settings import CLASSES, Marker, PhantomSettings
-from plgg.phantom.streams import Stream, cohort_stream
-from plgg.worker import follow_parent, sheltered
+from plgg.phantom.settings import CLASSES, Marker, PhantomSettings, Stream, cohort_stream
 
 Progress = Callable[[int, int], None]
 FOLLOW_UP_ID = "2"

@@ -14,10 +14,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.io.sri24 import AFFINE, SHAPE, layout
-from plgg.io.template import mni_to_sri24, template_map
+from plgg.core.volume import Affine, apply_affine
+from plgg.data.atlas.grid import AFFINE, SHAPE, layout
+from plgg.data.atlas.template import mni_to_sri24, template_map
 from plgg.phantom.lattice import Axes
-from plgg.volume import Affine, apply_affine
 
 # Heads are larger, turned and moved by up to about this much.
 _MARGIN = 12

@@ -1,7 +1,7 @@
 """One person's head: the template brain, scaled, turned, moved and bent.
 
 A head maps points of the patient to points of the template. Head size does not follow age, so that
-the image tells nothing of the marker but through the tumour. Knows nothing of intensities.
+the image tells nothing of the marker but through the tumour.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from plgg.io.template import mni_to_sri24, template_map
+from plgg.core.volume import Affine, apply_affine
+from plgg.data.atlas.template import mni_to_sri24, template_map
 from plgg.phantom.grid import ONE_MM, Raster, box_affine, box_shape, box_voxel, inverse
 from plgg.phantom.lattice import Axes, Field3D, covering, evaluate, on_nodes, unit_control
-from plgg.volume import Affine, apply_affine
 
 NODE_MM = 6.0
 # Brain centre in SRI24's world, about which heads are scaled and turned.

@@ -2,7 +2,7 @@
 
 The free-form deformations of Rueckert et al. 1999 (IEEE Trans Med Imaging); the same fields serve
 as noise and as coil sensitivity. A spline reproduces linear functions exactly, so that an affine
-map can be carried by its control points. Knows nothing of anatomy.
+map can be carried by its control points.
 """
 
 from __future__ import annotations

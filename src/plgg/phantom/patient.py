@@ -1,6 +1,6 @@
 """One patient and one scan: who it is, and the image with its mask.
 
-All is drawn from the patient's own streams. Knows nothing of the cohort or of files.
+All is drawn from the patient's own streams.
 """
 
 from __future__ import annotations
@@ -11,18 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from plgg.phantom.contrast import add_tumour, draw_contrast, normal_signal
-from plgg.phantom.decoys import add_decoys
+from plgg.core.volume import Volume
 from plgg.phantom.grid import Raster
 from plgg.phantom.head import draw_head, tissue
 from plgg.phantom.plan import Plan, draw_plan
-from plgg.phantom.scanner import Site, acquire, draw_site
-from plgg.phantom.settings import Marker, PhantomSettings
-from plgg.phantom.slices import n_thick_slices, thick_affine, thicken
-from plgg.phantom.spots import add_spots
-from plgg.phantom.streams import Stream, patient_stream
+from plgg.phantom.scanner import Site, acquire, draw_site, n_thick_slices, thick_affine, thicken
+from plgg.phantom.settings import Marker, PhantomSettings, Stream, patient_stream
+from plgg.phantom.signal import add_decoys, add_spots, add_tumour, draw_contrast, normal_signal
 from plgg.phantom.tumour import grow
-from plgg.volume import Volume
 
 # Mean and spread of the age in years. Children with a fusion are younger than those with V600E.
 _AGES: dict[str, dict[Marker, tuple[float, float]]] = {

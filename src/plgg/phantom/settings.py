@@ -1,12 +1,14 @@
-"""What a synthetic cohort is to be like: its settings and the names of its classes."""
+"""The settings of a synthetic cohort, and random streams by patient and purpose."""
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from plgg.errors import ConfigError
+from plgg.core.errors import ConfigError
 
 Marker = Literal["BRAF_fusion", "BRAF_V600E", "other"]
 Population = Literal["child", "adult"]
@@ -82,3 +84,32 @@ def phantom_settings(**values: object) -> PhantomSettings:
         raise ConfigError(
             told, where="phantom settings", remedy=f"The settings are {known}."
         ) from error
+
+
+class Stream(IntEnum):
+    """What random numbers are for; the values are part of what a seed means."""
+
+    CLASSES = 0
+    FOLLOW_UP = 1
+    MISSING_MASKS = 2
+    MISSING_MARKERS = 3
+    PERSON = 10
+    SITE = 11
+    HEAD = 12
+    TUMOUR = 13
+    TUMOUR_SHAPE = 14
+    CONTRAST = 15
+    DECOYS = 16
+    SCAN = 17
+    SPOTS = 18
+
+
+def cohort_stream(seed: int, purpose: Stream) -> np.random.Generator:
+    """The generator of one decision about the whole cohort."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(purpose),)))
+
+
+def patient_stream(seed: int, patient: int, purpose: Stream, scan: int = 0) -> np.random.Generator:
+    """The generator of one purpose of one patient, and of one scan where that matters."""
+    key = (patient, int(purpose), scan)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

@@ -3,7 +3,7 @@
 The border is a level of a distance that is roughened by smooth noise and made longer through
 fluid, so that tumours follow the tissue and stop at the fissures. The level is chosen so that the
 tumour has the planned volume. A halo is a wider level of the same distance: its shape does not tell
-whether it is tumour as well. Knows nothing of intensities.
+whether it is tumour as well.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A field is smooth by nature, so 6 mm are enough to find it; its splines are then evaluated finely
 and brought to the scan's own voxels. Two levels of splines on purpose: with four, a large tumour
-passes for bias and loses most of its contrast. Knows nothing of the atlas.
+passes for bias and loses most of its contrast.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from plgg.check.raw_head import background_value
-from plgg.preprocess.grid import Grid
-from plgg.preprocess.working import back, onto, working_grid
-from plgg.volume import Volume
+from plgg.core.volume import Volume
+from plgg.data.check.image import background_value
+from plgg.preprocess.grid import Grid, back, onto, working_grid
 
 COARSE_MM = 6.0
 _FINE_MM = 2.0

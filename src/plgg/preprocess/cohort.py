@@ -1,21 +1,135 @@
-"""A manifest into a store: each case on its own, none dropped silently, none done twice."""
+"""A manifest into a store, over worker processes; no case dropped silently, none done twice."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import psutil
+import SimpleITK as sitk
+from threadpoolctl import threadpool_limits
+
 from plgg.config import Config
-from plgg.errors import InputError
-from plgg.io.files import make_folder
-from plgg.io.manifest import Case, class_names
-from plgg.io.output import STORE, output_folder
-from plgg.io.store import Cohort, FailedCase, write_cohort
-from plgg.preprocess.route import route_for
-from plgg.preprocess.stored import Outcome
-from plgg.preprocess.workers import CASE_SECONDS, Limits, outcomes
-from plgg.watch import Progress
+from plgg.core.errors import InputError
+from plgg.core.files import make_folder
+from plgg.core.output import STORE, output_folder
+from plgg.core.progress import Progress
+from plgg.core.worker import told
+from plgg.core.workers import Failure, JobOutcome, in_workers
+from plgg.data.manifest import Case, class_names
+from plgg.data.store import Cohort, FailedCase, write_cohort
+from plgg.preprocess.case import Outcome, attempt, picture_path
+from plgg.preprocess.qc_overlay import draw_failed
+from plgg.preprocess.setup import Route, route_for
+
+log = logging.getLogger(__name__)
+# What a process holds at most: the network that takes skulls off, one scan, the atlas.
+PROCESS_GIB = 2.5
+# The slowest of 94 real scans took 25 s; HD-BET takes minutes on a processor.
+CASE_SECONDS = 1800.0
+_GIB = 2**30
+_REMEDIES: dict[Failure, str] = {
+    "time": "Look at the scan, or give it longer (--case-minutes).",
+    "memory": "Is the scan as large as it should be? Use fewer --workers or give more --memory.",
+    "killed": "Use fewer --workers, or a machine with more memory.",
+    "crashed": "Convert the scan again, or leave it out.",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the work on cases may take.
+
+    Attributes:
+        workers: Processes; 0 for this one, which nothing can limit.
+        gib: Memory of each of them.
+        seconds: For a case; None for no limit.
+    """
+
+    workers: int
+    gib: float
+    seconds: float | None
+
+    @classmethod
+    def of(cls, workers: int, *, memory_gib: float | None, seconds: float | None) -> Limits:
+        """Share out memory over the wanted processes.
+
+        Args:
+            workers: Wanted.
+            memory_gib: What they may take together; by default what is free now, and then a scan
+                may be twice as large as any that was measured, however little that is.
+            seconds: For a case.
+        """
+        n_workers = 0 if workers == 0 else fitting(workers, memory_gib)
+        least = PROCESS_GIB if memory_gib is not None else 2.0 * PROCESS_GIB
+        share = _budget(memory_gib) / max(1, n_workers)
+        return cls(n_workers, max(least, share), seconds)
+
+
+def fitting(workers: int, memory_gib: float | None = None) -> int:
+    """How many of the wanted processes memory holds; at least one.
+
+    Args:
+        workers: Wanted.
+        memory_gib: What they may take together; what is free now by default.
+    """
+    budget = _budget(memory_gib)
+    fit = max(1, min(workers, int(budget / PROCESS_GIB)))
+    if fit < workers:
+        log.warning("%d processes instead of %d: %.1f GiB hold no more", fit, workers, budget)
+    return fit
+
+
+def _budget(memory_gib: float | None) -> float:
+    return float(psutil.virtual_memory().available) / _GIB if memory_gib is None else memory_gib
+
+
+def outcomes(
+    cases: Sequence[Case], store: Path, config: Config, limits: Limits
+) -> Iterator[Outcome]:
+    """What becomes of each case, in their order."""
+    if limits.workers == 0:
+        route = route_for(config)
+        yield from (attempt(case, store, route) for case in cases)
+        return
+    found = in_workers(
+        cases,
+        partial(_one, store),
+        start=partial(_ready, config, one_of_many=limits.workers > 1),
+        workers=limits.workers,
+        seconds=limits.seconds,
+        gib=limits.gib,
+    )
+    for case, outcome in zip(cases, found, strict=True):
+        yield _stopped(case, store, outcome) if outcome.result is None else outcome.result
+
+
+def _ready(config: Config, *, one_of_many: bool) -> Route:
+    """What a process holds: the atlas, which is too large to be sent with every case."""
+    if one_of_many:  # Threads of its own would only get into the others' way.
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+        threadpool_limits(1)
+    return route_for(config)
+
+
+def _one(store: Path, route: Route, case: Case) -> Outcome:
+    return attempt(case, store, route)
+
+
+def _stopped(case: Case, store: Path, outcome: JobOutcome[Outcome]) -> Outcome:
+    """A case whose process did not live to say what was wrong; its scan is not touched again."""
+    remedy = _REMEDIES.get(outcome.failure or "error", "")
+    reason = f"{outcome.reason}. {remedy}".strip()
+    path = picture_path(store, case.case_id)
+    try:
+        draw_failed(path, None, title=case.case_id, reason=reason, quality=None)
+    except Exception as error:  # noqa: BLE001 - the guard around a case, while it is drawn
+        log.warning("no picture of case %s: %s", case.case_id, told(error))
+    return Outcome(case.case_id, None, reason)
 
 
 def preprocess_cohort(

@@ -1,7 +1,7 @@
 """Resampling between grids through one affine map of voxel indices.
 
 SimpleITK does the work, on images of unit geometry, so that any invertible affine will do, sheared
-ones too. Knows nothing of worlds or atlases.
+ones too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plgg.volume import Affine
+from plgg.core.volume import Affine
 
 _FWHM = np.sqrt(8.0 * np.log(2.0))
 

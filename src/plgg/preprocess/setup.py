@@ -1,12 +1,12 @@
-"""What the scans of a cohort share on their way: grid, settings and atlas (`Route`)."""
+"""What all scans of a cohort share: grid, settings and atlas (`Route`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from plgg.config import Config, PreprocessConfig
-from plgg.errors import InputError
-from plgg.io.atlas import Atlas, load_atlas
+from plgg.core.errors import InputError
+from plgg.data.atlas.atlas import Atlas, load_atlas
 from plgg.preprocess.grid import Grid, sri24_grid
 
 

@@ -15,7 +15,7 @@ import re
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from plgg.errors import visible
+from plgg.core.errors import visible
 
 # Stands in the head until the scripts are known; the head comes before all that comes from data.
 _PLACE = "{policy}"

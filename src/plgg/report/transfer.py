@@ -10,12 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import plgg
-from plgg.compare.transfer import HEADER, TransferRow
-from plgg.io.files import write_text
-from plgg.report.canvas import Picture, as_svg, panel
+from plgg.core.files import write_text
+from plgg.evaluate.compare.experiment import HEADER, TransferRow
+from plgg.report.drawing import INK, Picture, as_svg, panel
+from plgg.report.experiment.tables import Table
 from plgg.report.numbers import number, reach
-from plgg.report.palette import INK
-from plgg.report.tables import Table
 from plgg.report.template import render
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")

@@ -1,7 +1,7 @@
 """The first weights of a run: those of another run, where one is named.
 
 The body must fit; a head that does not, or that the other run lacks, starts from chance and is
-named in the log. Knows nothing of what comes after.
+named in the log.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from plgg.config import Config, InitConfig
-from plgg.errors import ConfigError
+from plgg.core.errors import ConfigError
 from plgg.model.checkpoint import Checkpoint, load_checkpoint, unprefixed
 from plgg.model.network import MultitaskNet
 

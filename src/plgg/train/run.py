@@ -16,29 +16,25 @@ from typing import Any
 import torch
 
 from plgg.config import Config
-from plgg.dataset.batches import EpochBatches
-from plgg.dataset.split import Split
-from plgg.errors import ConfigError, RunError
-from plgg.io.output import RUN, output_folder
-from plgg.io.run import append_metrics, keep_metrics_until, start_run
-from plgg.io.store import Store
-from plgg.losses.marker import class_weights
-from plgg.model.allocator import keep_freed_memory
+from plgg.core.errors import ConfigError, RunError
+from plgg.core.output import RUN, output_folder
+from plgg.core.progress import EpochEnd, Listener, Step
+from plgg.data.run_folder import append_metrics, keep_metrics_until, start_run
+from plgg.data.split import Split
+from plgg.data.store import Store
 from plgg.model.checkpoint import load_checkpoint, remove_replaced, save_checkpoint
-from plgg.model.device import Runtime, choose_runtime
+from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
 from plgg.model.network import build_network
-from plgg.train.average import Average
-from plgg.train.budget import require_memory
-from plgg.train.descent import Descent, Found
+from plgg.tasks.classification import class_weights
+from plgg.tasks.weighting.build import make_weighting
+from plgg.train.batches import EpochBatches
+from plgg.train.distributed import Team
+from plgg.train.gradients import Descent, Found, Means
 from plgg.train.initial import initial_weights, resolved
-from plgg.train.means import Means
-from plgg.train.schedule import learning_rate
-from plgg.train.shortage import memory_told
+from plgg.train.optimisation import Average, learning_rate
+from plgg.train.out_of_memory import memory_told, require_memory
 from plgg.train.state import State
-from plgg.train.team import Team
 from plgg.train.validate import Scores, validate
-from plgg.train.weighting import make_weighting
-from plgg.watch import EpochEnd, Listener, Step
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from plgg.errors import CheckpointError
+from plgg.core.errors import CheckpointError
 from plgg.model.checkpoint import optimiser_tensors, restore_optimiser, unprefixed
 from plgg.model.network import MultitaskNet
-from plgg.train.average import Average
-from plgg.train.weighting import Weighting
+from plgg.tasks.weighting.base import Weighting
+from plgg.train.optimisation import Average
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import InferenceConfig
-from plgg.infer.engine import predict_box
-from plgg.infer.engines import torch_engine
-from plgg.infer.engines.engine import Engine
-from plgg.io.store import Store
-from plgg.metrics import hard_dice, macro_auc, soft_dice
+from plgg.data.store import Store
+from plgg.metrics.classification import macro_auc
+from plgg.metrics.overlap import hard_dice, soft_dice
 from plgg.model.device import Runtime
 from plgg.model.network import MultitaskNet, patient_logits
-from plgg.train.team import Team
+from plgg.predict.engine import Engine
+from plgg.predict.engines.load import torch_engine
+from plgg.predict.whole_brain import predict_box
+from plgg.train.distributed import Team
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from plgg.io.quality import Status
+from plgg.data.quality import Status
 
 _INF = math.inf
 

@@ -4,18 +4,3 @@
 
 A registration is a 4×4 matrix between two worlds in mm, so it is undone by its inverse.
 """
-
-from plgg.preprocess.registration.chain import AS_IT_LIES, CHAINS, Registered, Step, register
-from plgg.preprocess.registration.frame import AtlasView, Frame, frame_of, view_of
-
-__all__ = [
-    "AS_IT_LIES",
-    "CHAINS",
-    "AtlasView",
-    "Frame",
-    "Registered",
-    "Step",
-    "frame_of",
-    "register",
-    "view_of",
-]

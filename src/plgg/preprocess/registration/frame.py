@@ -1,22 +1,44 @@
-"""What a registration looks at: the scan's brain and the atlas, each on its own 2 mm grid.
-
-2 mm is enough: on eight clinical scans it gave the overlap of 1 mm at an eighth of the time.
-"""
+"""Scan and atlas on their 2 mm grids, before and after registration."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from plgg.io.atlas import Atlas
+from plgg.core.volume import Affine, Volume, apply_affine, index_map, inverse
+from plgg.data.atlas.atlas import Atlas
 from plgg.preprocess.bias import without_bias
-from plgg.preprocess.brain import bounding_box
-from plgg.preprocess.grid import Grid, sri24_grid
-from plgg.preprocess.working import onto, working_grid
-from plgg.volume import Affine, Volume, apply_affine
+from plgg.preprocess.brain_extraction import bounding_box
+from plgg.preprocess.grid import Grid, onto, sri24_grid, working_grid
+from plgg.preprocess.resample import resample
+
+Model = Literal["rigid", "similarity", "affine"]
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def as_image(volume: Volume) -> sitk.Image:
+    """A float32 image whose world is LPS; the affine must not be sheared.
+
+    Working images never are, and starts only turn, move and scale them.
+    """
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.data.T, dtype=np.float32))
+    lps = _LPS @ volume.affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    return image
+
+
+def turned(matrix: Affine) -> Affine:
+    """A matrix between LPS worlds as one between RAS worlds, or the other way: it is the same."""
+    return np.asarray(_LPS @ matrix @ _LPS, dtype=np.float64)
+
 
 WORKING_MM = 2.0
 _MARGIN = 4
@@ -115,3 +137,37 @@ def corner(affine: Affine, box: tuple[slice, slice, slice]) -> Affine:
     moved = affine.copy()
     moved[:3, 3] += affine[:3, :3] @ [part.start for part in box]
     return moved
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """A scan and the atlas on one grid.
+
+    Attributes:
+        scan: The scan's brain, 0 outside it, float32.
+        brain: Where it is.
+        atlas: The atlas, on the same grid.
+        atlas_from_native: 4×4 matrix from native to atlas world, mm.
+    """
+
+    scan: NDArray[np.float32]
+    brain: NDArray[np.bool_]
+    atlas: AtlasView
+    atlas_from_native: Affine
+
+
+def align(moving: Frame, atlas: AtlasView, native_from_atlas: Affine) -> Aligned:
+    """Carry a scan to the atlas through a matrix from atlas world to native world."""
+    to_native = native_from_atlas @ atlas.grid.affine
+    share = carried(moving.brain, moving.image.affine, to_native, atlas.grid.shape)
+    brain = share >= 0.5
+    image = carried(moving.image.data, moving.image.affine, to_native, atlas.grid.shape)
+    scan = np.where(brain, image / np.maximum(share, 0.5), 0).astype(np.float32)
+    return Aligned(scan, brain, atlas, inverse(native_from_atlas))
+
+
+def carried(
+    data: NDArray[Any], affine: Affine, world_from_target: Affine, shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """An array with its affine at the voxels of another grid, whose affine leads to its world."""
+    return resample(data, index_map(affine, world_from_target), shape)

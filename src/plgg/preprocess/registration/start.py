@@ -1,21 +1,120 @@
-"""Where a registration starts: a 4×4 matrix from atlas world to native world, in mm.
+"""Where a registration starts: centres of mass, rotations, mutual information.
 
-Registration finds the nearest optimum, so the start decides. Names are what a case's record shows.
+`plgg.preprocess.registration` finds better ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from plgg.preprocess.registration.aligned import carried
-from plgg.preprocess.registration.frame import AtlasView, Frame
-from plgg.preprocess.registration.information import mutual_information
-from plgg.volume import Affine, Volume
+from plgg.core.errors import InputError
+from plgg.core.volume import Affine, Volume, apply_affine
+from plgg.data.atlas.grid import BRAIN_CENTRE_MM
+from plgg.preprocess.brain_extraction import brain_mask
+from plgg.preprocess.grid import Grid
+from plgg.preprocess.registration.frame import AtlasView, Frame, carried
+
+METHOD = "brain-centre"
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A native scan's brain and its way to the atlas.
+
+    Attributes:
+        brain: On the native grid, not empty.
+        native_to_atlas: 4×4 matrix from native world to atlas world, mm.
+        method: How it was found.
+    """
+
+    brain: NDArray[np.bool_]
+    native_to_atlas: Affine
+    method: str
+
+
+def centred(flair: Volume, grid: Grid) -> Placed:
+    """Place a stripped scan by the centre of its brain.
+
+    Raises:
+        InputError: If the scan is zero everywhere.
+    """
+    brain = brain_mask(flair.data)
+    if not brain.any():
+        raise InputError("the scan is zero everywhere", remedy="Export it again.")
+    return Placed(brain, centre_on_atlas(brain, flair.affine, grid), METHOD)
+
+
+def centre_on_atlas(brain: NDArray[np.bool_], affine: Affine, grid: Grid) -> Affine:
+    """Translation that puts the brain's centre of mass on the atlas brain's.
+
+    Where the brain would then leave the grid, it is moved back in as far as it fits.
+
+    Args:
+        brain: Brain mask on the native grid, not empty.
+        affine: Native voxel → native world, mm.
+        grid: The atlas grid.
+
+    Returns:
+        4×4 matrix from native world to atlas world.
+    """
+    points = apply_affine(affine, np.argwhere(brain))
+    shift = BRAIN_CENTRE_MM - points.mean(axis=0)
+    corners = apply_affine(grid.affine, np.array([(0, 0, 0), np.array(grid.shape) - 1]))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    below = low - (points.min(axis=0) + shift)
+    above = (points.max(axis=0) + shift) - high
+    shift += np.where(below > 0, np.minimum(below, np.maximum(-above, 0)), 0)
+    shift -= np.where(above > 0, np.minimum(above, np.maximum(-below, 0)), 0)
+    matrix = np.eye(4)
+    matrix[:3, 3] = shift
+    return matrix
+
+
+_BINS = 32
+_TAILS = (1.0, 99.0)
+
+
+def mutual_information(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Studholme's (H(a) + H(b)) / H(a, b): 1 for independent images, 2 for equal ones.
+
+    Args:
+        a: Values at some voxels, of any shape.
+        b: Values at the same voxels.
+
+    Returns:
+        From a joint histogram of 32 × 32 bins between the 1st and the 99th percentile of each; 1
+        where there are too few voxels or one is constant.
+    """
+    if a.size < _BINS:
+        return 1.0
+    joint = np.zeros((_BINS, _BINS))
+    np.add.at(joint, (_binned(a), _binned(b)), 1.0)
+    joint /= joint.sum()
+    both = _entropy(joint)
+    if both == 0.0:
+        return 1.0
+    return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / both
+
+
+def _binned(values: NDArray[Any]) -> NDArray[np.int64]:
+    flat = values.ravel()
+    low, high = np.percentile(flat, _TAILS)
+    width = max(float(high - low), 1e-12)
+    bins = (flat - low) * (_BINS / width)
+    return np.asarray(np.clip(bins, 0, _BINS - 1), dtype=np.int64)
+
+
+def _entropy(shares: NDArray[np.float64]) -> float:
+    held = shares[shares > 0]
+    return float(-np.sum(held * np.log(held)))
+
 
 Start = Callable[[Frame, AtlasView], Affine]
 _STRIDE = 3

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.preprocess.registration.aligned import carried
-from plgg.preprocess.registration.frame import AtlasView, Frame
-from plgg.preprocess.registration.information import mutual_information
-from plgg.volume import Affine, Volume, apply_affine
+from plgg.core.volume import Affine, Volume, apply_affine
+from plgg.preprocess.registration.frame import AtlasView, Frame, carried
+from plgg.preprocess.registration.start import mutual_information
 
 _AXES = ("left-right", "front-back", "foot-head")
 _STRIDE = 3

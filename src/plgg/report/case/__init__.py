@@ -1,5 +1,1 @@
-"""The page of one scan: outline, volume, marker and doubts in one HTML file that opens offline."""
-
-from plgg.report.case.write import write_case_report
-
-__all__ = ["write_case_report"]
+"""The page of one scan: outline, volume, class and doubts in one HTML file."""

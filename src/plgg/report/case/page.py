@@ -1,4 +1,4 @@
-"""`CasePage`: every part of the page of one scan as plain records, and how they are made."""
+"""`write_case_report`: the page of one scan, which opens offline."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 import plgg
-from plgg.io.result import Result
-from plgg.report.case import facts
-from plgg.report.case.letters import tilt_degrees
-from plgg.report.case.marker import MarkerPanel, marker_panel
-from plgg.report.case.shown import AXES, Plane, Shown
-from plgg.report.case.still import Still, still
-from plgg.report.case.strip import Strip, acquired_plane, strip_of
+from plgg.core.errors import InputError, visible
+from plgg.core.files import write_text
+from plgg.core.volume import Volume, same_grid
+from plgg.data.nifti.image import read_volume
+from plgg.data.result import Result, read_result
+from plgg.report import template
+from plgg.report.case import details as facts
+from plgg.report.case.details import MarkerPanel, marker_panel
+from plgg.report.case.slices import Still, Strip, acquired_plane, still, strip_of
 from plgg.report.case.surface import Scene, scene_of
-from plgg.report.case.tiles import Tile, tiles_of
+from plgg.report.case.tiles import Course, Tile, course_of, tiles_of
+from plgg.report.case.view import AXES, Plane, Prediction, Shown, show, tilt_degrees
 from plgg.report.case.viewer import viewer_data
-from plgg.report.case.volumes import Course, course_of
 
 _OBLIQUE_DEGREES = 5.0
 
@@ -115,3 +118,61 @@ def _geometry(shown: Shown) -> str:
             " axes and are shown as they are."
         )
     return told
+
+
+# What would lead elsewhere: a run, and its card, may come from anyone.
+_LOADING = ["image", "link", "autolink"]
+
+
+def write_case_report(
+    folder: Path, scan: Volume, *, model_card: str | None = None, prior: Path | None = None
+) -> Path:
+    """Write the page of one prediction; the same files give the same bytes.
+
+    Args:
+        folder: Holds `result.json`, `mask.nii.gz`, `probability.nii.gz` and, for its overlay,
+            `uncertainty.nii.gz`.
+        scan: The native scan that was predicted.
+        model_card: Of the model, as Markdown.
+        prior: Folder of the earlier prediction that the result was compared with.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        InputError: If a file is missing, or its grid is not the scan's.
+        OutputError: If the page cannot be written.
+    """
+    result = read_result(folder / "result.json")
+    shown = show(scan, _prediction(folder, scan))
+    page = make_page(result, shown, model_card=_as_html(model_card), prior=prior)
+    path = folder / "report.html"
+    write_text(path, template.render("case.html", page))
+    return path
+
+
+def _prediction(folder: Path, scan: Volume) -> Prediction:
+    uncertainty = folder / "uncertainty.nii.gz"
+    return Prediction(
+        mask=_map(folder / "mask.nii.gz", scan),
+        probability=_map(folder / "probability.nii.gz", scan),
+        uncertainty=_map(uncertainty, scan) if uncertainty.is_file() else None,
+    )
+
+
+def _map(path: Path, scan: Volume) -> Volume:
+    volume = read_volume(path)
+    if not same_grid(volume, scan):
+        raise InputError(
+            "does not lie on the scan's grid", where=path, remedy="Predict the scan again."
+        )
+    return volume
+
+
+def _as_html(markdown: str | None) -> Markup | None:
+    """Markdown as HTML; tags and addresses in it are shown rather than obeyed."""
+    if markdown is None:
+        return None
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(_LOADING)
+    text = "\n".join(map(visible, markdown.splitlines()))
+    return Markup(reader.render(text))  # noqa: S704 - the reader escapes what it is given

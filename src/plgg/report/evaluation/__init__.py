@@ -1,5 +1,1 @@
-"""One evaluation as a page with figures, and its numbers as rows. Judges nothing."""
-
-from plgg.report.evaluation.write import write_evaluation_page
-
-__all__ = ["write_evaluation_page"]
+"""The page of one evaluation."""

@@ -1,4 +1,4 @@
-"""The figures of an evaluation by name, with words for those who cannot see them.
+"""The figures of an evaluation by name, with alternative texts.
 
 A figure whose records are missing is left out.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from plgg.evaluate import Evaluation, Markers, Subgroup, Summary
-from plgg.evaluate.records import Abstention, Limits
-from plgg.report.canvas import Picture, as_svg
-from plgg.report.evaluation.figures_agreement import (
-    difference_figure,
-    measured,
-    ratio_figure,
-    volumes_figure,
+from plgg.evaluate.evaluation import Evaluation
+from plgg.evaluate.records import Abstention, Limits, Markers, Subgroup, Summary
+from plgg.report.drawing import Picture, as_svg
+from plgg.report.evaluation.tables import between
+from plgg.report.figures.classification import (
+    confusion_figure,
+    coverage_figure,
+    reliability_figure,
+    roc_figure,
 )
-from plgg.report.evaluation.figures_dice import forest_figure, scans_figure, sizes_figure
-from plgg.report.evaluation.figures_marker import coverage_figure, reliability_figure, roc_figure
-from plgg.report.evaluation.measures import between
-from plgg.report.figures_marker import confusion_figure
+from plgg.report.figures.dice import forest_figure, scans_figure, sizes_figure
+from plgg.report.figures.volume import difference_figure, measured, ratio_figure, volumes_figure
 from plgg.report.numbers import count, number
 
 Pictures = dict[str, Picture]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plgg.evaluate import Evaluation, Interval, Summary
-from plgg.evaluate.records import Abstention, Baseline, Limits
-from plgg.report.evaluation.measures import between
+from plgg.evaluate.evaluation import Evaluation
+from plgg.evaluate.records import Abstention, Baseline, Interval, Limits, Summary
+from plgg.report.evaluation.tables import between
 from plgg.report.numbers import UNDEFINED, count, listed, number, signed
 
 FEW_PATIENTS = 20

@@ -1,18 +1,20 @@
-"""What a run's folder holds that its card tells. Knows nothing of words."""
+"""What a run's folder holds that its model card says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from plgg.errors import PlggError, RunError
-from plgg.evaluate import CaseScores, Evaluation, read_evaluation
-from plgg.io.calibration import Calibration, read_calibration
-from plgg.io.json_records import JsonError, read_json
-from plgg.io.run import read_config, read_environment, read_metrics, read_split
-from plgg.io.store import Store, StoredCase
-from plgg.report.lookup import Record, dig
+from plgg.core.errors import PlggError, RunError
+from plgg.core.markdown import escaped
+from plgg.core.records import JsonError, read_json
+from plgg.data.calibration import Calibration, read_calibration
+from plgg.data.run_folder import read_config, read_environment, read_metrics, read_split
+from plgg.data.store import Store, StoredCase
+from plgg.evaluate.evaluation import Evaluation, read_evaluation
+from plgg.evaluate.experiment_records import Record, dig
+from plgg.evaluate.records import CaseScores
 
 PARTS = ("train", "validation", "test")
 Case = StoredCase | CaseScores
@@ -109,3 +111,16 @@ def _stored(environment: Record, split: Record) -> dict[str, tuple[Case, ...]]:
     if not all(name in known for names in wanted.values() for name in names):
         return {}
     return {part: tuple(known[name] for name in names) for part, names in wanted.items()}
+
+
+Pairs = Iterable[tuple[str, str]]
+
+
+def facts(pairs: Pairs) -> str:
+    """A list of what is known; blanks are left out."""
+    return "\n".join(f"- **{label}:** {escaped(value)}" for label, value in pairs if value)
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """A list of sentences; blanks are left out."""
+    return "\n".join(f"- {escaped(sentence)}" for sentence in sentences if sentence)

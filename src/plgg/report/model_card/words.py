@@ -1,17 +1,16 @@
-"""The card's sections in words: what the model is and is for, its limits, and its origin."""
+"""The card's sections in words: intended use, limits, origin."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from plgg.evaluate import Subgroup, Summary
-from plgg.evaluate.groups import AGE_BANDS, SIZE_BANDS
+from plgg.evaluate.experiment_records import dig, finite
+from plgg.evaluate.records import Subgroup, Summary
+from plgg.evaluate.subgroups import AGE_BANDS, SIZE_BANDS
 from plgg.report.evaluation.sentences import FEW_PATIENTS
-from plgg.report.lookup import dig, finite
-from plgg.report.model_card.data import population
-from plgg.report.model_card.markdown import bullets
-from plgg.report.model_card.markdown import facts as listed_facts
-from plgg.report.model_card.records import Facts
+from plgg.report.model_card.records import Facts, bullets
+from plgg.report.model_card.records import facts as listed_facts
+from plgg.report.model_card.sections import population
 from plgg.report.numbers import count, duration, number
 
 FEW = 3

@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import plgg
-from plgg.io.files import write_text
-from plgg.io.markdown import escaped
+from plgg.core.files import write_text
+from plgg.core.markdown import escaped
 from plgg.report.model_card import words
-from plgg.report.model_card.data import data
-from plgg.report.model_card.read import FILE
 from plgg.report.model_card.records import Facts, read_facts
-from plgg.report.model_card.results import calibration, results, subgroups
+from plgg.report.model_card.sections import calibration, data, results, subgroups
 from plgg.report.numbers import count
+
+FILE = "model_card.md"
+
+
+def read_model_card(run: Path) -> str | None:
+    """A run's model card as Markdown; None where none was written."""
+    path = run / FILE
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
 def write_model_card(run: Path) -> Path:

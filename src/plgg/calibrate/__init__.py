@@ -1,1 +1,0 @@
-"""What the validation patients of a run teach about its answers: scales, thresholds, errors."""

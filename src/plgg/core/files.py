@@ -1,0 +1,160 @@
+"""Writing whole files or none: written aside under a random name, synced to disk, renamed.
+
+Whole folders are written by `plgg.core.folders`, and what may be written where is judged by
+`plgg.core.output`.
+
+    write_json(run / "split.json", record)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from plgg.core.errors import OutputError
+
+_ASIDE = re.compile(r"\.plgg-(new|old)-[0-9a-f]{16}\.(.+)", flags=re.DOTALL)
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder and its parents, and check that it can be written to.
+
+    Raises:
+        OutputError: If it cannot be made, or not be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise OutputError(
+            f"cannot write here ({error.strerror or error})",
+            where=path,
+            remedy="Choose another folder or mend its permissions.",
+        ) from error
+
+
+@contextmanager
+def disk_answers(path: Path) -> Iterator[None]:
+    """While a place is looked at: what the disk refuses to say becomes one line.
+
+    Raises:
+        OutputError: For example, if a name is too long, or a folder may not be looked into.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot be looked at ({error.strerror or error})",
+            where=path,
+            remedy="Choose another folder or mend its permissions.",
+        ) from error
+
+
+def require_no_file(folder: Path) -> None:
+    """Check that where a folder is to be written there is none yet, or a folder.
+
+    Raises:
+        OutputError: If a file is there, or the path can be none.
+    """
+    with disk_answers(folder):
+        is_other = folder.exists() and not folder.is_dir()
+    if is_other:
+        raise OutputError("is a file, not a folder", where=folder, remedy="Name a folder.")
+
+
+def aside_name(path: Path, kind: Literal["new", "old"] = "new") -> Path:
+    """A random name beside `path` for what is not finished (`new`) or no longer needed (`old`).
+
+    It keeps the suffixes of `path`, because libraries choose the format by them.
+    """
+    return path.with_name(f".plgg-{kind}-{secrets.token_hex(8)}.{path.name}")
+
+
+def split_aside(name: str) -> tuple[str, str] | None:
+    """The kind (`new`, `old`) of a name that `aside_name` gave, and what it stands for.
+
+    >>> split_aside(".plgg-new-0123456789abcdef.mask.nii.gz")
+    ('new', 'mask.nii.gz')
+    """
+    parts = _ASIDE.fullmatch(name)
+    return (parts[1], parts[2]) if parts else None
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, renamed to it only if the block ends well.
+
+    The file is on the disk before it takes its name, so that a power cut leaves the old one or the
+    new one. A link in the place of `path` is replaced; where it leads to is left alone.
+
+    Raises:
+        OutputError: If the disk refuses, for example because it is full.
+    """
+    make_folder(path.parent)
+    aside = aside_name(path)
+    try:
+        yield aside
+        sync(aside)
+        aside.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"could not be written ({error.strerror or error})",
+            where=path,
+            remedy="Check free space and permissions.",
+        ) from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's content, or a folder's list of names, to the disk.
+
+    Not every system can do so for folders (Windows), nor every disk; then it is left to them.
+    """
+    folder = path.is_dir()
+    try:
+        handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+    except PermissionError:
+        if folder:
+            return
+        raise
+    try:
+        os.fsync(handle)
+    except OSError:
+        # Some network and virtual file systems have no fsync; a full disk was told by the write.
+        if not folder and not path.is_file():
+            raise
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    What is no Unicode, as parts of file names may be (PEP 383), is written as an escape of JSON, so
+    that `read_json` gives it back as it was.
+    """
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_json(path: Path, record: Any) -> None:  # noqa: ANN401 - JSON is any
+    """Write a JSON file whole or not at all; NaN is refused, since it is not JSON."""
+    write_text(path, json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

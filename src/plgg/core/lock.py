@@ -1,0 +1,183 @@
+"""One process at a time in an output folder; a second one is refused with the holder's name.
+
+    with locked(run):
+        ...
+
+The lock is the operating system's (`filelock`), so that it is free once its process has ended, how
+ever it ended. The file `.plgg.lock` stays in the folder: it says who holds it, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from plgg.core.errors import OutputError
+from plgg.core.files import make_folder
+
+LOCK = ".plgg.lock"
+BESIDE = ".lock"
+# A holder says who it is within this time, unless it is not plgg, or cannot write.
+_UNNAMED_SECONDS = 1.0
+# What a lock says begins so; most of the time it is empty.
+_BEGIN = b'{"command": '
+# Folders that this process holds: a command may reach the same folder twice on its way.
+_HELD: dict[tuple[int, Path], int] = {}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is made if need be; a process that holds it already goes on.
+
+    Raises:
+        OutputError: If another process holds it, or it cannot be written to.
+    """
+    make_folder(folder)
+    key = os.getpid(), folder.resolve()
+    if key in _HELD:
+        _HELD[key] += 1
+        try:
+            yield
+        finally:
+            _HELD[key] -= 1
+        return
+    path = folder / LOCK
+    _require_own(path)
+    lock = _acquired(path, folder)
+    _HELD[key] = 1
+    try:
+        _note(path, json.dumps(_holder()))
+        yield
+    finally:
+        del _HELD[key]
+        _note(path, "")
+        with suppress(OSError):
+            lock.release()
+
+
+@contextmanager
+def in_use(aside: Path) -> Iterator[None]:
+    """Show other processes, by a lock beside a folder that is not finished, that it is no leftover.
+
+    Where the disk knows no locks it cannot be shown.
+    """
+    path = _lock_beside(aside)
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        with suppress(OSError, Timeout, NotImplementedError):
+            lock.acquire()
+        yield
+    finally:
+        with suppress(OSError):
+            lock.release()
+            path.unlink(missing_ok=True)
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a folder that is not finished, or the lock beside it, is a living process's."""
+    beside = path if path.is_file() else _lock_beside(path)
+    if not beside.is_file():
+        return False
+    lock = FileLock(beside, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except (OSError, Timeout, NotImplementedError) as error:
+        return isinstance(error, Timeout)
+    lock.release()
+    return False
+
+
+def _lock_beside(aside: Path) -> Path:
+    return aside.with_name(f"{aside.name}{BESIDE}")
+
+
+def _require_own(path: Path) -> None:
+    """Check that what stands in the lock's place is one: to lock a file empties it.
+
+    Raises:
+        OutputError: If it is a link, a folder or a pipe, or says something that no lock says.
+    """
+    if not _may_be_lock(path):
+        raise OutputError(
+            "is not a lock that plgg made",
+            where=path,
+            remedy="Move it away, or choose another folder.",
+        )
+
+
+def _may_be_lock(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return not path.is_symlink() and not path.exists()
+    try:
+        with path.open("rb") as handle:
+            return _BEGIN.startswith(handle.read(len(_BEGIN)))
+    except OSError:  # Where a file that is locked cannot be read (Windows).
+        return True
+
+
+def _acquired(path: Path, folder: Path) -> FileLock:
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        _acquire(lock, path)
+    except Timeout as error:
+        raise OutputError(
+            f"is in use by {_held_by(path) or 'another process'}",
+            where=folder,
+            remedy="Wait until it has ended, or choose another folder.",
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"cannot be locked ({error.strerror or error})",
+            where=folder,
+            remedy="Choose a folder on another disk.",
+        ) from error
+    return lock
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
+    """Acquire it; while its holder has not said who it is, or has just ended, try again."""
+    until = time.monotonic() + _UNNAMED_SECONDS
+    while True:
+        try:
+            lock.acquire()
+            return
+        except Timeout:
+            if _held_by(path) or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
+
+
+def _holder() -> dict[str, str | int]:
+    command = " ".join(["plgg", *sys.argv[1:2]])
+    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"command": command, "process": os.getpid(), "host": platform.node(), "since": since}
+
+
+def _note(path: Path, text: str) -> None:
+    """Say in the file who holds it; that it cannot be said is no reason to stop."""
+    with suppress(OSError):
+        path.write_text(text, encoding="utf-8")
+
+
+def _held_by(path: Path) -> str | None:
+    """Who holds it; None where nobody says so, or who said so was killed since."""
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8")[:1000])
+        if holder["host"] == platform.node() and not psutil.pid_exists(int(holder["process"])):
+            return None
+        return (
+            f"{str(holder['command'])[:40]!a} (process {int(holder['process'])} on "
+            f"{str(holder['host'])[:80]!a}, since {str(holder['since'])[:20]!a})"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

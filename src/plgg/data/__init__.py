@@ -1,0 +1,1 @@
+"""Data in and out: images, manifests, stores, run and prediction folders. No torch."""

@@ -1,0 +1,192 @@
+"""`Calibration`: what the validation patients of a run taught about its answers.
+
+    RUN/calibration.json
+
+Made by `plgg.calibrate`, used by `plgg.infer`. Plain records and their file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from plgg.core.case_id import ClassNames
+from plgg.core.errors import RunError
+from plgg.core.files import write_json
+from plgg.core.records import read_record
+
+FILE = "calibration.json"
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class MaskRule(_Record):
+    """How a probability becomes a mask.
+
+    Attributes:
+        threshold: Probability from which a voxel is tumour.
+        smallest_ml: Smaller components are removed, unless they are all there is.
+        dice: Mean of the validation patients so, on their native scans; a little too good where
+            the rule was chosen by them. None without masks.
+        plain_dice: Theirs at 0.5 with all components.
+        n: Scans that had a mask to judge by.
+    """
+
+    threshold: Fraction
+    smallest_ml: float
+    dice: float | None
+    plain_dice: float | None
+    n: int
+
+
+class VolumeRule(_Record):
+    """Split-conformal interval of the volume (Lei et al. 2018), on the logarithm.
+
+    Attributes:
+        log_ratio: True volume lies within predicted · exp(±log_ratio) with chance `level`.
+        level: That chance.
+        n: Validation patients with a true mask.
+    """
+
+    log_ratio: Annotated[float, Field(ge=0.0, le=100.0)]
+    level: Fraction
+    n: int
+
+
+class Bin(_Record):
+    """One bar of a reliability diagram: answers of similar confidence."""
+
+    confidence: float
+    accuracy: float
+    n: int
+
+
+class RiskPoint(_Record):
+    """If only answers at least this confident were given: the share given, the share wrong."""
+
+    threshold: float
+    coverage: Fraction
+    risk: Fraction
+
+
+class MarkerRule(_Record):
+    """How marker probabilities are scaled, and when they are withheld.
+
+    The numbers after scaling are of the scans that it was fitted to, hence a little too good.
+
+    Attributes:
+        temperature: Logits are divided by it (Guo et al. 2017).
+        target_risk: Share of wrong answers that is accepted.
+        answer_from: Answers are given from this confidence; None if no threshold keeps the risk.
+        coverage: Share of the validation scans that got an answer.
+        risk: Share of wrong ones among these; None if there were none.
+        ece_before: Expected calibration error before, and after.
+        bins_before: Reliability before, and after.
+        curve: Risk over coverage.
+        n: Validation scans with a known marker.
+    """
+
+    temperature: Annotated[float, Field(gt=0.0)]
+    target_risk: Fraction
+    answer_from: Fraction | None
+    coverage: Fraction
+    risk: Fraction | None
+    ece_before: float
+    ece_after: float
+    nll_before: float
+    nll_after: float
+    bins_before: tuple[Bin, ...]
+    bins_after: tuple[Bin, ...]
+    curve: tuple[RiskPoint, ...]
+    n: int
+
+
+class ClinicalModel(_Record):
+    """Multinomial logistic regression on what is known without looking at the tumour's texture.
+
+    Attributes:
+        classes: As the network's.
+        inputs: Names of the columns: `plgg.measure.clinical.CLINICAL_INPUTS`.
+        means: For standardising; an unknown input is set to its mean.
+        scales: For standardising.
+        coefficients: One row a class.
+        intercepts: One a class.
+        n: Training scans.
+    """
+
+    classes: ClassNames
+    inputs: tuple[str, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    coefficients: tuple[tuple[float, ...], ...]
+    intercepts: tuple[float, ...]
+    n: int
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        sizes = {len(self.means), len(self.scales), *map(len, self.coefficients), len(self.inputs)}
+        rows = {len(self.classes), len(self.coefficients), len(self.intercepts)}
+        if len(sizes) > 1 or len(rows) > 1 or not all(scale > 0 for scale in self.scales):
+            raise ValueError("its coefficients do not fit its inputs and classes")
+        return self
+
+
+class Familiarity(_Record):
+    """What scans of the training cohort look like to the network.
+
+    Attributes:
+        references: Pooled features of the training scans, one row each.
+        doubtful_above: Distances beyond are unlike most of the cohort.
+        failed_above: Distances beyond are unlike any of it.
+    """
+
+    references: tuple[tuple[float, ...], ...]
+    doubtful_above: float
+    failed_above: float
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len({len(row) for row in self.references}) > 1:
+            raise ValueError("its references are of several lengths")
+        return self
+
+
+class Calibration(_Record):
+    """All of it; parts are None where the validation patients could not teach them."""
+
+    format: Literal["plgg-calibration"] = "plgg-calibration"
+    version: Literal[1] = 1
+    model_sha256: str
+    mask: MaskRule
+    volume: VolumeRule | None
+    marker: MarkerRule | None
+    clinical: ClinicalModel | None
+    familiarity: Familiarity | None
+
+
+def write_calibration(run: Path, calibration: Calibration) -> None:
+    """Write it into a run's folder, whole or not at all."""
+    write_json(run / FILE, calibration.model_dump(mode="json"))
+
+
+def read_calibration(run: Path) -> Calibration | None:
+    """That of a run; None if it was never made.
+
+    Raises:
+        RunError: If the file cannot be read as one.
+    """
+    path = run / FILE
+    if not path.is_file():
+        return None
+    return read_record(
+        path,
+        Calibration,
+        error=RunError,
+        what="cannot be read",
+        remedy="Delete it and repeat plgg train.",
+    )

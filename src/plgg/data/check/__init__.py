@@ -1,0 +1,1 @@
+"""Checking a cohort before anything is spent on it: files, grids, masks, labels, duplicates."""

@@ -1,0 +1,136 @@
+"""One case of a cohort: its files read once, looked at, and kept only as numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from plgg.core.errors import PlggError
+from plgg.core.regular import is_there
+from plgg.core.volume import Volume
+from plgg.data.check.image import brain_ml
+from plgg.data.check.mask import axes_of
+from plgg.data.check.report import CaseRow, Finding
+from plgg.data.check.usable import Judged, judged_flair, judged_mask
+from plgg.data.manifest import Case
+from plgg.data.scan import Scan, open_scan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What is kept of a case once its images are let go.
+
+    Attributes:
+        case: The manifest's row.
+        row: The case in numbers.
+        findings: What was found in its files.
+        flair_hash: Hash of the FLAIR's voxels; None where unreadable, constant or not finite.
+        mask_hash: Hash of the mask's voxels; likewise, so None for an empty mask.
+    """
+
+    case: Case
+    row: CaseRow
+    findings: tuple[Finding, ...]
+    flair_hash: str | None
+    mask_hash: str | None
+
+
+def examine(case: Case) -> Examined:
+    """Read a case's images once and keep what the check of a cohort needs of them.
+
+    Whatever goes wrong with a case becomes a finding of it; nothing is raised.
+    """
+    try:
+        return _examined(case)
+    except Exception as error:  # the one guard around a case of a batch
+        log.debug("case %s could not be checked", case.case_id, exc_info=True)
+        return _summed_up(case, None, None, [_unchecked(error)])
+
+
+def _unchecked(error: Exception) -> Finding:
+    if isinstance(error, MemoryError):
+        message, remedy = "checking it takes more memory than there is", "Close other programs."
+    else:
+        message = f"the check of it came to an end ({type(error).__name__})"
+        remedy = "Look at its files; if they are sound, plgg is wrong: please report it."
+    return Finding("error", "check-failed", None, message, remedy)
+
+
+def _examined(case: Case) -> Examined:
+    flair, findings = _looked_at(case.flair, "FLAIR", judged_flair)
+    mask: Volume | None = None
+    if case.mask is not None:
+        mask, more = _looked_at(case.mask, "mask", lambda scan: judged_mask(scan, flair))
+        findings += more
+    return _summed_up(case, flair, mask, findings)
+
+
+def _summed_up(
+    case: Case, flair: Volume | None, mask: Volume | None, findings: list[Finding]
+) -> Examined:
+    found = tuple(replace(finding, case_id=case.case_id) for finding in findings)
+    return Examined(case, _row(case, flair, mask, found), found, _hash(flair), _hash(mask))
+
+
+def _looked_at(
+    path: Path, role: str, judge: Callable[[Scan], Judged]
+) -> tuple[Volume | None, list[Finding]]:
+    try:
+        judged = judge(open_scan(path))
+    except PlggError as error:
+        code = "unreadable" if is_there(path) else "missing-file"
+        message = f"the {role} {path}: {error.what}"
+        return None, [Finding("error", code, None, message, error.remedy or "")]
+    return judged.scan.volume, list(judged.findings)
+
+
+def _row(
+    case: Case, flair: Volume | None, mask: Volume | None, findings: tuple[Finding, ...]
+) -> CaseRow:
+    codes = {finding.code for finding in findings}
+    severities = [finding.severity for finding in findings]
+    return CaseRow(
+        case_id=case.case_id,
+        patient_id=case.patient_id,
+        marker=case.marker,
+        site=case.site,
+        shape=flair.shape if flair else None,
+        spacing_mm=_spacing(flair) if flair else None,
+        orientation=axes_of(flair) if flair else None,
+        brain_ml=brain_ml(flair) if flair else None,
+        tumour_ml=None if not mask or "mask-not-binary" in codes else _tumour_ml(mask),
+        n_errors=severities.count("error"),
+        n_warnings=severities.count("warning"),
+    )
+
+
+def _spacing(volume: Volume) -> tuple[float, float, float]:
+    i, j, k = (round(float(value), 4) for value in volume.spacing_mm)
+    return i, j, k
+
+
+def _tumour_ml(mask: Volume) -> float:
+    return float(np.count_nonzero(mask.data > 0)) * mask.voxel_volume_ml
+
+
+def _hash(volume: Volume | None) -> str | None:
+    """Hash of the voxels with the axes turned to R, A, S, so that a reoriented copy is a copy."""
+    if volume is None:
+        return None
+    low, high = float(volume.data.min()), float(volume.data.max())
+    # What is unreadable in two scans alike does not make them one.
+    if low == high or not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    turned = nib.apply_orientation(volume.data, nib.io_orientation(volume.affine))
+    content = hashlib.sha256(str(turned.shape).encode())
+    content.update(np.ascontiguousarray(turned).data)
+    return content.hexdigest()

@@ -1,0 +1,280 @@
+"""What can be wrong with a tumour mask, alone and against its image: grid, size, values.
+
+A mask drawn in another program often comes back with its axes in another order and its header
+right: the same voxels at the same places. Positions decide, so any orientation and any oblique
+affine will do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.core.errors import InputError
+from plgg.core.masks import mask_labels
+from plgg.core.volume import Volume, corner_distance_mm, index_map, same_grid
+from plgg.data.check.image import background_value
+from plgg.data.check.report import Finding, Severity
+
+
+def axes_of(volume: Volume) -> str:
+    """Where the axes run to, for example `LPS`."""
+    return "".join(nib.aff2axcodes(volume.affine))
+
+
+def turned_onto(volume: Volume, grid: Volume) -> Volume | None:
+    """The volume with its voxels in the order of a grid's, where both lie at the same places.
+
+    Args:
+        volume: To be turned.
+        grid: Whose shape and affine are wanted.
+
+    Returns:
+        The same values under the grid's affine; None where the places differ by over 0.1 mm.
+    """
+    turned = nearest_axes(volume, grid)
+    return Volume(turned.data, grid.affine) if same_grid(turned, grid) else None
+
+
+def nearest_axes(volume: Volume, grid: Volume) -> Volume:
+    """The volume with its axes permuted and flipped to run as nearly as they can as the grid's.
+
+    Nothing moves in the world: the affine follows.
+    """
+    onto = nib.io_orientation(index_map(grid.affine, volume.affine))
+    data = nib.apply_orientation(volume.data, onto)
+    back = nib.orientations.inv_ornt_aff(onto, volume.shape)
+    return Volume(data, volume.affine @ back)
+
+
+def same_axes(a: Volume, b: Volume) -> bool:
+    """Whether the axes of two grids run as nearly as they can the same ways."""
+    onto = nib.io_orientation(index_map(b.affine, a.affine))
+    return bool(np.array_equal(onto, [[0, 1], [1, 1], [2, 1]]))
+
+
+MAX_OUTSIDE_SHARE = 0.20
+MAX_BRAIN_SHARE = 0.50
+_RESAMPLE = "Resample the mask onto its FLAIR with nearest-neighbour interpolation."
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedMask:
+    """A mask and what there is to say of it.
+
+    Attributes:
+        findings: Without a case; empty for a healthy mask.
+        labels: Whole labels, in the FLAIR's axis order where they lie on its voxels; None where
+            the values are no labels.
+    """
+
+    findings: tuple[Finding, ...]
+    labels: Volume | None
+
+
+def inspect_mask(mask: Volume, flair: Volume | None) -> list[Finding]:
+    """The findings of `judge_mask`."""
+    return list(judge_mask(mask, flair).findings)
+
+
+def judge_mask(mask: Volume, flair: Volume | None, *, says_how: bool = True) -> JudgedMask:
+    """Look for what makes a tumour mask unusable or doubtful.
+
+    Args:
+        mask: The mask on its own grid.
+        flair: The scan it belongs to; None where that is not at hand, and then only the mask's own
+            values and size are looked at.
+        says_how: Whether the mask's header says how it lies. A mask is never turned by a guess.
+    """
+    try:
+        labels = mask.with_data(mask_labels(mask.data))
+    except InputError as error:
+        wrong = _finding("error", "mask-not-binary", error.what, error.remedy or "")
+        return JudgedMask((wrong, *(_misplaced(mask, flair) if flair else ())), None)
+    findings = _values(labels.data)
+    placed = turned_onto(labels, flair) if flair else labels
+    if flair and not says_how and not same_axes(labels, flair):
+        return JudgedMask((*findings, *impossible_size(labels), _guessed(flair)), labels)
+    if placed is None or flair is None:
+        size = impossible_size(labels)
+        return JudgedMask((*findings, *size, *(_misplaced(mask, flair) if flair else ())), labels)
+    if not same_axes(labels, flair):
+        findings.append(_turned(labels, flair))
+    if not np.isfinite(flair.data).all():  # Nobody knows which voxels are its background.
+        return JudgedMask((*findings, *impossible_size(placed)), placed)
+    brain = flair.data != background_value(flair.data)
+    size = impossible_size(placed, brain)
+    return JudgedMask((*findings, *size, *([] if size else _against(placed.data, brain))), placed)
+
+
+def _values(labels: NDArray[Any]) -> list[Finding]:
+    values = np.unique(labels[labels != 0])
+    if not values.size:
+        remedy = (
+            "Right if this scan shows no tumour; if it is merely not outlined, leave the cell "
+            "blank."
+        )
+        return [_finding("warning", "mask-empty", "the mask is empty", remedy)]
+    if values.size == 1:
+        return []
+    shown = ", ".join(f"{value:g}" for value in values)
+    return [
+        _finding(
+            "warning",
+            "mask-labels",
+            f"the mask holds the labels {shown}, and every label above 0 is taken as tumour",
+            "If some are not tumour, write a mask of the whole tumour only.",
+        )
+    ]
+
+
+def _turned(mask: Volume, flair: Volume) -> Finding:
+    return _finding(
+        "note",
+        "mask-turned",
+        f"the mask's axes run {axes_of(mask)} and its FLAIR's {axes_of(flair)}, at the same places:"
+        " it is turned onto its FLAIR's voxels without loss",
+        "Nothing.",
+    )
+
+
+def _guessed(flair: Volume) -> Finding:
+    return _finding(
+        "error",
+        "mask-grid",
+        f"the mask's header does not say how its axes run, and its FLAIR's run {axes_of(flair)}: "
+        "turning it would be a guess",
+        "If the voxels do match, copy the FLAIR's affine into the mask's header; otherwise export "
+        "the mask again.",
+    )
+
+
+def _misplaced(mask: Volume, flair: Volume) -> list[Finding]:
+    """Why a mask does not lie on its FLAIR's voxels; nothing if it does."""
+    if turned_onto(mask, flair) is not None:
+        return []
+    turned, alike = nearest_axes(mask, flair), same_axes(mask, flair)
+    if turned.shape != flair.shape:
+        return [_other_shape(mask, flair, alike=alike)]
+    gap = corner_distance_mm(turned, flair)
+    if alike:
+        return [
+            _finding(
+                "error",
+                "mask-grid",
+                f"the mask has its FLAIR's shape but lies up to {gap:.1f} mm away from it",
+                "If the voxels do match, copy the FLAIR's affine into the mask's header; otherwise "
+                "resample the mask onto its FLAIR.",
+            )
+        ]
+    return [
+        _finding(
+            "error",
+            "mask-grid",
+            f"the mask's axes run {axes_of(mask)} and its FLAIR's {axes_of(flair)}, and turned to "
+            f"the same order it still lies up to {gap:.1f} mm away from it",
+            f"{_RESAMPLE} Do not copy the FLAIR's header: its axes run other ways, and the tumour "
+            "would be mirrored or turned.",
+        )
+    ]
+
+
+def _other_shape(mask: Volume, flair: Volume, *, alike: bool) -> Finding:
+    message = f"the mask has shape {_shape(mask)}, its FLAIR {_shape(flair)}"
+    if not alike:
+        message += f", and their axes run {axes_of(mask)} and {axes_of(flair)}"
+    return _finding("error", "mask-shape", message, _RESAMPLE)
+
+
+def _against(mask: NDArray[Any], brain: NDArray[np.bool_]) -> list[Finding]:
+    tumour = mask > 0
+    n_tumour = int(np.count_nonzero(tumour))
+    if not n_tumour:
+        return []
+    n_inside = int(np.count_nonzero(tumour & brain))
+    outside = 1.0 - n_inside / n_tumour
+    covered = n_inside / max(1, int(np.count_nonzero(brain)))
+    findings = []
+    if outside > MAX_OUTSIDE_SHARE:
+        findings.append(
+            _finding(
+                "warning",
+                "mask-outside",
+                f"{outside:.0%} of the mask lies in the FLAIR's background",
+                "Look at both together: the mask may be flipped, shifted or of another scan, or "
+                "skull stripping may have cut the tumour.",
+            )
+        )
+    if covered > MAX_BRAIN_SHARE:
+        findings.append(
+            _finding(
+                "warning",
+                "mask-large",
+                f"the mask covers {covered:.0%} of the brain",
+                "Check that it outlines the tumour, not the brain.",
+            )
+        )
+    return findings
+
+
+def _finding(severity: Severity, code: str, message: str, remedy: str) -> Finding:
+    return Finding(severity, code, None, message, remedy)
+
+
+def _shape(volume: Volume) -> str:
+    return "×".join(str(n) for n in volume.shape)
+
+
+LARGEST_ML = 1000.0
+MOST_OF_IMAGE = 0.50
+MOST_OF_BRAIN = 0.80
+
+
+def impossible_size(mask: Volume, brain: NDArray[np.bool_] | None = None) -> list[Finding]:
+    """Why a mask cannot be a tumour's by its size; nothing where it can.
+
+    Args:
+        mask: Labels; > 0 is tumour.
+        brain: Voxels of the FLAIR that are not background, on the same grid; None where unknown.
+    """
+    tumour = mask.data > 0
+    n = int(np.count_nonzero(tumour))
+    if n == tumour.size:
+        return [
+            _impossible(
+                "no voxel of the mask is 0, so that the whole image would be tumour",
+                "Write 0 outside the tumour and 1 in it.",
+            )
+        ]
+    share, ml = n / tumour.size, n * mask.voxel_volume_ml
+    if share > MOST_OF_IMAGE:
+        what = f"the mask covers {share:.0%} of the image, and no tumour covers more than half"
+        return [_impossible(what, "Check that tumour and background are not exchanged.")]
+    if ml > LARGEST_ML:
+        return [
+            _impossible(
+                f"the mask holds {ml:,.0f} mL, and no brain tumour holds over {LARGEST_ML:,.0f} mL",
+                "Check that it outlines the tumour, not the brain or the head, and the voxel size "
+                "in its header.",
+            )
+        ]
+    covered = _covered(tumour, brain)
+    if covered > MOST_OF_BRAIN:
+        what = f"the mask covers {covered:.0%} of the brain, and no tumour covers over 80%"
+        return [_impossible(what, "Check that it outlines the tumour, not the brain.")]
+    return []
+
+
+def _covered(tumour: NDArray[np.bool_], brain: NDArray[np.bool_] | None) -> float:
+    """Share of the brain that is tumour; 0 where it is not known."""
+    if brain is None or not brain.any():
+        return 0.0
+    return float(np.count_nonzero(tumour & brain)) / float(np.count_nonzero(brain))
+
+
+def _impossible(message: str, remedy: str) -> Finding:
+    return Finding("error", "mask-impossible", None, message, remedy)

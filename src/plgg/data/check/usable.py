@@ -1,0 +1,129 @@
+"""What preprocessing and prediction ask before they work on a scan, in the words of the check.
+
+The first error refuses the scan; warnings go along in its `doubts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from plgg.core.errors import InputError
+from plgg.core.volume import Volume
+from plgg.data.check.image import inspect_flair
+from plgg.data.check.mask import judge_mask
+from plgg.data.check.report import Finding, first_error
+from plgg.data.manifest import Case
+from plgg.data.scan import Scan, open_scan
+
+_OF_FLAIR = "of the FLAIR, "
+_DICOM_DOUBT = (
+    "dicom-series",
+    "Name the folder, zip or file of the FLAIR, or go on if this is the one that is meant.",
+)
+_GEOMETRY_DOUBT = (
+    "geometry",
+    "Look at it over a scan that you trust, or convert it from DICOM again.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A scan that was read, and what there is to say of it.
+
+    Attributes:
+        scan: As read; of a mask the whole labels, on the FLAIR's voxels where they lie there.
+        findings: Of its header and of its voxels, without a case.
+    """
+
+    scan: Scan
+    findings: tuple[Finding, ...]
+
+
+def require_usable(case: Case) -> tuple[Volume, Volume | None]:
+    """Read a case's images and refuse what a check calls an error.
+
+    Args:
+        case: A row of the manifest.
+
+    Returns:
+        The FLAIR as stored, and the mask's labels on its voxels; None for a mask that is unknown.
+
+    Raises:
+        InputError: For the first error that is found in the FLAIR, then in the mask.
+    """
+    flair, mask = usable_scans(case)
+    return flair.volume, mask.volume if mask else None
+
+
+def usable_scans(case: Case) -> tuple[Scan, Scan | None]:
+    """As `require_usable`, with what was read besides the images: doubts, hashes.
+
+    Raises:
+        InputError: For the first error that is found in the FLAIR, then in the mask.
+    """
+    flair = usable_flair(case.flair)
+    return flair, usable_mask(case.mask, flair.volume) if case.mask else None
+
+
+def usable_flair(path: Path) -> Scan:
+    """Read a FLAIR and refuse what a check calls an error; its `doubts` hold the warnings.
+
+    Raises:
+        InputError: For the first error that is found in it.
+    """
+    judged = judged_flair(open_scan(path))
+    _refuse_error(judged.findings, path)
+    doubts = (message.removeprefix(_OF_FLAIR) for message in _warnings(judged.findings))
+    return replace(judged.scan, doubts=tuple(doubts))
+
+
+def usable_mask(path: Path, flair: Volume | None) -> Scan:
+    """Read a tumour mask and refuse what a check calls an error; its `doubts` hold the warnings.
+
+    Args:
+        path: Where it lies.
+        flair: Whose mask it is; None where that is not at hand.
+
+    Raises:
+        InputError: For the first error that is found in it.
+    """
+    judged = judged_mask(open_scan(path), flair)
+    _refuse_error(judged.findings, path)
+    return replace(judged.scan, doubts=_warnings(judged.findings))
+
+
+def judged_flair(scan: Scan) -> Judged:
+    """What is to be said of a FLAIR."""
+    return Judged(scan, (*_header(scan, "FLAIR"), *inspect_flair(scan.volume)))
+
+
+def judged_mask(scan: Scan, flair: Volume | None) -> Judged:
+    """What is to be said of a mask."""
+    found = judge_mask(scan.volume, flair, says_how=scan.says_how)
+    labels = scan if found.labels is None else replace(scan, volume=found.labels)
+    return Judged(labels, (*_header(scan, "mask"), *found.findings))
+
+
+def _warnings(findings: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(finding.message for finding in findings if finding.severity == "warning")
+
+
+def _refuse_error(findings: Sequence[Finding], path: Path) -> None:
+    error = first_error(findings)
+    if error:
+        raise InputError(error.message, where=path, remedy=error.remedy)
+
+
+def _header(scan: Scan, role: str) -> list[Finding]:
+    """What the header chose or left in doubt."""
+    code, remedy = _DICOM_DOUBT if scan.chosen else _GEOMETRY_DOUBT
+    found = [
+        Finding("warning", code, None, f"of the {role}, {doubt}", remedy) for doubt in scan.doubts
+    ]
+    if scan.chosen:
+        found.append(
+            Finding("note", "dicom-series", None, f"read from DICOM {scan.chosen}", "Nothing.")
+        )
+    return found

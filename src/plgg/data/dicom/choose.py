@@ -1,0 +1,149 @@
+"""Which of several stacks is the FLAIR, and why. Decides by headers alone; never by pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from plgg.core.errors import InputError
+from plgg.data.dicom.stack import Stack
+
+_MOST_LISTED = 12
+
+
+def choose_stack(stacks: list[Stack], *, series: int | None, path: Path) -> tuple[Stack, str]:
+    """The stack to read, and one clause that says why.
+
+    Args:
+        stacks: All that were found; at least one.
+        series: SeriesNumber that the user named, if any.
+        path: For messages.
+
+    Raises:
+        InputError: If the choice is not clear, the named one is not there, or patients are mixed.
+    """
+    _refuse_several_patients(stacks, path)
+    if series is not None:
+        return _named(stacks, series, path), "named by its number"
+    if len(stacks) == 1:
+        return stacks[0], _why_only(stacks[0])
+    return _best(stacks, path)
+
+
+def _refuse_several_patients(stacks: list[Stack], path: Path) -> None:
+    patients = {stack.first.patient for stack in stacks}
+    studies = {stack.first.study for stack in stacks}
+    what = None
+    if len(patients - {""}) > 1:
+        what = f"holds scans of {len(patients - {''})} patients"
+    elif "" in patients and len(studies) > 1:
+        what = f"holds {len(studies)} studies without a patient's number that makes them one's"
+    if what:
+        raise InputError(what, where=path, remedy="Give each patient a folder of its own.")
+
+
+def _named(stacks: list[Stack], number: int, path: Path) -> Stack:
+    found = [stack for stack in stacks if stack.first.number == number]
+    if len(found) != 1:
+        count = "no series has" if not found else f"{len(found)} stacks have"
+        raise InputError(
+            f"{count} the number {number}; there are {listing(stacks)}",
+            where=path,
+            remedy="Name another series, or keep only the FLAIR's files in the folder.",
+        )
+    return found[0]
+
+
+def _why_only(stack: Stack) -> str:
+    evidence = _evidence(stack) if stack.is_flair else "; its headers do not say FLAIR"
+    return f"the only series{evidence}"
+
+
+def _evidence(stack: Stack) -> str:
+    said = ["FLAIR is in its description"] if stack.named_flair else []
+    if stack.timed_flair:
+        said.append(f"TE {stack.first.echo_ms:.4g} ms and TI {stack.first.inversion_ms:.4g} ms fit")
+    return f"; {', '.join(said)}" if said else ""
+
+
+def _rank(stack: Stack) -> tuple[bool, bool, bool, int]:
+    """Originals first, then without contrast, then evidence of both kinds, then more slices."""
+    both = stack.named_flair and stack.timed_flair
+    return not stack.derived, not stack.after_contrast, both, stack.n_images
+
+
+def _best(stacks: list[Stack], path: Path) -> tuple[Stack, str]:
+    flairs = [stack for stack in stacks if stack.is_flair]
+    if not flairs:
+        raise InputError(
+            f"none of {len(stacks)} series looks like a FLAIR: {listing(stacks)}",
+            where=path,
+            remedy="Name the one that is by its series number, or keep only its files.",
+        )
+    studies = len({stack.first.study for stack in flairs})
+    if studies > 1:
+        raise InputError(
+            f"holds FLAIRs of {studies} studies: {listing(flairs)}",
+            where=path,
+            remedy="Give each study a folder of its own, or name one by its series number.",
+        )
+    first, *others = sorted(flairs, key=lambda s: (*(-int(part) for part in _rank(s)), s.acquired))
+    if others and (_rank(first), first.acquired) == (_rank(others[0]), others[0].acquired):
+        raise InputError(
+            f"holds FLAIRs that their headers do not tell apart: {listing([first, others[0]])}",
+            where=path,
+            remedy="Keep only the files of the one that is meant.",
+        )
+    rest = [stack for stack in stacks if stack not in flairs]
+    kinds = Counter(stack.kind for stack in rest)
+    told = ", ".join(f"{count} {_bare(kind)}" for kind, count in kinds.items())
+    why = _evidence(first).removeprefix("; ")
+    why += f"; {_over(first, others)}" if others else ""
+    return first, why + (f"; the other series: {told}" if told else "")
+
+
+def _bare(kind: str) -> str:
+    return kind.removeprefix("a ").removeprefix("an ")
+
+
+def _over(first: Stack, others: list[Stack]) -> str:
+    """What it was preferred to, and by which rule."""
+    names = " and ".join(_short(stack) for stack in others[:3])
+    mine, theirs = _rank(first), _rank(others[0])
+    if mine[0] != theirs[0]:
+        rule = "is original"
+    elif mine[1] != theirs[1]:
+        rule = "names no contrast agent"
+    elif mine[2] != theirs[2]:
+        rule = "has both the name and the times of a FLAIR"
+    elif mine[3] != theirs[3]:
+        rule = "has more slices"
+    else:
+        rule = "was acquired first"
+    return f"{names} would be a FLAIR too, but this one {rule}"
+
+
+def _short(stack: Stack) -> str:
+    number = stack.first.number
+    return "an unnumbered series" if number is None else f"series {number}"
+
+
+def doubts_of(stack: Stack) -> tuple[str, ...]:
+    """What the headers of the chosen stack say against its being the FLAIR; one clause each."""
+    found = []
+    if stack.kind == "of an unknown kind":
+        found.append("its headers do not say which sequence it is")
+    elif not stack.is_flair:
+        found.append(f"by its headers it is {stack.kind}, not a FLAIR")
+    elif stack.derived:
+        found.append("its headers say that it was derived from other images, not acquired")
+    if stack.after_contrast:
+        found.append("its headers name a contrast agent")
+    return tuple(f"{clause} ({stack.describe()})" for clause in found)
+
+
+def listing(stacks: list[Stack]) -> str:
+    """All stacks in one line, each with its kind."""
+    shown = [f"{stack.describe()} ({stack.kind})" for stack in stacks[:_MOST_LISTED]]
+    more = len(stacks) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more else "")

@@ -1,0 +1,230 @@
+"""`Picture`: one slice of one DICOM file as its header describes it, and `read_pictures`.
+
+Classic and enhanced (multi-frame) files become the same list here, so that nothing after this
+knows the difference. Lengths in mm, in DICOM's own world (x to the patient's Left, y Posterior,
+z Superior). Fields that identify a patient are read only where slices must be told apart, and are
+kept out of every `repr`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.datadict import tag_for_keyword
+
+from plgg.data.dicom.header import (
+    acquired,
+    age_years,
+    first,
+    image_type,
+    known_words,
+    names_contrast,
+    not_grey,
+    number,
+    numbers,
+    padding,
+    parts,
+    sop_class,
+    time_ms,
+    whole,
+)
+from plgg.data.dicom.limits import LARGEST_VALUE_BYTES
+
+MR_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.4",
+    "1.2.840.10008.5.1.4.1.1.4.1",
+    "1.2.840.10008.5.1.4.1.1.4.4",
+)
+"""MR, enhanced MR and legacy converted enhanced MR image storage."""
+
+_KEYWORDS = (
+    "SOPClassUID", "ImageType", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime",
+    "StudyDate", "StudyTime", "SeriesTime", "Modality", "SeriesDescription", "ProtocolName",
+    "PatientID", "PatientAge", "PatientSex", "ScanningSequence", "RepetitionTime", "EchoTime",
+    "InversionTime", "InversionTimes", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
+    "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
+    "RescaleSlope", "RescaleIntercept", "ComplexImageComponent", "PulseSequenceName",
+    "EffectiveEchoTime", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SOPInstanceUID", "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelRepresentation",
+    "ContrastBolusAgent", "ContrastBolusAgentSequence",
+)  # fmt: skip
+_TAGS = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
+MOST_OFF_UNIT = 0.05
+"""By which a rounded direction cosine may miss a length of 1."""
+
+_SPACING_MM = (0.01, 1000.0)
+_FARTHEST_MM = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Where a slice lies.
+
+    Attributes:
+        position: Centre of its first pixel, (3,).
+        across: Step from one column to the next, (3,).
+        down: Step from one row to the next, (3,).
+    """
+
+    position: NDArray[np.float64]
+    across: NDArray[np.float64]
+    down: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One slice.
+
+    Attributes:
+        file: Relative name of its file.
+        frame: Its place in the file, from 0.
+        plane: None where the header does not say where it lies.
+        shape: Rows and columns.
+        slope: Factor from stored values to real ones.
+        intercept: Added after the factor.
+        image_type: Parts of ImageType (or FrameType) in capitals.
+        echo_ms: Echo time.
+        inversion_ms: Inversion time.
+        frames: How many its file holds.
+        stands_for: Images that this one is the only sign of: all frames of a file that does not
+            say where they lie, else 1.
+        colour: What it is if it is not one number a pixel, growing with brightness; else None.
+        padding: The two stored values between which nothing was measured; signs may be lost.
+        contrast: Whether a contrast agent is named.
+        modality: For example `MR`.
+        number: SeriesNumber.
+        words: Recognised words of the series' description.
+        inverted: Whether the sequence is said to be an inversion recovery.
+        age_years: Age at the scan.
+        sex: `F` or `M`.
+        pixels: Whether the file goes on after its header.
+        mr: Whether it is stored as an MR image.
+        instance: Identifies the file's content; not for showing.
+        series: Identifies the series; not for showing.
+        patient: Identifies the patient; not for showing.
+        study: Identifies the study; not for showing.
+        space: Identifies the world of the positions; not for showing.
+        acquired: Sorts by date and time; not for showing.
+    """
+
+    file: str
+    frame: int
+    plane: Plane | None
+    shape: tuple[int, int]
+    slope: float
+    intercept: float
+    image_type: tuple[str, ...]
+    echo_ms: float | None
+    inversion_ms: float | None
+    frames: int
+    stands_for: int
+    colour: str | None
+    padding: tuple[int, int] | None
+    contrast: bool
+    modality: str
+    number: int | None
+    words: tuple[str, ...]
+    inverted: bool
+    age_years: float | None
+    sex: str | None
+    pixels: bool
+    mr: bool
+    instance: str = field(repr=False)
+    series: str = field(repr=False)
+    patient: str = field(repr=False)
+    study: str = field(repr=False)
+    space: str = field(repr=False)
+    acquired: str = field(repr=False)
+
+
+def read_pictures(name: str, handle: BinaryIO, *, deflated: bool) -> list[Picture]:
+    """The slices that one file's header describes; the pixels are not read.
+
+    Args:
+        name: Relative name of the file.
+        handle: At its first byte.
+        deflated: Whether all of it is, so that its end does not show whether it has pixels.
+
+    Raises:
+        Exception: Whatever the reader raises at a damaged header.
+    """
+    header = pydicom.dcmread(
+        handle,
+        stop_before_pixels=True,
+        specific_tags=_TAGS,
+        defer_size=LARGEST_VALUE_BYTES,
+    )
+    pixels = deflated or handle.read(1) != b""
+    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+    groups = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+    count = max(1, whole(header.get("NumberOfFrames"), 1))
+    # Several frames without their own places are pictures that lie nowhere.
+    placeless = count > 1 and len(groups) != count
+    layers = [[group, shared, header] for group in groups] if len(groups) == count else [[header]]
+    return [
+        _picture(name, index, layer, pixels=pixels, stands_for=count if placeless else 1)
+        for index, layer in enumerate(layers)
+    ]
+
+
+def _picture(name: str, frame: int, layers: list[Any], *, pixels: bool, stands_for: int) -> Picture:
+    header = layers[-1]
+    shape = whole(header.get("Rows"), 0), whole(header.get("Columns"), 0)
+    has_number = header.get("SeriesNumber") not in (None, "")
+    return Picture(
+        file=name,
+        frame=frame,
+        plane=None if stands_for > 1 else _plane(layers),
+        shape=(max(0, shape[0]), max(0, shape[1])),
+        slope=number(first(layers, "RescaleSlope"), 1.0),
+        intercept=number(first(layers, "RescaleIntercept"), 0.0),
+        image_type=image_type(layers),
+        echo_ms=time_ms(layers, "EffectiveEchoTime", "EchoTime"),
+        inversion_ms=time_ms(layers, "InversionTimes", "InversionTime"),
+        frames=max(1, whole(header.get("NumberOfFrames"), 1)),
+        stands_for=stands_for,
+        colour=not_grey(header),
+        padding=padding(header),
+        contrast=names_contrast(header),
+        modality=str(header.get("Modality") or "MR").upper(),
+        number=whole(header.SeriesNumber, 0) if has_number else None,
+        words=known_words(f"{header.get('SeriesDescription')} {header.get('ProtocolName')}"),
+        inverted="IR" in parts(header.get("ScanningSequence")),
+        age_years=age_years(str(header.get("PatientAge") or "")),
+        sex={"F": "F", "M": "M"}.get(str(header.get("PatientSex") or "").upper()),
+        pixels=pixels,
+        mr=sop_class(header) in MR_CLASSES,
+        instance=str(header.get("SOPInstanceUID") or ""),
+        series=str(header.get("SeriesInstanceUID") or f"number {header.get('SeriesNumber')}"),
+        patient=str(header.get("PatientID") or ""),
+        study=str(header.get("StudyInstanceUID") or ""),
+        space=str(header.get("FrameOfReferenceUID") or ""),
+        acquired=acquired(header),
+    )
+
+
+def _plane(layers: list[Any]) -> Plane | None:
+    position = numbers(first(layers, "ImagePositionPatient"), 3)
+    directions = numbers(first(layers, "ImageOrientationPatient"), 6)
+    spacing = numbers(first(layers, "PixelSpacing"), 2)
+    if position is None or directions is None or spacing is None:
+        return None
+    low, high = _SPACING_MM
+    if spacing.min() < low or spacing.max() > high or np.abs(position).max() > _FARTHEST_MM:
+        return None
+    across, down = _unit(directions[:3]), _unit(directions[3:])
+    if across is None or down is None:
+        return None
+    # PixelSpacing is the distance between rows, then between columns.
+    return Plane(position, across * spacing[1], down * spacing[0])
+
+
+def _unit(direction: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """A direction made exactly one long; None where it is no rounded unit vector."""
+    length = float(np.linalg.norm(direction))
+    return direction / length if abs(length - 1.0) <= MOST_OFF_UNIT else None

@@ -1,0 +1,267 @@
+"""Slice positions to one affine, or a refusal that says what is wrong; and back into headers.
+
+Distances come from the positions, never from SliceThickness or SpacingBetweenSlices, which are
+often wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.valuerep import format_number_as_ds
+
+from plgg.core.errors import InputError
+from plgg.core.volume import Affine, apply_affine, spacing_mm
+from plgg.data.dicom.frame import Picture, Plane
+from plgg.data.dicom.header import first, number
+
+MOST_TILT_DEGREES = 0.5
+"""Of the line through the slices against their normal; below it the affine holds the tilt."""
+
+MOST_OFF_MM = 0.2
+"""By which a slice may lie beside the regular lattice: headers round their positions."""
+
+MOST_OFF_SHARE = 0.05
+"""The same as a share of the step from slice to slice, where that is more."""
+
+_NEVER_OFF_SHARE = 0.25
+_MOST_SKEW = 5e-3  # Of direction cosines that were rounded to two or three digits.
+
+_EXPORT = "Export the whole series again."
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+Refuse = Callable[[str, str], InputError]
+
+
+def lattice(pictures: tuple[Picture, ...], path: Path) -> tuple[NDArray[np.intp], Affine]:
+    """The order of the slices, and the affine of their stack (columns, rows, slices).
+
+    Args:
+        pictures: Slices of one stack, in any order.
+        path: For messages.
+
+    Returns:
+        Indices into `pictures` in the order of the volume's last axis, and the RAS+ affine in mm.
+
+    Raises:
+        InputError: If sizes, pixel spacings or orientations are mixed, places are missing, taken
+            twice or uneven, or the stack leans.
+    """
+
+    def refuse(what: str, remedy: str) -> InputError:
+        return InputError(what, where=path, remedy=remedy)
+
+    planes = _planes(pictures, refuse)
+    _refuse_mixed(pictures, planes, refuse)
+    normal = _unit(np.cross(planes[0].across, planes[0].down))
+    positions = np.array([plane.position for plane in planes])
+    along = positions @ normal
+    order = np.argsort(along, kind="stable")
+    _refuse_uneven(along[order], refuse)
+    step = _step(positions[order])
+    _refuse_lean(positions[order], normal, step, refuse)
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack([planes[0].across, planes[0].down, step], axis=1)
+    # The middle, so that no slice's rounding moves the whole.
+    affine[:3, 3] = positions.mean(axis=0) - step * (len(planes) - 1) / 2
+    affine = _LPS_TO_RAS @ affine
+    return order, affine
+
+
+def _planes(pictures: tuple[Picture, ...], refuse: Refuse) -> list[Plane]:
+    n_images = sum(picture.stands_for for picture in pictures)
+    if n_images == 1:
+        raise refuse("holds one slice only", "Name the folder that holds the whole series.")
+    planes = [picture.plane for picture in pictures if picture.plane is not None]
+    lost = n_images - len(planes)
+    if lost:
+        raise refuse(
+            f"{lost} of {n_images} images do not say where they lie (position, orientation or"
+            " pixel spacing is missing or impossible)",
+            _EXPORT,
+        )
+    if any(abs(_unit(plane.across) @ _unit(plane.down)) > _MOST_SKEW for plane in planes):
+        raise refuse("the rows and columns of an image are not at right angles", _EXPORT)
+    return planes
+
+
+def _refuse_mixed(pictures: tuple[Picture, ...], planes: list[Plane], refuse: Refuse) -> None:
+    sizes = sorted({picture.shape for picture in pictures})
+    if len(sizes) > 1:
+        named = " and ".join(f"{columns}×{rows}" for rows, columns in sizes[:3])
+        raise refuse(f"its slices have different sizes ({named})", "Export one series only.")
+    if len({picture.space for picture in pictures}) > 1:
+        raise refuse(
+            "its slices have different frames of reference: two scans are mixed",
+            "Export one series only.",
+        )
+    rows, columns = pictures[0].shape
+    # How far the last pixel moves if one slice's directions are put for another's.
+    far = [columns * plane.across + rows * plane.down for plane in planes]
+    off = max(float(np.linalg.norm(one - far[0])) for one in far)
+    turned = max(_degrees(one, far[0]) for one in far)
+    if turned > MOST_TILT_DEGREES:
+        raise refuse(
+            f"its slices have different orientations (up to {turned:.0f}° apart)",
+            "Export one stack of parallel slices.",
+        )
+    if off > MOST_OFF_MM:
+        raise refuse("its slices have different pixel spacings or directions", _EXPORT)
+
+
+def tolerance_mm(step: float) -> float:
+    """How far a slice may lie beside its place in a stack of this step, in mm."""
+    return min(max(MOST_OFF_MM, MOST_OFF_SHARE * step), _NEVER_OFF_SHARE * step)
+
+
+def _refuse_uneven(along: NDArray[np.float64], refuse: Refuse) -> None:
+    gaps = np.diff(along)
+    # Most gaps are a whole step even where many places are taken twice.
+    twice = int((gaps < max(0.01, 0.05 * float(np.quantile(gaps, 0.75)))).sum())
+    if twice:
+        raise refuse(
+            f"{twice} of {along.size} slices lie where another one lies: several acquisitions or"
+            " time points in one series",
+            "Export one of them only.",
+        )
+    step = float(np.median(gaps[gaps <= 1.5 * gaps.min()]))
+    places = np.concatenate([[0.0], np.cumsum(np.maximum(1.0, np.rint(gaps / step)))])
+    missing = np.diff(places).astype(int) - 1
+    step, start = np.polyfit(places, along, 1)
+    off = float(np.abs(along - start - step * places).max())
+    # Where more gaps than not hold a missing slice, nobody knows what the step was.
+    if off > tolerance_mm(step) or 2 * np.count_nonzero(missing) > missing.size:
+        raise refuse(
+            "the distances between its slices are uneven"
+            f" ({gaps.min():.2f} to {gaps.max():.2f} mm)",
+            _EXPORT,
+        )
+    if missing.any():
+        raise refuse(_missing(missing, along.size, step), _EXPORT)
+
+
+def _missing(missing: NDArray[np.intp], n_slices: int, step: float) -> str:
+    places = [f"{count} after slice {at + 1}" for at, count in enumerate(missing) if count]
+    shown = ", ".join(places[:4]) + (" and more" if len(places) > 4 else "")
+    total = missing.sum()
+    verb = "slice is" if total == 1 else "slices are"
+    return (
+        f"{total} {verb} missing: {shown} (of {n_slices}, {step:.2f} mm apart, counted along"
+        " the stack)"
+    )
+
+
+def _step(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least-squares step from slice to slice of ordered positions of shape (n, 3)."""
+    places = np.arange(len(positions)) - (len(positions) - 1) / 2
+    return np.asarray(places @ positions / np.square(places).sum(), dtype=np.float64)
+
+
+def _refuse_lean(
+    positions: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    step: NDArray[np.float64],
+    refuse: Refuse,
+) -> None:
+    lean = _degrees(step, normal)
+    allowed = tolerance_mm(float(np.linalg.norm(step)))
+    aside = float(np.linalg.norm(step - (step @ normal) * normal)) * (len(positions) - 1)
+    # In a thin stack, positions that are rounded lean by more.
+    if lean > MOST_TILT_DEGREES and aside > 2 * allowed:
+        raise refuse(
+            f"its slices are stacked {lean:.1f}° aslant (a tilted gantry or a sheared stack)",
+            "Use a series without tilt, or straighten it with another tool first.",
+        )
+    places = np.arange(len(positions)) - (len(positions) - 1) / 2
+    off = positions - positions.mean(axis=0) - places[:, None] * step
+    worst = float(np.linalg.norm(off, axis=1).max())
+    if worst > allowed:
+        raise refuse(
+            f"its slices do not lie on one line (one is {worst:.2f} mm off)",
+            "Export one stack of parallel slices.",
+        )
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float64)
+
+
+def _degrees(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    across = np.linalg.norm(np.cross(_unit(one), _unit(other)))
+    return float(np.degrees(np.arctan2(across, _unit(one) @ _unit(other))))
+
+
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def place_slices(headers: Sequence[Dataset], affine: Affine) -> None:
+    """Put classic headers, one a slice, on the lattice.
+
+    Args:
+        headers: In the order of the volume's last axis; changed.
+        affine: Of the volume, voxel to world, RAS+ in mm.
+    """
+    for index, header in enumerate(headers):
+        header.update(_orientation(affine))
+        header.update(_measures(affine, header.get("SliceThickness")))
+        header.update(_position(affine, index))
+
+
+def place_frames(header: Dataset, frames: Sequence[int], affine: Affine) -> None:
+    """Cut an enhanced header down to some frames, and put these on the lattice.
+
+    Args:
+        header: Changed; of its functional groups only the geometry is left.
+        frames: Which of its frames each slice of the volume is, from 0.
+        affine: Of the volume, voxel to world, RAS+ in mm.
+    """
+    groups = [
+        header.PerFrameFunctionalGroupsSequence[frames[0]],
+        *header.get("SharedFunctionalGroupsSequence", []),
+        header,
+    ]
+    shared = Dataset()
+    shared.PlaneOrientationSequence = [_orientation(affine)]
+    shared.PixelMeasuresSequence = [_measures(affine, first(groups, "SliceThickness"))]
+    header.SharedFunctionalGroupsSequence = [shared]
+    header.PerFrameFunctionalGroupsSequence = [_frame(affine, k) for k in range(len(frames))]
+    header.NumberOfFrames = len(frames)
+
+
+def _frame(affine: Affine, index: int) -> Dataset:
+    frame = Dataset()
+    frame.PlanePositionSequence = [_position(affine, index)]
+    return frame
+
+
+def _orientation(affine: Affine) -> Dataset:
+    turned = (_RAS_TO_LPS @ affine)[:3, :3] / spacing_mm(affine)
+    item = Dataset()
+    item.ImageOrientationPatient = _text([*turned[:, 0], *turned[:, 1]])
+    return item
+
+
+def _measures(affine: Affine, thickness: Any) -> Dataset:  # noqa: ANN401
+    between_columns, between_rows, _ = spacing_mm(affine)
+    normal = np.cross(affine[:3, 0], affine[:3, 1]) / (between_columns * between_rows)
+    apart = abs(float(normal @ affine[:3, 2]))
+    own = number(thickness, 0.0)
+    item = Dataset()
+    item.PixelSpacing = _text([between_rows, between_columns])
+    (item.SpacingBetweenSlices,) = _text([apart])
+    (item.SliceThickness,) = _text([own if own > 0 else apart])
+    return item
+
+
+def _position(affine: Affine, index: int) -> Dataset:
+    item = Dataset()
+    item.ImagePositionPatient = _text(apply_affine(_RAS_TO_LPS @ affine, np.array([0, 0, index])))
+    return item
+
+
+def _text(numbers: Any) -> list[str]:  # noqa: ANN401
+    return [format_number_as_ds(float(one)) for one in numbers]

@@ -1,0 +1,145 @@
+"""`choose_series`: the FLAIR among DICOM files, by their headers alone, laid out as one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+
+from plgg.core.errors import InputError
+from plgg.core.volume import Affine
+from plgg.data.budget import require_affordable
+from plgg.data.dicom.choose import choose_stack, doubts_of
+from plgg.data.dicom.find import DicomFiles
+from plgg.data.dicom.frame import Picture, read_pictures
+from plgg.data.dicom.geometry import lattice
+from plgg.data.dicom.limits import require_parsable
+from plgg.data.dicom.stack import Stack, stacks_of
+from plgg.data.foreign import refusing
+
+_VOXEL_BYTES, _STORED_BYTES = 4, 2
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenSeries:
+    """The series that is read, before its pixels are.
+
+    Attributes:
+        stack: All of it.
+        why: Why this one, in one clause.
+        doubts: What speaks against its being the FLAIR, or all of it; one clause each.
+        pictures: Its slices in the order of the volume's last axis.
+        copies: Pictures of other files that are to be the same images, by file name of the one
+            that was kept.
+        affine: Of the volume, voxel to world, RAS+ in mm.
+    """
+
+    stack: Stack
+    why: str
+    doubts: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    copies: dict[str, list[Picture]]
+    affine: Affine
+
+
+def choose_series(files: DicomFiles, *, series: int | None = None) -> ChosenSeries:
+    """The FLAIR among DICOM files, by their headers alone; the same at every call.
+
+    Raises:
+        InputError: As `read_dicom`.
+    """
+    pictures, copies = _without_copies(_pictures(files))
+    stack, why = choose_stack(stacks_of(pictures), series=series, path=files.path)
+    _refuse_unusable(stack, files)
+    _require_affordable(stack, files)
+    order, affine = lattice(stack.pictures, files.path)
+    read = {(picture.file, picture.frame) for picture in stack.pictures}
+    mine = {
+        name: [copy for copy in found if (name, copy.frame) in read]
+        for name, found in copies.items()
+    }
+    n_copies = len({one.file for found in mine.values() for one in found})
+    if n_copies:
+        why += "; 1 copy" if n_copies == 1 else f"; {n_copies} copies"
+        why += " of its files, alike in every pixel, passed over"
+    return ChosenSeries(
+        stack,
+        why,
+        (*files.doubts, *doubts_of(stack)),
+        tuple(stack.pictures[index] for index in order),
+        mine,
+        affine,
+    )
+
+
+def _pictures(files: DicomFiles) -> list[Picture]:
+    """All images; objects that are none, such as reports, are passed over."""
+    pictures: list[Picture] = []
+    for name, handle in files.opened():
+        with refusing(lambda name=name: _damaged(name, files)):  # type: ignore[misc]
+            deflated = require_parsable(handle, files.path)
+            found = read_pictures(name, handle, deflated=deflated)
+        if found[0].mr and (not found[0].pixels or 0 in found[0].shape):
+            raise InputError(
+                f"{files.label(name)} ends before its pixels: cut short, or without an image",
+                where=files.path,
+                remedy="Copy or export it again.",
+            )
+        pictures += [picture for picture in found if picture.pixels]
+    if not pictures:
+        raise InputError("holds no DICOM image", where=files.path, remedy="Export the images too.")
+    return pictures
+
+
+def _damaged(name: str, files: DicomFiles) -> InputError:
+    return InputError(
+        f"{files.label(name)} is damaged: its header cannot be read",
+        where=files.path,
+        remedy="Copy or export it again.",
+    )
+
+
+def _without_copies(pictures: list[Picture]) -> tuple[list[Picture], dict[str, list[Picture]]]:
+    """The pictures without those that repeat another one, and these by the file they repeat."""
+    first: dict[Hashable, Picture] = {}
+    copies: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        key = _identity(picture) if picture.instance else id(picture)
+        kept = first.setdefault(key, picture)
+        if kept is not picture:
+            copies.setdefault(kept.file, []).append(picture)
+    return list(first.values()), copies
+
+
+def _identity(picture: Picture) -> Hashable:
+    """What copies of one image share. A place, too: some tools give all files one identifier."""
+    place = None if picture.plane is None else tuple(np.round(picture.plane.position, 2))
+    return (picture.instance, picture.series, picture.frame, place, picture.echo_ms)
+
+
+def _refuse_unusable(stack: Stack, files: DicomFiles) -> None:
+    what = None
+    scales = np.array([(one.slope, one.intercept) for one in stack.pictures])
+    if stack.first.modality != "MR":
+        what = "is not an MR scan"
+    elif any("MOSAIC" in picture.image_type for picture in stack.pictures):
+        what = "holds mosaics: many slices tiled into one image"
+    elif colour := next((one.colour for one in stack.pictures if one.colour), None):
+        what = f"holds {colour}, not plain grey values"
+    elif not np.isfinite(scales).all() or 0 in scales[:, 0]:
+        what = "has headers that rescale its values by 0 or by what is no number"
+    if what:
+        raise InputError(
+            f"{what} ({stack.describe()})",
+            where=files.path,
+            remedy="Name the original FLAIR series; a mask is to be a NIfTI file.",
+        )
+
+
+def _require_affordable(stack: Stack, files: DicomFiles) -> None:
+    rows, columns = np.array([picture.shape for picture in stack.pictures]).max(axis=0)
+    require_affordable((columns, rows, stack.n_images), _VOXEL_BYTES, where=files.path)
+    for picture in {picture.file: picture for picture in stack.pictures}.values():
+        shape = (*picture.shape[::-1], picture.frames)
+        require_affordable(shape, _STORED_BYTES, where=files.path)

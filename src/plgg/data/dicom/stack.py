@@ -1,0 +1,200 @@
+"""`Stack`: the pictures that make one image, and what can be said of it without naming anyone.
+
+A series is one stack, unless its places are taken more than once and echoes or the real,
+imaginary and phase parts tell the layers apart. Whether the pictures lie well is `lattice`'s
+matter; which stack is wanted is `choose`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from plgg.data.dicom.frame import Picture
+
+FLAIR_INVERSION_MS = (1500.0, 3000.0)
+"""A FLAIR's time of inversion at 1.5 to 3 T, where water gives no signal."""
+
+FLAIR_ECHO_MS = 70.0
+"""Shorter echoes are not T2-weighted: a T1 FLAIR, an MPRAGE."""
+
+STIR_INVERSION_MS = (80.0, 350.0)
+"""A STIR's time of inversion at 1.5 to 3 T, where fat gives no signal."""
+
+_PROJECTION, _DIFFUSION, _FUNCTION = "a projection (MIP)", "diffusion", "perfusion or function"
+_OTHER_TYPES = {
+    "LOCALIZER": "a localizer", "PROJECTION IMAGE": _PROJECTION, "MIP": _PROJECTION,
+    "MAXIMUM": _PROJECTION, "MINIMUM": _PROJECTION, "MNIP": _PROJECTION, "ADC": "an ADC map",
+    "DIFFUSION": _DIFFUSION, "TRACEW": _DIFFUSION, "MOSAIC": "a mosaic", "SWI": "susceptibility",
+    "PERFUSION": _FUNCTION, "ASL": _FUNCTION, "FMRI": _FUNCTION, "SCREEN SAVE": "a screenshot",
+}  # fmt: skip
+_OTHER_WORDS = {
+    "localizer": "a localizer", "MIP": _PROJECTION, "MRA": "an angiogram", "ADC": "an ADC map",
+    "DWI": _DIFFUSION, "DTI": _DIFFUSION, "trace": _DIFFUSION, "SWI": "susceptibility",
+    "BOLD": _FUNCTION, "perfusion": _FUNCTION, "ASL": _FUNCTION,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Pictures of one series that make one image; never empty.
+
+    Attributes:
+        pictures: In the order of their files.
+    """
+
+    pictures: tuple[Picture, ...]
+
+    @property
+    def first(self) -> Picture:
+        """The picture that speaks for the series."""
+        return self.pictures[0]
+
+    @property
+    def n_images(self) -> int:
+        """How many it holds, those included that do not say where they lie."""
+        return sum(picture.stands_for for picture in self.pictures)
+
+    @property
+    def acquired(self) -> str:
+        """Sorts by date and time; not for showing."""
+        return min(picture.acquired for picture in self.pictures)
+
+    @property
+    def derived(self) -> bool:
+        """Whether it was computed from other images, such as a reformatted stack."""
+        return any(part in ("DERIVED", "SECONDARY") for part in self.first.image_type)
+
+    @property
+    def reason_against(self) -> str | None:
+        """Why this cannot be a structural MR scan; None where it can."""
+        first = self.first
+        if first.modality != "MR":
+            return "not MR"
+        for table, said in ((_OTHER_TYPES, first.image_type), (_OTHER_WORDS, first.words)):
+            named = next((table[word] for word in table if word in said), None)
+            if named:
+                return named
+        if first.plane is None or first.colour:
+            return "a screenshot or report"
+        if any(part in ("P", "I", "R", "PHASE MAP", "PHASE") for part in first.image_type[2:4]):
+            return "a phase image"
+        return None
+
+    @property
+    def named_flair(self) -> bool:
+        """Whether the description says FLAIR, and nothing speaks for a T1 FLAIR or a STIR."""
+        said = {"FLAIR", "TIRM", "dark-fluid"} & set(self.first.words)
+        return bool(said) and "T1" not in self.first.words and not self._timed_otherwise
+
+    @property
+    def timed_flair(self) -> bool:
+        """Whether the echo is long and water is nulled."""
+        echo, inversion = self.first.echo_ms, self.first.inversion_ms
+        if echo is None or inversion is None or "T1" in self.first.words:
+            return False
+        low, high = FLAIR_INVERSION_MS
+        return echo > FLAIR_ECHO_MS and low <= inversion <= high
+
+    @property
+    def _timed_otherwise(self) -> bool:
+        echo, inversion = self.first.echo_ms, self.first.inversion_ms
+        low, high = FLAIR_INVERSION_MS
+        short = echo is not None and echo <= FLAIR_ECHO_MS
+        return short or (inversion is not None and not 0.8 * low <= inversion <= 1.2 * high)
+
+    @property
+    def sequence(self) -> str:
+        """What the words of its description and its times make it, were it a scan."""
+        words, echo, inversion = self.first.words, self.first.echo_ms, self.first.inversion_ms
+        if self.named_flair or self.timed_flair:
+            return "a FLAIR"
+        low, high = STIR_INVERSION_MS
+        if "STIR" in words or (inversion is not None and low <= inversion <= high):
+            return "a STIR"
+        named = next((word for word in ("T1", "MPRAGE", "PD", "T2") if word in words), None)
+        if named:
+            return "T1-like" if named == "MPRAGE" else f"{named}-like"
+        if echo is None or 30 <= echo <= FLAIR_ECHO_MS:
+            return "of an unknown kind"
+        return "T1-like" if echo < 30 else "T2-like"
+
+    @property
+    def is_flair(self) -> bool:
+        """Whether it is a FLAIR, acquired or derived, and nothing speaks against it."""
+        return not self.reason_against and self.sequence == "a FLAIR"
+
+    @property
+    def after_contrast(self) -> bool:
+        """Whether a contrast agent is named, or the description says that it was given."""
+        words = self.first.words
+        said = "post" in words or ("Gd" in words and "pre" not in words)
+        return said or any(picture.contrast for picture in self.pictures)
+
+    @property
+    def kind(self) -> str:
+        """What it looks like, in a word or two."""
+        if self.reason_against:
+            return self.reason_against
+        if not self.derived:
+            return self.sequence
+        return "a derived FLAIR" if self.sequence == "a FLAIR" else f"derived, {self.sequence}"
+
+    def describe(self) -> str:
+        """One line that identifies the series to its owner and to nobody else."""
+        first = self.first
+        number = "unnumbered series" if first.number is None else f"series {first.number}"
+        name = " ".join([*first.words, *([self._plane] if first.plane else [])])
+        times = [
+            f"{label} {value:.4g} ms"
+            for label, value in (("TE", first.echo_ms), ("TI", first.inversion_ms))
+            if value is not None
+        ]
+        count = self.n_images
+        slices = f"{count} slice{'' if count == 1 else 's'}"
+        return ", ".join(part for part in (number, name, *times, slices) if part)
+
+    @property
+    def _plane(self) -> str:
+        if self.first.plane is None:
+            return ""
+        normal = np.cross(self.first.plane.across, self.first.plane.down)
+        return ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(normal)))]
+
+
+def stacks_of(pictures: Iterable[Picture]) -> list[Stack]:
+    """The stacks of all series, by number."""
+    found = [
+        stack
+        # A screenshot may carry the identifier of the series that it shows.
+        for series in _grouped(pictures, lambda picture: (picture.series, picture.mr))
+        for stack in _layers(series)
+    ]
+    return sorted(found, key=lambda stack: (stack.first.number or 0, stack.first.echo_ms or 0.0))
+
+
+def _layers(series: tuple[Picture, ...]) -> list[Stack]:
+    if _all_apart(series):
+        return [Stack(series)]
+    layers = _grouped(
+        series,
+        lambda picture: (picture.echo_ms and round(picture.echo_ms, 1), picture.image_type[2:]),
+    )
+    # Where that does not tell them apart, the whole goes on to be refused as taken twice.
+    return [Stack(layer) for layer in layers] if all(map(_all_apart, layers)) else [Stack(series)]
+
+
+def _all_apart(pictures: tuple[Picture, ...]) -> bool:
+    places = [tuple(np.round(p.plane.position, 2)) for p in pictures if p.plane is not None]
+    return len(set(places)) == len(places)
+
+
+def _grouped(
+    pictures: Iterable[Picture], key: Callable[[Picture], Hashable]
+) -> list[tuple[Picture, ...]]:
+    groups: dict[Hashable, list[Picture]] = {}
+    for picture in pictures:
+        groups.setdefault(key(picture), []).append(picture)
+    return [tuple(group) for group in groups.values()]

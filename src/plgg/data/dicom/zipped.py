@@ -1,0 +1,128 @@
+"""The members of a zip, unpacked one by one in memory, and only as far as a budget allows.
+
+Nothing is unpacked to disk, so that a member's name is only a name. Sizes are judged by the zip's
+own directory before anything is unpacked, and no member gives more than it declares.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from plgg.core.errors import InputError
+from plgg.core.regular import open_regular
+from plgg.data.budget import limit_in_force, require_affordable
+from plgg.data.foreign import refusing
+
+_LARGEST_DIRECTORY_BYTES = 64 * 2**20
+"""Of the list of members: about half a million of them."""
+
+_MOST_UNPACKED = 10
+"""A zip may unpack to so many times its own size, where that is more than the budget. Medical
+images shrink to a third or a quarter; a bomb grows a thousandfold."""
+
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""DICOM allows no others, and zipfile unpacks others without a bound."""
+
+_END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
+_END_BYTES, _END_64_BYTES, _LONGEST_COMMENT = 22, 56, 65535
+
+
+@contextmanager
+def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip, open for reading.
+
+    Raises:
+        InputError: If it is none, is damaged, or lists absurdly many members.
+    """
+
+    def unreadable() -> InputError:
+        return InputError(
+            "is not a zip that can be read", where=path, remedy="Copy it again or unpack it."
+        )
+
+    with refusing(unreadable):
+        handle = open_regular(path)
+    with handle:
+        with refusing(unreadable):
+            size = _directory_bytes(handle)
+        if size > _LARGEST_DIRECTORY_BYTES:
+            raise InputError(
+                f"is a zip whose list of members alone takes {size / 2**20:.0f} MiB",
+                where=path,
+                remedy="Pack the FLAIR's files only.",
+            )
+        with refusing(unreadable):
+            archive = zipfile.ZipFile(handle)
+        with archive:
+            yield archive
+
+
+def _directory_bytes(handle: BinaryIO) -> int:
+    """Size of the list of members, as the records at the zip's end declare it; 0 if unknown."""
+    length = handle.seek(0, 2)
+    handle.seek(max(0, length - _LONGEST_COMMENT - _END_BYTES - 20 - _END_64_BYTES))
+    tail = handle.read()
+    handle.seek(0)
+    sizes = [0]
+    if (at := tail.rfind(_END)) >= 0:
+        sizes += struct.unpack_from("<I", tail, at + 12)
+    if (at := tail.rfind(_END_64)) >= 0:
+        sizes += struct.unpack_from("<Q", tail, at + 40)
+    return max(size for size in sizes if size != 0xFFFFFFFF)
+
+
+def unpacked(
+    archive: zipfile.ZipFile,
+    member: zipfile.ZipInfo,
+    path: Path,
+    refusal: Callable[[str], InputError],
+) -> BinaryIO:
+    """A member in memory.
+
+    Args:
+        archive: Open.
+        member: One of its members.
+        path: Of the zip, for messages.
+        refusal: Makes an error of what is wrong with the member.
+
+    Raises:
+        InputError: If it is encrypted, damaged, packed oddly, or larger than the budget.
+    """
+    if member.flag_bits & 1:
+        raise refusal("is encrypted")
+    if member.compress_type not in _PACKINGS:
+        raise refusal("is packed in another way than by deflate")
+    require_affordable((member.file_size,), 1, where=path)
+    with refusing(lambda: refusal("is damaged")), archive.open(member) as handle:
+        data = handle.read(member.file_size)
+        if len(data) != member.file_size or handle.read(1):
+            raise EOFError
+    return BytesIO(data)
+
+
+def beginning(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n_bytes: int) -> bytes | None:
+    """The first bytes of a member; None where it is damaged, encrypted or packed oddly."""
+    if member.compress_type not in _PACKINGS:
+        return None
+    try:
+        with refusing(lambda: InputError("is damaged")), archive.open(member) as handle:
+            return handle.read(n_bytes)
+    except InputError:
+        return None
+
+
+def require_affordable_members(members: list[zipfile.ZipInfo], path: Path) -> None:
+    """Refuse members that would together unpack to far more than the zip is large.
+
+    Raises:
+        InputError: If they would.
+    """
+    total = sum(member.file_size for member in members)
+    limit = max(limit_in_force(), _MOST_UNPACKED * path.stat().st_size)
+    require_affordable((total,), 1, where=path, limit_bytes=limit)

@@ -1,0 +1,193 @@
+"""The experiment folder: what was planned, and where the run of each split and arm lies.
+
+EXP/experiment.json                          the plan
+EXP/split-K/ARM/                             a run
+EXP/split-K/ARM/POINT/, ARM/choice.json      with a grid: a run for each point, and the chosen
+RUN/failure.json, RUN/failure.log            of a run that failed, until it succeeds
+EXP/about.txt                                what a reader must know of the patients
+EXP/unseen/ARM/evaluation/                   of a demo: an arm on patients of no split
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from plgg.core.errors import RunError
+from plgg.core.files import write_json, write_text
+from plgg.core.paths import FileName
+from plgg.core.records import JsonError, as_record, read_json, read_record
+from plgg.data.run_folder import is_run
+
+MAX_SPLITS = 1000
+
+
+class ExperimentRecord(BaseModel):
+    """The contents of `experiment.json`.
+
+    Attributes:
+        config: Settings of the base, without the arm.
+        arms: Names; the first is the baseline.
+        arm_configs: All settings of each arm; empty in version 1, whose arms differ in name alone.
+        grid: Values of each setting that is searched.
+        seconds: Time spent so far.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal["plgg-experiment"] = "plgg-experiment"
+    version: Literal[1, 2] = 2
+    store: str = ""
+    preset: str = ""
+    config: dict[str, Any] = {}
+    arms: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=1000)]
+    arm_configs: dict[str, dict[str, Any]] = {}
+    grid: dict[str, tuple[Any, ...]] = {}
+    n_splits: Annotated[int, Field(ge=1, le=MAX_SPLITS)]
+    seed: int = 0
+    commands: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Choice(BaseModel):
+    """The contents of `choice.json`: which point of a grid was chosen, by what.
+
+    Attributes:
+        point: The chosen one.
+        scores: Of each point; None where it failed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal["plgg-choice"] = "plgg-choice"
+    version: Literal[1] = 1
+    point: FileName
+    by: str = "validation Dice"
+    scores: dict[FileName, float | None]
+
+
+class Failure(BaseModel):
+    """The contents of `failure.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal["plgg-failure"] = "plgg-failure"
+    version: Literal[1] = 1
+    error: str
+    attempts: int
+
+
+def write_about(folder: Path, text: str) -> None:
+    """Write what a reader of the report must know of the patients; a blank line ends a paragraph.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    write_text(folder / "about.txt", text)
+
+
+def read_about(folder: Path) -> tuple[str, ...]:
+    """Those paragraphs; none where nothing was written."""
+    try:
+        text = (folder / "about.txt").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ()
+    return tuple(" ".join(part.split()) for part in text.split("\n\n") if part.strip())
+
+
+def unseen_folder(folder: Path, arm: str) -> Path:
+    """Where an arm's evaluation on patients of no split lies, beside their predictions."""
+    return folder / "unseen" / arm / "evaluation"
+
+
+def read_experiment(folder: Path) -> ExperimentRecord:
+    """Read the plan of an experiment.
+
+    Raises:
+        RunError: If the folder is no experiment of a known version.
+    """
+    return read_record(
+        folder / "experiment.json",
+        ExperimentRecord,
+        error=RunError,
+        what="cannot be read as an experiment",
+        remedy="Repeat plgg experiment.",
+        absent=RunError(
+            "is no experiment (no experiment.json)",
+            where=folder,
+            remedy="Make one: plgg experiment.",
+        ),
+    )
+
+
+def write_experiment(folder: Path, record: ExperimentRecord) -> None:
+    """Write the plan of an experiment."""
+    write_json(folder / "experiment.json", record.model_dump(mode="json"))
+
+
+def arm_folder(experiment: Path, split: int, arm: str) -> Path:
+    """Where an arm's run on a split lies, or the runs of its grid."""
+    return experiment / f"split-{split}" / arm
+
+
+def run_of(experiment: Path, split: int, arm: str) -> Path:
+    """The run that stands for an arm on a split: the chosen point of a grid, or the only one.
+
+    It need not be there yet.
+    """
+    folder = arm_folder(experiment, split, arm)
+    choice = read_choice(folder)
+    return folder if choice is None else folder / choice.point
+
+
+def read_choice(folder: Path) -> Choice | None:
+    """The chosen point of a grid; None where none is chosen yet."""
+    try:
+        return as_record(read_json(folder / "choice.json"), Choice)
+    except JsonError:
+        return None
+
+
+def points_of(experiment: Path, split: int, arm: str) -> dict[str, Path]:
+    """The runs of an arm's grid on a split, by point; empty without a grid."""
+    folder = arm_folder(experiment, split, arm)
+    return {run.name: run for run in sorted(folder.glob("*=*")) if _is_point(run) and is_run(run)}
+
+
+def _is_point(run: Path) -> bool:
+    """Whether a folder is called as a point of a grid is: `KEY=VALUE,KEY=VALUE`."""
+    return all("=" in part for part in run.name.split(","))
+
+
+def note_failure(run: Path, error: str, trace: str) -> None:
+    """Keep why a run failed, and how often it has."""
+    known = read_failure(run)
+    attempts = known.attempts + 1 if known else 1
+    write_text(run / "failure.log", trace)
+    write_json(run / "failure.json", Failure(error=error, attempts=attempts).model_dump())
+
+
+def read_failure(run: Path) -> Failure | None:
+    """Why a run failed; None where it did not."""
+    try:
+        return as_record(read_json(run / "failure.json"), Failure)
+    except JsonError:
+        return None
+
+
+def forget_failure(run: Path) -> None:
+    """A run that succeeded has not failed."""
+    for name in ("failure.json", "failure.log"):
+        (run / name).unlink(missing_ok=True)
+
+
+def failures(experiment: Path) -> dict[str, str]:
+    """The runs that failed, as `split-K/ARM[/POINT]`, and why."""
+    found = {}
+    for path in sorted(experiment.glob("split-*/**/failure.json")):
+        failure = read_failure(path.parent)
+        if failure is not None:
+            found[str(path.parent.relative_to(experiment))] = failure.error
+    return found

@@ -1,0 +1,1 @@
+"""Layouts that people keep scans in, each read into a manifest; `build.LAYOUTS` names them."""

@@ -1,0 +1,1 @@
+"""NIfTI: the header judged, the geometry read, the voxels unpacked."""

@@ -1,0 +1,221 @@
+"""`Result`: what is said of one scan; the contents of `result.json`.
+
+The JSON schema of this record is published as docs/result.schema.json. Plain records: nothing is
+computed here, and nothing of networks is known.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+
+from plgg.config import InferenceConfig
+from plgg.core.case_id import CaseId, ClassNames, PatientId
+from plgg.core.errors import InputError
+from plgg.core.records import read_record
+from plgg.data.quality import Quality, Verdict
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Millilitres = Annotated[float, Field(ge=0.0, le=1e9)]
+Point = tuple[float, float, float]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Input(_Record):
+    """The scan.
+
+    Attributes:
+        path: Where it lay; the link by which a DICOM SEG finds its source.
+        kind: What was read.
+        sha256: Of its bytes.
+        chosen: Of DICOM, which series was taken and why.
+    """
+
+    path: str
+    kind: Literal["nifti", "dicom", "store"]
+    sha256: str
+    chosen: str | None = None
+
+
+class Diameters(_Record):
+    """The largest tumour diameters, after RAPNO (Fangusaro et al. 2020), between voxel edges.
+
+    Attributes:
+        plane: The slices' plane in which the product is largest; of thick slices, their own.
+        slice_index: Native index of that slice along its axis.
+        largest_mm: Longest line inside one slice.
+        perpendicular_mm: Longest line across it, at a right angle, in the same slice.
+        depth_mm: Extent of the tumour at a right angle to that plane.
+        product_mm2: Of the first two, the bidimensional measure.
+        ends_mm: World points, RAS+: two of the largest line, two of the perpendicular.
+    """
+
+    plane: Literal["axial", "coronal", "sagittal"]
+    slice_index: int
+    largest_mm: float
+    perpendicular_mm: float
+    depth_mm: float
+    product_mm2: float
+    ends_mm: tuple[Point, Point, Point, Point]
+
+
+class Component(_Record):
+    """One connected part of the mask, largest first.
+
+    Attributes:
+        volume_ml: Its volume.
+        centre_mm: Centre of mass, world RAS+.
+    """
+
+    volume_ml: Millilitres
+    centre_mm: Point
+
+
+class VolumeInterval(_Record):
+    """Where the true volume lies with a stated chance, judged by errors on validation patients."""
+
+    low_ml: NonNegativeFloat
+    high_ml: NonNegativeFloat
+    level: Probability
+    n_patients: int
+
+
+class Uncertainty(_Record):
+    """How sure the outline is; the map is `uncertainty.nii.gz`, entropy in bits.
+
+    Attributes:
+        expected_dice: Dice that the mask would have if every voxel's probability were exact and
+            voxels independent, faint ones outside the mask left out; None without a mask.
+        n_views: Answers that were averaged: ensemble members times mirror images.
+        agreement: Mean Dice between pairs of these answers' masks; None for a single one.
+    """
+
+    expected_dice: Probability | None
+    n_views: int
+    agreement: Probability | None
+
+
+class Change(_Record):
+    """Against an earlier prediction of the same patient.
+
+    Attributes:
+        prior: Its folder.
+        volume_ml: Then.
+        difference_ml: Now less then.
+        percent: Of the volume then; None if that was 0.
+        product_percent: Change of the bidimensional product; None without diameters, or where the
+            planes differ.
+        beyond_error: Whether the two volumes' intervals are disjoint; None without intervals.
+    """
+
+    prior: str
+    volume_ml: Millilitres
+    difference_ml: float
+    percent: float | None
+    product_percent: float | None
+    beyond_error: bool | None
+
+
+class Marker(_Record):
+    """What the model says of the genetic marker.
+
+    Attributes:
+        classes: In the model's order.
+        probabilities: By class; calibrated if `calibrated` says so.
+        predicted: The most probable class, also where it is withheld.
+        calibrated: Whether the temperature was fitted on validation patients.
+        withheld: Whether the answer is too unsure, or the scan too strange, to be relied on.
+        statement: One sentence for people.
+        clinical_only: Probabilities from age, sex, tumour place and volume alone, where known.
+    """
+
+    classes: ClassNames
+    probabilities: dict[str, Probability]
+    predicted: str
+    calibrated: bool
+    withheld: bool
+    statement: str
+    clinical_only: dict[str, Probability] | None = None
+
+
+class Model(_Record):
+    """One network that answered; several are an ensemble.
+
+    Attributes:
+        sha256: Of its weights.
+        calibration_sha256: Of its calibration; None if it has none.
+    """
+
+    sha256: str
+    calibration_sha256: str | None
+    preset: str
+    arm: str
+    epoch: int
+    split: int | None
+    seed: int
+
+
+class Result(_Record):
+    """All of it.
+
+    Attributes:
+        age_years: At the scan, where it was given.
+        sex: Where it was given.
+        threshold: Probability from which a voxel is tumour.
+        smallest_ml: Components below were removed.
+        models: Who answered; probabilities are the mean of theirs.
+        engine: What ran them, and in which precision.
+        inference: The settings.
+        familiarity: Whether the scan is like those of the training cohort; None if not known.
+        quality: Verdicts on the scan and its registration.
+        seconds: Wall time of each step.
+        files: SHA-256 of the images as they were written: one that was altered since is not
+            replaced.
+    """
+
+    format: Literal["plgg-result"] = "plgg-result"
+    version: Literal[2] = 2
+    case_id: CaseId
+    patient_id: PatientId | None
+    age_years: float | None = None
+    sex: str | None = None
+    input: Input
+    volume_ml: Millilitres
+    volume_interval: VolumeInterval | None
+    components: tuple[Component, ...]
+    diameters: Diameters | None
+    uncertainty: Uncertainty
+    change: Change | None
+    marker: Marker | None
+    familiarity: Verdict | None
+    quality: Quality | None
+    threshold: Probability
+    smallest_ml: float
+    models: tuple[Model, ...]
+    engine: str
+    inference: InferenceConfig
+    versions: dict[str, str]
+    seconds: dict[str, float]
+    warnings: tuple[str, ...]
+    files: dict[str, str] = {}
+    note: str = "For research use only."
+
+
+def read_result(path: Path) -> Result:
+    """Read a `result.json`.
+
+    Raises:
+        InputError: If it is missing, or not a result of this version.
+    """
+    return read_record(
+        path,
+        Result,
+        error=InputError,
+        what="is not a result of this version of plgg",
+        remedy="Predict the scan again.",
+    )

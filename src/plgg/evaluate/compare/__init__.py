@@ -1,0 +1,1 @@
+"""Comparing evaluated results: paired differences with intervals and tests."""

@@ -1,0 +1,293 @@
+"""The arms of an experiment compared over its splits; models compared over cohorts.
+
+Reads `experiment.json` and the evaluations below it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from plgg.core.errors import RunError
+from plgg.core.files import write_text
+from plgg.core.markdown import table
+from plgg.core.tables import write_csv
+from plgg.data.experiment_folder import read_experiment, run_of
+from plgg.evaluate.compare.contrast import Question, contrast_of_cells, pair
+from plgg.evaluate.compare.records import (
+    ArmScores,
+    Contrast,
+    ExperimentComparison,
+    Scores,
+    find_metric,
+)
+from plgg.evaluate.compare.results import CASES, Score, read_marker_auc, read_scores, size_ratio
+from plgg.evaluate.compare.statistics import Aim, Array, as_family, hierarchical_interval
+
+# The headline first.
+PARTS = ("test", "validation")
+DICE = find_metric("dice")
+
+OVERLAP = (
+    "The splits share patients: the plain t and Wilcoxon tests over splits take them for "
+    "independent and are too hopeful, and so, a little, is the bootstrap over splits and "
+    "patients; the corrected t test is the one to go by. Tests over patients speak of the models "
+    "that were trained, not of the method."
+)
+ONE_SPLIT = (
+    "With one split no test over splits is possible: how much of the difference is chance in "
+    "training cannot be told. Run more splits."
+)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Evaluation of one arm on one part of one split."""
+
+    folder: Path
+    scores: Mapping[str, Score]
+    auc: float | None
+
+
+_Pieces = Mapping[tuple[int, str, str], _Piece]
+
+
+def compare_experiment(
+    experiment: Path, *, seed: int = 0, baseline: str | None = None, aim: Aim | None = None
+) -> ExperimentComparison:
+    """Compare every arm of an experiment with one, on test and on validation.
+
+    Args:
+        experiment: Folder with `experiment.json` and `split-K/ARM/evaluation/PART`.
+        seed: Seed of the bootstrap.
+        baseline: The arm that the others are compared with; by default the first.
+        aim: The gain whose power is told.
+
+    Returns:
+        Mean Dice over patients and marker AUC of each split, arm and part, and paired statistics
+        over patients and splits. Evaluations that are not there yet are listed as missing.
+
+    Raises:
+        RunError: If the folder is no experiment, or none of it is evaluated.
+    """
+    plan = read_experiment(experiment)
+    arms, splits = plan.arms, tuple(range(plan.n_splits))
+    if baseline is not None:
+        if baseline not in arms:
+            raise RunError(
+                f"has no arm {baseline!r}", where=experiment, remedy=f"Choose {', '.join(arms)}."
+            )
+        arms = (baseline, *(arm for arm in arms if arm != baseline))
+    pieces, missing = _read(experiment, arms, splits)
+    if not pieces:
+        raise RunError(
+            "nothing is evaluated yet", where=experiment, remedy="Run plgg experiment to its end."
+        )
+    pairs = [(part, (arms[0], arm)) for part in PARTS for arm in arms[1:]]
+    found = (_contrast(pieces, pair_of, part, splits, seed) for part, pair_of in pairs)
+    contrasts = as_family([contrast for contrast in found if contrast is not None], aim)
+    return ExperimentComparison(
+        experiment=str(experiment),
+        arms=arms,
+        splits=splits,
+        scores=tuple(_scores(pieces, arm, part, splits) for arm in arms for part in PARTS),
+        contrasts=contrasts,
+        won={c.b: _won(c) for c in contrasts if c.part == "test"},
+        missing=missing,
+        notes=(*_notes(arms, contrasts), *_repeated(pieces, arms[0])),
+    )
+
+
+def _read(
+    experiment: Path, arms: tuple[str, ...], splits: tuple[int, ...]
+) -> tuple[_Pieces, tuple[str, ...]]:
+    pieces: dict[tuple[int, str, str], _Piece] = {}
+    missing = []
+    for split in splits:
+        for arm in arms:
+            for part in PARTS:
+                folder = run_of(experiment, split, arm) / "evaluation" / part
+                if (folder / CASES).is_file():
+                    scores = read_scores(folder, DICE)
+                    pieces[split, arm, part] = _Piece(folder, scores, read_marker_auc(folder))
+                else:
+                    missing.append(f"split-{split}/{arm}/{part}")
+    return pieces, tuple(missing)
+
+
+def _contrast(
+    pieces: _Pieces, arms: tuple[str, str], part: str, splits: tuple[int, ...], seed: int
+) -> Contrast | None:
+    there = [k for k in splits if all((k, arm, part) in pieces for arm in arms)]
+    a, b = ({f"split-{k}": pieces[k, arm, part].scores for k in there} for arm in arms)
+    cells, unpaired = pair(a, b)
+    if not cells:
+        return None
+    question = Question(
+        a=arms[0],
+        b=arms[1],
+        part=part,
+        metric=DICE,
+        seed=seed,
+        test_to_train=size_ratio((pieces[k, arms[0], part].folder for k in there), part),
+    )
+    return contrast_of_cells(cells, unpaired, question)
+
+
+def _scores(pieces: _Pieces, arm: str, part: str, splits: tuple[int, ...]) -> ArmScores:
+    found = [pieces.get((split, arm, part)) for split in splits]
+    return ArmScores(
+        arm=arm,
+        part=part,
+        dice=_summary(None if piece is None else _mean(piece.scores) for piece in found),
+        marker_auc=_summary(None if piece is None else piece.auc for piece in found),
+    )
+
+
+def _mean(scores: Mapping[str, Score]) -> float | None:
+    """Mean over patients of the mean over their scans."""
+    patients: dict[str, list[float]] = defaultdict(list)
+    for score in scores.values():
+        if score.value is not None:
+            patients[score.patient_id].append(score.value)
+    means = [math.fsum(values) / len(values) for values in patients.values()]
+    return math.fsum(means) / len(means) if means else None
+
+
+def _summary(values: Iterable[float | None]) -> Scores:
+    row = tuple(values)
+    known = [value for value in row if value is not None]
+    return Scores(
+        row,
+        statistics.fmean(known) if known else None,
+        statistics.stdev(known) if len(known) > 1 else None,
+    )
+
+
+def _won(contrast: Contrast) -> int:
+    """Splits in the arm's favour; `contrast.splits` is None for a single one."""
+    if contrast.splits is None:
+        return int(contrast.difference > 0)
+    return contrast.splits.n_improved or 0
+
+
+def _repeated(pieces: _Pieces, arm: str) -> Iterator[str]:
+    """A caution for each group of splits that test the same patients."""
+    groups: dict[frozenset[str], list[int]] = defaultdict(list)
+    for (split, of, part), piece in pieces.items():
+        if (of, part) == (arm, "test"):
+            groups[frozenset(one.patient_id for one in piece.scores.values())].append(split)
+    for splits in groups.values():
+        if len(splits) > 1:
+            yield repeated_tests(splits)
+
+
+def repeated_tests(splits: Iterable[int]) -> str:
+    """That splits, by their numbers from 0, are less than so many trials."""
+    *most, last = (str(split + 1) for split in splits)
+    return (
+        f"Splits {', '.join(most)} and {last} test the same patients: over patients they count "
+        "once, and what is said over splits, which takes them for several, is too hopeful."
+    )
+
+
+def _notes(arms: tuple[str, ...], contrasts: tuple[Contrast, ...]) -> tuple[str, ...]:
+    if not contrasts:
+        return ("There is nothing to compare: no two arms are evaluated on a common split.",)
+    notes = [ONE_SPLIT if contrasts[0].splits is None else OVERLAP]
+    if len(arms) > 2:
+        notes.append(
+            f"Holm's adjustment is for comparing {len(arms) - 1} arms with {arms[0]}; the other p "
+            "values are not adjusted."
+        )
+    return tuple(notes)
+
+
+HEADER = ("Trained on", "Tested on", "Dice", "95 % interval", "Marker AUC", "Patients", "Splits")
+
+
+@dataclass(frozen=True)
+class TransferRow:
+    """How well models did on patients that they had not seen.
+
+    Attributes:
+        trained_on: Name of the training cohort.
+        tested_on: Name of the patients' cohort.
+        patients: Dice of each patient, for each split.
+        dice: Mean over splits of the mean over patients.
+        low: Lower end of its 95 % interval; None with a single patient.
+        high: Upper end.
+        marker_auc: Mean over splits; None where no marker was named.
+    """
+
+    trained_on: str
+    tested_on: str
+    patients: tuple[tuple[float, ...], ...]
+    dice: float
+    low: float | None
+    high: float | None
+    marker_auc: float | None
+
+    def cells(self) -> tuple[str, ...]:
+        """The row under `HEADER`."""
+        reach = (
+            "–" if self.low is None or self.high is None else f"{self.low:.3f} to {self.high:.3f}"
+        )
+        auc = "–" if self.marker_auc is None else f"{self.marker_auc:.3f}"
+        n = sum(map(len, self.patients))
+        return (
+            self.trained_on,
+            self.tested_on,
+            f"{self.dice:.3f}",
+            reach,
+            auc,
+            str(n),
+            str(len(self.patients)),
+        )
+
+
+def transfer_row(
+    trained_on: str, tested_on: str, evaluations: Sequence[Path], *, seed: int
+) -> TransferRow | None:
+    """Read the evaluations of one row, one for each split; None where none is there.
+
+    Raises:
+        RunError: If one cannot be read.
+    """
+    there = [folder for folder in evaluations if (folder / CASES).is_file()]
+    groups = [group for group in map(_by_patient, there) if group.size]
+    if not groups:
+        return None
+    aucs = [auc for auc in map(read_marker_auc, there) if auc is not None]
+    interval = hierarchical_interval(groups, np.random.default_rng(seed))
+    return TransferRow(
+        trained_on,
+        tested_on,
+        tuple(tuple(group.tolist()) for group in groups),
+        float(np.mean([group.mean() for group in groups])),
+        interval.low,
+        interval.high,
+        float(np.mean(aucs)) if aucs else None,
+    )
+
+
+def _by_patient(evaluation: Path) -> Array:
+    """Dice of each patient, the mean over scans."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for score in read_scores(evaluation, find_metric("dice")).values():
+        if score.value is not None:
+            found[score.patient_id].append(score.value)
+    return np.array([np.mean(values) for values in found.values()], dtype=np.float64)
+
+
+def write_rows(path: Path, rows: Sequence[TransferRow]) -> None:
+    """Write the table as `path`.md and `path`.csv."""
+    cells = [row.cells() for row in rows]
+    write_text(path.with_suffix(".md"), table([HEADER, *cells], words=True) + "\n")
+    write_csv(path.with_suffix(".csv"), HEADER, cells)

@@ -1,0 +1,354 @@
+"""Statistics of paired differences: tests, multiple comparisons, power.
+
+Each takes the differences d = b − a, one for each patient or split.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, stats
+
+from plgg.evaluate.compare.records import Contrast, Interval, Power, Significance
+
+Array = NDArray[np.float64]
+
+N_RESAMPLES = 10_000
+LEVEL = 0.95
+TEST_TO_TRAIN = 15 / 70
+_DECIMALS = 12
+_EXACT_UP_TO = 50
+_CHUNK = 2_000_000
+# Of a non-centrality from t; beyond it the distribution cannot be computed.
+_FURTHEST = 1e4
+
+
+def paired_differences(a: ArrayLike, b: ArrayLike) -> Array:
+    """B − a, freed of rounding noise.
+
+    Floating point makes 0.79 − 0.78 and 0.75 − 0.74 differ in the 17th digit; ranks must see a tie.
+    """
+    difference = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
+    # Adding 0 turns -0 into 0.
+    return np.round(difference, _DECIMALS) + 0.0
+
+
+def paired_t(d: Array) -> Significance:
+    """Student's paired t test: t = mean(d) / sqrt(var(d) / k), k − 1 degrees of freedom."""
+    return corrected_t(d, 0.0)
+
+
+def corrected_t(d: Array, test_to_train: float) -> Significance:
+    """The corrected resampled t test over k splits that share patients.
+
+    t = mean(d) / sqrt((1/k + n_test/n_train) · var(d)), k − 1 degrees of freedom. The second term
+    makes up for the correlation of splits whose training sets overlap.
+
+    Source: C. Nadeau and Y. Bengio, Inference for the generalization error, Machine Learning 52,
+    2003.
+
+    Args:
+        d: Differences of shape (k,).
+        test_to_train: n_test / n_train; 0 gives the plain paired t test.
+    """
+    reason = _undefined(d)
+    if reason:
+        return Significance(None, None, reason)
+    t = float(d.mean()) / _standard_error(d, test_to_train)
+    return Significance(t, float(2.0 * stats.t.sf(abs(t), d.size - 1)))
+
+
+def corrected_interval(d: Array, test_to_train: float) -> Interval:
+    """The 95 % interval that belongs to `corrected_t`."""
+    method = "corrected resampled t over splits"
+    reason = _undefined(d)
+    if reason:
+        return Interval(None, None, method, reason)
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, d.size - 1)) * _standard_error(d, test_to_train)
+    return Interval(float(d.mean()) - reach, float(d.mean()) + reach, method)
+
+
+def _standard_error(d: Array, test_to_train: float) -> float:
+    return math.sqrt((1.0 / d.size + test_to_train) * float(d.var(ddof=1)))
+
+
+def _undefined(d: Array) -> str | None:
+    if d.size < 2:
+        return "needs two differences or more"
+    return "the differences do not vary" if np.ptp(d) == 0 else None
+
+
+def wilcoxon(d: Array) -> Significance:
+    """Wilcoxon's signed-rank test; zeros are dropped, ties share their mean rank.
+
+    Exact (also with ties) up to 50 non-zero differences, beyond that scipy's normal approximation.
+    Source: F. Wilcoxon, Individual comparisons by ranking methods, Biometrics Bulletin 1, 1945.
+    """
+    nonzero = d[d != 0]
+    if nonzero.size == 0:
+        return Significance(0.0, 1.0, "all differences are zero")
+    if nonzero.size > _EXACT_UP_TO:
+        found = stats.wilcoxon(nonzero)
+        return Significance(float(found.statistic), float(found.pvalue))
+    # Mean ranks are multiples of one half, so twice the ranks are whole numbers.
+    doubled = np.round(2.0 * stats.rankdata(np.abs(nonzero))).astype(np.int64)
+    positive = int(doubled[nonzero > 0].sum())
+    smaller = min(positive, int(doubled.sum()) - positive)
+    p = min(1.0, 2.0 * float(_rank_sum_chances(doubled)[: smaller + 1].sum()))
+    return Significance(smaller / 2.0, p, _floor(nonzero.size))
+
+
+def _rank_sum_chances(doubled: NDArray[np.int64]) -> Array:
+    """Chance of each sum of positive ranks when every sign is a fair coin (scipy's has no ties)."""
+    chances = np.zeros(int(doubled.sum()) + 1)
+    chances[0] = 1.0
+    for rank in doubled:
+        chances = 0.5 * (chances + np.concatenate([np.zeros(rank), chances[:-rank]]))
+    return chances
+
+
+def _floor(n: int) -> str | None:
+    least = 2.0 * 0.5**n
+    if least <= 1.0 - LEVEL:
+        return None
+    return f"with {n} differences other than zero p cannot be below {least:.3g}"
+
+
+def effect_size(d: Array) -> float | None:
+    """Cohen's d_z = mean(d) / sd(d) (J. Cohen, Statistical Power Analysis, 1988, section 2.3.5)."""
+    return None if _undefined(d) else float(d.mean() / d.std(ddof=1))
+
+
+def effect_interval(d: Array, test_to_train: float = 0.0) -> Interval:
+    """The 95 % interval of Cohen's d_z: the effects under which the t that was seen is no surprise.
+
+    T of an effect δ follows the non-central t distribution with non-centrality δ / sqrt(1/n +
+    n_test/n_train).
+
+    Source: G. Cumming and S. Finch, A primer on confidence intervals based on noncentral
+    distributions, Educational and Psychological Measurement 61, 2001.
+
+    Args:
+        d: Differences, shape (n,).
+        test_to_train: n_test / n_train for splits that share patients; 0 for patients.
+    """
+    method = "non-central t"
+    t, reason = corrected_t(d, test_to_train).statistic, _undefined(d)
+    if t is None or reason:
+        return Interval(None, None, method, reason)
+    scale = math.sqrt(1.0 / d.size + test_to_train)
+    tail = (1 - LEVEL) / 2
+    with warnings.catch_warnings():
+        # Of series that do not converge: no centre is found then.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, high = (_centre(abs(t), d.size - 1, share) for share in (1 - tail, tail))
+    if low is None or high is None:
+        return Interval(None, None, method, "the effect is too large for the distribution")
+    low, high = (low, high) if t >= 0 else (-high, -low)
+    return Interval(low * scale, high * scale, method)
+
+
+def _centre(t: float, freedom: int, share: float) -> float | None:
+    """The non-centrality under which `share` of the distribution lies below t."""
+
+    def excess(centre: float) -> float:
+        # scipy is at home where the centre is positive; the other half is its mirror image.
+        if centre >= 0:
+            return float(stats.nct.cdf(t, freedom, centre)) - share
+        return float(stats.nct.sf(-t, freedom, -centre)) - share
+
+    reach = 1.0
+    while reach < _FURTHEST:
+        if excess(t - reach) > 0 > excess(t + reach):
+            try:
+                return float(optimize.brentq(excess, t - reach, t + reach))
+            except ValueError:
+                return None
+        reach *= 2
+    return None
+
+
+def patient_interval(d: Array, rng: np.random.Generator) -> Interval:
+    """Percentile bootstrap of the mean: patients are drawn with replacement, 10,000 times.
+
+    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    method = "bootstrap over patients"
+    if d.size < 2:
+        return Interval(None, None, method, "needs two patients or more")
+    return _percentiles(_resampled_means(d, N_RESAMPLES, rng), method)
+
+
+def hierarchical_interval(groups: Sequence[Array], rng: np.random.Generator) -> Interval:
+    """Percentile bootstrap of the mean over splits of the mean over patients.
+
+    Splits are drawn with replacement, then patients within every split drawn: the interval covers
+    the chance in training as well as in who was tested. A patient who is tested in several splits
+    counts as several, so it is somewhat too narrow. Of a single split only patients are drawn.
+
+    Source: A. Davison and D. Hinkley, Bootstrap Methods and their Application, 1997, section 3.8.
+
+    Args:
+        groups: Differences by patient, one array for each split; none of them empty.
+        rng: Where the chance comes from.
+    """
+    if len(groups) == 1:
+        return patient_interval(groups[0], rng)
+    drawn = rng.integers(len(groups), size=(N_RESAMPLES, len(groups)))
+    means = np.empty(drawn.shape)
+    for index, group in enumerate(groups):
+        here = drawn == index
+        means[here] = _resampled_means(group, int(here.sum()), rng)
+    return _percentiles(means.mean(axis=1), "bootstrap over splits, then patients")
+
+
+def _resampled_means(d: Array, times: int, rng: np.random.Generator) -> Array:
+    step = max(1, _CHUNK // d.size)
+    chunks = [
+        d[rng.integers(d.size, size=(min(step, times - start), d.size))].mean(axis=1)
+        for start in range(0, times, step)
+    ]
+    return np.concatenate(chunks) if chunks else np.empty(0)
+
+
+def _percentiles(means: NDArray[Any], method: str) -> Interval:
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high), method)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down adjustment: max over p_(j) ≤ p_(i) of min(1, (m − j + 1) · p_(j)).
+
+    Undefined ones stay undefined and do not count.
+
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal
+    of Statistics 6, 1979.
+    """
+    order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    highest = 0.0
+    for rank, (p, index) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        adjusted[index] = highest
+    return adjusted
+
+
+def as_family(contrasts: Sequence[Contrast], aim: Aim | None = None) -> tuple[Contrast, ...]:
+    """The same contrasts, with adjusted p values among those on the same part, and their power."""
+    families: dict[str | None, list[int]] = defaultdict(list)
+    for index, contrast in enumerate(contrasts):
+        families[contrast.part].append(index)
+    found = list(contrasts)
+    for members in families.values():
+        adjusted = holm([deciding_p(contrasts[index]) for index in members])
+        for index, p in zip(members, adjusted, strict=True):
+            power = power_of(contrasts[index], aim or Aim())
+            found[index] = replace(contrasts[index], adjusted_p=p, power=power)
+    return tuple(found)
+
+
+def deciding_p(contrast: Contrast) -> float | None:
+    """P of the test to go by: the corrected t over splits; of one split, Wilcoxon over patients."""
+    if contrast.splits is not None and contrast.splits.corrected_t is not None:
+        return contrast.splits.corrected_t.p
+    return contrast.patients.wilcoxon.p if contrast.patients is not None else None
+
+
+ALPHA = 0.05
+_MOST_SPLITS = 1000
+_MOST_PATIENTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is to be shown.
+
+    Attributes:
+        gain: Mean difference.
+        power: Chance to find it, two-sided at the 5 % level.
+    """
+
+    gain: float = 0.03
+    power: float = 0.8
+
+
+def chance_to_find(n: int, effect: float, *, test_to_train: float = 0.0) -> float:
+    """Power of the two-sided (corrected) paired t test at the 5 % level.
+
+    T follows the non-central t distribution with n − 1 degrees of freedom and non-centrality
+    effect / sqrt(1/n + n_test/n_train).
+
+    Source: J. Cohen, Statistical Power Analysis, 1988, section 2.3; the second term is that of
+    Nadeau and Bengio, 2003.
+
+    Args:
+        n: Differences.
+        effect: Mean difference over the standard deviation of the differences.
+        test_to_train: n_test / n_train for splits that share patients; 0 for patients.
+    """
+    if n < 2:
+        return 0.0
+    critical = stats.t.ppf(1.0 - ALPHA / 2, n - 1)
+    centre = abs(effect) / math.sqrt(1.0 / n + test_to_train)
+    found = stats.nct.sf(critical, n - 1, centre) + stats.nct.cdf(-critical, n - 1, centre)
+    # scipy gives NaN where the answer is 1 to the last digit.
+    return 1.0 if math.isnan(found) else float(found)
+
+
+def fewest(chance: Callable[[int], float], power: float, most: int) -> int | None:
+    """The smallest n whose chance reaches the power; None where even `most` do not."""
+    if chance(most) < power:
+        return None
+    low, high = 1, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if chance(middle) >= power else (middle, high)
+    return high
+
+
+def power_of(contrast: Contrast, aim: Aim) -> Power | None:
+    """What a contrast's spread says of the splits and patients that the aim needs.
+
+    Splits of one cohort share patients, so their number buys only so much: beyond it more patients
+    are needed. None where no spread is known.
+    """
+    splits, patients = contrast.splits, contrast.patients
+    n_splits = n_patients = None
+    if splits is not None and splits.sd:
+        effect, ratio = aim.gain / splits.sd, contrast.test_to_train
+        n_splits = fewest(
+            lambda n: chance_to_find(n, effect, test_to_train=ratio), aim.power, _MOST_SPLITS
+        )
+    if patients is not None and patients.sd:
+        by_patient = aim.gain / patients.sd
+        n_patients = fewest(lambda n: chance_to_find(n, by_patient), aim.power, _MOST_PATIENTS)
+    known = [found for found in (splits, patients) if found is not None and found.sd]
+    if not known:
+        return None
+    return Power(
+        aim.gain, aim.power, n_splits, n_patients, _told(contrast, aim, n_splits, n_patients)
+    )
+
+
+def _told(contrast: Contrast, aim: Aim, n_splits: int | None, n_patients: int | None) -> str:
+    clauses = []
+    if contrast.splits is not None and contrast.splits.sd:
+        clauses.append(
+            "no number of splits of this cohort would do, since they share patients"
+            if n_splits is None
+            else f"{n_splits} splits of this cohort"
+        )
+    if n_patients is not None:
+        clauses.append(f"{n_patients} test patients, of whom each counts once")
+    joined = "; or " if n_splits is not None else "; "
+    return (
+        f"To find a difference of {aim.gain:g} with a chance of {aim.power:.0%} at the 5 % level "
+        f"it would take: {joined.join(clauses)}."
+    )

@@ -1,0 +1,97 @@
+"""What was predicted of a case, by plgg or by any tool.
+
+CASE/mask.nii.gz    as plgg writes it, with probability.nii.gz and result.json beside it or not
+CASE.nii.gz         as most tools do (or CASE.nii): a mask and no more
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from plgg.core.errors import InputError
+from plgg.core.records import read_record
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Millilitres = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Files of one case; None where there is no such file."""
+
+    mask: Path
+    probability: Path | None = None
+    result: Path | None = None
+
+
+class NamedMarker(BaseModel):
+    """The marker of a result; empty where the model names none.
+
+    Attributes:
+        probabilities: By class, in the order of the model.
+        predicted: The class that was named.
+        withheld: Whether it was said not to be relied on; None where nothing says so.
+        clinical_only: Probabilities from clinical data alone; None where there are none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    probabilities: dict[str, Probability] = {}
+    predicted: str | None = None
+    withheld: bool | None = None
+    clinical_only: dict[str, Probability] | None = None
+
+
+class VolumeRange(BaseModel):
+    """Where a result says that the true volume lies, and with which chance."""
+
+    model_config = ConfigDict(frozen=True)
+
+    low_ml: Millilitres
+    high_ml: Millilitres
+    level: Probability
+
+
+class Said(BaseModel):
+    """What is scored of a result.json, of plgg or of another tool; all of it may be absent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    marker: NamedMarker | None = None
+    volume_interval: VolumeRange | None = None
+
+
+def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
+    """What a folder of predictions holds of a case; None where it has no mask of it."""
+    folder = predictions / case_id
+    if (folder / "mask.nii.gz").is_file():
+        return Prediction(
+            folder / "mask.nii.gz",
+            _if_there(folder / "probability.nii.gz"),
+            _if_there(folder / "result.json"),
+        )
+    flat = _if_there(predictions / f"{case_id}.nii.gz") or _if_there(predictions / f"{case_id}.nii")
+    return Prediction(flat) if flat else None
+
+
+def read_said(path: Path) -> Said:
+    """The scored parts of a result.json.
+
+    Raises:
+        InputError: If it cannot be read, or a probability is outside [0, 1].
+    """
+    return read_record(
+        path,
+        Said,
+        error=InputError,
+        what="is not a result with a marker's probabilities",
+        remedy="Predict this case again, or delete the file to score its mask alone.",
+    )
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.is_file() else None

@@ -1,0 +1,85 @@
+"""One job: trained, scored, its failure recorded; finished ones are left alone."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import Path
+
+from plgg.config import Config
+from plgg.core.errors import PlggError
+from plgg.core.files import make_folder
+from plgg.core.progress import Watch
+from plgg.data.experiment_folder import forget_failure, note_failure
+from plgg.data.run_folder import is_run, read_config
+from plgg.data.split import Split
+from plgg.data.store import Store
+from plgg.experiment.plan import Job
+from plgg.experiment.scoring import PARTS, score_run
+from plgg.train.run import train
+from plgg.train.tracking.follow import tracked
+
+log = logging.getLogger(__name__)
+# Written last.
+_END = "model_card.md"
+
+
+def is_finished(job: Job, store: Store) -> bool:
+    """Whether a run is there to its end, with the settings that are asked for."""
+    evaluated = all((job.run / "evaluation" / part).is_dir() for part in PARTS)
+    if not (is_run(job.run) and (job.run / _END).is_file() and evaluated):
+        return False
+    try:
+        known = read_config(job.run)
+    except PlggError:
+        # What is wrong with it is said when the run is tried.
+        return False
+    wanted = job.config.model_copy(update={"preprocess": store.cohort.settings})
+    return _compared(known) == _compared(wanted)
+
+
+def _compared(config: Config) -> Config:
+    """What makes a run another: neither how it is computed nor what is filled in."""
+    init = config.init.model_copy(update={"sha256": None, "run": config.init.run and "a run"})
+    return config.model_copy(update={"execution": Config().execution, "init": init})
+
+
+def do(job: Job, store: Store, split: Split, watch: Watch) -> None:
+    """Train a run, then predict and evaluate its validation and test patients."""
+    with (
+        watch.training(job.name) as listener,
+        tracked(job.run, job.tracking, listener, name=job.name, arm=job.arm) as told,
+    ):
+        train(store, job.run, job.config, split, listener=told)
+    score_run(store, job.run, split, watch, label=job.name)
+
+
+def attempt(job: Job, store: Store, split: Split, watch: Watch, *, retries: int) -> str | None:
+    """Do a run, again if it fails and may be tried again.
+
+    Returns:
+        Why it failed in one line; None if it is done.
+    """
+    reason = None
+    for _ in range(retries + 1):
+        try:
+            do(job, store, split, watch)
+        except Exception as error:  # noqa: BLE001 - one run must not take the others with it
+            reason = _told(job.run, error)
+        else:
+            forget_failure(job.run)
+            return None
+    return reason
+
+
+def _told(run: Path, error: Exception) -> str:
+    one_line = str(error) if isinstance(error, PlggError) else f"{type(error).__name__}: {error}"
+    one_line = " ".join(one_line.split())
+    log.debug("%s failed", run, exc_info=error)
+    try:
+        make_folder(run)
+        note_failure(run, one_line, "".join(traceback.format_exception(error)))
+    except PlggError as refused:
+        # A full disk may be why it failed, and then there is no place for the reason either.
+        log.warning("%s", refused)
+    return one_line

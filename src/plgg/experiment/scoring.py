@@ -1,0 +1,190 @@
+"""A trained run, scored: calibrated on its validation patients, then predicted and evaluated.
+
+    RUN/calibration.json, predictions/PART/, evaluation/PART/, model_card.md
+
+Every finished piece is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.core.errors import RunError
+from plgg.core.folders import scratch_folder
+from plgg.core.output import RUN, output_folder
+from plgg.core.progress import Progress, Watch
+from plgg.data.calibration import Calibration, Familiarity, read_calibration, write_calibration
+from plgg.data.split import Split
+from plgg.data.store import Store
+from plgg.evaluate.cohort import evaluate_predictions
+from plgg.evaluate.evaluation import Evaluation
+from plgg.predict.calibrate.fit import fit_calibration
+from plgg.predict.engine import remembering
+from plgg.predict.ensemble import ensemble
+from plgg.predict.member import Member, load_member, with_calibration
+from plgg.predict.out_of_distribution import fit_familiarity
+from plgg.predict.scan import Predictor, predict_scans
+from plgg.predict.source import find_scans
+from plgg.predict.whole_brain import predict_box
+from plgg.report.evaluation.page import write_evaluation_page
+from plgg.report.model_card.write import write_model_card
+
+PARTS = ("validation", "test")
+# Enough to know a cohort by; more would only take time.
+_MOST_REFERENCES = 200
+
+
+def score_run(
+    store: Store, run: Path, split: Split, watch: Watch, *, label: str, parts: Sequence[str] = PARTS
+) -> None:
+    """Calibrate a run, predict and evaluate parts of its own split, and write its model card.
+
+    Raises:
+        RunError: If a case could not be predicted.
+        OutputError: If another process writes into the run.
+    """
+    with output_folder(run, RUN):
+        member = calibrate_run(store, run, split, watch, label=label)
+        _score_parts(store, member, split, run, watch, label=label, parts=parts)
+        write_model_card(run)
+
+
+def score_parts(
+    store: Store,
+    model: Path,
+    split: Split,
+    out: Path,
+    watch: Watch,
+    *,
+    label: str,
+    parts: Sequence[str] = PARTS,
+) -> None:
+    """Predict and evaluate parts of any split of any store with a calibrated run, as it is.
+
+    Args:
+        store: Whose patients.
+        model: The run; it need not have been trained on this store.
+        split: Which patients are in which part.
+        out: Where `predictions/PART` and `evaluation/PART` are written.
+        watch: Told of the progress.
+        label: What to call it.
+        parts: `validation`, `test`.
+
+    Raises:
+        RunError: If a case could not be predicted, or its prediction not be scored.
+        InputError: If the scans were prepared in another way than the model's.
+    """
+    _score_parts(store, load_member(model), split, out, watch, label=label, parts=parts)
+
+
+def _score_parts(
+    store: Store,
+    member: Member,
+    split: Split,
+    out: Path,
+    watch: Watch,
+    *,
+    label: str,
+    parts: Sequence[str],
+) -> None:
+    predictor = Predictor(ensemble([member]))
+    for part in parts:
+        names = split.part(part)
+        predictions = out / "predictions" / part
+        with watch.task(f"{label}: predicting {part}") as progress:
+            _predict(predictor, store, names, predictions, progress)
+        with watch.task(f"{label}: evaluating {part}") as progress:
+            found = evaluate_predictions(
+                predictions,
+                store.manifest_cases(names),
+                out=out / "evaluation" / part,
+                seed=0,
+                progress=progress,
+            )
+        _require_all_scored(found, predictions)
+        write_evaluation_page(out / "evaluation" / part)
+
+
+def _require_all_scored(found: Evaluation, predictions: Path) -> None:
+    failed = found.summary.failed
+    if failed:
+        raise RunError(
+            f"{len(failed)} of {len(found.rows) + len(failed)} cases could not be scored, the "
+            f"first, {failed[0].case_id}: {failed[0].reason.rstrip('.')}",
+            where=predictions,
+        )
+
+
+def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label: str) -> Member:
+    """Write `calibration.json` of a run's best checkpoint, unless it is there.
+
+    Returns:
+        The calibrated network, which remembers what it answered of the validation scans.
+
+    Raises:
+        RunError: If a validation case could not be predicted.
+    """
+    loaded = load_member(run, calibrated=False)
+    if _is_current(run, loaded):
+        return with_calibration(loaded)
+    raw = replace(loaded, engine=remembering(loaded.engine))
+    with watch.task(f"{label}: looking at the training cohort") as progress:
+        known = _familiarity(loaded, raw, store, split, progress)
+    with scratch_folder(run / "calibration") as aside:
+        with watch.task(f"{label}: predicting validation for calibration") as progress:
+            _predict(Predictor(ensemble([raw])), store, split.validation, aside, progress)
+        with watch.task(f"{label}: calibrating") as progress:
+            calibration = fit_calibration(
+                aside,
+                store.manifest_cases(split.validation),
+                store,
+                split.train,
+                settings=raw.config.inference,
+                model_sha256=raw.model.sha256,
+                classes=raw.classes,
+                familiarity=known,
+                progress=progress,
+            )
+    write_calibration(run, calibration)
+    return with_calibration(raw)
+
+
+def _is_current(run: Path, raw: Member) -> bool:
+    """Whether the run is calibrated; a calibration that cannot be read is made again."""
+    try:
+        found: Calibration | None = read_calibration(run)
+    except RunError:
+        return False
+    return found is not None and found.model_sha256 == raw.model.sha256
+
+
+def _familiarity(
+    loaded: Member, raw: Member, store: Store, split: Split, progress: Progress
+) -> Familiarity | None:
+    """Fit it; of the training scans, which do not come again, nothing is remembered."""
+    step = -(-len(split.train) // _MOST_REFERENCES)
+    training = split.train[::step]
+    names = (*training, *split.validation)
+    rows: list[NDArray[np.float64]] = []
+    for number, name in enumerate(names):
+        engine = loaded.engine if number < len(training) else raw.engine
+        box = predict_box(engine, store.image(name), raw.config.inference)
+        rows.append(box.features.astype(np.float64))
+        progress(len(rows), len(names))
+    features = np.array(rows)
+    return fit_familiarity(features[: len(training)], features[len(training) :])
+
+
+def _predict(
+    predictor: Predictor, store: Store, names: Sequence[str], out: Path, progress: Progress
+) -> None:
+    scans = find_scans([store.folder], only=names)
+    outcomes = predict_scans(scans, predictor, out, progress=progress)
+    failed = [outcome for outcome in outcomes if outcome.reason]
+    if failed:
+        raise RunError(f"{len(failed)} cases failed, the first: {failed[0].reason}", where=out)

@@ -1,1 +1,0 @@
-"""The two terms of the loss, each blind to what is unknown, and their sum."""

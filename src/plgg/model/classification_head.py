@@ -1,0 +1,185 @@
+"""The classification branch on the bottleneck, and the class-conditioned output layer.
+
+Each input has fully connected layers of its own; their logits are summed. `average` is the
+published one, the others are ours.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from plgg.config import MarkerHeadConfig
+from plgg.core.patient import PATIENT_INPUTS
+from plgg.model.layers import SeededDropout, Standardise
+
+N_TRAITS = 8
+Features = Float[Tensor, "batch c i j k"]
+Image = Float[Tensor, "batch 1 x y z"]
+
+
+class MarkerHead(nn.Module):
+    """Sum of one classifier for each input.
+
+    Args:
+        channels: Of the bottleneck.
+        n_classes: Marker classes.
+        settings: Inputs, widths, dropout, and whether features are standardised.
+        divisor: Voxels of the image along each side of a voxel of the bottleneck.
+    """
+
+    def __init__(
+        self, channels: int, n_classes: int, settings: MarkerHeadConfig, *, divisor: int = 8
+    ) -> None:
+        super().__init__()
+        self.divisor = divisor
+        widths = {"tumour": N_TRAITS, "clinical": len(PATIENT_INPUTS)}
+        self.n_classes = n_classes
+        self.teaches_outline = settings.teaches_outline
+        self.classifiers = nn.ModuleDict(
+            {
+                name: _classifier(widths.get(name, channels), n_classes, settings)
+                for name in settings.inputs
+            }
+        )
+        if "attention" in settings.inputs:
+            self.attention = nn.Conv3d(channels, 1, kernel_size=1)
+            # Training begins with the average.
+            nn.init.zeros_(self.attention.weight)
+
+    def forward(
+        self,
+        bottleneck: Features,
+        image: Image,
+        segmentation: Image,
+        patient: Float[Tensor, "batch 4"] | None = None,
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits of the classes.
+
+        Args:
+            bottleneck: Deepest features of the encoder.
+            image: The network's input, z-scores, 0 outside the brain.
+            segmentation: Logits of the other head.
+            patient: `plgg.core.patient.patient_inputs`; without it, what the image alone says.
+        """
+        # In float32: averages over thousands of bf16 terms would lose the small differences.
+        outline = segmentation if self.teaches_outline else segmentation.detach()
+        with torch.autocast(bottleneck.device.type, enabled=False):
+            logits = bottleneck.new_zeros((len(bottleneck), self.n_classes), dtype=torch.float32)
+            for name in self.classifiers:
+                if name != "clinical":
+                    seen = self._seen(name, bottleneck.float(), image, outline)
+                    logits = logits + self.classifiers[name](seen)
+            return logits if patient is None else logits + self.known(patient)
+
+    def known(self, patient: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch classes"]:
+        """The logits that age and sex add; 0 for a head that does not ask."""
+        if "clinical" not in self.classifiers:
+            return patient.new_zeros((len(patient), self.n_classes))
+        logits: Tensor = self.classifiers["clinical"](patient)
+        return logits
+
+    def _seen(self, name: str, bottleneck: Features, image: Image, outline: Image) -> Tensor:
+        """What an input of the head is, shape (batch, width)."""
+        if name == "tumour":
+            return tumour_traits(image, outline)
+        if name == "average":
+            return bottleneck.mean(dim=(2, 3, 4))
+        if name == "attention":
+            return _averaged(bottleneck, self.attention(bottleneck).flatten(2).softmax(dim=2))
+        seen = outline.float().sigmoid() * (image != 0)
+        inside = functional.avg_pool3d(seen, self.divisor).flatten(2)
+        # Where no tumour is seen, a little of everything.
+        weights = inside + 1e-3
+        return _averaged(bottleneck, weights / weights.sum(dim=2, keepdim=True))
+
+
+def _averaged(features: Features, weights: Float[Tensor, "batch 1 n"]) -> Float[Tensor, "batch c"]:
+    """Weighted averages over space, the weights summing to 1."""
+    return (features.flatten(2) * weights).sum(dim=2)
+
+
+def _classifier(width: int, n_classes: int, settings: MarkerHeadConfig) -> nn.Sequential:
+    """Fully connected layers with ReLU and dropout."""
+    layers: list[nn.Module] = [Standardise(width)] if settings.normalise else []
+    for hidden in settings.hidden:
+        layers += [nn.Linear(width, hidden), nn.ReLU(), SeededDropout(settings.dropout)]
+        width = hidden
+    return nn.Sequential(*layers, nn.Linear(width, n_classes))
+
+
+def tumour_traits(
+    image: Float[Tensor, "batch 1 i j k"], segmentation: Float[Tensor, "batch 1 i j k"]
+) -> Float[Tensor, "batch traits"]:
+    """What a radiologist would say of the outlined tumour: where, how large, how bright, how mixed.
+
+    Distance from the midplane, position front to back and bottom to top (in standard deviations of
+    the brain's extent from its centre); log of the share of the brain; mean and standard deviation
+    of the z-scores; shares darker than the brain's mean and brighter than 2 σ. Weighted by the
+    probability of tumour; where none is seen the traits are those of the whole brain. Meant for
+    whole brains: in a patch the place is relative to the patch.
+
+    Returns:
+        Eight traits, in the order above.
+    """
+    image = image.float()
+    brain = (image != 0).float()
+    brain = brain / brain.sum(dim=(2, 3, 4), keepdim=True).clamp(min=1.0)
+    seen = torch.sigmoid(segmentation.float()) * (image != 0)
+    size = seen.sum(dim=(2, 3, 4), keepdim=True)
+    weight = (seen + brain) / (size + 1.0)
+
+    def mean(values: Tensor, weights: Tensor) -> Tensor:
+        return (values * weights).sum(dim=(1, 2, 3, 4))
+
+    places = []
+    for axis, n in enumerate(image.shape[2:]):
+        view = [n if other == axis + 2 else 1 for other in range(5)]
+        line = torch.arange(n, device=image.device, dtype=torch.float32).view(view)
+        centre = mean(line, brain)
+        extent = (mean(line * line, brain) - centre * centre).clamp(min=1.0).sqrt()
+        places.append((mean(line, weight) - centre) / extent)
+    places[0] = places[0].abs()
+    bright = mean(image, weight)
+    spread = (mean(image * image, weight) - bright * bright).clamp(min=0.0).sqrt()
+    share = torch.log10((size * brain.amax(dim=(2, 3, 4), keepdim=True)).flatten() + 1e-4)
+    dark, light = mean((image < 0).float(), weight), mean((image > 2).float(), weight)
+    return torch.stack([*places, share, bright, spread, dark, light], dim=1)
+
+
+Logits = Float[Tensor, "batch out i j k"]
+Answer = Float[Tensor, "batch classes"]
+
+
+class Guide(nn.Module):
+    """Σ (p_k - 1/K)(W_k f + b_k) for features f and probabilities p of K classes; W, b begin at 0.
+
+    It is added to what the common last layer says, which thereby is the mean of what it would say
+    of each class: where no class is more probable than the others nothing is changed.
+
+    Args:
+        n_classes: Marker classes.
+        channels: Of the features.
+        out: Channels of the outline.
+    """
+
+    def __init__(self, n_classes: int, channels: int, out: int) -> None:
+        super().__init__()
+        self.n_classes, self.channels, self.out = n_classes, channels, out
+        self.layers = nn.Linear(n_classes, out * (channels + 1), bias=False)
+        nn.init.zeros_(self.layers.weight)
+
+    def as_answer(self, told: Int[Tensor, " batch"]) -> Answer:
+        """One certain class for each patch; where it is -1, each as probable as the others."""
+        rows = functional.one_hot(told.clamp(min=0), self.n_classes).float()
+        return torch.where((told >= 0)[:, None], rows, 1.0 / self.n_classes)
+
+    def forward(self, features: Features, answer: Answer) -> Logits:
+        """What the answer adds to the outline's logits."""
+        with torch.autocast(features.device.type, enabled=False):
+            layer = self.layers(answer.detach().float() - 1.0 / self.n_classes)
+            layer = layer.view(len(answer), self.out, self.channels + 1)
+            added: Tensor = layer[..., :-1] @ features.float().flatten(2) + layer[..., -1:]
+            return added.view(-1, self.out, *features.shape[2:])

@@ -1,0 +1,200 @@
+"""Layers: GroupNorm that is fast on a CPU, running standardisation, dropout by patch.
+
+PyTorch's own backward kernel takes several times longer on channels-last bfloat16 than on
+contiguous arrays; here it is given contiguous copies. The numbers are the same kernel's. See
+`benchmarks/training_step.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+_Gradients = tuple[Tensor, Tensor, Tensor, None, None]
+
+
+class _GroupNormFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context has no type
+        image: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        groups: int,
+        epsilon: float,
+    ) -> Tensor:
+        n, channels = image.shape[:2]
+        out, mean, rstd = torch.native_group_norm(
+            image, weight, bias, n, channels, image[0, 0].numel(), groups, epsilon
+        )
+        ctx.save_for_backward(image, weight, mean, rstd)
+        ctx.groups = groups
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> _Gradients:  # noqa: ANN401
+        image, weight, mean, rstd = ctx.saved_tensors
+        n, channels = image.shape[:2]
+        size = image[0, 0].numel()
+        d_image, d_weight, d_bias = torch.ops.aten.native_group_norm_backward(
+            gradient.contiguous(),
+            image.contiguous(),
+            mean,
+            rstd,
+            weight,
+            n,
+            channels,
+            size,
+            ctx.groups,
+            [True, True, True],
+        )
+        return d_image.to(memory_format=torch.channels_last_3d), d_weight, d_bias, None, None
+
+
+class GroupNorm(nn.GroupNorm):
+    """`torch.nn.GroupNorm` for images (batch, channels, i, j, k); same parameters and names."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalise each group of channels of each sample."""
+        # Also where the image needs no gradient: torch's own kernel then crashes on this layout.
+        slow = image.device.type == "cpu" and torch.is_grad_enabled()
+        if not (slow and image.is_contiguous(memory_format=torch.channels_last_3d)):
+            return super().forward(image)
+        out: Tensor = _GroupNormFunction.apply(  # type: ignore[no-untyped-call]
+            image, self.weight, self.bias, self.num_groups, self.eps
+        )
+        return out
+
+
+def with_fast_norm(network: nn.Module) -> nn.Module:
+    """The same network with every GroupNorm replaced; weights and their names stay."""
+    for name, child in network.named_children():
+        if type(child) is nn.GroupNorm:
+            fast = GroupNorm(child.num_groups, child.num_channels, child.eps)
+            fast.load_state_dict(child.state_dict())
+            setattr(network, name, fast)
+        else:
+            with_fast_norm(child)
+    return network
+
+
+Reduce = Callable[[Tensor], Tensor]
+"""Sum of a tensor over all processes that train together."""
+
+
+class Standardise(nn.Module):
+    """Each feature to mean 0 and variance 1 over the patients seen lately.
+
+    What patients share dwarfs what tells them apart in the pooled bottleneck, and a branch fed on
+    that ends in one constant answer. The moments are running averages that take no part in the
+    gradient and are used alike in training and after it, so that a batch of one will do and a
+    prediction does not depend on its neighbours. A step uses the moments of the steps before it:
+    then it does not matter how its batch was dealt out.
+
+    Args:
+        channels: Number of features.
+        momentum: Weight of a new batch in the running averages.
+    """
+
+    mean: Tensor
+    square: Tensor
+    weight: Tensor
+
+    def __init__(self, channels: int, *, momentum: float = 0.05) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("square", torch.zeros(channels))
+        # Sum of the weights so far: divides out the zeros that the averages began with.
+        self.register_buffer("weight", torch.zeros(()))
+        # Whether what it sees belongs to the batch; a patch that is only lent does not.
+        self.counted = True
+        # Sums over the batch that is under way: of features, of their squares, and their number.
+        self._seen: list[Tensor] = []
+
+    def forward(self, features: Float[Tensor, "batch c"]) -> Float[Tensor, "batch c"]:
+        """Features less their running mean over their running standard deviation."""
+        if self.training and torch.is_grad_enabled():
+            if self.counted:
+                self._see(features.detach())
+            if not self.weight:
+                # Nothing is known yet, and raw features would swamp the layers behind.
+                return features - features.detach()
+        known = self.weight.clamp(min=self.momentum)
+        mean = self.mean / known
+        # A variance of 1 is believed until there is better, lest two like patients blow it up.
+        variance = (self.square / known - mean * mean).clamp(min=0.0) * self.weight
+        return (features - mean) * torch.rsqrt(variance + (1.0 - self.weight) + 1e-5)
+
+    def _see(self, features: Tensor) -> None:
+        number = features.new_full((1,), len(features))
+        self._seen.append(torch.cat([features.sum(dim=0), features.square().sum(dim=0), number]))
+
+    def commit(self, reduce: Reduce = lambda sums: sums) -> None:
+        """Take what the batch showed into the running averages; call after each training step.
+
+        Also where this process had only a patch that was lent: the others wait for its sums.
+        """
+        n = len(self.mean)
+        nothing = self.mean.new_zeros(2 * n + 1)
+        sums = reduce(torch.stack(self._seen).sum(dim=0) if self._seen else nothing)
+        self._seen = []
+        if not sums[-1]:
+            return
+        for average, value in (
+            (self.mean, sums[:n] / sums[-1]),
+            (self.square, sums[n:-1] / sums[-1]),
+            (self.weight, torch.ones_like(self.weight)),
+        ):
+            average.lerp_(value, self.momentum)
+
+
+_LAYERS_APART = 0x9E3779B97F4A7C15
+_LARGEST = 2**63 - 1
+
+
+class SeededDropout(nn.Module):
+    """Zeroes features, or whole channels of an image, and scales the rest up.
+
+    Source: N. Srivastava and others, Dropout, Journal of Machine Learning Research 15, 2014.
+
+    Args:
+        share: Chance of each to be zeroed.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self._seeds: list[int] | None = None
+
+    def draw(self, seeds: Tensor, layer: int) -> None:
+        """Set what the next forward passes draw from.
+
+        Args:
+            seeds: One for each patch of the batch.
+            layer: Number of this layer in the network, so that no two draw alike.
+        """
+        self._seeds = [(seed + layer * _LAYERS_APART) % _LARGEST for seed in seeds.tolist()]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features of shape (batch, channels, ...); as they are when not training."""
+        if not (self.training and self.share):
+            return features
+        return features * self._factors(features)
+
+    def _factors(self, features: Tensor) -> Tensor:
+        shape = features.shape[:2]
+        if self._seeds is None:
+            drawn = torch.rand(shape)
+        else:
+            rows = [
+                torch.rand(shape[1], generator=torch.Generator().manual_seed(seed))
+                for seed in self._seeds
+            ]
+            drawn = torch.stack(rows)
+        kept = (drawn >= self.share).to(features.device, features.dtype) / (1.0 - self.share)
+        return kept.reshape(*shape, *[1] * (features.dim() - 2))

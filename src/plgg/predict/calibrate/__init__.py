@@ -1,0 +1,1 @@
+"""What the validation patients of a run teach: scales, thresholds, errors."""

@@ -1,0 +1,263 @@
+"""The `Calibration` of a run, fitted on the raw predictions of its validation patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.config import InferenceConfig
+from plgg.core.errors import InputError
+from plgg.core.progress import Progress
+from plgg.core.volume import same_grid
+from plgg.data.calibration import Calibration, Familiarity, MarkerRule, VolumeRule
+from plgg.data.manifest import Case
+from plgg.data.nifti.image import read_volume
+from plgg.data.result import Marker, read_result
+from plgg.data.store import Store
+from plgg.metrics.calibration import (
+    calibration_error,
+    confidence_and_hits,
+    fit_temperature,
+    log_probabilities,
+    negative_log_likelihood,
+    reliability_bins,
+    risk_coverage,
+    widest_within,
+    with_temperature,
+)
+from plgg.predict.calibrate.clinical import fit_clinical_of
+from plgg.predict.calibrate.mask import MaskScores, Options, fit_mask, options_of, score_mask
+
+# One number can be fitted to five scans; a threshold on top of it hardly to fewer.
+FEWEST_SCANS = 5
+
+
+def fit_marker(
+    probabilities: NDArray[np.float64], truth: NDArray[np.int64], *, target_risk: float
+) -> MarkerRule | None:
+    """Fit the temperature, then choose from which confidence on to answer.
+
+    All numbers after the fit are of the scans it was fitted to, hence a little too good; the test
+    patients tell the truth.
+
+    Args:
+        probabilities: Of a temperature of 1, shape (n, classes).
+        truth: Class indices, shape (n,).
+        target_risk: Share of wrong answers that is accepted.
+
+    Returns:
+        The rule; None for fewer than 5 scans.
+    """
+    if len(truth) < FEWEST_SCANS:
+        return None
+    # Four decimals, so that equal inputs give equal files on all machines.
+    temperature = round(fit_temperature(log_probabilities(probabilities), truth), 4)
+    scaled = with_temperature(probabilities, temperature)
+    before = reliability_bins(*confidence_and_hits(probabilities, truth))
+    after = reliability_bins(*confidence_and_hits(scaled, truth))
+    curve = risk_coverage(*confidence_and_hits(scaled, truth))
+    chosen = widest_within(curve, target_risk)
+    return MarkerRule(
+        temperature=temperature,
+        target_risk=target_risk,
+        answer_from=chosen.threshold if chosen else None,
+        coverage=chosen.coverage if chosen else 0.0,
+        risk=chosen.risk if chosen else None,
+        ece_before=calibration_error(before),
+        ece_after=calibration_error(after),
+        nll_before=negative_log_likelihood(probabilities, truth),
+        nll_after=negative_log_likelihood(scaled, truth),
+        bins_before=before,
+        bins_after=after,
+        curve=curve,
+        n=len(truth),
+    )
+
+
+LEVEL = 0.9
+
+
+def fit_volume(
+    true_ml: NDArray[np.float64],
+    predicted_ml: NDArray[np.float64],
+    patients: Sequence[str],
+    *,
+    level: float = LEVEL,
+) -> VolumeRule | None:
+    """The error |log(true / predicted)| that a new patient keeps below with chance `level`.
+
+    Split conformal (Lei et al. 2018): of n + 1 patients, the new one among them, each is as likely
+    to have any rank. Scans of one patient share its weight (Lee, Barber and Willett 2023), so that
+    many scans of one do not pass for many. A scan where a volume is 0 has an infinite error.
+    Checkpoint and mask rule were chosen on the same patients, which makes the interval a little
+    too narrow.
+
+    Args:
+        true_ml: True volumes, shape (n,).
+        predicted_ml: Predicted ones, by the run's own mask rule.
+        patients: Whose scans they are.
+        level: The chance.
+
+    Returns:
+        The rule; None where no finite one holds: for fewer than 9 patients at 0.9, and where
+        errors are infinite in more than the share that may be missed.
+    """
+    if not len(patients):
+        return None
+    names, patient = np.unique(np.asarray(patients), return_inverse=True)
+    weights = 1.0 / np.bincount(patient)[patient] / (len(names) + 1)
+    errors = _errors(true_ml, predicted_ml)
+    order = np.argsort(errors, kind="stable")
+    # Rounding must not ask for one patient more.
+    reached = np.cumsum(weights[order]) >= level - 1e-9
+    log_ratio = errors[order][reached.argmax()] if reached.any() else np.inf
+    if not np.isfinite(log_ratio):
+        return None
+    return VolumeRule(log_ratio=float(log_ratio), level=level, n=len(names))
+
+
+def _errors(true_ml: NDArray[np.float64], predicted_ml: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = (true_ml > 0) & (predicted_ml > 0)
+    errors = np.full(len(known), np.inf)
+    errors[known] = np.abs(np.log(true_ml[known] / predicted_ml[known]))
+    return errors
+
+
+@dataclass(frozen=True, eq=False)
+class NamedMarker:
+    """Probabilities of the classes, in the network's order, and the index of the true one."""
+
+    probabilities: tuple[float, ...]
+    truth: int
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationScan:
+    """One scan; None for what has no truth, or for a marker that the network does not name."""
+
+    mask: MaskScores | None
+    marker: NamedMarker | None
+
+
+def read_scan(
+    predictions: Path, case: Case, options: Options, classes: Sequence[str]
+) -> ValidationScan:
+    """Read what was predicted of a scan and hold it against the truth.
+
+    Raises:
+        InputError: If a file is missing or cannot be read, lies on another grid than the truth, or
+            its marker is of other classes or was calibrated already.
+    """
+    folder = predictions / case.case_id
+    return ValidationScan(_mask(folder, case, options), _marker(folder, case, classes))
+
+
+def _mask(folder: Path, case: Case, options: Options) -> MaskScores | None:
+    if case.mask is None:
+        return None
+    probability, truth = read_volume(folder / "probability.nii.gz"), read_volume(case.mask)
+    if not same_grid(probability, truth):
+        raise InputError(
+            "the probability does not lie on the grid of the true mask",
+            where=case.case_id,
+            remedy="Draw the mask on the scan itself, or leave its cell in the manifest blank.",
+        )
+    return score_mask(
+        probability.data,
+        truth.data > 0,
+        options,
+        voxel_volume_ml=truth.voxel_volume_ml,
+        patient_id=case.patient_id,
+    )
+
+
+def _marker(folder: Path, case: Case, classes: Sequence[str]) -> NamedMarker | None:
+    path = folder / "result.json"
+    named = read_result(path).marker
+    if named is None or case.marker is None:
+        return None
+    _require_raw(named, classes, path)
+    if case.marker not in classes:
+        raise InputError(
+            f"has the marker {case.marker}, the model knows {', '.join(classes)}",
+            where=case.case_id,
+            remedy="Blank its marker, or train on a store of all classes.",
+        )
+    chances = tuple(named.probabilities[name] for name in classes)
+    return NamedMarker(chances, list(classes).index(case.marker))
+
+
+def _require_raw(named: Marker, classes: Sequence[str], path: Path) -> None:
+    if named.calibrated or set(named.probabilities) != set(classes):
+        raise InputError(
+            f"is no raw prediction of the classes {', '.join(classes)}",
+            where=path,
+            remedy="Delete the folder and repeat plgg train.",
+        )
+
+
+def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one place calls it
+    predictions: Path,
+    cases: Sequence[Case],
+    store: Store,
+    train_cases: Sequence[str],
+    *,
+    settings: InferenceConfig,
+    model_sha256: str,
+    classes: Sequence[str],
+    familiarity: Familiarity | None,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Fit everything that the validation patients can teach.
+
+    Args:
+        predictions: Raw ones of the validation scans, a folder each.
+        cases: These scans, with the truth so far as it is known.
+        store: Where the training scans are, for the clinical-only baseline.
+        train_cases: Their names.
+        settings: Threshold and smallest part are chosen only where these leave them open.
+        model_sha256: Of the network's weights.
+        classes: Of the marker, in the network's order.
+        familiarity: Kept as it is.
+        progress: Told after each scan.
+
+    Raises:
+        InputError: If a prediction or a true mask is missing, broken, or on another grid.
+        StoreError: If a training case cannot be read.
+    """
+    options = options_of(settings)
+    scans: list[ValidationScan] = []
+    for case in cases:
+        scans.append(read_scan(predictions, case, options, classes))
+        if progress:
+            progress(len(scans), len(cases))
+    masks = [scan.mask for scan in scans if scan.mask]
+    mask_rule, chosen = fit_mask(masks, options)
+    return Calibration(
+        model_sha256=model_sha256,
+        mask=mask_rule,
+        volume=_volume_rule(masks, chosen),
+        marker=_marker_rule([scan.marker for scan in scans if scan.marker], settings.target_risk),
+        clinical=fit_clinical_of(store, train_cases, classes),
+        familiarity=familiarity,
+    )
+
+
+def _volume_rule(masks: Sequence[MaskScores], chosen: tuple[int, int]) -> VolumeRule | None:
+    return fit_volume(
+        np.array([scan.true_ml for scan in masks]),
+        np.array([scan.volume_ml[chosen] for scan in masks]),
+        [scan.patient_id for scan in masks],
+    )
+
+
+def _marker_rule(named: Sequence[NamedMarker], target_risk: float) -> MarkerRule | None:
+    return fit_marker(
+        np.array([scan.probabilities for scan in named]),
+        np.array([scan.truth for scan in named], dtype=np.int64),
+        target_risk=target_risk,
+    )

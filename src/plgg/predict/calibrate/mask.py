@@ -1,0 +1,184 @@
+"""The mask rule: threshold and smallest component, chosen on validation patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.config import InferenceConfig
+from plgg.data.calibration import MaskRule
+from plgg.measure.components import without_small
+from plgg.metrics.overlap import hard_dice, volume_ml
+
+PLAIN_THRESHOLD = 0.5
+PLAIN_SMALLEST_ML = 0.0
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))
+SMALLEST_ML = (PLAIN_SMALLEST_ML, 0.1, 0.25, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Every threshold with every smallest part, both rising; the plain ones are among them.
+
+    Attributes:
+        thresholds: Probabilities from which a voxel is tumour.
+        smallest_ml: Parts below are removed, unless they are all there is.
+        set_threshold: As the settings want it; None leaves it to the patients.
+        set_smallest_ml: Likewise.
+    """
+
+    thresholds: tuple[float, ...]
+    smallest_ml: tuple[float, ...]
+    set_threshold: float | None
+    set_smallest_ml: float | None
+
+    @property
+    def plain(self) -> tuple[int, int]:
+        """Place of 0.5 with all parts."""
+        return self.thresholds.index(PLAIN_THRESHOLD), self.smallest_ml.index(PLAIN_SMALLEST_ML)
+
+    @property
+    def ranked(self) -> list[tuple[int, int]]:
+        """Places of all that may be chosen, the plainest first: by steps from the plain one."""
+        i0, j0 = self.plain
+        allowed = [
+            (i, j)
+            for i, threshold in enumerate(self.thresholds)
+            for j, smallest_ml in enumerate(self.smallest_ml)
+            if self.set_threshold in (None, threshold)
+            and self.set_smallest_ml in (None, smallest_ml)
+        ]
+        return sorted(allowed, key=lambda at: (abs(at[0] - i0) + abs(at[1] - j0), at))
+
+
+def options_of(settings: InferenceConfig) -> Options:
+    """What the settings leave open; what they fix is scored beside the plain."""
+
+    def among(value: float | None, listed: tuple[float, ...], plain: float) -> tuple[float, ...]:
+        return listed if value is None else tuple(sorted({value, plain}))
+
+    return Options(
+        among(settings.threshold, THRESHOLDS, PLAIN_THRESHOLD),
+        among(settings.smallest_ml, SMALLEST_ML, PLAIN_SMALLEST_ML),
+        settings.threshold,
+        settings.smallest_ml,
+    )
+
+
+# Below this, the spread over patients is no measure of chance.
+FEWEST_PATIENTS = 5
+Table = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MaskScores:
+    """One scan under every option, shape (thresholds, sizes).
+
+    Attributes:
+        patient_id: Whose scan it is.
+        dice: Hard Dice on the native grid.
+        volume_ml: Predicted volume.
+        true_ml: True volume.
+    """
+
+    patient_id: str
+    dice: Table
+    volume_ml: Table
+    true_ml: float
+
+
+def score_mask(
+    probability: NDArray[np.float32],
+    truth: NDArray[np.bool_],
+    options: Options,
+    *,
+    voxel_volume_ml: float,
+    patient_id: str,
+) -> MaskScores:
+    """Score one scan under every option.
+
+    Args:
+        probability: Of tumour on the native grid, shape (I, J, K).
+        truth: Tumour there.
+        options: What is compared.
+        voxel_volume_ml: Volume of a native voxel.
+        patient_id: Whose scan it is.
+    """
+    seen = _cropped((probability >= options.thresholds[0]) | truth)
+    p, t = probability[seen], truth[seen]
+    dice = np.empty((len(options.thresholds), len(options.smallest_ml)))
+    volume = np.empty_like(dice)
+    for i, threshold in enumerate(options.thresholds):
+        mask = p >= threshold
+        for j, smallest_ml in enumerate(options.smallest_ml):
+            # What the smaller limit took the larger one would have taken too.
+            if smallest_ml > 0:
+                mask = without_small(mask, voxel_volume_ml=voxel_volume_ml, smallest_ml=smallest_ml)
+            dice[i, j] = hard_dice(mask, t)
+            volume[i, j] = volume_ml(mask, voxel_volume_ml=voxel_volume_ml)
+    return MaskScores(patient_id, dice, volume, volume_ml(t, voxel_volume_ml=voxel_volume_ml))
+
+
+def _cropped(seen: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box around all that is true; connected parts stay what they are in it."""
+    slices = []
+    for axis in range(seen.ndim):
+        along = np.flatnonzero(seen.any(axis=tuple(a for a in range(seen.ndim) if a != axis)))
+        slices.append(slice(along[0], along[-1] + 1) if len(along) else slice(0, 0))
+    return tuple(slices)
+
+
+def fit_mask(scores: Sequence[MaskScores], options: Options) -> tuple[MaskRule, tuple[int, int]]:
+    """The option of the best mean Dice over patients, if choosing it helps at all; else the plain.
+
+    The best of many looks good by chance, most of all on a dozen patients. So choosing is judged
+    on patients it did not see: each one's option is the best of the others. Only if their mean gain
+    over the plain option is more than its standard error is the best of all taken; equally good
+    options give way to the plainer. Fewer than 5 patients choose nothing.
+
+    Args:
+        scores: Of each scan that has a mask.
+        options: What they were scored under.
+
+    Returns:
+        The rule, and its place among the options.
+    """
+    dice = _by_patient(scores, options)
+    ranked = options.ranked
+    open_to_choice = dice[:, *np.transpose(ranked)]
+    chosen = ranked[_best(open_to_choice) if _choosing_helps(open_to_choice) else 0]
+    return MaskRule(
+        threshold=options.thresholds[chosen[0]],
+        smallest_ml=options.smallest_ml[chosen[1]],
+        dice=float(dice[:, *chosen].mean()) if len(dice) else None,
+        plain_dice=float(dice[:, *options.plain].mean()) if len(dice) else None,
+        n=len(scores),
+    ), chosen
+
+
+def _by_patient(scores: Sequence[MaskScores], options: Options) -> Table:
+    """Mean Dice over the scans of each patient, shape (patients, thresholds, sizes)."""
+    patients = sorted({each.patient_id for each in scores})
+    means = [
+        np.mean([each.dice for each in scores if each.patient_id == name], axis=0)
+        for name in patients
+    ]
+    return np.array(means).reshape(len(patients), len(options.thresholds), len(options.smallest_ml))
+
+
+def _best(dice: Table) -> int:
+    """Of options with the plainest first, shape (patients, options); among equals the plainest."""
+    # Sums in another order may differ in the last digit.
+    return int(np.round(dice.mean(axis=0), 9).argmax())
+
+
+def _choosing_helps(dice: Table) -> bool:
+    n = len(dice)
+    if n < FEWEST_PATIENTS:
+        return False
+    others = [_best(np.delete(dice, patient, axis=0)) for patient in range(n)]
+    gain = dice[np.arange(n), others] - dice[:, 0]
+    return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(n))

@@ -1,0 +1,174 @@
+"""`Engine`: one image in, one network's outputs out; its export record; caching."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from plgg.config import Config
+from plgg.core.case_id import ClassNames
+from plgg.core.errors import RunError
+from plgg.core.files import sha256
+from plgg.core.paths import RelativePath, below
+from plgg.core.records import read_record
+
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Meter:
+    """The memory of one device.
+
+    Attributes:
+        free: Bytes that could still be taken.
+        peak: Bytes that a step takes at most, beyond what is held already.
+        release: Gives back what this process has freed but keeps.
+    """
+
+    free: Callable[[], int]
+    peak: Callable[[Step], int]
+    release: Callable[[], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a network says of one image.
+
+    Attributes:
+        segmentation: Logits of tumour, float32, shape of the image.
+        marker: Logits of the classes, float64, shape (classes,); None without that head.
+        features: Pooled bottleneck, float32, shape (channels,).
+    """
+
+    segmentation: NDArray[np.float32]
+    marker: NDArray[np.float64] | None
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """A network that is ready to run.
+
+    Attributes:
+        name: For results: what runs it, where, in which precision.
+        divisor: Every side of an image must be a multiple of this.
+        run: Takes z-scores, contiguous float32, shape (i, j, k).
+        meter: The memory that it runs in.
+    """
+
+    name: str
+    divisor: int
+    run: Callable[[NDArray[np.float32]], Answer]
+    meter: Meter
+
+    def __call__(self, image: NDArray[np.float32]) -> Answer:
+        """Run the network on z-scores of shape (i, j, k)."""
+        return self.run(np.ascontiguousarray(image, dtype=np.float32))
+
+
+FILE = "export.json"
+Format = Literal["onnx", "openvino", "monai-bundle"]
+
+
+class ExportRecord(BaseModel):
+    """`export.json`.
+
+    Attributes:
+        kind: The format.
+        model: The file that is to be opened.
+        files: SHA-256 of every file of the network, by its path in the folder.
+        checkpoint_sha256: Hash of the weights that it was made from.
+        config: The run's settings.
+        classes: Marker classes, in the order of the logits.
+        divisor: Every side of an image must be a multiple of this.
+        largest_difference: From PyTorch in fp32, of any voxel or class: `tumour` and `marker` in
+            probability, `features` as a share of the largest.
+        boxes: Sizes of the images that were compared.
+        versions: What it was made with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal["plgg-export"] = "plgg-export"
+    version: Literal[1] = 1
+    kind: Format
+    model: RelativePath
+    files: dict[RelativePath, str]
+    checkpoint_sha256: str
+    config: Config
+    classes: ClassNames
+    divisor: int
+    largest_difference: dict[str, float]
+    boxes: tuple[tuple[int, int, int], ...]
+    versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _model_is_hashed(self) -> Self:
+        if self.model not in self.files:
+            raise ValueError("the file that is to be opened has no hash")
+        return self
+
+
+def export_folder(run: Path, kind: Format) -> Path:
+    """Where `plgg export` writes by default, and where an engine looks."""
+    return run / "export" / kind
+
+
+def read_export(folder: Path, kind: Format) -> ExportRecord:
+    """The record of an export whose files are those that were written.
+
+    Raises:
+        RunError: If there is none, it is of another format or version, or a file was altered.
+    """
+    remedy = f"Make it again: plgg export RUN --format {kind}."
+    record = read_record(
+        folder / FILE,
+        ExportRecord,
+        error=RunError,
+        what="does not fit this version",
+        remedy=remedy,
+        absent=RunError(f"holds no {kind} export", where=folder, remedy=remedy),
+    )
+    if record.kind != kind:
+        raise RunError(f"is an export to {record.kind}, not {kind}", where=folder, remedy=remedy)
+    for name, digest in record.files.items():
+        path = below(folder, *name.split("/"), error=RunError)
+        if not path.is_file() or sha256(path) != digest:
+            raise RunError(
+                "is missing, or not as it was written (SHA-256)", where=path, remedy=remedy
+            )
+    return record
+
+
+_MOST_BYTES = 2**30
+
+
+def remembering(engine: Engine, *, most_bytes: int = _MOST_BYTES) -> Engine:
+    """The engine, keeping its answers for images that come again.
+
+    Args:
+        engine: What runs the network.
+        most_bytes: Of the outlines that are kept; the images after that are run each time.
+    """
+    known: dict[bytes, Answer] = {}
+    held = 0
+
+    def run(image: NDArray[np.float32]) -> Answer:
+        nonlocal held
+        key = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()
+        if key in known:
+            return known[key]
+        answer = engine.run(image)
+        if held + answer.segmentation.nbytes <= most_bytes:
+            held += answer.segmentation.nbytes
+            known[key] = answer
+        return answer
+
+    return replace(engine, run=run)

@@ -1,0 +1,1 @@
+"""What runs a trained network: PyTorch, or what `plgg export` has made of it."""

@@ -1,0 +1,94 @@
+"""The engine of a run by name: PyTorch, ONNX Runtime or OpenVINO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from plgg.core.errors import ConfigError, RunError
+from plgg.model.checkpoint import Checkpoint
+from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
+from plgg.model.network import MultitaskNet
+from plgg.predict.engine import FILE, Answer, Engine, Format, export_folder, read_export
+from plgg.predict.engines.exported import onnx_engine, openvino_engine
+from plgg.predict.memory import meter_of
+
+
+def torch_engine(network: MultitaskNet, runtime: Runtime) -> Engine:
+    """An engine from a network.
+
+    Args:
+        network: In evaluation mode, on the runtime's device.
+        runtime: Device and precision.
+    """
+
+    def run(image: NDArray[np.float32]) -> Answer:
+        tensor = torch.from_numpy(image)[None, None].to(runtime.device)
+        with torch.inference_mode(), runtime.autocast():
+            outputs = network(tensor.to(memory_format=torch.channels_last_3d))
+        marker = outputs.get("marker")
+        return Answer(
+            segmentation=outputs["segmentation"][0, 0].float().cpu().numpy(),
+            marker=None if marker is None else marker[0].cpu().double().numpy(),
+            features=outputs["features"][0].cpu().numpy(),
+        )
+
+    name = f"pytorch, {runtime.device.type}, {runtime.precision}"
+    return Engine(name, network.divisor, run, meter_of(runtime.device))
+
+
+Builder = Callable[[Path, Checkpoint], Engine]
+
+
+def load_engine(name: str, run: Path, checkpoint: Checkpoint) -> Engine:
+    """What runs a run's network.
+
+    Args:
+        name: One of `ENGINES`.
+        run: Folder of the run.
+        checkpoint: Its network.
+
+    Raises:
+        ConfigError: If there is no such engine, or its package is not installed.
+        RunError: If the run was not exported for it, or from another checkpoint.
+    """
+    if name not in ENGINES:
+        raise ConfigError(
+            f"no engine is called {name!r}", remedy=f"Choose one of {', '.join(ENGINES)}."
+        )
+    return ENGINES[name](run, checkpoint)
+
+
+def _pytorch(run: Path, checkpoint: Checkpoint) -> Engine:  # noqa: ARG001 - as the others
+    runtime = choose_runtime(checkpoint.meta.config.precision)
+    if runtime.device.type == "cpu":
+        # A quarter of the time of a pass, see docs/export.md.
+        keep_freed_memory()
+    return torch_engine(checkpoint.network().to(runtime.device).eval(), runtime)
+
+
+def _onnx(run: Path, checkpoint: Checkpoint) -> Engine:
+    return onnx_engine(_paired(run, checkpoint, "onnx"))
+
+
+def _openvino(run: Path, checkpoint: Checkpoint) -> Engine:
+    precision = checkpoint.meta.config.precision
+    bf16 = None if precision == "auto" else precision == "bf16"
+    return openvino_engine(_paired(run, checkpoint, "openvino"), bf16=bf16)
+
+
+ENGINES: dict[str, Builder] = {"pytorch": _pytorch, "onnx": _onnx, "openvino": _openvino}
+
+
+def _paired(run: Path, checkpoint: Checkpoint, kind: Format) -> Path:
+    """The folder of an export of this very checkpoint."""
+    folder, remedy = export_folder(run, kind), f"Run: plgg export {run} --format {kind}."
+    if not (folder / FILE).is_file():
+        raise RunError(f"was not exported to {kind}", where=run, remedy=remedy)
+    if read_export(folder, kind).checkpoint_sha256 != checkpoint.meta.sha256:
+        raise RunError("was exported from another checkpoint", where=folder, remedy=remedy)
+    return folder

@@ -1,0 +1,222 @@
+"""One or several networks on one brain box: the mean of what they say, and their rules.
+
+An ensemble of one is the usual case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.config import Config, InferenceConfig, same_preprocessing, with_settings
+from plgg.core.errors import ConfigError, InputError
+from plgg.data.calibration import ClinicalModel, VolumeRule
+from plgg.data.quality import Verdict
+from plgg.metrics.calibration import with_temperature
+from plgg.predict.member import Member
+from plgg.predict.out_of_distribution import familiarity
+from plgg.predict.whole_brain import predict_box
+
+PLAIN_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class BoxAnswer:
+    """What an ensemble says of a brain box.
+
+    Attributes:
+        tumour: Mean probability, float32, shape of the box.
+        views: Probability of each member and mirror image, by which they can be compared.
+        marker: Mean probability of each class, float64; None if no member names markers.
+        familiarity: Whether the scan is like the training cohort's; None if no member knows.
+        features: Pooled features of each member.
+        short_of_memory: Whether a member saw the box through windows though one pass was wanted.
+    """
+
+    tumour: NDArray[np.float32]
+    views: tuple[NDArray[np.float32], ...]
+    marker: NDArray[np.float64] | None
+    familiarity: Verdict | None
+    features: tuple[NDArray[np.float32], ...]
+    short_of_memory: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Networks that were made for the same scans and the same classes.
+
+    Attributes:
+        members: At least one.
+        inference: How all of them predict.
+    """
+
+    members: tuple[Member, ...]
+    inference: InferenceConfig
+
+    @property
+    def config(self) -> Config:
+        """How scans are to be prepared."""
+        return self.members[0].config
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Marker classes."""
+        return self.members[0].classes
+
+    @property
+    def engine(self) -> str:
+        """What runs the networks."""
+        return ", ".join(dict.fromkeys(member.engine.name for member in self.members))
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a voxel is tumour: as set, or the members' mean."""
+        if self.inference.threshold is not None:
+            return self.inference.threshold
+        known = [m.calibration.mask.threshold if m.calibration else None for m in self.members]
+        return fmean(PLAIN_THRESHOLD if value is None else value for value in known)
+
+    @property
+    def smallest_ml(self) -> float:
+        """Parts of the mask below this are removed: as set, or the members' mean."""
+        if self.inference.smallest_ml is not None:
+            return self.inference.smallest_ml
+        return fmean(m.calibration.mask.smallest_ml if m.calibration else 0 for m in self.members)
+
+    @property
+    def volume_rule(self) -> VolumeRule | None:
+        """The widest of the members' intervals; None if one has none."""
+        rules = [m.calibration and m.calibration.volume for m in self.members]
+        known = [rule for rule in rules if rule]
+        return max(known, key=lambda rule: rule.log_ratio) if len(known) == len(rules) else None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether every member that names markers does so with a fitted temperature."""
+        return all(m.calibration and m.calibration.marker for m in self._naming())
+
+    @property
+    def answer_from(self) -> float | None:
+        """Confidence from which a marker is named: the members' strictest; None is never."""
+        rules = [m.calibration.marker if m.calibration else None for m in self._naming()]
+        values = [rule.answer_from if rule else None for rule in rules]
+        known = [value for value in values if value is not None]
+        return max(known) if known and len(known) == len(values) else None
+
+    @property
+    def clinical(self) -> ClinicalModel | None:
+        """The first member's clinical-only baseline."""
+        calibration = self.members[0].calibration
+        return calibration.clinical if calibration else None
+
+    def require_classes(self, markers: Iterable[str | None]) -> None:
+        """Refuse scans whose markers these networks never heard of.
+
+        Raises:
+            InputError: If they name markers and one of these is not among their classes.
+        """
+        unknown = sorted({marker for marker in markers if marker} - set(self.classes))
+        if unknown and self._naming():
+            raise InputError(
+                f"the model knows {', '.join(self.classes)}, but the inputs have the marker "
+                f"{', '.join(unknown)}",
+                remedy="Use a model of these classes, or blank the column marker.",
+            )
+
+    def _naming(self) -> list[Member]:
+        return [member for member in self.members if member.config.arm != "single"]
+
+    def answer(
+        self, codes: NDArray[np.int8], *, age_years: float | None = None, sex: str | None = None
+    ) -> BoxAnswer:
+        """Ask every member.
+
+        Args:
+            codes: Coded z-scores of a brain box, shape (I, J, K).
+            age_years: Of the patient, for members that ask; None where it is not known.
+            sex: Likewise.
+        """
+        boxes = [
+            predict_box(
+                member.engine,
+                codes,
+                self.inference,
+                known=member.known(age_years, sex) if member.known else None,
+            )
+            for member in self.members
+        ]
+        named = [
+            _scaled(box.marker, member)
+            for box, member in zip(boxes, self.members, strict=True)
+            if box.marker is not None
+        ]
+        known = [m.calibration.familiarity if m.calibration else None for m in self.members]
+        features = [box.features for box in boxes]
+        return BoxAnswer(
+            tumour=np.mean([box.tumour for box in boxes], axis=0, dtype=np.float32),
+            views=tuple(view for box in boxes for view in box.views),
+            marker=np.mean(named, axis=0) if named else None,
+            familiarity=familiarity(features, known),
+            features=tuple(features),
+            short_of_memory=any(box.window for box in boxes) and not self.inference.window,
+        )
+
+
+def _scaled(marker: NDArray[np.float64], member: Member) -> NDArray[np.float64]:
+    rule = member.calibration.marker if member.calibration else None
+    return with_temperature(marker, rule.temperature) if rule else marker
+
+
+def ensemble(members: Sequence[Member], inference: InferenceConfig | None = None) -> Ensemble:
+    """Put members together.
+
+    Args:
+        members: Networks of any arms, splits and seeds.
+        inference: How to predict; as the first member's settings say by default.
+
+    Raises:
+        ConfigError: If they were made for scans prepared in different ways, or other classes.
+    """
+    first, *others = members
+    for other in others:
+        unlike = _difference(first, other)
+        if unlike:
+            raise ConfigError(
+                f"cannot answer together with {first.run}: {unlike}",
+                where=other.run,
+                remedy="Use runs of one store.",
+            )
+    return Ensemble(tuple(members), inference or first.config.inference)
+
+
+def inference_settings(config: Config, settings: Sequence[str]) -> InferenceConfig:
+    """How to predict: as a run's settings say, with some changed.
+
+    Args:
+        config: The run's.
+        settings: `inference.key=value`.
+
+    Raises:
+        ConfigError: If a setting is unknown, or is not of inference: a model is what it is.
+    """
+    changed = with_settings(config, settings)
+    if changed.model_copy(update={"inference": config.inference}) != config:
+        raise ConfigError(
+            "a trained model's settings cannot be changed, but for inference.*",
+            remedy="Name only settings that begin with inference.",
+        )
+    return changed.inference
+
+
+def _difference(one: Member, other: Member) -> str | None:
+    if one.classes != other.classes:
+        return f"its classes are {', '.join(other.classes)}, not {', '.join(one.classes)}"
+    if one.config.grid != other.config.grid:
+        return "its voxels are of another size"
+    if not same_preprocessing(one.config.preprocess, other.config.preprocess):
+        return "its scans were stripped or registered in another way, or to another atlas"
+    return None

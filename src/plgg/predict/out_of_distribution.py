@@ -1,0 +1,124 @@
+"""Whether a scan is like those a network was trained on, by the network's own pooled features.
+
+Mahalanobis distance to the training scans (Lee et al. 2018) with a shrunk covariance (Ledoit and
+Wolf 2004), for there are fewer scans than features. A network gives every input an answer that
+looks sure; this says when it was asked about something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.covariance import LedoitWolf
+
+from plgg.core.errors import RunError
+from plgg.data.calibration import Familiarity
+from plgg.data.quality import Status, Verdict
+
+Features = NDArray[np.float64]
+_FEWEST = 10
+# Doubtful: farther than all but one in twenty known scans. Failed: a tenth farther than any.
+_DOUBTFUL_QUANTILE = 0.95
+_FAILED_FACTOR = 1.1
+
+
+def distances(references: Features, features: Features) -> NDArray[np.float64]:
+    """How far scans lie from the references.
+
+    Args:
+        references: Features of the training scans, shape (n, features).
+        features: Shape (m, features).
+
+    Returns:
+        Shape (m,), in standard deviations of the references.
+    """
+    mean = references.mean(axis=0)
+    # A feature that never changes would make any change infinite.
+    scale = references.std(axis=0) + 1e-3 * references.std()
+    spread = LedoitWolf().fit((references - mean) / scale)
+    return np.asarray(np.sqrt(spread.mahalanobis((features - mean) / scale)), dtype=np.float64)
+
+
+def fit_familiarity(training: Features, unseen: Features) -> Familiarity | None:
+    """Learn what the training cohort looks like.
+
+    Limits come from scans that the references do not hold: the unseen ones, and each training scan
+    against all others.
+
+    Args:
+        training: Features of the training scans, shape (n, features).
+        unseen: Of the validation scans, shape (m, features).
+
+    Returns:
+        None for fewer than 10 training scans.
+    """
+    if len(training) < _FEWEST:
+        return None
+    rounded = np.array([[float(f"{value:.6g}") for value in row] for row in training])
+    left_out = [
+        distances(np.delete(rounded, i, axis=0), rounded[i : i + 1])[0] for i in range(len(rounded))
+    ]
+    known = np.array([*left_out, *(distances(rounded, unseen) if len(unseen) else ())])
+    return Familiarity(
+        references=tuple(tuple(row) for row in rounded.tolist()),
+        doubtful_above=round(float(np.quantile(known, _DOUBTFUL_QUANTILE)), 4),
+        failed_above=round(float(_FAILED_FACTOR * known.max()), 4),
+    )
+
+
+def familiarity(
+    features: Sequence[NDArray[np.float32]], known: Sequence[Familiarity | None]
+) -> Verdict | None:
+    """The verdict of one or several networks: of the one whose distance is the median.
+
+    Args:
+        features: Of the scan, one array a network.
+        known: What each network's training cohort looks like.
+
+    Returns:
+        None where no network knows.
+    """
+    found = [
+        (_distance(seen, cohort), cohort)
+        for seen, cohort in zip(features, known, strict=True)
+        if cohort is not None
+    ]
+    if not found:
+        return None
+    found.sort(key=lambda item: item[0] / item[1].doubtful_above)
+    distance, cohort = found[len(found) // 2]
+    status = _status(distance, cohort)
+    return Verdict(
+        gate="familiarity",
+        status=status,
+        value=round(distance, 3),
+        limits=f"good up to {cohort.doubtful_above:.2f}, failed above {cohort.failed_above:.2f}",
+        message=_WORDS[status],
+        remedy="" if status == "good" else "Look at the outline before you use any of it.",
+    )
+
+
+_WORDS: dict[Status, str] = {
+    "good": "the scan is like those that the model was trained on",
+    "doubtful": "the scan is unlike most that the model was trained on",
+    "failed": "the scan is unlike any that the model was trained on",
+}
+
+
+def _distance(features: NDArray[np.float32], cohort: Familiarity) -> float:
+    references = np.array(cohort.references)
+    if references.ndim != 2 or len(references) < 2 or references.shape[1] != features.size:
+        raise RunError(
+            "the calibration's familiarity is of another network",
+            where="calibration.json",
+            remedy="Repeat the plgg train command: it makes a new one.",
+        )
+    return float(distances(references, features[None].astype(np.float64))[0])
+
+
+def _status(distance: float, cohort: Familiarity) -> Status:
+    if distance > cohort.failed_above:
+        return "failed"
+    return "doubtful" if distance > cohort.doubtful_above else "good"

@@ -1,0 +1,271 @@
+"""Predicting scans: one folder a case, on the native grid, whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.config import with_atlas
+from plgg.core.case_id import case_id_fault, require_case_id
+from plgg.core.errors import InputError, PlggError
+from plgg.core.files import sha256, write_json
+from plgg.core.folders import PREDICTION, replaced, require_replaceable, require_untaken
+from plgg.core.output import PREDICTIONS, output_folder, require_free
+from plgg.core.paths import below
+from plgg.core.progress import Clock, Progress
+from plgg.core.volume import Volume
+from plgg.data.budget import scan_limit
+from plgg.data.dicom.segmentation import write_segmentation
+from plgg.data.nifti.image import write_probability, write_volume
+from plgg.data.result import Result, read_result
+from plgg.measure.change import read_prior
+from plgg.measure.components import without_small
+from plgg.measure.uncertainty import entropy
+from plgg.predict.describe import Found, Prior, describe
+from plgg.predict.ensemble import Ensemble
+from plgg.predict.source import Loaded, Scan
+from plgg.preprocess.normalise import restore
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What may be asked of a prediction.
+
+    Attributes:
+        part: Only the cases of this part of the first run's split.
+        atlas: Where the atlas of the model's scans lies, if not where it was when it was trained.
+        engine: `pytorch`, or one that `plgg export` has made: `onnx`, `openvino`.
+        settings: `inference.key=value`, other than those of the run.
+        prior: Folder of an earlier prediction of the same patient; for one scan.
+        age_years: Of a patient whose scan is named by itself.
+        sex: Likewise, `F` or `M`.
+        pages: Whether to draw `report.html` for each scan.
+        case_minutes: After which a scan of a batch is stopped and named.
+        case_gib: GiB of memory at which a scan of a batch is; what is free if None.
+        scan_gib: GiB that one scan may unpack to; as the model's settings say if None.
+    """
+
+    part: str | None = None
+    atlas: str | None = None
+    engine: str = "pytorch"
+    settings: tuple[str, ...] = ()
+    prior: Path | None = None
+    age_years: float | None = None
+    sex: str | None = None
+    pages: bool = True
+    scan_gib: float | None = None
+    case_minutes: float = 30.0
+    case_gib: float | None = None
+
+
+MASK = "mask.nii.gz"
+PROBABILITY = "probability.nii.gz"
+UNCERTAINTY = "uncertainty.nii.gz"
+SEGMENTATION = "segmentation.dcm"
+RESULT = "result.json"
+REPORT = "report.html"
+
+
+def kept_result(folder: Path, files: Iterable[str]) -> Result | None:
+    """The result in a folder that holds all of these files; None if it does not."""
+    if not all((folder / name).is_file() for name in files):
+        return None
+    try:
+        return read_result(folder / RESULT)
+    except InputError:
+        return None
+
+
+log = logging.getLogger(__name__)
+_NO_SEGMENTATION = "no DICOM SEG was made"
+Page = Callable[[Path, Volume], object]
+"""Draws `report.html` of a prediction folder over the native scan."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a scan: its result, or the reason why there is none."""
+
+    case_id: str
+    result: Result | None
+    reason: str | None = None
+
+
+class Predictor:
+    """Trained networks, ready for scans.
+
+    Args:
+        networks: One or several.
+        atlas: Where the atlas of their scans lies now, if not where it was.
+        prior: Folder of an earlier prediction of the same patient.
+        scan_gib: GiB that one scan may unpack to; as the settings say if None.
+        page: Draws the page of each scan; None for no pages.
+    """
+
+    def __init__(
+        self,
+        networks: Ensemble,
+        *,
+        atlas: str | None = None,
+        prior: Path | None = None,
+        scan_gib: float | None = None,
+        page: Page | None = None,
+    ) -> None:
+        self.networks = networks
+        self.config = with_atlas(networks.config, atlas)
+        self.prior = Prior(prior, read_prior(prior)) if prior else None
+        self.scan_gib = scan_gib or self.config.execution.scan_gib
+        self.page = page
+
+    def predict(self, scan: Scan, out: Path) -> Result:
+        """Predict one scan into `out/CASE`; the same result that is there already is kept.
+
+        Raises:
+            PlggError: If the scan cannot be used or the result not be written.
+        """
+        with scan_limit(self.scan_gib):
+            return self._predict(scan, out)
+
+    def _predict(self, scan: Scan, out: Path) -> Result:
+        # `out / ".."` would be replaced with all that is in it.
+        require_case_id(scan.case_id, where=scan.path, remedy="Rename the file.")
+        folder = below(out, scan.case_id)
+        self._refuse_own_prior(folder)
+        kept = kept_result(folder, self._files(scan))
+        if kept and self._same(kept, scan) and _has_segmentation(folder, kept):
+            return kept
+        require_replaceable(folder, PREDICTION, inputs=[scan.path])
+        clock = Clock()
+        with clock.step("read and prepare"):
+            loaded = scan.load(self.config)
+            digest = loaded.sha256 or scan.digest()
+        found = self._found(loaded, clock)
+        result = describe(scan, digest, found, self.networks, prior=self.prior)
+        return self._write(folder, scan, found, result)
+
+    def _refuse_own_prior(self, folder: Path) -> None:
+        if self.prior and self.prior.folder.resolve() == folder.resolve():
+            raise InputError(
+                "is the earlier prediction, and the new one would take its place",
+                where=folder,
+                remedy="Choose another --out folder.",
+            )
+
+    def _found(self, loaded: Loaded, clock: Clock) -> Found:
+        placement = loaded.prepared.placement
+        with clock.step("network"):
+            box = self.networks.answer(
+                loaded.prepared.image, age_years=loaded.age_years, sex=loaded.sex
+            )
+        with clock.step("back to the native grid"):
+            tumour = restore(box.tumour, placement)
+            mask = without_small(
+                tumour.data >= self.networks.threshold,
+                voxel_volume_ml=tumour.voxel_volume_ml,
+                smallest_ml=self.networks.smallest_ml,
+            )
+        return Found(loaded, box, tumour.with_data(mask), tumour, clock)
+
+    def _files(self, scan: Scan) -> list[str]:
+        wanted = [MASK, PROBABILITY, UNCERTAINTY, RESULT]
+        # A store may have outlived its scans; then there is nothing to draw over.
+        if self.page and scan.kind != "store":
+            wanted.append(REPORT)
+        return wanted
+
+    def _same(self, kept: Result, scan: Scan) -> bool:
+        """Whether a result was made from this scan, by these networks, in this way."""
+        prior = str(self.prior.folder) if self.prior else None
+        return (
+            kept.input.sha256 == scan.digest()
+            and kept.models == tuple(member.model for member in self.networks.members)
+            and kept.inference == self.networks.inference
+            and kept.engine == self.networks.engine
+            and _as_given(scan.age_years, kept.age_years, scan)
+            and _as_given(scan.sex, kept.sex, scan)
+            and (kept.change.prior if kept.change else None) == prior
+        )
+
+    def _write(self, folder: Path, scan: Scan, found: Found, result: Result) -> Result:
+        tumour, native = found.tumour, found.loaded.native
+        with replaced(folder, PREDICTION, inputs=[scan.path]) as aside:
+            write_volume(aside / MASK, found.mask)
+            write_probability(aside / PROBABILITY, tumour)
+            write_probability(aside / UNCERTAINTY, tumour.with_data(entropy(tumour.data)))
+            if scan.kind == "dicom":
+                lost = _write_segmentation(aside / SEGMENTATION, found.mask, scan)
+                result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
+            written = {path.name: sha256(path) for path in sorted(aside.iterdir())}
+            result = result.model_copy(update={"files": written})
+            write_json(aside / RESULT, result.model_dump(mode="json"))
+            if self.page and native:
+                self.page(aside, native)
+        return result
+
+
+def _as_given(given: float | str | None, kept: float | str | None, scan: Scan) -> bool:
+    """Whether what is known of the patient is the same; a DICOM header may have said it."""
+    return given == kept or (given is None and scan.kind == "dicom")
+
+
+def _write_segmentation(path: Path, mask: Volume, scan: Scan) -> tuple[str, ...]:
+    """Write the DICOM SEG; a source that cannot carry one costs that file alone, and is told."""
+    try:
+        write_segmentation(path, mask, scan.path)
+    except InputError as error:
+        return (f"{_NO_SEGMENTATION}: {error.what}",)
+    return ()
+
+
+def _has_segmentation(folder: Path, kept: Result) -> bool:
+    """Whether a DICOM SEG is there, or was found impossible, or is not wanted."""
+    told = any(warning.startswith(_NO_SEGMENTATION) for warning in kept.warnings)
+    return kept.input.kind != "dicom" or told or (folder / SEGMENTATION).is_file()
+
+
+def predict_scans(
+    scans: Sequence[Scan], predictor: Predictor, out: Path, *, progress: Progress | None = None
+) -> list[Outcome]:
+    """Predict many scans; one that fails is named and the others go on.
+
+    Returns:
+        An outcome for every scan, in their order.
+
+    Raises:
+        OutputError: If the folder cannot be written to, or a case's folder would take the place of
+            something else: nothing is predicted then.
+    """
+    require_free_places(scans, out)
+    outcomes: list[Outcome] = []
+    with output_folder(out, PREDICTIONS):
+        for scan in scans:
+            outcomes.append(guarded(scan, predictor, out))
+            if progress:
+                failed = sum(outcome.result is None for outcome in outcomes)
+                progress(len(outcomes), len(scans), failed)
+    return outcomes
+
+
+def require_free_places(scans: Iterable[Scan], out: Path) -> None:
+    """Check that every case's folder is free or a prediction, and holds no scan.
+
+    Raises:
+        OutputError: If one is not.
+    """
+    require_free(out, PREDICTIONS)
+    for scan in scans:
+        if case_id_fault(scan.case_id) is None:  # else that case fails by itself
+            require_untaken(out / scan.case_id, PREDICTION, inputs=[scan.path])
+
+
+def guarded(scan: Scan, predictor: Predictor, out: Path) -> Outcome:
+    """Predict a scan; a failure, whatever it is, is that scan's outcome."""
+    try:
+        return Outcome(scan.case_id, predictor.predict(scan, out))
+    except PlggError as error:
+        return Outcome(scan.case_id, None, str(error))
+    except Exception as error:  # the one guard around a case of a batch
+        log.exception("case %s failed unexpectedly", scan.case_id)
+        return Outcome(scan.case_id, None, f"unexpected {type(error).__name__}: {error}")

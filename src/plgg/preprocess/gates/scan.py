@@ -1,0 +1,179 @@
+"""Gates on a scan: brain volume for the age, field of view, sequence contrast.
+
+Measured before registration, in the scan's own millimetres. It doubts, and refuses only what no
+brain is: many cohorts were stored without their true voxel size, and registration mends that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.core.volume import Affine, apply_affine, spacing_mm
+from plgg.data.quality import Verdict
+from plgg.preprocess.gates.limits import Limits, at_most
+from plgg.preprocess.registration.frame import Aligned
+
+# Mean volume of brain and ventricles by age, from birth over the growth of the first years to the
+# shrinking of old age, and how far healthy brains and those with a tumour lie from it.
+_AGE_YEARS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 90.0)
+_MEAN_ML = (400.0, 700.0, 900.0, 1050.0, 1250.0, 1350.0, 1400.0, 1350.0, 1200.0)
+_SPREAD = (0.65, 1.40)
+_POSSIBLE_ML = (200.0, 10000.0)
+_ANY_AGE = Limits((600.0, 1950.0), _POSSIBLE_ML, " mL")
+
+
+def brain_volume(brain_ml: float, age_years: float | None) -> Verdict:
+    """Volume against the age's range, or against that of all ages over one where it is unknown."""
+    limits = _ANY_AGE if age_years is None else _range(age_years)
+    when = "" if age_years is None else f" at {age_years:g} years"
+    return Verdict(
+        gate="brain-volume",
+        status=limits.status(brain_ml),
+        value=round(brain_ml, 1),
+        limits=limits.words(),
+        message=f"a brain of {brain_ml:.0f} mL is implausible{when}",
+        remedy="Check the voxel size in the header, and the brain's outline in the picture.",
+    )
+
+
+def _range(age_years: float) -> Limits:
+    mean = float(np.interp(age_years, _AGE_YEARS, _MEAN_ML))
+    low, high = (round(mean * factor, -1) for factor in _SPREAD)
+    return Limits((low, high), _POSSIBLE_ML, " mL")
+
+
+CUT = at_most(0.55, 0.72)
+_N_DIRECTIONS = 2000
+_N_POINTS = 6000
+_SLAB_MM = 10.0
+# Stray voxels at the very end hide no face.
+_STRAY = 0.002
+_SIDES = (("left", "right"), ("back", "front"), ("lower", "upper"))
+
+
+def field_of_view(brain: NDArray[np.bool_], affine: Affine) -> Verdict:
+    """Brain in the outermost slab of any direction, over the brain in the fullest slab of it.
+
+    A whole brain ends in a small slab, a brain cut in half in the fullest of all. Slabs are 10 mm
+    thick, or a slice and a half where slices are thicker.
+
+    Args:
+        brain: On the native grid, not empty.
+        affine: Voxel → world in mm.
+    """
+    slab_mm = max(_SLAB_MM, 1.5 * float(spacing_mm(affine).max()))
+    points = _sampled(brain, affine)
+    shares = [_end_share(points @ direction, slab_mm) for direction in _directions()]
+    worst = int(np.argmax(shares))
+    return Verdict(
+        gate="field-of-view",
+        status=CUT.status(shares[worst]),
+        value=round(shares[worst], 4),
+        limits=CUT.words(),
+        message=f"the brain is cut off at its {_side(_directions()[worst])} end: the last "
+        f"{slab_mm:.0f} mm there hold {shares[worst]:.0%} of what the fullest {slab_mm:.0f} mm do",
+        remedy="Use a scan that covers the whole brain.",
+    )
+
+
+def _sampled(brain: NDArray[np.bool_], affine: Affine) -> NDArray[np.float64]:
+    """Points in the brain, spread over their voxels so that slices leave no comb; shape (N, 3)."""
+    random = np.random.default_rng(0)
+    voxels = np.flatnonzero(brain)
+    chosen = random.choice(voxels, min(_N_POINTS, voxels.size), replace=False)
+    places = np.stack(np.unravel_index(chosen, brain.shape), axis=1)
+    return apply_affine(affine, places + random.uniform(-0.5, 0.5, places.shape))
+
+
+def _directions() -> NDArray[np.float64]:
+    """Unit vectors spread evenly over the sphere (Fibonacci's spiral), shape (N, 3)."""
+    index = np.arange(_N_DIRECTIONS) + 0.5
+    z = 1.0 - 2.0 * index / _N_DIRECTIONS
+    angle = np.pi * (1.0 + np.sqrt(5.0)) * index
+    radius = np.sqrt(1.0 - z**2)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=1)
+
+
+def _end_share(depth: NDArray[np.float64], slab_mm: float) -> float:
+    """Points in the last slab along a direction over those in the fullest slab."""
+    last = depth.size - 1 - int(_STRAY * depth.size)
+    below = np.partition(depth, last)[last] - depth
+    slabs = np.bincount((np.maximum(below, 0.0) / slab_mm).astype(np.int64))
+    return float(slabs[0] / slabs.max())
+
+
+def _side(direction: NDArray[np.float64]) -> str:
+    """The side of the patient that a direction points to; the world is RAS+."""
+    axis = int(np.argmax(np.abs(direction)))
+    return _SIDES[axis][int(direction[axis] > 0)]
+
+
+# How much brighter than white matter fluid is, and how like a T1 the tissues are.
+FLUID = at_most(0.35, 0.70)
+T1_LIKE = at_most(0.45, 0.60)
+# Myelin is not there yet: grey and white change places on every sequence.
+_MYELINATED_YEARS = 2.0
+_PURE = 0.8
+_FEWEST = 200
+
+
+def fluid(aligned: Aligned) -> Verdict:
+    """Median of fluid minus median of white matter, in standard deviations of the brain."""
+    found = _fluid(aligned)
+    return Verdict(
+        gate="fluid",
+        status="doubtful" if found is None else FLUID.status(found),
+        value=None if found is None else round(found, 3),
+        limits=FLUID.words(),
+        message="whether fluid is dark, as on a FLAIR, could not be told"
+        if found is None
+        else "fluid is brighter than white matter, as on a T2, not on a FLAIR",
+        remedy="Check that the scan is a FLAIR.",
+    )
+
+
+def t1_like(aligned: Aligned, age_years: float | None) -> Verdict:
+    """Correlation with the atlas, which is a T1, over grey and white matter away from fluid."""
+    found = _t1_like(aligned)
+    status = T1_LIKE.status(found)
+    if status == "failed" and age_years is not None and age_years < _MYELINATED_YEARS:
+        status = "doubtful"
+    return Verdict(
+        gate="t1-like",
+        status=status,
+        value=round(found, 3),
+        limits=T1_LIKE.words(),
+        message="white matter is brighter than grey, as on a T1, not on a FLAIR",
+        remedy="Check that the scan is a FLAIR.",
+    )
+
+
+def _fluid(aligned: Aligned) -> float | None:
+    if aligned.atlas.csf is None or aligned.atlas.white is None:
+        return None
+    csf = aligned.scan[aligned.brain & (aligned.atlas.csf > _PURE)]
+    white = aligned.scan[aligned.brain & (aligned.atlas.white > _PURE)]
+    if min(csf.size, white.size) < _FEWEST:
+        return None
+    return float(np.median(csf) - np.median(white)) / _spread(aligned)
+
+
+def _t1_like(aligned: Aligned) -> float:
+    tissue = aligned.brain & aligned.atlas.frame.brain
+    if aligned.atlas.csf is not None:
+        tissue &= aligned.atlas.csf < 1.0 - _PURE
+    scan, atlas = aligned.scan[tissue], aligned.atlas.frame.image.data[tissue]
+    if scan.size < _FEWEST or scan.std() == 0 or atlas.std() == 0:
+        return 0.0
+    return float(np.corrcoef(_clipped(scan), _clipped(atlas))[0, 1])
+
+
+def _clipped(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without the tails: a bright tumour must not decide what the sequence is."""
+    low, high = np.percentile(values, (2.0, 98.0))
+    return np.clip(values, low, high)
+
+
+def _spread(aligned: Aligned) -> float:
+    return max(float(_clipped(aligned.scan[aligned.brain]).std()), 1e-6)

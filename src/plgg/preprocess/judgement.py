@@ -1,0 +1,236 @@
+"""Brain, registration and gates of one scan, as it lies and, where refused, the other way up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.core.errors import InputError
+from plgg.core.progress import Clock
+from plgg.core.volume import Affine, Volume, inverse, same_grid
+from plgg.data.atlas.grid import AFFINE, SHAPE
+from plgg.data.quality import Attempt, Verdict, worst
+from plgg.preprocess.brain_extraction import Stripped, find_brain
+from plgg.preprocess.gates.registration import brain_overlap, orientation
+from plgg.preprocess.gates.scan import brain_volume, field_of_view, fluid, t1_like
+from plgg.preprocess.register import AS_IT_LIES, CHAINS, Registered, Step, register
+from plgg.preprocess.registration.frame import Aligned, Frame, carried, frame_of, view_of
+from plgg.preprocess.registration.start import METHOD, Placed, centre_on_atlas
+from plgg.preprocess.registration.turns import angle_deg, likely_turns, named, posture, turned
+from plgg.preprocess.setup import Route
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Where a scan lies, and what the gates say of it.
+
+    Attributes:
+        stripped: Its brain.
+        placed: Where that lies on the atlas; None where nothing was found, or looked for.
+        verdicts: Of all gates that were asked.
+        attempts: All registrations that were tried, in order.
+        frame: What registration saw; None where it was not asked.
+    """
+
+    stripped: Stripped
+    placed: Placed | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    frame: Frame | None = None
+
+
+def judge_once(flair: Volume, route: Route, age_years: float | None, clock: Clock) -> Judged:
+    """Find a scan's brain and its place on the atlas as its header has it lie, and judge both.
+
+    Args:
+        flair: Native scan, skull on or off, however it lies.
+        route: Grid, settings and atlas.
+        age_years: At the scan, where known: brains grow.
+        clock: Told of each step.
+
+    Raises:
+        InputError: If there is no brain in the scan.
+    """
+    with clock.step("brain"):
+        stripped = find_brain(flair, route.settings.stripping)
+    size = brain_volume(float(stripped.brain.sum()) * flair.voxel_volume_ml, age_years)
+    looked = [size]
+    if size.status != "failed":  # Faces cannot be told on what has no size.
+        looked.append(field_of_view(stripped.brain, flair.affine))
+    if worst(looked) == "failed":  # Half a brain can be stretched over any atlas.
+        return Judged(stripped, verdicts=tuple(looked))
+    if route.settings.registration == "centre":
+        found = _centred(flair, stripped, route)
+    else:
+        found = _registered(flair, stripped, route, age_years, clock)
+    return replace(found, verdicts=(*looked, *found.verdicts))
+
+
+def _centred(flair: Volume, stripped: Stripped, route: Route) -> Judged:
+    """By the brain's centre alone; what the gates would refuse is then only doubted."""
+    brain = stripped.brain
+    matrix = centre_on_atlas(brain, flair.affine, route.grid)
+    view = view_of(route.atlas)
+    share = carried(brain, flair.affine, inverse(matrix) @ view.grid.affine, view.grid.shape)
+    overlap = brain_overlap(Aligned(share, share >= 0.5, view, matrix))
+    if overlap.status == "failed":
+        overlap = overlap.model_copy(update={"status": "doubtful"})
+    return Judged(stripped, Placed(brain, matrix, METHOD), (overlap,))
+
+
+def _registered(
+    flair: Volume, stripped: Stripped, route: Route, age_years: float | None, clock: Clock
+) -> Judged:
+    with clock.step("bias field"):
+        frame = frame_of(flair, stripped.brain)
+    with clock.step("registration"):
+        registered = register(frame, view_of(route.atlas), _steps(flair, route))
+    seen = registered.aligned
+    if seen is None:
+        return Judged(stripped, None, registered.verdicts, registered.attempts, frame)
+    with clock.step("gates"):
+        verdicts = (orientation(seen), fluid(seen), t1_like(seen, age_years), *registered.verdicts)
+    placed = Placed(stripped.brain, seen.atlas_from_native, registered.method)
+    verdicts = (*_noted(registered), *verdicts)
+    return Judged(stripped, placed, verdicts, registered.attempts, frame)
+
+
+def _steps(flair: Volume, route: Route) -> tuple[Step, ...]:
+    model = route.settings.registration
+    if model == "centre":  # Not asked here; the type does not know.
+        return ()
+    on_atlas = same_grid(flair, Volume(np.empty(SHAPE, dtype=np.bool_), AFFINE), tolerance_mm=0.5)
+    return (AS_IT_LIES, *CHAINS[model]) if on_atlas else CHAINS[model]
+
+
+def _noted(registered: Registered) -> tuple[Verdict, ...]:
+    """Says so where a scan came in atlas space."""
+    if registered.method != "none-identity":
+        return ()
+    return (
+        Verdict(
+            gate="already-registered",
+            status="good",
+            value=None,
+            limits="",
+            message="the scan lies on the atlas' grid and on its brain: it was left as it lies",
+        ),
+    )
+
+
+# What refuses a head that lies otherwise than its header says. Contrasts are not among these:
+# alone, they are those of another sequence, which no registration mends.
+_LIES_WRONG = {"orientation", "scale", "shear", "rotation", "brain-overlap", "similarity"}
+_MOST_TURNS = 3
+
+
+def judge(flair: Volume, route: Route, age_years: float | None, clock: Clock) -> Judged:
+    """Find a scan's brain and its place on the atlas, and judge both.
+
+    Args:
+        flair: Native scan, skull on or off, however it lies.
+        route: Grid, settings and atlas.
+        age_years: At the scan, where known: brains grow.
+        clock: Told of each step.
+
+    Returns:
+        What was found with the head as it lies or, where that is refused and a turn mends it,
+        turned; its matrix leads from the native world as the header has it in either case.
+
+    Raises:
+        InputError: If there is no brain in the scan.
+    """
+    first = judge_once(flair, route, age_years, clock)
+    if first.frame is None or not _lies_wrong(first):
+        return first
+    tried: list[Attempt] = []
+    for turn in _upright_turns(first.frame, route, tried, clock):
+        again = _judged_turned(flair, turn, route, age_years, clock)
+        if again:
+            return replace(again, attempts=(*_refused(first), *tried, *again.attempts))
+    return replace(first, attempts=(*first.attempts, *tried))
+
+
+def _lies_wrong(found: Judged) -> bool:
+    """Whether a scan is refused for how it lies, or no registration gave any map."""
+    failed = {verdict.gate for verdict in found.verdicts if verdict.status == "failed"}
+    return found.placed is None or bool(failed & _LIES_WRONG)
+
+
+def _upright_turns(
+    frame: Frame, route: Route, tried: list[Attempt], clock: Clock
+) -> Iterator[Affine]:
+    """Turns after which one registration finds the head upright; the others go to `tried`."""
+    view = view_of(route.atlas)
+    model = route.settings.registration
+    if model == "centre":  # Not asked here; the type does not know.
+        return
+    for turn in likely_turns(frame, view, _MOST_TURNS):
+        with clock.step("registration"):
+            quick = register(turned(frame, turn), view, CHAINS[model][:1])
+        with clock.step("gates"):
+            upright = orientation(quick.aligned) if quick.aligned else None
+        if upright and upright.status == "good":
+            yield turn
+            continue
+        reason = upright.message if upright else ""
+        tried += [_not_accepted(_named(attempt), reason) for attempt in quick.attempts]
+
+
+def _judged_turned(
+    flair: Volume, turn: Affine, route: Route, age_years: float | None, clock: Clock
+) -> Judged | None:
+    """A scan as it would lie if its header were turned; None where any gate still refuses it."""
+    try:
+        found = judge_once(Volume(flair.data, turn @ flair.affine), route, age_years, clock)
+    except InputError:  # No brain is found that way up.
+        return None
+    upright = [verdict.status for verdict in found.verdicts if verdict.gate == "orientation"]
+    if found.placed is None or worst(found.verdicts) == "failed" or upright != ["good"]:
+        return None
+    placed = replace(
+        found.placed,
+        native_to_atlas=found.placed.native_to_atlas @ turn,
+        method=f"{found.placed.method}-turned",
+    )
+    return replace(
+        found,
+        placed=placed,
+        attempts=tuple(_named(attempt) for attempt in found.attempts),
+        verdicts=(_doubt(turn[:3, :3]), *found.verdicts),
+    )
+
+
+def _doubt(turn: NDArray[np.float64]) -> Verdict:
+    """What is said of a head that was turned, whatever the other gates say."""
+    return Verdict(
+        gate="header-orientation",
+        status="doubtful",
+        value=round(angle_deg(turn), 1),
+        limits="0°",
+        message=f"the header puts this head {posture(turn)}: it fits the atlas {named(turn)} and "
+        "was laid there so, but left and right may be exchanged",
+        remedy="Compare left and right with the original, and mend the orientation in the header.",
+    )
+
+
+def _refused(found: Judged) -> tuple[Attempt, ...]:
+    """The attempts as the head lay, of which the gates refused what the chain had accepted."""
+    reason = "; ".join(v.message for v in found.verdicts if v.status == "failed")
+    return tuple(
+        _not_accepted(attempt, reason) if attempt.accepted else attempt
+        for attempt in found.attempts
+    )
+
+
+def _not_accepted(attempt: Attempt, reason: str) -> Attempt:
+    reasons = "; ".join(text for text in (attempt.reason, reason) if text)
+    return attempt.model_copy(update={"accepted": False, "reason": reasons})
+
+
+def _named(attempt: Attempt) -> Attempt:
+    """An attempt that began with the head turned, by its start."""
+    return attempt.model_copy(update={"start": f"turned-{attempt.start}"})

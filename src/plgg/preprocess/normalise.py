@@ -1,0 +1,132 @@
+"""A registered scan resampled once onto the atlas grid, z-scored and cropped; and restored.
+
+Registration, reading, checking and storing are elsewhere; this is arithmetic on `Volume`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.core.errors import InputError
+from plgg.core.placement import Placement, as_rows
+from plgg.core.volume import Affine, Volume, spacing_mm
+from plgg.data.store_arrays import encode
+from plgg.preprocess.brain_extraction import Box, bounding_box, z_score
+from plgg.preprocess.grid import Grid
+from plgg.preprocess.registration.start import Placed, centred
+from plgg.preprocess.resample import resample, smooth_for
+
+MARGIN = 2
+# Share of the brain that may fall outside the atlas' field of view before the scan is refused.
+_MOST_CUT = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan as the network sees it.
+
+    Attributes:
+        image: Coded z-scores of the brain box (`plgg.data.store_arrays`), int8, shape (I, J, K).
+        mask: Tumour on the same grid, uint8; None where unknown.
+        placement: What puts anything on this grid back on the native scan.
+    """
+
+    image: NDArray[np.int8]
+    mask: NDArray[np.uint8] | None
+    placement: Placement
+
+
+def prepare(
+    flair: Volume, mask: Volume | None, grid: Grid, placed: Placed | None = None
+) -> Prepared:
+    """Bring a FLAIR, and its mask where there is one, onto the atlas grid.
+
+    Args:
+        flair: Native scan.
+        mask: Tumour mask on the same native grid (> 0 is tumour), or None.
+        grid: The atlas grid at the preset's spacing.
+        placed: Its brain and where that lies; by default the scan is taken to be stripped, and
+            its brain's centre put on the atlas brain's.
+
+    Raises:
+        InputError: If the scan is empty or its brain does not lie on the grid.
+    """
+    placed = placed or centred(flair, grid)
+    brain, to_atlas = placed.brain, placed.native_to_atlas
+    near = bounding_box(brain, margin=MARGIN)
+    path = _Path(near, flair.affine, to_atlas, grid)
+    weight = path.carry(brain)
+    inside = weight >= 0.5
+    _refuse_cut(_native_ml(brain, flair, to_atlas), inside, grid)
+    # Dividing by the interpolated brain keeps the zeros outside from darkening its rim.
+    carried = path.carry(np.where(brain, flair.data, 0))
+    image = np.asarray(carried / np.maximum(weight, 0.5), dtype=np.float32)
+    box = bounding_box(inside, margin=MARGIN)
+    codes = encode(z_score(image[box], inside[box]), inside[box])
+    tumour = None if mask is None else (path.carry(mask.data > 0)[box] >= 0.5).astype(np.uint8)
+    placement = Placement(
+        native_shape=flair.shape,
+        native_affine=as_rows(flair.affine),
+        box_shape=codes.shape,
+        box_affine=as_rows(_corner(grid.affine, box)),
+        native_to_atlas=as_rows(to_atlas),
+        method=placed.method,
+    )
+    return Prepared(codes, tumour, placement)
+
+
+def _native_ml(brain: NDArray[np.bool_], flair: Volume, to_atlas: Affine) -> float:
+    """Volume that the native brain has once it is brought to the atlas' scale, in mL."""
+    return float(brain.sum()) * flair.voxel_volume_ml * float(np.linalg.det(to_atlas[:3, :3]))
+
+
+def _refuse_cut(native_ml: float, inside: NDArray[np.bool_], grid: Grid) -> None:
+    kept_ml = float(inside.sum()) * float(spacing_mm(grid.affine)[0]) ** 3 / 1000.0
+    if kept_ml < (1.0 - _MOST_CUT) * native_ml:
+        raise InputError(
+            f"of {native_ml:.0f} mL of brain only {kept_ml:.0f} mL lie in the atlas' field of view",
+            remedy="Check the voxel spacing in the header, and that the skull is stripped.",
+        )
+
+
+@dataclass(frozen=True)
+class _Path:
+    """The one way from the native grid, near the brain, to the atlas grid."""
+
+    near: Box
+    native_affine: Affine
+    native_to_atlas: Affine
+    grid: Grid
+
+    def carry(self, data: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Resample one native array, low-passed against aliasing."""
+        affine = _corner(self.native_affine, self.near)
+        native_from_grid = np.linalg.inv(self.native_to_atlas @ affine) @ self.grid.affine
+        target_mm = float(spacing_mm(self.grid.affine)[0])
+        smooth = smooth_for(data[self.near], spacing_mm=spacing_mm(affine), target_mm=target_mm)
+        return resample(smooth, native_from_grid, self.grid.shape)
+
+
+def _corner(affine: Affine, box: Box) -> Affine:
+    """The affine of an array cropped to a box."""
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, :3] @ [part.start for part in box]
+    return moved
+
+
+def restore(data: NDArray[Any], placement: Placement) -> Volume:
+    """Put an array of the brain box on the native grid, by linear interpolation; 0 outside.
+
+    Args:
+        data: Array of shape `placement.box_shape`, such as tumour probabilities.
+        placement: As made when the scan was prepared.
+
+    Returns:
+        float32 volume with the native shape and affine.
+    """
+    native = resample(data, placement.box_from_native(), placement.native_shape)
+    return Volume(native, np.array(placement.native_affine))

@@ -1,0 +1,165 @@
+"""Slices as pictures that need no script: outline, letters, diameters.
+
+The image is drawn in millimetres, so that voxels have their true shape; outlines run along the
+voxels' edges, hiding nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.data.result import Diameters
+from plgg.report.case.view import AXES, Edges, Plane, Shown, edges, to_voxels
+from plgg.report.case.viewer import grey_image
+
+Line = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Still:
+    """A slice to draw.
+
+    Attributes:
+        plane: Of the slice.
+        index: The file's voxel index of the slice.
+        image: Data URI of its greys, one pixel a voxel.
+        width_mm: Of the picture.
+        height_mm: Of the picture.
+        pixel_mm: Width and height of a voxel.
+        outline: SVG path in voxels, from the upper left corner.
+        edges: Letters.
+        lines: Lines to draw, in mm from the upper left corner.
+    """
+
+    plane: Plane
+    index: int
+    image: str
+    width_mm: float
+    height_mm: float
+    pixel_mm: tuple[float, float]
+    outline: str
+    edges: Edges
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def alt(self) -> str:
+        """What it shows, for those who cannot see it."""
+        tumour = "with the tumour's outline" if self.outline else "without tumour"
+        left, right, top, bottom = self.edges
+        return (
+            f"{self.plane.capitalize()} slice {self.index} {tumour}; left edge {left}, right edge "
+            f"{right}, upper edge {top}, lower edge {bottom}"
+        )
+
+
+def still(shown: Shown, plane: Plane, position: int, *, lines: Sequence[Line] = ()) -> Still:
+    """Draw a slice.
+
+    Args:
+        shown: What is shown.
+        plane: Which slices.
+        position: Which of them, an index of `shown`.
+        lines: In voxels of the slice, from the first voxel's centre.
+    """
+    across, columns, rows = AXES[plane]
+    grey, mask = (np.take(data, position, axis=across).T for data in (shown.grey, shown.mask))
+    width, height = shown.spacing_mm[columns], shown.spacing_mm[rows]
+    return Still(
+        plane=plane,
+        index=shown.native_index(across, position),
+        image=grey_image(np.ascontiguousarray(grey)),
+        width_mm=round(float(grey.shape[1] * width), 2),
+        height_mm=round(float(grey.shape[0] * height), 2),
+        pixel_mm=(round(float(width), 5), round(float(height), 5)),
+        outline=outline_path(mask),
+        edges=edges(shown.affine, columns=columns, rows=rows),
+        lines=tuple(_in_mm(line, float(width), float(height)) for line in lines),
+    )
+
+
+def _in_mm(line: Line, width: float, height: float) -> Line:
+    x1, y1, x2, y2 = (
+        round((value + 0.5) * size, 2)
+        for value, size in zip(line, (width, height) * 2, strict=True)
+    )
+    return x1, y1, x2, y2
+
+
+def outline_path(mask: NDArray[np.bool_]) -> str:
+    """SVG path along the edges of the pixels of a mask of shape (rows, columns)."""
+    padded = np.pad(mask, 1)
+    beside = padded[1:-1, 1:] != padded[1:-1, :-1]
+    above = padded[1:, 1:-1] != padded[:-1, 1:-1]
+    upright = [f"M{line} {start}V{end}" for line, start, end in _runs(beside.T)]
+    level = [f"M{start} {line}H{end}" for line, start, end in _runs(above)]
+    return "".join(upright + level)
+
+
+def _runs(marked: NDArray[Any]) -> list[tuple[int, int, int]]:
+    """Row, start and end of every run of marked elements along the rows."""
+    steps = np.diff(np.pad(marked.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    rows, starts = np.nonzero(steps == 1)
+    _, ends = np.nonzero(steps == -1)
+    return list(zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True))
+
+
+_MOST = 24
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures of one plane.
+
+    Attributes:
+        plane: Of the slices.
+        stills: From the patient's head down, from the front back, or from right to left.
+        measured: Which of the pictures shows the diameters; None if none does.
+        n_slices: How many slices hold tumour.
+    """
+
+    plane: Plane
+    stills: tuple[Still, ...]
+    measured: int | None
+    n_slices: int
+
+
+def acquired_plane(shown: Shown) -> Plane:
+    """The plane of the scan's own slices: across its thickest axis; axial if all are alike."""
+    planes: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
+    thickness = {plane: shown.spacing_mm[AXES[plane][0]] for plane in planes}
+    return max(planes, key=lambda plane: round(float(thickness[plane]), 2))
+
+
+def strip_of(shown: Shown, diameters: Diameters | None) -> Strip:
+    """Choose slices and draw them; the plane is that of the diameters, or the scan's own."""
+    plane = diameters.plane if diameters else acquired_plane(shown)
+    across, columns, rows = AXES[plane]
+    others = tuple(axis for axis in range(3) if axis != across)
+    filled = np.flatnonzero(shown.mask.any(axis=others)).tolist()
+    lines: tuple[Line, ...] = ()
+    at = None
+    if diameters:
+        ends = to_voxels(shown, np.array(diameters.ends_mm))
+        a, b, c, d = ends[:, [columns, rows]].tolist()
+        lines = ((a[0], a[1], b[0], b[1]), (c[0], c[1], d[0], d[1]))
+        at = int(np.clip(np.rint(ends[:, across].mean()), 0, shown.mask.shape[across] - 1))
+    chosen = spaced(filled, keep=at)
+    stills = (still(shown, plane, n, lines=lines if n == at else ()) for n in chosen)
+    return Strip(plane, tuple(stills), chosen.index(at) if at in chosen else None, len(filled))
+
+
+def spaced(slices: list[int], *, keep: int | None, most: int = _MOST) -> list[int]:
+    """At most so many of the slices, evenly spaced, with both ends and the one to keep."""
+    picks = np.linspace(0, len(slices) - 1, most).round().astype(int).tolist()
+    chosen = slices if len(slices) <= most else [slices[n] for n in picks]
+    if keep is None or keep in chosen:
+        return chosen
+    if len(chosen) < most:
+        return sorted([*chosen, keep])
+    nearest = min(chosen[1:-1], key=lambda n: abs(n - keep))
+    return sorted([keep if n == nearest else n for n in chosen])

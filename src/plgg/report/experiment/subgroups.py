@@ -1,0 +1,93 @@
+"""Test Dice by subgroup, arm beside arm, with intervals over patients.
+
+Only scans that every arm tested, so that the arms of a group speak of the same patients. Knows
+nothing of tables or figures.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from plgg.evaluate.experiment_records import Experiment
+from plgg.evaluate.records import CaseScores, Interval
+from plgg.evaluate.statistics import interval, mean
+from plgg.evaluate.subgroups import TRAITS, grouped
+
+# With fewer patients a mean says nothing.
+FEWEST = 3
+TITLES = {"age": "age", "size": "size of the tumour", "side": "side", "region": "region"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Patients who share a trait.
+
+    Attributes:
+        trait: Such as `age`.
+        level: Its value, such as `3 to 5 years`.
+        n_patients: How many.
+        dice: By arm: mean over patients of the mean over their scans and splits, and its 95 %
+            interval over resampled patients.
+    """
+
+    trait: str
+    level: str
+    n_patients: int
+    dice: Mapping[str, Interval]
+
+
+def subgroups(experiment: Experiment) -> tuple[Group, ...]:
+    """The levels of every trait that divides the patients; those of fewer than three left out."""
+    rows = _shared(experiment)
+    found: list[Group] = []
+    for trait in TRAITS:
+        by_arm = {arm: grouped(cases, trait) for arm, cases in rows.items()}
+        levels = next(iter(by_arm.values()), {})
+        groups = [_group(trait, level, by_arm) for level in levels]
+        enough = [group for group in groups if group.n_patients >= FEWEST]
+        found += enough if len(enough) > 1 else []
+    return tuple(found)
+
+
+def _shared(experiment: Experiment) -> dict[str, list[CaseScores]]:
+    """Cases with a Dice by arm, those of every tested arm alone; arms without a test left out."""
+    tested = {
+        arm: {
+            (run.split, case.case_id): case
+            for run, case in experiment.tested(arm)
+            if case.dice is not None
+        }
+        for arm in experiment.arms
+    }
+    tested = {arm: cases for arm, cases in tested.items() if cases}
+    shared = set.intersection(*(set(cases) for cases in tested.values())) if tested else set()
+    return {arm: [cases[key] for key in sorted(shared)] for arm, cases in tested.items()}
+
+
+def n_left_out(experiment: Experiment) -> int:
+    """Tested scans, counted once a split, that not every arm has."""
+    every = {(r.split, c.case_id) for arm in experiment.arms for r, c in experiment.tested(arm)}
+    shared = next(iter(_shared(experiment).values()), [])
+    return len(every) - len(shared)
+
+
+def _group(
+    trait: str, level: str, by_arm: Mapping[str, Mapping[str, Sequence[CaseScores]]]
+) -> Group:
+    dice = {arm: _mean(levels.get(level, ())) for arm, levels in by_arm.items()}
+    patients = {case.patient_id for levels in by_arm.values() for case in levels.get(level, ())}
+    return Group(trait, level, len(patients), dice)
+
+
+def _mean(cases: Sequence[CaseScores]) -> Interval:
+    by_patient: dict[str, list[float]] = defaultdict(list)
+    for case in cases:
+        if case.dice is not None:
+            by_patient[case.patient_id].append(case.dice)
+    values = np.array([np.mean(found) for found in by_patient.values()], dtype=np.float64)
+    # One seed for all groups and arms: the same records give the same page.
+    return interval(mean(values), tuple(by_patient), np.random.default_rng(0))

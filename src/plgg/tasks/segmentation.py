@@ -1,0 +1,74 @@
+"""Segmentation losses: soft Dice with squared terms (equation 2 of the paper), cross-entropy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+
+def soft_dice_loss(
+    logits: Float[Tensor, "batch 1 i j k"],
+    mask: Float[Tensor, "batch 1 i j k"],
+    has_mask: Tensor,
+    *,
+    epsilon: float = 1e-5,
+    over: Literal["sample", "batch"] = "sample",
+    n_known: int | None = None,
+) -> Tensor:
+    """L = 1 - 2 Σ p·g / (Σ p² + Σ g² + ε), p the sigmoid of the logits.
+
+    The form with squares is that of Milletari, Navab and Ahmadi (V-Net, 2016); ε stands in the
+    denominator alone, so a patch without tumour costs 1 whatever is predicted and gives no
+    gradient. With `over="batch"` the sums run over the batch, and such a patch counts again.
+
+    Args:
+        logits: Raw output of the segmentation head.
+        mask: Tumour, 0 or 1.
+        has_mask: Shape (batch,), bool; patches with an unknown mask take no part.
+        epsilon: ε.
+        over: What the sums run over.
+        n_known: Known masks of the whole batch that this is a piece of, whose pieces add up to its
+            loss; by default this is all of it.
+
+    Returns:
+        Scalar; 0 without gradient where no mask is known.
+    """
+    if not bool(has_mask.any()):
+        return logits.sum() * 0.0
+    probability = torch.sigmoid(logits.float())[has_mask]
+    truth = mask.float()[has_mask]
+    axes = (1, 2, 3, 4) if over == "sample" else (0, 1, 2, 3, 4)
+    overlap = (probability * truth).sum(axes)
+    size = (probability * probability).sum(axes) + (truth * truth).sum(axes)
+    loss = 1.0 - 2.0 * overlap / (size + epsilon)
+    return loss.mean() if n_known is None or over == "batch" else loss.sum() / n_known
+
+
+def voxel_cross_entropy(
+    logits: Float[Tensor, "batch 1 i j k"],
+    mask: Float[Tensor, "batch 1 i j k"],
+    has_mask: Tensor,
+    *,
+    n_known: int | None = None,
+) -> Tensor:
+    """Mean binary cross-entropy over the voxels of the patches whose mask is known.
+
+    Args:
+        logits: Raw output of the segmentation head.
+        mask: Tumour, 0 or 1.
+        has_mask: Shape (batch,), bool.
+        n_known: Known masks of the whole batch that this is a piece of; by default this is all.
+
+    Returns:
+        Scalar; 0 without gradient where no mask is known.
+    """
+    if not bool(has_mask.any()):
+        return logits.sum() * 0.0
+    mean = functional.binary_cross_entropy_with_logits(
+        logits.float()[has_mask], mask.float()[has_mask]
+    )
+    return mean if n_known is None else mean * (has_mask.sum() / n_known)

@@ -1,0 +1,1 @@
+"""How the tasks are weighted against each other: `loss.weighting` by name."""

@@ -1,0 +1,248 @@
+"""An epoch of batches: the cases in random order, patches cut ahead of need by threads.
+
+Epoch `e` of seed `s` is the same on every machine, however many threads cut it and wherever the
+run was resumed, because each patch has a generator of its own. A batch may be dealt out to several
+processes, and to several pieces in each; every piece knows what its batch holds as a whole, so that
+the losses of all pieces add up to that of the batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plgg.config import PatchConfig
+from plgg.core.patient import patient_inputs
+from plgg.data.store import Store
+from plgg.train.patches import Patch, PatchPlan, cut, sample_plan, shows_tumour
+
+UNKNOWN = -1
+Indices = NDArray[np.int64]
+_Seeds = Sequence[np.random.SeedSequence]
+_BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every batch a process sees, and in how many pieces.
+
+    Attributes:
+        rank: Number of the process, from 0.
+        processes: How many share a batch.
+        pieces: Pieces that each cuts its part into.
+    """
+
+    rank: int = 0
+    processes: int = 1
+    pieces: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Patches, a whole batch or a piece of one, and what is known of them.
+
+    Attributes:
+        image: z-scores.
+        mask: Tumour, 0 or 1; meaningless where `has_mask` is False.
+        has_mask: Whether the mask of a patch is known.
+        marker: Index of the class that is to be named, or -1 where there is none.
+        told: Index of the patient's class, whatever the patch shows, or -1.
+        patient: Age and sex as `plgg.core.patient` gives them.
+        seeds: One for each patch, for what chance decides inside the network.
+        n_masks: Known masks in the whole batch.
+        n_markers: Known markers in the whole batch, that are learnt from.
+        lent: Whether the patch belongs to another piece, and is here to keep step alone.
+    """
+
+    image: Float[Tensor, "batch 1 i j k"]
+    mask: Float[Tensor, "batch 1 i j k"]
+    has_mask: Tensor
+    marker: Int[Tensor, " batch"]
+    told: Int[Tensor, " batch"]
+    patient: Float[Tensor, "batch 4"]
+    seeds: Int[Tensor, " batch"]
+    n_masks: int
+    n_markers: int
+    lent: bool = False
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        layout = torch.channels_last_3d
+        return Batch(
+            self.image.to(device, non_blocking=True, memory_format=layout),
+            self.mask.to(device, non_blocking=True),
+            self.has_mask.to(device),
+            self.marker.to(device),
+            self.told.to(device),
+            self.patient.to(device),
+            self.seeds,
+            self.n_masks,
+            self.n_markers,
+            self.lent,
+        )
+
+
+class EpochBatches:
+    """The batches of one epoch.
+
+    Args:
+        store: Where the cases lie.
+        cases: Cases of the training part.
+        settings: Patch size, batch size, sampling, augmentation.
+        seed: Seed of the run.
+        workers: Threads that cut patches ahead.
+        share: What this process sees of each batch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        cases: Sequence[str],
+        settings: PatchConfig,
+        *,
+        seed: int,
+        workers: int,
+        share: Share | None = None,
+    ) -> None:
+        self.store = store
+        self.cases = _crops(store, sorted(cases), settings)
+        self.settings = settings
+        self.seed = seed
+        self.workers = workers
+        self.share = share or Share()
+        self._classes = {name: index for index, name in enumerate(store.cohort.classes)}
+
+    def __len__(self) -> int:
+        return -(-len(self.cases) // self.settings.batch)
+
+    def epoch(self, epoch: int) -> Iterator[list[Batch]]:
+        """Yield this process' pieces of each batch of an epoch; the last one may be smaller."""
+        root = np.random.SeedSequence(self.seed, spawn_key=(epoch,))
+        order_seed, *patch_seeds = root.spawn(len(self.cases) + 1)
+        order = np.random.default_rng(order_seed).permutation(len(self.cases))
+        if self.settings.outlined_share:
+            order = _spread(order, [self.store.by_id[self.cases[i]].has_mask for i in order])
+        size = self.settings.batch
+        groups = [order[first : first + size] for first in range(0, len(order), size)]
+        with ThreadPoolExecutor(self.workers) as pool:
+            ahead: deque[list[_Piece]] = deque()
+            for group in groups:
+                parts = self._parts(group, patch_seeds)
+                ahead.append([self._begin(pool, part, patch_seeds) for part in parts])
+                if len(ahead) > _BATCHES_AHEAD:
+                    yield [piece.batch(self) for piece in ahead.popleft()]
+            while ahead:
+                yield [piece.batch(self) for piece in ahead.popleft()]
+
+    def _parts(self, group: Indices, seeds: _Seeds) -> list[_Part]:
+        """This process' pieces of a batch: patches of it, and what all of it holds."""
+        share = self.share
+        n_masks = sum(self.store.by_id[self.cases[index]].has_mask for index in group)
+        n_markers = sum(self._marker(int(i), seeds[i]) != UNKNOWN for i in group)
+        dealt = np.array_split(group, share.processes * share.pieces)
+        mine = dealt[share.rank * share.pieces : (share.rank + 1) * share.pieces]
+        # A process must not stand aside: without a patch it takes one of which nothing is known.
+        return [
+            _Part(part if part.size else group[:1], not part.size, n_masks, n_markers)
+            for part in mine
+        ]
+
+    def _begin(self, pool: ThreadPoolExecutor, part: _Part, seeds: _Seeds) -> _Piece:
+        futures = [pool.submit(self._patch, int(i), seeds[i]) for i in part.indices]
+        markers = [self._marker(int(i), seeds[i]) for i in part.indices]
+        # A child of the patch's seed: cutting draws from the seed itself.
+        inner = [int(seeds[i].spawn(1)[0].generate_state(1)[0]) for i in part.indices]
+        return _Piece(part, futures, markers, inner)
+
+    def _plan(self, index: int, seed: np.random.SeedSequence) -> PatchPlan:
+        rng = np.random.default_rng(seed)
+        return sample_plan(self.store, self.cases[index], self.settings, rng)
+
+    def _patch(self, index: int, seed: np.random.SeedSequence) -> Patch:
+        return cut(self.store, self._plan(index, seed))
+
+    def _marker(self, index: int, seed: np.random.SeedSequence) -> int:
+        """Class that a patch asks of the branch, or -1."""
+        marker = self.marker_index(self.cases[index])
+        if marker == UNKNOWN or self.settings.marker_from == "all":
+            return marker
+        return marker if shows_tumour(self.store, self._plan(index, seed)) else UNKNOWN
+
+    def marker_index(self, case_id: str) -> int:
+        """Number of a case's class, -1 where it is unknown."""
+        marker = self.store.by_id[case_id].marker
+        return self._classes[marker] if marker else UNKNOWN
+
+    def patient(self, case_id: str) -> NDArray[np.float32]:
+        """What is known of a case's patient, shape (4,)."""
+        case = self.store.by_id[case_id]
+        return patient_inputs(case.age_years, case.sex)
+
+
+def _crops(store: Store, cases: Sequence[str], settings: PatchConfig) -> list[str]:
+    """The case of each crop of an epoch: all equally often, those with a mask more if need be."""
+    crops = [*cases] * settings.per_case
+    outlined = [case for case in crops if store.by_id[case].has_mask]
+    share = settings.outlined_share
+    wanted = math.ceil(share / (1.0 - share) * (len(crops) - len(outlined)))
+    more = itertools.islice(itertools.cycle(outlined), max(wanted - len(outlined), 0))
+    return [*crops, *more]
+
+
+def _spread(order: Indices, outlined: Sequence[bool]) -> Indices:
+    """Mix two kinds evenly: every stretch of the order holds about the same share of each."""
+    kinds = np.asarray(outlined)
+    place = np.empty(len(order))
+    for kind in (True, False):
+        n = int((kinds == kind).sum())
+        place[kinds == kind] = (np.arange(n) + 0.5) / max(n, 1)
+    return order[np.argsort(place, kind="stable")]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Which patches a piece is made of; `lent` where it is only there to keep step."""
+
+    indices: Indices
+    lent: bool
+    n_masks: int
+    n_markers: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A piece whose patches are being cut."""
+
+    part: _Part
+    futures: list[Future[Patch]]
+    markers: list[int]
+    seeds: list[int]
+
+    def batch(self, batches: EpochBatches) -> Batch:
+        """Wait for the patches."""
+        patches = [future.result() for future in self.futures]
+        cases = [batches.cases[index] for index in self.part.indices]
+        known = not self.part.lent
+        told = [batches.marker_index(case) for case in cases]
+        return Batch(
+            image=torch.from_numpy(np.stack([patch.image for patch in patches])[:, None]),
+            mask=torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
+            has_mask=torch.tensor([known and batches.store.by_id[c].has_mask for c in cases]),
+            marker=torch.tensor([marker if known else UNKNOWN for marker in self.markers]),
+            told=torch.tensor(told),
+            patient=torch.from_numpy(np.stack([batches.patient(c) for c in cases])),
+            seeds=torch.tensor(self.seeds),
+            n_masks=self.part.n_masks,
+            n_markers=self.part.n_markers,
+            lent=self.part.lent,
+        )

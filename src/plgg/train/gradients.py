@@ -1,0 +1,209 @@
+"""The gradient of one step: micro-batches, processes, task weights; and means over an epoch.
+
+Fills `.grad` of the network's parameters; the optimiser comes after.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from plgg.config import LossConfig
+from plgg.model.device import Runtime
+from plgg.model.network import MultitaskNet
+from plgg.tasks.losses import task_losses
+from plgg.tasks.weighting.base import Weighting
+from plgg.train.batches import Batch
+from plgg.train.distributed import Team
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a step showed, of the whole batch.
+
+    Attributes:
+        losses: `loss`, the weighted total, and the loss of each task.
+        gradients: Norm of each task's unweighted gradient on the encoder, and their `cosine` where
+            both are there; None where they were not taken apart.
+    """
+
+    losses: dict[str, float]
+    gradients: dict[str, float] | None
+
+    @property
+    def tasks(self) -> dict[str, float]:
+        """Losses without the total."""
+        return {name: value for name, value in self.losses.items() if name != "loss"}
+
+
+class Descent:
+    """Gradients of a network's losses.
+
+    Args:
+        network: What is trained.
+        team: The processes that share a batch.
+        runtime: Device and precision.
+        settings: Forms of the losses.
+        class_weights: Weight of each marker class.
+        weighting: How the tasks are weighed.
+        compiled: Whether torch.compile makes kernels for the forward pass.
+    """
+
+    def __init__(
+        self,
+        network: MultitaskNet,
+        *,
+        team: Team,
+        runtime: Runtime,
+        settings: LossConfig,
+        class_weights: Float[Tensor, " classes"],
+        weighting: Weighting,
+        compiled: bool = False,
+    ) -> None:
+        self.network, self.team, self.runtime = network, team, runtime
+        self.settings, self.class_weights, self.weighting = settings, class_weights, weighting
+        self.forward = team.join(network)
+        if compiled:
+            self.forward = torch.compile(self.forward, dynamic=False)
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        encoder = {id(p) for p in network.encoder_parameters()}
+        shared = [torch.full((p.numel(),), id(p) in encoder) for p in self.parameters]
+        self._shared = torch.cat(shared).to(runtime.device)
+
+    def step(self, pieces: Sequence[Batch], *, apart: bool = False) -> Found:
+        """Set the gradient of a batch.
+
+        Args:
+            pieces: This process' pieces of it.
+            apart: Take the tasks' gradients apart, to measure them; the sum is the same.
+        """
+        weights = self.weighting.weights()
+        if len(weights) > 1 and (apart or self.weighting.separate):
+            losses, gradients = self._apart(pieces, weights)
+        else:
+            losses, gradients = self._joined(pieces, weights), None
+        self.network.commit(self.team.sum)
+        values = dict(zip(weights, self.team.sum(losses).tolist(), strict=True))
+        total = sum(weights[task] * value for task, value in values.items())
+        return Found({"loss": total, **values}, gradients)
+
+    def _joined(self, pieces: Sequence[Batch], weights: dict[str, float]) -> Tensor:
+        """One backward pass of the weighted sum."""
+        sums = torch.zeros(len(weights), device=self.runtime.device)
+        for number, piece in enumerate(pieces, start=1):
+            last = number == len(pieces)
+            with nullcontext() if last else self.team.alone(self.forward):
+                losses = self._losses(piece)
+                total = torch.stack([weights[task] * losses[task] for task in weights]).sum()
+                # The processes' gradients are averaged, but the batch's loss is their sum.
+                (total * self.team.size).backward()  # type: ignore[no-untyped-call]
+            sums += torch.stack([losses[task].detach() for task in weights])
+        return sums
+
+    def _apart(
+        self, pieces: Sequence[Batch], weights: dict[str, float]
+    ) -> tuple[Tensor, dict[str, float]]:
+        """One backward pass for each task."""
+        sums = torch.zeros(len(weights), device=self.runtime.device)
+        rows = torch.zeros(len(weights), len(self._shared), device=self.runtime.device)
+        for piece in pieces:
+            with self.team.alone(self.forward):
+                losses = self._losses(piece)
+            for row, task in enumerate(weights):
+                again = row + 1 < len(weights)
+                rows[row] += self._gradient(losses[task], again=again)
+            sums += torch.stack([losses[task].detach() for task in weights])
+        rows = self.team.sum(rows)
+        shares = torch.tensor(list(weights.values()), device=rows.device)[:, None]
+        found = (rows * shares).sum(dim=0)
+        found[self._shared] = self.weighting.combine((rows * shares)[:, self._shared])
+        self._set(found)
+        return sums, _measured(rows[:, self._shared], list(weights))
+
+    def _gradient(self, loss: Tensor, *, again: bool) -> Float[Tensor, " n"]:
+        found = torch.autograd.grad(loss, self.parameters, retain_graph=again, allow_unused=True)
+        flat = [
+            torch.zeros(p.numel(), device=p.device) if g is None else g.float().reshape(-1)
+            for p, g in zip(self.parameters, found, strict=True)
+        ]
+        return torch.cat(flat)
+
+    def _set(self, flat: Float[Tensor, " n"]) -> None:
+        parts = torch.split(flat, [p.numel() for p in self.parameters])
+        for parameter, part in zip(self.parameters, parts, strict=True):
+            # Laid out as its parameter: a fused optimiser walks both in one order.
+            parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
+
+    def _losses(self, piece: Batch) -> dict[str, Tensor]:
+        self.network.expect(piece.seeds, counted=not piece.lent)
+        with self.runtime.autocast():
+            outputs = self.forward(piece.image, piece.patient, piece.told)
+        return task_losses(
+            outputs,
+            mask=piece.mask,
+            has_mask=piece.has_mask,
+            marker=piece.marker,
+            weights=self.class_weights,
+            settings=self.settings,
+            n_masks=piece.n_masks,
+            n_markers=piece.n_markers,
+        )
+
+
+def _measured(rows: Float[Tensor, "tasks n"], tasks: Sequence[str]) -> dict[str, float]:
+    norms = rows.norm(dim=1)
+    found = dict(zip(tasks, norms.tolist(), strict=True))
+    scale = float(norms.prod())
+    # Of a task without gradient on the encoder there is no direction.
+    found["cosine"] = float(rows[0] @ rows[1]) / scale if scale else 0.0
+    return found
+
+
+_Item = TypeVar("_Item")
+
+
+class Means:
+    """Running means of what the steps of an epoch showed."""
+
+    def __init__(self) -> None:
+        self.losses: dict[str, float] = {}
+        self.gradients: dict[str, float] | None = None
+        self.waited = 0.0
+        self._n_losses = 0
+        self._n_gradients = 0
+
+    @property
+    def tasks(self) -> dict[str, float]:
+        """Losses without the total."""
+        return {name: value for name, value in self.losses.items() if name != "loss"}
+
+    def add(self, found: Found) -> None:
+        """Take in one step."""
+        self._n_losses += 1
+        self.losses = _moved(self.losses, found.losses, self._n_losses)
+        if found.gradients is not None:
+            self._n_gradients += 1
+            self.gradients = _moved(self.gradients or {}, found.gradients, self._n_gradients)
+
+    def waiting(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """The same items, the time until each one comes counted."""
+        iterator = iter(items)
+        while True:
+            started = time.monotonic()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            self.waited += time.monotonic() - started
+            yield item
+
+
+def _moved(means: dict[str, float], new: dict[str, float], n: int) -> dict[str, float]:
+    return {key: (old := means.get(key, value)) + (value - old) / n for key, value in new.items()}

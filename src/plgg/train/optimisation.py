@@ -1,0 +1,72 @@
+"""The learning-rate schedule and the exponential moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from plgg.config import OptimiserConfig
+from plgg.model.network import MultitaskNet
+
+
+def learning_rate(settings: OptimiserConfig, epoch: int) -> float:
+    """Rate during an epoch, counted from 0.
+
+    `poly` is lr · (1 - epoch / epochs)^0.9, as with the backbone's authors (Myronenko 2018);
+    `cosine` falls to 0 over half a period. A warm-up rises linearly to the schedule.
+    """
+    done = epoch / settings.epochs
+    factor = {
+        "poly": (1.0 - done) ** 0.9,
+        "cosine": 0.5 * (1.0 + math.cos(math.pi * done)),
+        "constant": 1.0,
+    }[settings.schedule]
+    warm = min(1.0, (epoch + 1) / (settings.warmup_epochs + 1))
+    return float(settings.learning_rate * factor * warm)
+
+
+class Average:
+    """Exponential moving average of a network's weights; the network itself where there is none.
+
+    w̄ ← d · w̄ + (1 − d) · w after each step, d = min(decay, (1 + n) / (10 + n)) after n steps, so
+    that the first, random weights are soon forgotten (as in TensorFlow's and timm's averages).
+
+    Args:
+        network: What is trained.
+        decay: Largest d; 0 is no average.
+    """
+
+    def __init__(self, network: MultitaskNet, decay: float) -> None:
+        self._trained = network
+        self._decay = decay
+        self._averaged = (
+            AveragedModel(network, avg_fn=self._mixed, use_buffers=True) if decay else None
+        )
+
+    @property
+    def network(self) -> MultitaskNet:
+        """What is validated and kept."""
+        if self._averaged is None:
+            return self._trained
+        return cast("MultitaskNet", self._averaged.module)
+
+    def update(self) -> None:
+        """Take in the weights after a step."""
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._trained)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a resumed run needs."""
+        return {} if self._averaged is None else dict(self._averaged.state_dict())
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `tensors` gave."""
+        if self._averaged is not None:
+            self._averaged.load_state_dict(tensors)
+
+    def _mixed(self, averaged: Tensor, new: Tensor, n: Tensor | int) -> Tensor:
+        decay = min(self._decay, (1.0 + float(n)) / (10.0 + float(n)))
+        return averaged.lerp(new, 1.0 - decay)

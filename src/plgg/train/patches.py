@@ -1,0 +1,134 @@
+"""Patches of a stored case: what to cut is sampled apart from the cutting.
+
+A `PatchPlan` says all of it: place, mirrors, intensities, stronger changes. The generator is passed
+in. Arrays only; batches are made elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.config import PatchConfig
+from plgg.data.store import Store
+from plgg.data.store_arrays import OUTSIDE, decode
+from plgg.train.augment import Change, apply_change, sample_change
+
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PatchPlan:
+    """One patch to be cut.
+
+    Attributes:
+        case_id: The case.
+        start: First voxel in the brain box; may be negative where the box is smaller than the
+            patch, which is then padded with background.
+        size: Voxels of the patch.
+        flips: Axes to mirror.
+        scale: Factor on the z-scores.
+        shift: Added to the z-scores, in σ, inside the brain.
+        change: Stronger changes, before the mirrors.
+    """
+
+    case_id: str
+    start: Triple
+    size: Triple
+    flips: tuple[int, ...] = ()
+    scale: float = 1.0
+    shift: float = 0.0
+    change: Change | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A patch cut out.
+
+    Attributes:
+        image: z-scores, float32, shape (I, J, K).
+        mask: Tumour, float32, same shape; zeros where it is unknown.
+    """
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.float32]
+
+
+def sample_plan(
+    store: Store, case_id: str, settings: PatchConfig, rng: np.random.Generator
+) -> PatchPlan:
+    """Draw a patch of a case: uniform over the brain box, or near a tumour voxel."""
+    shape = store.by_id[case_id].shape
+    start = _uniform_start(shape, settings.size, rng)
+    if settings.tumour_share and rng.random() < settings.tumour_share:
+        start = _tumour_start(store, case_id, settings.size, rng) or start
+    random = settings.augmentation
+    flips = tuple(axis for axis in random.flip_axes if rng.random() < random.flip)
+    scale = 1.0 + random.scale * rng.uniform(-1, 1)
+    shift = random.shift * rng.uniform(-1, 1)
+    change = sample_change(random, rng)
+    return PatchPlan(case_id, start, settings.size, flips, scale, shift, change)
+
+
+def _uniform_start(shape: Triple, size: Triple, rng: np.random.Generator) -> Triple:
+    i, j, k = (_start(n, side, rng) for n, side in zip(shape, size, strict=True))
+    return i, j, k
+
+
+def _start(n: int, side: int, rng: np.random.Generator) -> int:
+    """Uniform where the patch fits; a smaller box lies anywhere within the patch."""
+    return int(rng.integers(min(0, n - side), max(0, n - side) + 1))
+
+
+def _tumour_start(
+    store: Store, case_id: str, size: Triple, rng: np.random.Generator
+) -> Triple | None:
+    mask = store.mask(case_id)
+    if mask is None or not mask.any():
+        return None
+    voxels = np.flatnonzero(mask)
+    voxel = np.unravel_index(int(rng.choice(voxels)), mask.shape)
+    starts = []
+    for centre, n, side in zip(voxel, mask.shape, size, strict=True):
+        wanted = int(centre) - int(rng.integers(side // 4, side - side // 4))
+        starts.append(int(np.clip(wanted, min(0, n - side), max(0, n - side))))
+    return starts[0], starts[1], starts[2]
+
+
+def cut(store: Store, plan: PatchPlan) -> Patch:
+    """Cut a patch out of a store, reading only the part that it covers."""
+    shape = store.by_id[plan.case_id].shape
+    box, place = _overlap(shape, plan)
+    codes = np.full(plan.size, OUTSIDE, dtype=np.int8)
+    codes[place] = store.image(plan.case_id, box)
+    mask = np.zeros(plan.size, dtype=np.float32)
+    known = store.mask(plan.case_id, box)
+    if known is not None:
+        mask[place] = known
+    image, brain = decode(codes), codes != OUTSIDE
+    if plan.change is not None:
+        image, brain, mask = apply_change(image, brain, mask, plan.change)
+    image[brain] = image[brain] * np.float32(plan.scale) + np.float32(plan.shift)
+    if plan.flips:
+        image, mask = np.flip(image, plan.flips), np.flip(mask, plan.flips)
+    return Patch(np.ascontiguousarray(image), np.ascontiguousarray(mask))
+
+
+def shows_tumour(store: Store, plan: PatchPlan) -> bool:
+    """Whether a patch holds tumour before it is changed; True where the mask is unknown."""
+    box, _ = _overlap(store.by_id[plan.case_id].shape, plan)
+    known = store.mask(plan.case_id, box)
+    return known is None or bool(known.any())
+
+
+def _overlap(
+    shape: Triple, plan: PatchPlan
+) -> tuple[tuple[slice, slice, slice], tuple[slice, slice, slice]]:
+    source, target = [], []
+    for n, start, side in zip(shape, plan.start, plan.size, strict=True):
+        low, high = max(start, 0), min(start + side, n)
+        source.append(slice(low, high))
+        target.append(slice(low - start, high - start))
+    return (source[0], source[1], source[2]), (target[0], target[1], target[2])

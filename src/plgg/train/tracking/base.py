@@ -1,0 +1,112 @@
+"""`Tracker`: what experiment trackers are given: metrics, settings, tags; never patients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, Literal, Protocol
+
+from plgg import __version__
+from plgg.data.run_folder import Record, read_config, read_environment, split_number
+
+Ended = Literal["FINISHED", "FAILED", "KILLED"]
+"""How a run was left: to its end, by an error, or by the user."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A run that is tracked.
+
+    Attributes:
+        run: Its folder.
+        name: For people.
+        arm: Its arm in the experiment.
+        group: Name of the experiment; empty without one.
+        mlflow_uri: Where MLflow keeps its runs.
+    """
+
+    run: Path
+    name: str
+    arm: str
+    group: str = ""
+    mlflow_uri: str = ""
+
+
+class Tracker(Protocol):
+    """Someone who keeps curves. Any error may come out of it; `follow` is on guard."""
+
+    def bring(self, records: Sequence[Record]) -> None:
+        """Add the epochs, lines of `metrics.jsonl`, that are not there yet."""
+
+    def close(self, ended: Ended) -> None:
+        """Let go."""
+
+
+# Servers since MLflow 1.28 take at least as much.
+_LONGEST = 500
+
+
+def parameters(followed: Followed) -> dict[str, str]:
+    """The run's settings by their dotted keys, as `--set` takes them; long ones are cut."""
+    found = _flat_settings(read_config(followed.run).model_dump(mode="json"), "")
+    return {key: _text(value)[:_LONGEST] for key, value in found.items()}
+
+
+def _flat_settings(values: Mapping[str, Any], before: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{before}{key}"
+        found |= _flat_settings(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def _text(value: object) -> str:
+    return last_part(value) if isinstance(value, str) else json.dumps(value)
+
+
+def last_part(path: str) -> str:
+    """A name as it is, and of a path no more than its end: folders may carry names of people."""
+    return PureWindowsPath(PurePosixPath(path).name).name or path
+
+
+def tags(followed: Followed) -> dict[str, str]:
+    """Split, arm, store, experiment and version; what is not known is left out."""
+    store = read_environment(followed.run).get("store")
+    split = split_number(followed.run)
+    found = {
+        "split": "" if split is None else str(split),
+        "arm": followed.arm,
+        "store": last_part(store) if isinstance(store, str) else "",
+        "experiment": followed.group,
+        "plgg": __version__,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def scalars(record: Record) -> dict[str, float]:
+    """The numbers of one epoch, named by their path, such as `validation/dice`.
+
+    What is null was not measured and is left out; true and false are 1 and 0.
+    """
+    found = _flat({key: value for key, value in record.items() if key != "epoch"}, "")
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+
+
+def _flat(values: Mapping[str, Any], before: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{before}{key}"
+        found |= _flat(value, f"{name}/") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def moments(records: Sequence[Record], now: float) -> list[float]:
+    """When each epoch ended, in seconds as `time.time()`, had they all been run without a pause.
+
+    The last ended now. Lines do not say when they were written, only how long they took.
+    """
+    after = [float(record.get("seconds", 0.0)) for record in records[:0:-1]]
+    return [now - later for later in accumulate(after, initial=0.0)][: len(records)][::-1]

@@ -1,0 +1,146 @@
+"""Experiment trackers beside a training run: chosen by name, never in its way."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.core.errors import ConfigError
+from plgg.core.progress import EpochEnd, Listener, Step
+from plgg.data.run_folder import read_metrics
+from plgg.train.tracking.base import Ended, Followed, Tracker
+from plgg.train.tracking.mlflow import Mlflow, mlflow_uri, require_mlflow
+from plgg.train.tracking.tensorboard import TensorBoard, require_tensorboard
+
+TRACKERS: dict[str, tuple[Callable[[], None], Callable[[Followed], Tracker]]] = {
+    "tensorboard": (require_tensorboard, TensorBoard),
+    "mlflow": (require_mlflow, Mlflow),
+}
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Trackers that were chosen; it crosses to other processes.
+
+    Attributes:
+        names: Among `TRACKERS`.
+        group: Name of the experiment that the runs belong to; empty without one.
+        mlflow_uri: Where MLflow keeps its runs. May hold a password: not to be written anywhere.
+    """
+
+    names: tuple[str, ...] = ()
+    group: str = ""
+    mlflow_uri: str = ""
+
+
+def choose_trackers(wanted: Sequence[str], *, group: str = "") -> Tracking:
+    """The trackers that are named, each name alone or several joined by commas.
+
+    Raises:
+        ConfigError: If there is no such tracker, or its package is not installed.
+    """
+    parts = (part.strip() for text in wanted for part in text.split(","))
+    names = tuple(dict.fromkeys(part for part in parts if part))
+    for name in names:
+        if name not in TRACKERS:
+            raise ConfigError(
+                f"no tracker is called {name!r}", remedy=f"Choose of {', '.join(TRACKERS)}."
+            )
+        require, _ = TRACKERS[name]
+        require()
+    return Tracking(names, group, mlflow_uri() if "mlflow" in names else "")
+
+
+log = logging.getLogger(__name__)
+# A tracker that failed is left alone for so long, and for this many times what it took to fail.
+_PAUSE_SECONDS = 60.0
+_PAUSE_FACTOR = 10.0
+
+
+@contextmanager
+def tracked(
+    run: Path, tracking: Tracking, listener: Listener, *, name: str, arm: str
+) -> Iterator[Listener]:
+    """A listener for training that tells `listener` and then the trackers.
+
+    At the end, and so also of a run that had nothing left to do, they are brought what they lack.
+
+    Args:
+        run: The run folder.
+        tracking: The trackers.
+        listener: Told first.
+        name: Of the run, for people.
+        arm: Its arm in the experiment.
+    """
+    followed = Followed(run, name, arm, tracking.group, tracking.mlflow_uri)
+    guards = [_Guarded(key, TRACKERS[key][1](followed), run) for key in tracking.names]
+    heard = False
+
+    def tell(event: Step | EpochEnd) -> None:
+        nonlocal heard
+        listener(event)
+        heard = True
+        if isinstance(event, EpochEnd):
+            for guard in guards:
+                guard.bring()
+
+    ended: Ended = "FAILED"
+    try:
+        yield tell
+        ended = "FINISHED"
+    except KeyboardInterrupt:
+        ended = "KILLED"
+        raise
+    finally:
+        # The folder of a run that was refused holds another run.
+        if heard or ended == "FINISHED":
+            for guard in guards:
+                guard.close(ended)
+
+
+class _Guarded:
+    """A tracker whose failure is told once, and costs training little."""
+
+    def __init__(self, name: str, tracker: Tracker, run: Path) -> None:
+        self.name, self.tracker, self.run = name, tracker, run
+        self.broken = self.warned = False
+        self.pause_until = 0.0
+
+    def bring(self) -> None:
+        """Tell of all epochs so far, unless it failed a short time ago."""
+        if time.monotonic() >= self.pause_until:
+            self._try(lambda: self.tracker.bring(read_metrics(self.run)))
+
+    def close(self, ended: Ended) -> None:
+        """A last time; one that is broken is not waited for where something else is."""
+        if not self.broken or ended == "FINISHED":
+            self._try(lambda: self.tracker.bring(read_metrics(self.run)))
+        if not self.broken:
+            self._try(lambda: self.tracker.close(ended))
+
+    def _try(self, act: Callable[[], None]) -> None:
+        began = time.monotonic()
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - it must not take the training with it
+            self._failed(error, time.monotonic() - began)
+        else:
+            self.broken = False
+
+    def _failed(self, error: Exception, seconds: float) -> None:
+        self.broken = True
+        self.pause_until = time.monotonic() + max(_PAUSE_SECONDS, _PAUSE_FACTOR * seconds)
+        if not self.warned:
+            log.warning("%s fails (%s); training goes on without it", self.name, _line(error))
+        self.warned = True
+
+
+def _line(error: Exception) -> str:
+    """What went wrong, in one line without the password that an address may hold."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return re.sub(r"//[^/@\s]*@", "//", text)[:300]

@@ -1,0 +1,180 @@
+"""Curves and settings in MLflow, in the experiment `plgg`.
+
+The run's id stays in `RUN/mlflow.json`, so that a resumed run goes on in the same one. MLflow
+cannot take a number back: what it has is asked for first, and only what is missing is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from plgg.core.errors import ConfigError
+from plgg.core.files import write_json
+from plgg.core.records import JsonError, read_json
+from plgg.data.run_folder import Record
+from plgg.train.tracking.base import Ended, Followed, moments, parameters, scalars, tags
+
+EXPERIMENT = "plgg"
+_FILE = "mlflow.json"
+# Limits of one request.
+_METRICS, _PARAMETERS = 1000, 100
+# Variables that MLflow reads at its import or at a request; these are the user's to set.
+_DEFAULTS = {
+    # A server that is gone is tried again later; training does not wait for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
+def mlflow_uri() -> str:
+    """MLFLOW_TRACKING_URI, or the file `mlflow.db` in the working folder."""
+    # MLflow's own default may be a folder mlruns, which it refuses to write since its version 3.
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+
+
+def require_mlflow() -> None:
+    """Check that MLflow, silent, and its local database are there.
+
+    Raises:
+        ConfigError: If one of them is not installed.
+    """
+    _silence()
+    try:
+        import alembic  # noqa: F401
+        import mlflow.tracking  # noqa: F401
+        import sqlalchemy  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"the package {error.name or 'mlflow'} is not installed",
+            remedy='pip install "plgg[mlflow]".',
+        ) from error
+
+
+def _silence() -> None:
+    # It reports its use over the network unless told not to.
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+class Mlflow:
+    """A run of MLflow's; connected when there is something to tell.
+
+    Args:
+        followed: The run.
+    """
+
+    def __init__(self, followed: Followed) -> None:
+        _silence()
+        self.followed = followed
+        self._client: Any = None
+        self._id = ""
+        self._known: dict[str, set[int]] = {}
+
+    def bring(self, records: Sequence[Record]) -> None:
+        """Send the numbers that MLflow does not have."""
+        if not records:
+            return
+        if not self._id:
+            self._connect(records[-1]["epoch"])
+        run, missing = self._id, self._missing(records)
+        # After an error nobody knows what arrived, and it is asked for again.
+        self._id = ""
+        while batch := list(islice(missing, _METRICS)):
+            self._client.log_batch(run, metrics=batch)
+            for metric in batch:
+                self._known.setdefault(metric.key, set()).add(metric.step)
+        self._id = run
+
+    def close(self, ended: Ended) -> None:
+        """Say how the run ended."""
+        if self._id:
+            self._client.set_terminated(self._id, ended)
+
+    def _missing(self, records: Sequence[Record]) -> Iterator[Any]:
+        from mlflow.entities import Metric
+
+        for record, moment in zip(records, moments(records, time.time()), strict=True):
+            for key, value in scalars(record).items():
+                if record["epoch"] not in self._known.get(key, ()):
+                    yield Metric(key, value, int(1000 * moment), record["epoch"])
+
+    def _connect(self, epoch: int) -> None:
+        from mlflow.tracking import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=self.followed.mlflow_uri)
+        found = self._found(epoch) or self._created()
+        self._client.update_run(found.info.run_id, status="RUNNING")
+        self._log_parameters(found)
+        self._id = found.info.run_id
+
+    def _found(self, epoch: int) -> Any:  # noqa: ANN401 - MLflow is optional
+        """The run of before, if it is there and not ahead of this one."""
+        from mlflow.exceptions import MlflowException
+
+        known = _known_id(self.followed.run)
+        if known is None:
+            return None
+        try:
+            run = self._client.get_run(known)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        self._known = {
+            key: {metric.step for metric in self._client.get_metric_history(run.info.run_id, key)}
+            for key in run.data.metrics
+        }
+        # Training that was begun anew has other numbers for the same epochs.
+        ahead = any(max(steps) > epoch for steps in self._known.values())
+        if ahead or run.info.lifecycle_stage == "deleted":
+            self._known = {}
+            return None
+        return run
+
+    def _created(self) -> Any:  # noqa: ANN401
+        run = self._client.create_run(
+            _experiment(self._client), tags=tags(self.followed), run_name=self.followed.name
+        )
+        write_json(self.followed.run / _FILE, {"run_id": run.info.run_id})
+        return run
+
+    def _log_parameters(self, run: Any) -> None:  # noqa: ANN401
+        from mlflow.entities import Param
+
+        known = run.data.params
+        missing = (Param(k, v) for k, v in parameters(self.followed).items() if k not in known)
+        while batch := list(islice(missing, _PARAMETERS)):
+            self._client.log_batch(run.info.run_id, params=batch)
+
+
+def _known_id(run: Path) -> str | None:
+    """The MLflow run that this one had before; None where that is not written."""
+    try:
+        found = read_json(run / _FILE)
+    except JsonError:
+        return None
+    known = found.get("run_id") if isinstance(found, dict) else None
+    return known if isinstance(known, str) else None
+
+
+def _experiment(client: Any) -> str:  # noqa: ANN401
+    """Id of the experiment, made if it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        try:
+            return str(client.create_experiment(EXPERIMENT))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            # Another run was quicker.
+            found = client.get_experiment_by_name(EXPERIMENT)
+    return str(found.experiment_id)
