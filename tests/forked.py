@@ -10,8 +10,8 @@ import os
 import sys
 
 ROOMS = (
-    "cli.app", "demo", "evaluate.cohort", "experiment.run", "infer.predict", "report.case.write",
-    "report.evaluation.write", "report.experiment", "train.run",
+    "cli.app", "evaluate.cohort", "experiment.demo", "experiment.run", "predict.scan",
+    "report.case.page", "report.evaluation.page", "report.experiment.page", "train.run",
 )  # fmt: skip
 # Torch imports it when the first optimiser is made.
 LATE = "torch._dynamo"

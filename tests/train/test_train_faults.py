@@ -91,7 +91,7 @@ import resource, sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 import torch
-from plgg.io.store import Store
+from plgg.data.store import Store
 from plgg.model.network import MultitaskNet
 from plgg.train.run import train
 from tiny import hand_split, tiny_config

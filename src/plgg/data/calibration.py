@@ -2,7 +2,7 @@
 
     RUN/calibration.json
 
-Made by `plgg.calibrate`, used by `plgg.infer`. Plain records and their file.
+Made by `plgg.predict.calibrate`, used by `plgg.predict`. Plain records and their file.
 """
 
 from __future__ import annotations

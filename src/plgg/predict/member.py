@@ -57,7 +57,7 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
 
     Args:
         run: Folder of a training run.
-        engine: One of `plgg.infer.engines.ENGINES`.
+        engine: One of `plgg.predict.engines.load.ENGINES`.
         calibrated: Whether to use the run's calibration.
 
     Raises:

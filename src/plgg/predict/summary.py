@@ -41,7 +41,7 @@ COLUMNS = (
 
 
 class Outcome(Protocol):
-    """What became of a scan, as `plgg.infer` says it."""
+    """What became of a scan, as `plgg.predict` says it."""
 
     @property
     def case_id(self) -> str:

@@ -68,7 +68,7 @@ def watch(event, arguments):
         seen.append((event, str(arguments)))
 
 sys.addaudithook(watch)
-from plgg.infer.engines import silent
+from plgg.predict.engines import exported as silent
 runtime = silent.import_onnxruntime()
 runtime.SessionOptions()
 openvino = silent.import_openvino()

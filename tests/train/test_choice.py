@@ -54,7 +54,7 @@ def test_without_a_server_mlflow_keeps_a_file_where_the_command_is_typed(monkeyp
 
 
 SILENT = """
-from plgg.track import choose_trackers
+from plgg.train.tracking.follow import choose_trackers
 choose_trackers(["mlflow"])
 from mlflow.telemetry import get_telemetry_client
 assert get_telemetry_client() is None

@@ -194,7 +194,7 @@ def test_leftovers_of_a_kill_go_and_what_was_moved_aside_comes_back(tmp_path):
 WORK = """
 import sys, time
 from pathlib import Path
-from plgg.io.folders import scratch_folder
+from plgg.core.folders import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as aside:
     (aside / "made.nii.gz").write_text("made")
     print(aside, flush=True)
@@ -392,7 +392,7 @@ def test_a_copy_of_a_folder_by_hard_links_can_be_locked(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from plgg.io.lock import locked
+from plgg.core.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -418,7 +418,7 @@ HOLD_AND_SAY_LATER = """
 import json, sys, time
 from pathlib import Path
 from filelock import FileLock
-from plgg.io.lock import LOCK, _holder
+from plgg.core.lock import LOCK, _holder
 path = Path(sys.argv[1]) / LOCK
 with FileLock(path, thread_local=False):
     print("held", flush=True)

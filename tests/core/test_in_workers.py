@@ -121,7 +121,7 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 import jobs
-from plgg.workers import in_workers
+from plgg.core.workers import in_workers
 print("ran")
 for outcome in in_workers({names!r}, jobs.work, start=jobs.pid, workers=2):
     print(outcome.result, flush=True)

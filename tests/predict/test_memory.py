@@ -138,7 +138,7 @@ _KNOWN_STEP = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from plgg.infer import host
+from plgg.predict import memory as host
 
 MIB = 2**20
 if sys.argv[1:]:
