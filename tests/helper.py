@@ -1,7 +1,7 @@
 """Small scans with known contents on awkward grids, and their files.
 
 Everything is defined in millimetres and then sampled, so that the same brain can be laid on any
-grid. Written with nibabel rather than with plgg.data, so that reading is tested against another hand.
+grid. Written with nibabel rather than with plgg, so that reading is tested against another hand.
 """
 
 from pathlib import Path
