@@ -1,4 +1,4 @@
-"""Cohorts in the layout of 0c0a00c, written without plgg: neither phantoms nor writers alter them."""
+"""Cohorts in the layout of 0c0a00c, written without plgg, so that nothing of it alters them."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ Z_SCORE = {"bright": 120, "dark": 50, "middle": 80}
 
 
 def write_old_store(folder, *, spacing_mm, shape, n=5):
-    """A store of `n` patients, each an ellipsoid of noise with a ball whose brightness is its class.
+    """A store of `n` patients: ellipsoids of noise with a ball whose brightness is the class.
 
     The fourth has no mask, the fifth no marker, if there are more than five.
     """
@@ -20,7 +20,7 @@ def write_old_store(folder, *, spacing_mm, shape, n=5):
     for number in range(n):
         name, marker = f"P{number:02d}", CLASSES[number % 3]
         # Its numbers stay the same over all versions of NumPy.
-        random = np.random.RandomState(number)  # noqa: NPY002
+        random = np.random.RandomState(number)
         image, mask = _blob(shape, Z_SCORE[marker], random)
         has_mask, known = not (n > 5 and number == 3), not (n > 5 and number == 4)
         case = {
