@@ -1,4 +1,4 @@
-"""Training whose losses tests/data/0c0a00c/losses.json keeps; as a program, it prints them."""
+"""Training whose losses tests/frozen/0c0a00c/losses.json keeps; as a program, it prints them."""
 
 import json
 import sys

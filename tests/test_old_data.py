@@ -1,6 +1,6 @@
 """What commit 0c0a00c wrote is read, resumed and reported, and its losses come out again.
 
-`tests/data/README.md` says how the files were made.
+`tests/frozen/README.md` says how the files were made.
 """
 
 import csv
@@ -23,7 +23,7 @@ from plgg.predict.scan import PredictOptions
 from plgg.report.experiment.page import write_experiment_report
 from reference import losses_of
 
-OLD = Path(__file__).parent / "data" / "0c0a00c"
+OLD = Path(__file__).parent / "frozen" / "0c0a00c"
 LOSSES = json.loads((OLD / "losses.json").read_text(encoding="utf-8"))
 SETTINGS = (
     "grid.spacing_mm=8",
