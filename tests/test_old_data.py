@@ -19,7 +19,7 @@ from plgg.data.result import read_result
 from plgg.data.store import Store
 from plgg.evaluate.evaluation import read_evaluation
 from plgg.measure.change import read_prior
-from plgg.predict.scan import PredictOptions
+from plgg.predict.options import PredictOptions
 from plgg.report.experiment.page import write_experiment_report
 from reference import losses_of
 
