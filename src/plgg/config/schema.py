@@ -39,14 +39,11 @@ class Config(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     grid: GridConfig = GridConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
-    tasks: Annotated[
-        Tasks,
-        Field(
-            default_factory=default_tasks,
-            description="What the network learns, by name: {name: kind} or {name: {kind, column, "
-            "weight}}. The arm single learns the segmentation alone, multitask all",
-        ),
-    ]
+    tasks: Tasks = Field(
+        default_factory=default_tasks,
+        description="What the network learns, by name: {name: kind} or {name: {kind, column, "
+        "weight}}. The arm single learns the segmentation alone, multitask all",
+    )
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     patches: PatchConfig = PatchConfig()

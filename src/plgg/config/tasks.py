@@ -49,7 +49,7 @@ class TaskConfig(Settings):
 
 def _checked(given: Any) -> Any:  # noqa: ANN401
     if not isinstance(given, Mapping):
-        raise ValueError("tasks are written {name: kind, name: kind}")  # noqa: TRY004 - pydantic's
+        raise ValueError("tasks are written {name: kind, name: kind}")
     for name in given:
         refuse_name(str(name))
     if len(given) > MAX_TASKS:

@@ -143,6 +143,32 @@ class Marker(_Record):
     clinical_only: dict[str, Probability] | None = None
 
 
+class TaskResult(_Record):
+    """What is said of a task beside outline and marker.
+
+    Attributes:
+        kind: classification, regression, or one that was registered.
+        column: Of the manifest that it was learned from.
+        value: The number, in the column's unit; None where the kind has none.
+        low: Lower end of its interval, judged by errors on validation patients; None without.
+        high: Upper end.
+        level: The chance with which the interval holds the truth.
+        predicted: The class that is named; None where the kind has none.
+        probabilities: Of each class; calibrated if `calibrated` says so.
+        calibrated: Whether validation patients taught how sure the answer is.
+    """
+
+    kind: str
+    column: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: Probability | None = None
+    predicted: str | None = None
+    probabilities: dict[str, Probability] = {}
+    calibrated: bool = False
+
+
 class Model(_Record):
     """One network that answered; several are an ensemble.
 
@@ -171,6 +197,7 @@ class Result(_Record):
         models: Who answered; probabilities are the mean of theirs.
         engine: What ran them, and in which precision.
         inference: The settings.
+        tasks: What is said of further tasks, by name.
         familiarity: Whether the scan is like those of the training cohort; None if not known.
         quality: Verdicts on the scan and its registration.
         seconds: Wall time of each step.
@@ -192,6 +219,7 @@ class Result(_Record):
     uncertainty: Uncertainty
     change: Change | None
     marker: Marker | None
+    tasks: dict[str, TaskResult] = {}
     familiarity: Verdict | None
     quality: Quality | None
     threshold: Probability

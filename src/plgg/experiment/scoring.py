@@ -148,6 +148,7 @@ def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label:
                 model_sha256=raw.model.sha256,
                 classes=raw.classes,
                 familiarity=known,
+                tasks=raw.tasks,
                 progress=progress,
             )
     write_calibration(run, calibration)

@@ -145,9 +145,7 @@ def network_of(
             where=where,
             remedy=_AGAIN,
         )
-    network = build_network(
-        config.model, n_classes=n_classes, arm=config.arm, seed=0, tasks=tasks
-    )
+    network = build_network(config.model, n_classes=n_classes, arm=config.arm, seed=0, tasks=tasks)
     network.load_state_dict(weights)
     return network
 
@@ -157,7 +155,7 @@ def unprefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def save_checkpoint(
+def save_checkpoint(  # noqa: PLR0913 - the fields of its record
     folder: Path,
     name: Name,
     tensors: dict[str, Tensor],

@@ -1,8 +1,8 @@
 """The multitask network: a shared body, heads as a named dict.
 
 The body encodes and decodes (`plgg.model.backbone`); `segmentation` reads the decoded features, the
-head of every other task (`plgg.model.classification_head`) the bottleneck. The pooled bottleneck is given as well:
-it tells whether a scan is like those of the training.
+head of every other task (`plgg.model.classification_head`) the bottleneck. The pooled bottleneck is
+given as well: it tells whether a scan is like those of the training.
 """
 
 from __future__ import annotations

@@ -192,9 +192,18 @@ class AuxiliaryTask:
         """The loss of each patch, all of them of known targets."""
         raise NotImplementedError
 
+    def fits(self, other: TaskRecord) -> bool:
+        """Whether answers of a network with the other record mean the same as those of this."""
+        mine = self.record
+        return (mine.kind, mine.column, mine.classes) == (other.kind, other.column, other.classes)
+
     def answer(self, output: Array) -> Array:
         """From an output of the head to what may be averaged over views and networks."""
         return output
+
+    def comparable(self, output: Array) -> Array:
+        """An output in a unit in which 0.003 is a small difference."""
+        return self.answer(output)
 
     def combine(self, answers: Sequence[Array]) -> Array:
         """One answer of several: their mean."""
@@ -217,6 +226,12 @@ class AuxiliaryTask:
         """An answer as the rule has it."""
         del rule
         return answer
+
+    def recall(self, said: TaskAnswer) -> Array:
+        """The answer from which `describe` made what was said."""
+        if said.probabilities:
+            return np.array(list(said.probabilities.values()), dtype=np.float64)
+        return np.array([np.nan if said.value is None else said.value], dtype=np.float64)
 
     def describe(self, answer: Array, rules: Sequence[Mapping[str, float]]) -> TaskAnswer:
         """What is said of a scan; `rules` holds one for each network, or is empty."""

@@ -110,9 +110,7 @@ class Classification(AuxiliaryTask):
                 "outline alone.",
             )
         record = TaskRecord(kind=cls.kind, column=column, classes=classes)
-        return cls(
-            name, record, settings, weights=_weights(classes, targets.train, settings)
-        )
+        return cls(name, record, settings, weights=_weights(classes, targets.train, settings))
 
     @property
     def n_outputs(self) -> int:

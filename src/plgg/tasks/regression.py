@@ -112,6 +112,10 @@ class Regression(AuxiliaryTask):
         residual = (output[:, 0] - value.to(output.dtype)) / self.record.numbers["std"]
         return functional.huber_loss(residual, torch.zeros_like(residual), reduction="none")
 
+    def comparable(self, output: Array) -> Array:
+        """In standard deviations of the training part."""
+        return output / self.record.numbers["std"]
+
     def calibrate(
         self, answers: Array, texts: Sequence[str], patients: Sequence[str]
     ) -> dict[str, float] | None:

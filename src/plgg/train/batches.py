@@ -171,9 +171,7 @@ class EpochBatches:
         dealt = np.array_split(group, share.processes * share.pieces)
         mine = dealt[share.rank * share.pieces : (share.rank + 1) * share.pieces]
         # A process must not stand aside: without a patch it takes one of which nothing is known.
-        return [
-            _Part(part if part.size else group[:1], not part.size, n_known) for part in mine
-        ]
+        return [_Part(part if part.size else group[:1], not part.size, n_known) for part in mine]
 
     def _begin(self, pool: ThreadPoolExecutor, part: _Part, seeds: _Seeds) -> _Piece:
         futures = [pool.submit(self._patch, int(i), seeds[i]) for i in part.indices]

@@ -84,7 +84,5 @@ def _fitting(
     return {
         name: value
         for name, value in unprefixed(found.tensors, "model.").items()
-        if name in wanted
-        and wanted[name].shape == value.shape
-        and not name.startswith(strange)
+        if name in wanted and wanted[name].shape == value.shape and not name.startswith(strange)
     }

@@ -97,9 +97,7 @@ def _train(
         trainer.run_epoch(epoch, tell)
 
 
-def _check(
-    store: Store, config: Config, split: Split, team: Team
-) -> dict[str, AuxiliaryTask]:
+def _check(store: Store, config: Config, split: Split, team: Team) -> dict[str, AuxiliaryTask]:
     if store.cohort.spacing_mm != config.grid.spacing_mm:
         raise ConfigError(
             f"the store has {store.cohort.spacing_mm:g} mm voxels, the settings want "

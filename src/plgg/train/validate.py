@@ -127,7 +127,8 @@ def _judged(
         measure=False,
         tasks=tasks,
     )
-    if any(np.isnan(values).any() for values in (answer.tumour, *answer.tasks.values())):
+    said: list[NDArray[Any]] = [answer.tumour, *answer.tasks.values()]
+    if any(np.isnan(values).any() for values in said):
         raise FloatingPointError(f"the network's answer for {case_id} is not a number")
     threshold = _THRESHOLD if settings.threshold is None else settings.threshold
     mask = store.mask(case_id)
