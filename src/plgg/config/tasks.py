@@ -51,14 +51,14 @@ def _checked(given: Any) -> Any:  # noqa: ANN401
     if not isinstance(given, Mapping):
         raise ValueError("tasks are written {name: kind, name: kind}")
     for name in given:
-        refuse_name(str(name))
+        checked_name(str(name))
     if len(given) > MAX_TASKS:
         raise ValueError(f"more than {MAX_TASKS} tasks")
     return given
 
 
-def refuse_name(name: str) -> None:
-    """Refuse what no task may be called.
+def checked_name(name: str) -> str:
+    """The name, if a task may be called so.
 
     Raises:
         ValueError: If it is no plain name, or taken.
@@ -69,6 +69,7 @@ def refuse_name(name: str) -> None:
         )
     if name in _TAKEN or name.startswith(_TAKEN_PREFIXES):
         raise ValueError(f"a task may not be called {name!r}: the name has a meaning of its own")
+    return name
 
 
 Tasks = Annotated[dict[str, TaskConfig], BeforeValidator(_checked)]

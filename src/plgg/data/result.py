@@ -143,12 +143,10 @@ class Marker(_Record):
     clinical_only: dict[str, Probability] | None = None
 
 
-class TaskResult(_Record):
-    """What is said of a task beside outline and marker.
+class TaskAnswer(_Record):
+    """What is said of one scan by a task beside outline and marker.
 
     Attributes:
-        kind: classification, regression, or one that was registered.
-        column: Of the manifest that it was learned from.
         value: The number, in the column's unit; None where the kind has none.
         low: Lower end of its interval, judged by errors on validation patients; None without.
         high: Upper end.
@@ -158,8 +156,6 @@ class TaskResult(_Record):
         calibrated: Whether validation patients taught how sure the answer is.
     """
 
-    kind: str
-    column: str
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -167,6 +163,18 @@ class TaskResult(_Record):
     predicted: str | None = None
     probabilities: dict[str, Probability] = {}
     calibrated: bool = False
+
+
+class TaskResult(TaskAnswer):
+    """An answer, and what it is an answer to.
+
+    Attributes:
+        kind: classification, regression, or one that was registered.
+        column: Of the manifest that it was learned from.
+    """
+
+    kind: str
+    column: str
 
 
 class Model(_Record):

@@ -137,15 +137,7 @@ def _tasks(found: Found, networks: Ensemble) -> dict[str, TaskResult]:
     for name, task in networks.further.items():
         said = task.describe(found.box.tasks[name], networks.rules(name))
         results[name] = TaskResult(
-            kind=task.record.kind,
-            column=task.record.column,
-            value=said.value,
-            low=said.low,
-            high=said.high,
-            level=said.level,
-            predicted=said.predicted,
-            probabilities=dict(said.probabilities),
-            calibrated=said.calibrated,
+            kind=task.record.kind, column=task.record.column, **said.model_dump()
         )
     return results
 

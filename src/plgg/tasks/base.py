@@ -7,7 +7,7 @@ One class a kind, in a file of its own; `KINDS` names them. A kind from elsewher
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from plgg.config import LossConfig
 from plgg.core.case_id import ClassNames
+from plgg.data.result import TaskAnswer
 
 Array = NDArray[np.float64]
 
@@ -82,29 +83,6 @@ class Column:
     train: Sequence[str | None]
     where: str = ""
     classes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TaskAnswer:
-    """What is said of one scan.
-
-    Attributes:
-        value: The number; None where the kind has none.
-        low: Lower end of its interval; None where it is not calibrated.
-        high: Upper end.
-        level: The chance with which the interval holds the truth.
-        predicted: The class that is named; None where the kind has none.
-        probabilities: Of each class.
-        calibrated: Whether validation patients taught how sure it is.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    level: float | None = None
-    predicted: str | None = None
-    probabilities: Mapping[str, float] = field(default_factory=dict)
-    calibrated: bool = False
 
 
 class Task(Protocol):
@@ -239,30 +217,34 @@ class AuxiliaryTask:
 
     def scores(self, answers: Sequence[TaskAnswer], texts: Sequence[str]) -> dict[str, float]:
         """The task's metrics over some scans; those that are undefined are left out."""
-        return score(self, answers, texts)
+        if not answers:
+            return {}
+        each = [self.case_scores(a, t) for a, t in zip(answers, texts, strict=True)]
+        names = dict.fromkeys(name for one in each for name in one)
+        means = {name: float(np.mean([o[name] for o in each if name in o])) for name in names}
+        found = means | self.metrics(answers, texts)
+        return {name: value for name, value in found.items() if np.isfinite(value)}
 
     @classmethod
     def case_scores(cls, answer: TaskAnswer, text: str) -> dict[str, float]:
-        """Those of one scan whose mean over scans is a metric."""
+        """The scores of one scan, whose means over scans are metrics."""
         del answer, text
         return {}
 
     @classmethod
     def metrics(cls, answers: Sequence[TaskAnswer], texts: Sequence[str]) -> dict[str, float]:
-        """Those that only many scans have."""
+        """The metrics that only many scans have."""
         del answers, texts
         return {}
 
 
-def score(
-    kind: type[AuxiliaryTask] | AuxiliaryTask,
-    answers: Sequence[TaskAnswer],
-    texts: Sequence[str],
-) -> dict[str, float]:
-    """All metrics over some scans: means of those of each scan, and those of many."""
-    if not answers:
-        return {}
-    each = [kind.case_scores(a, t) for a, t in zip(answers, texts, strict=True)]
-    means = {name: float(np.mean([one[name] for one in each])) for name in each[0]}
-    found = means | kind.metrics(answers, texts)
-    return {name: value for name, value in found.items() if np.isfinite(value)}
+__all__ = [
+    "Array",
+    "AuxiliaryTask",
+    "BodySpec",
+    "Column",
+    "Target",
+    "Task",
+    "TaskAnswer",
+    "TaskRecord",
+]

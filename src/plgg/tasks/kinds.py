@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from torch import nn
 
 from plgg.config import MARKER, Config, LossConfig
-from plgg.core.errors import ConfigError, PlggError
+from plgg.core.errors import ConfigError
 from plgg.data.manifest import TARGET_COLUMNS, target_text
 from plgg.data.store import Store
 from plgg.tasks.base import AuxiliaryTask, Column, TaskRecord
@@ -123,9 +123,9 @@ def marker_record(classes: Sequence[str]) -> TaskRecord:
     return TaskRecord(kind="classification", column=MARKER, classes=tuple(classes))
 
 
-def require_scores(kind: str) -> type[AuxiliaryTask] | None:
-    """The kind, for its scores; None where it is not installed here."""
+def scores_of(kind: str) -> type[AuxiliaryTask] | None:
+    """The kind, which knows its metrics; None where it is not installed here."""
     try:
         return kind_of(kind)
-    except PlggError:
+    except ConfigError:
         return None

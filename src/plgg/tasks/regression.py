@@ -141,8 +141,12 @@ class Regression(AuxiliaryTask):
 
     @classmethod
     def case_scores(cls, answer: TaskAnswer, text: str) -> dict[str, float]:
-        """The absolute error."""
-        return {"mae": abs(_residual(answer, text))}
+        """The absolute error, and whether the interval holds the truth, where there is one."""
+        scores = {"mae": abs(_residual(answer, text))}
+        truth = _number(text)
+        if answer.low is not None and answer.high is not None and truth is not None:
+            scores["coverage"] = float(answer.low <= truth <= answer.high)
+        return scores
 
     @classmethod
     def metrics(cls, answers: Sequence[TaskAnswer], texts: Sequence[str]) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from plgg.core.volume import same_grid
 from plgg.data.calibration import Calibration, Familiarity, MarkerRule, TaskRule, VolumeRule
 from plgg.data.manifest import Case, target_text
 from plgg.data.nifti.image import read_volume
-from plgg.data.result import Marker, TaskResult, read_result
+from plgg.data.result import Marker, read_result
 from plgg.data.store import Store
 from plgg.metrics.calibration import (
     calibration_error,
@@ -33,7 +32,7 @@ from plgg.metrics.calibration import (
 from plgg.metrics.conformal import conformal_quantile
 from plgg.predict.calibrate.clinical import fit_clinical_of
 from plgg.predict.calibrate.mask import MaskScores, Options, fit_mask, options_of, score_mask
-from plgg.tasks.base import AuxiliaryTask, TaskAnswer
+from plgg.tasks.base import AuxiliaryTask
 
 # One number can be fitted to five scans; a threshold on top of it hardly to fewer.
 FEWEST_SCANS = 5
@@ -210,14 +209,8 @@ def _tasks(
         return {}
     said = read_result(folder / "result.json").tasks
     return {
-        name: (tasks[name].recall(TaskAnswer(**_answer(said[name]))), text)
-        for name, text in known.items()
-        if name in said
+        name: (tasks[name].recall(said[name]), text) for name, text in known.items() if name in said
     }
-
-
-def _answer(said: TaskResult) -> dict[str, Any]:
-    return said.model_dump(exclude={"kind", "column"})
 
 
 def _task_rules(
