@@ -19,6 +19,7 @@ from plgg.experiment.scoring import score_run
 from plgg.model.checkpoint import load_checkpoint
 from plgg.predict.ensemble import ensemble
 from plgg.predict.member import load_member
+from plgg.report.case.details import task_facts
 from plgg.tasks.kinds import KINDS, register_kind
 from plgg.train.run import train
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
@@ -134,6 +135,20 @@ def test_the_evaluation_has_columns_and_metrics_of_every_task(run):
     again = found.rows[0].tasks["years"]
     assert again.scores["mae"] == pytest.approx(errors[0])
     assert any(name == "years: mae" for name, *_ in found.as_rows())
+
+
+def test_the_pages_show_the_tasks(run):
+    page = (run / "evaluation" / "validation" / "evaluation.html").read_text()
+    assert 'id="tasks"' in page
+    assert "Mean absolute error, lower is better" in page
+    assert "years: predicted and true" in page or "true years" in page
+    result = read_result(run / "predictions" / "test" / "P10" / "result.json")
+    told = dict(task_facts(result))
+    assert list(told) == ["grade", "years", "lesions"]
+    assert told["years"].endswith("with a chance of 90 %)")
+    assert told["grade"].endswith("calibrated")
+    assert told["lesions"].endswith("no interval: not calibrated")
+    assert task_facts(result.model_copy(update={"tasks": {}})) == ()
 
 
 def test_a_metric_of_a_task_can_be_compared(run):

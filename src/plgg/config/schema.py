@@ -54,6 +54,10 @@ class Config(Settings):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     validate_every: Annotated[Count, Field(ge=1, description="Epochs between validations")] = 5
 
+    def __hash__(self) -> int:
+        """By content, of which the tasks are a dict."""
+        return hash(self.model_dump_json())
+
     @property
     def auxiliary(self) -> dict[str, TaskConfig]:
         """The tasks beside the segmentation that this arm learns, by name."""
