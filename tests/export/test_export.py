@@ -11,11 +11,14 @@ from plgg.core.errors import ConfigError, OutputError, RunError
 from plgg.core.files import sha256
 from plgg.export import run as export_module
 from plgg.export.run import FORMATS, Written, export_run
+from plgg.model.network import marker_alone
 from plgg.predict.engine import FILE, ExportRecord
 from plgg.predict.engines.load import load_engine
+from plgg.predict.member import load_member
 from plgg.predict.whole_brain import predict_box
+from plgg.train.run import train
 from runs import CLASSES, make_run
-from tiny import blob_case
+from tiny import SMALL_SHAPE, blob_case, hand_split, tiny_config, tiny_store
 
 ENGINES = ("onnx", "openvino")
 KINDS = (*ENGINES, "monai-bundle")
@@ -44,17 +47,49 @@ def test_an_export_says_what_it_was_made_from(exported, kind):
 def test_an_engine_answers_as_pytorch_does(exported, name, shape):
     codes = blob_case(shape)[0]
     settings = InferenceConfig(mirror=True)
+    tasks = exported.checkpoint.meta.restored_tasks()
     expected = predict_box(
-        load_engine("pytorch", exported.run, exported.checkpoint), codes, settings
+        load_engine("pytorch", exported.run, exported.checkpoint), codes, settings, tasks=tasks
     )
     engine = load_engine(name, exported.run, exported.checkpoint)
-    found = predict_box(engine, codes, settings)
+    found = predict_box(engine, codes, settings, tasks=tasks)
     assert engine.name.startswith(f"{name}, cpu")
     assert found.tumour.shape == shape
     np.testing.assert_allclose(found.tumour, expected.tumour, atol=1e-3)
     np.testing.assert_allclose(found.marker, expected.marker, atol=1e-4)
     np.testing.assert_allclose(found.features, expected.features, rtol=1e-3, atol=1e-3)
     assert found.marker.dtype == np.float64
+
+
+def test_further_tasks_are_exported_as_well(tmp_path):
+    store = tiny_store(
+        tmp_path / "store",
+        n=6,
+        shape=SMALL_SHAPE,
+        ages=(3, 5, 8, 11, 14, 2),
+        columns={"grade": ["1", "2", "3"] * 2},
+    )
+    config = tiny_config(
+        "tasks={segmentation: segmentation, marker: classification, grade: classification, "
+        "age_years: regression}",
+        "patches.size=[16,16,16]",
+        "optimiser.epochs=1",
+    )
+    train(store, tmp_path / "run", config, hand_split(store))
+    wanted = load_member(tmp_path / "run", calibrated=False)
+    codes, settings = blob_case((21, 30, 16))[0], InferenceConfig()
+    expected = predict_box(wanted.engine, codes, settings, tasks=wanted.tasks)
+    for kind in KINDS:
+        made = export_run(tmp_path / "run", None, kind)
+        differences = made.largest_difference
+        assert set(differences) == {"tumour", "features", "marker", "grade", "age_years"}
+        assert made.record.tasks["grade"].classes == ("1", "2", "3")
+    for name in ENGINES:
+        member = load_member(tmp_path / "run", engine=name, calibrated=False)
+        found = predict_box(member.engine, codes, settings, tasks=member.tasks)
+        assert set(found.tasks) == {"marker", "grade", "age_years"}
+        for task, values in expected.tasks.items():
+            np.testing.assert_allclose(found.tasks[task], values, rtol=1e-3, atol=1e-3)
 
 
 def test_an_engine_may_use_windows(exported):
@@ -159,7 +194,7 @@ def test_differences_are_in_probability_and_in_shares():
         return dict(zip(("segmentation", "features", "marker"), map(np.array, arrays), strict=True))
 
     one, other = outputs(0.0, 10.0, 0.0), outputs(np.log(3.0), 9.0, np.log(1.5))
-    largest = export_module.largest_difference([one, one], [one, other])
+    largest = export_module.largest_difference([one, one], [one, other], marker_alone(2))
     assert largest == pytest.approx({"tumour": 0.25, "features": 1 / 200, "marker": 0.1})
 
 

@@ -12,7 +12,16 @@ from plgg.core.errors import RunError
 from plgg.core.files import write_json
 from plgg.core.records import JsonError, as_record, read_record
 from plgg.core.tables import Cell, read_csv, write_csv
-from plgg.evaluate.records import VERSION, CaseScores, Interval, Lesions, Markers, Summary, Volumes
+from plgg.evaluate.records import (
+    VERSION,
+    CaseScores,
+    Interval,
+    Lesions,
+    Markers,
+    Summary,
+    TaskSummary,
+    Volumes,
+)
 
 Line = tuple[str, str, str, str]
 
@@ -40,6 +49,7 @@ class Evaluation:
         rows += _lesions(found.lesions)
         rows += _volumes(found.volumes) if found.volumes else ()
         rows += _markers(found.marker) if found.marker else ()
+        rows += [line for name, task in found.tasks.items() for line in _task(name, task)]
         return rows
 
     def headline(self) -> str:
@@ -87,6 +97,11 @@ def _markers(found: Markers) -> Iterator[Line]:
         yield _line("AUC, network less clinical", found.clinical.difference, found.clinical.n)
 
 
+def _task(name: str, found: TaskSummary) -> Iterator[Line]:
+    for metric, value in found.metrics.items():
+        yield _line(f"{name}: {metric}", value, found.n)
+
+
 def _line(name: str, found: Interval, n: int) -> Line:
     return name, number(found.value), reach(found.ci_low, found.ci_high), str(n)
 
@@ -102,7 +117,9 @@ def reach(low: float | None, high: float | None) -> str:
 
 
 _CHANCES = {"p_": "probabilities", "clinical_": "clinical"}
-_FIELDS = [name for name in CaseScores.model_fields if name not in _CHANCES.values()]
+_FIELDS = [name for name in CaseScores.model_fields if name not in {*_CHANCES.values(), "tasks"}]
+# Of a task, `TASK:FIELD`, `TASK:p:CLASS` and, for the scores, `TASK:METRIC`.
+_TASK_FIELDS = ("truth", "predicted", "value", "low", "high", "level")
 # Files of version 1 do not have them.
 _SINCE_2 = frozenset(
     (
@@ -147,13 +164,43 @@ def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Cell]]]:
         for prefix, field in _CHANCES.items()
         for name in dict.fromkeys(c for row in rows for c in getattr(row, field))
     ]
-    header = [*_FIELDS, *(f"{prefix}{name}" for prefix, _, name in columns)]
+    tasks = [_task_cells(row) for row in rows]
+    task_columns = list(dict.fromkeys(name for cells in tasks for name in cells))
+    header = [*_FIELDS, *(f"{prefix}{name}" for prefix, _, name in columns), *task_columns]
     cells = [
         [getattr(row, name) for name in _FIELDS]
         + [getattr(row, field).get(name) for _, field, name in columns]
-        for row in rows
+        + [found.get(name) for name in task_columns]
+        for row, found in zip(rows, tasks, strict=True)
     ]
     return header, cells
+
+
+def _task_cells(row: CaseScores) -> dict[str, Cell]:
+    """Columns of the tasks, those that say nothing left out."""
+    cells: dict[str, Cell] = {}
+    for name, found in row.tasks.items():
+        cells |= {f"{name}:{field}": getattr(found, field) for field in _TASK_FIELDS}
+        cells |= {f"{name}:p:{label}": share for label, share in found.probabilities.items()}
+        cells |= {f"{name}:{metric}": value for metric, value in found.scores.items()}
+    return {name: cell for name, cell in cells.items() if cell is not None}
+
+
+def _task_scores(cells: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """From columns to the tasks that they are of."""
+    tasks: dict[str, dict[str, Any]] = {}
+    for column, text in cells.items():
+        name, colon, field = (column or "").partition(":")
+        if not (text and colon) or column.startswith(tuple(_CHANCES)):
+            continue
+        found = tasks.setdefault(name, {"probabilities": {}, "scores": {}})
+        if field in _TASK_FIELDS:
+            found[field] = text
+        elif field.startswith("p:"):
+            found["probabilities"][field.removeprefix("p:")] = text
+        else:
+            found["scores"][field] = text
+    return tasks
 
 
 def _lines(summary: Summary) -> Iterable[list[Cell]]:
@@ -232,4 +279,4 @@ def _row(cells: dict[str, str]) -> CaseScores:
     known = {
         name: (cells.get(name, "") if name in _SINCE_2 else cells[name]) or None for name in _FIELDS
     }
-    return as_record(known | chances, CaseScores)
+    return as_record(known | chances | {"tasks": _task_scores(cells)}, CaseScores)

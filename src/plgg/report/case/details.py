@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.data.quality import Status, Verdict
-from plgg.data.result import Marker, Model, Result
+from plgg.data.result import Marker, Model, Result, TaskResult
 from plgg.report.case.tiles import gate_name, sentence
 from plgg.report.drawing import class_colour
 from plgg.report.numbers import UNDEFINED, count, number
@@ -199,6 +199,27 @@ def marker_panel(result: Result) -> MarkerPanel | None:
         bars=bars,
         clinical=_clinical(result) if clinical else "",
     )
+
+
+def task_facts(result: Result) -> Facts:
+    """The answer of each further task; none where there is none."""
+    return tuple((name, _answer(task)) for name, task in result.tasks.items())
+
+
+def _answer(task: TaskResult) -> str:
+    """`2: 2 61 %, 3 39 %` or `7.31 (2.10 to 12.52 with a chance of 90 %)`."""
+    if task.predicted is not None:
+        shares = sorted(task.probabilities.items(), key=lambda pair: -pair[1])
+        told = ", ".join(f"{name} {_percent(share)}" for name, share in shares)
+        return f"{task.predicted}: {told}; {'' if task.calibrated else 'not '}calibrated"
+    if task.low is None or task.high is None or task.level is None:
+        return f"{number(task.value, 2)}; no interval: not calibrated"
+    ends = f"{number(task.low, 2)} to {number(task.high, 2)}"
+    return f"{number(task.value, 2)} ({ends} with a chance of {_percent(task.level)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _calibration(marker: Marker) -> str:

@@ -53,6 +53,7 @@ class CasePage:
     scene: Scene
     strip: Strip
     marker: MarkerPanel | None
+    tasks: facts.Facts
     course: Course | None
     certainty: facts.Facts
     parts: facts.Facts
@@ -90,6 +91,7 @@ def make_page(
         scene=scene_of(shown),
         strip=strip_of(shown, result.diameters),
         marker=marker_panel(result),
+        tasks=facts.task_facts(result),
         course=course_of(result, prior),
         certainty=facts.certainty_facts(result),
         parts=facts.parts_facts(result),

@@ -26,6 +26,7 @@ from plgg.report.evaluation.pictures import (
 )
 from plgg.report.evaluation.tables import group_table, measure_table, scan_table
 from plgg.report.experiment.tables import Table
+from plgg.report.experiment.tasks import TasksPanel, evaluation_tasks
 
 _FIGURES = (
     "dice-by-scan",
@@ -55,6 +56,7 @@ class EvaluationPage:
     volume_words: str
     markers: tuple[Picture, ...]
     marker_words: str
+    tasks: TasksPanel | None
     groups: Table | None
     scans: Table
     version: str = plgg.__version__
@@ -99,6 +101,7 @@ def _page(
         volume_words=sentences.volumes(found.summary),
         markers=markers,
         marker_words=sentences.markers(found.summary),
+        tasks=evaluation_tasks(found),
         groups=group_table(found.summary),
         scans=scan_table(found),
     )

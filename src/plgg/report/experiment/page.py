@@ -33,6 +33,7 @@ from plgg.report.experiment.runs import run_records, runs_told
 from plgg.report.experiment.sentences import Gain, gain
 from plgg.report.experiment.subgroups import n_left_out, subgroups
 from plgg.report.experiment.tables import Table, groups_table, runs_table
+from plgg.report.experiment.tasks import TasksPanel, experiment_tasks
 from plgg.report.experiment.tiles import Tile, tiles
 from plgg.report.experiment.unseen import Unseen, unseen_section
 from plgg.report.numbers import typographic
@@ -68,6 +69,7 @@ class Page:
     measures: Table
     examples: list[ArmSection]
     markers: list[ArmSection]
+    tasks: TasksPanel | None
     groups: Table | None
     groups_picture: Picture | None
     n_left_out: int
@@ -133,6 +135,7 @@ def make_page(
             ArmSection(arm_title(arm), pictures=tuple(marker_pictures(experiment, arm)))
             for arm in experiment.marker_arms
         ],
+        tasks=experiment_tasks(experiment),
         groups=groups_table(groups),
         groups_picture=subgroups_picture(groups, experiment),
         n_left_out=n_left_out(experiment),
