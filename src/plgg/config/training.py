@@ -30,7 +30,7 @@ class LossConfig(Settings):
     weighting: Annotated[
         Weighting,
         Field(
-            description="How the two tasks are weighed: fixed is the paper; proportional, "
+            description="How the tasks are weighed: fixed is the paper; proportional, "
             "uncertainty, dwa and gradnorm adapt the weights; the others join the tasks' "
             "gradients on the shared encoder"
         ),
