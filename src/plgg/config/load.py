@@ -92,14 +92,14 @@ def _value(text: str) -> Any:  # noqa: ANN401 - JSON is any
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return _plain_mapping(text) if text.startswith("{") else text
+        return _plain_words(text) if text.startswith(("{", "[")) else text
 
 
 _BARE = re.compile(r"[A-Za-z_][\w-]*")
 
 
-def _plain_mapping(text: str) -> Any:  # noqa: ANN401
-    """`{name: kind, name: {kind: kind, weight: 0.1}}`: JSON whose plain words have no quotes."""
+def _plain_words(text: str) -> Any:  # noqa: ANN401
+    """`{name: kind}` or `[flair, t2]`: JSON whose plain words have no quotes."""
     words = {"true", "false", "null"}
     parts = re.split(r'("(?:[^"\\]|\\.)*")', text)
     quoted = [

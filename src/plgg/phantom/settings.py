@@ -41,8 +41,8 @@ class PhantomSettings(BaseModel):
             of deep grey matter. Place and look of their tumours are drawn without looking at it,
             and a halo is oedema where the spots, or the lack of them, are a fusion's.
         spot_width: How wide those spots are, relative to what is usual.
-        sequences: MR sequences of each scan, the FLAIR among them. The others are moved against it by
-            up to 3 mm and 3°, as heads are between two sequences.
+        sequences: MR sequences of each scan, the FLAIR among them. The others are moved against
+            it by up to 3 mm and 3°, as heads are between two sequences.
         contrast: How bright tumours and halos are above grey matter, relative to what is usual.
     """
 
