@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from plgg.config import PreprocessConfig
 from plgg.config import Sequence as SequenceName
 from plgg.core.case_id import CaseId, ClassNames, PatientId, first_twin
-from plgg.core.errors import StoreError
+from plgg.core.errors import ConfigError, StoreError
 from plgg.core.files import make_folder, sha256, write_json
 from plgg.core.folders import STORED_CASE, replaced
 from plgg.core.paths import below
@@ -319,6 +319,22 @@ def case_folder(store: Path, case_id: str) -> Path:
         StoreError: If it lies outside the store, by its name or by a link.
     """
     return below(store, "cases", case_id, error=StoreError)
+
+
+def require_channels(store: Store, channels: Sequence[str]) -> None:
+    """Refuse sequences that a store was not made with.
+
+    Raises:
+        ConfigError: If one is not among the store's channels.
+    """
+    known = store.cohort.channels
+    lost = [name for name in channels if name not in known]
+    if lost:
+        raise ConfigError(
+            f"the store holds {', '.join(known)}, and not {', '.join(lost)}",
+            where=store.folder,
+            remedy=f"Preprocess with --set 'channels=[{','.join(channels)}]', or choose others.",
+        )
 
 
 def is_store(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from plgg.data.experiment_folder import (
     write_experiment,
 )
 from plgg.data.split import Split, make_split
-from plgg.data.store import Store
+from plgg.data.store import Store, require_channels
 from plgg.experiment.grid import Grid, points, values_of
 from plgg.train.tracking.follow import Tracking
 
@@ -119,6 +119,7 @@ def jobs(plan: Plan) -> Iterator[Job]:
                 where=plan.store.folder,
                 remedy="Leave the arm out, or preprocess for it and compare with plgg compare.",
             )
+        require_channels(plan.store, config.channels)
         require_columns(config, plan.store)
     found = {arm: points(config, plan.grid) for arm, config in plan.arms.items()}
     for k in range(plan.n_splits):

@@ -21,7 +21,7 @@ from plgg.core.output import RUN, output_folder
 from plgg.core.progress import EpochEnd, Listener, Step
 from plgg.data.run_folder import append_metrics, keep_metrics_until, start_run
 from plgg.data.split import Split
-from plgg.data.store import Store
+from plgg.data.store import Store, require_channels
 from plgg.model.checkpoint import Meta, load_checkpoint, remove_replaced, save_checkpoint
 from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
 from plgg.model.network import build_network
@@ -105,6 +105,7 @@ def _check(store: Store, config: Config, split: Split, team: Team) -> dict[str, 
             where=store.folder,
             remedy="Choose the preset that the store was made with, or preprocess again.",
         )
+    require_channels(store, config.channels)
     learnable = [store.by_id[case] for case in split.train]
     if not any(case.has_mask for case in learnable):
         raise ConfigError("no training case has a mask", where=store.folder, remedy="Add masks.")

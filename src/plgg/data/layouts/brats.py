@@ -58,9 +58,8 @@ def find_named(root: Path, cases: str, choices: Choices) -> Found:
         patient, timepoint = split_name(name)
         labels = tables.labels(name, flair).filled_from(Labels(site=_site(name)))
         mask = masks[0] if masks else None
-        others = {
-            column: _of(images, names)[0] for column, names in OTHERS.items() if _of(images, names)
-        }
+        given = {column: _of(images, names) for column, names in OTHERS.items()}
+        others = {column: paths[0] for column, paths in given.items() if paths}
         scans.append(Scan(patient, flair, mask, timepoint, labels, others))
     return Found(tuple(scans), tuple(left_out), tuple(notes))
 
