@@ -131,7 +131,7 @@ def test_abstention_and_baseline_are_counted(rows, summary):
     gap = clinical.network_auc.value - clinical.auc.value
     assert clinical.network_auc.value == pytest.approx(marker.auc.value)
     assert clinical.difference.value == pytest.approx(gap)
-    assert clinical.difference.ci_low < gap < clinical.difference.ci_high
+    assert clinical.difference.low < gap < clinical.difference.high
     assert sum(each.n for each in marker.reliability.bins) == 30
     assert marker.reliability.curve[-1].coverage == 1.0
 

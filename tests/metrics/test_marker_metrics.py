@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
-from plgg.metrics.bootstrap import patient_interval
+from bootstrap import patient_interval
 from plgg.metrics.classification import macro_auc, macro_f1, score_markers
 from work import calls
 
@@ -75,10 +75,10 @@ def interval(values, patients, seed=0):
 def test_interval_holds_the_mean_and_follows_the_seed():
     values = np.random.default_rng(1).normal(size=40)
     found = interval(values, range(40))
-    assert found.ci_low < values.mean() < found.ci_high
+    assert found.low < values.mean() < found.high
     assert found == interval(values, range(40))
     # The standard error of a mean, by theory.
-    assert found.ci_high - found.ci_low == pytest.approx(
+    assert found.high - found.low == pytest.approx(
         2 * 1.96 * values.std(ddof=1) / np.sqrt(40), rel=0.15
     )
 
@@ -87,12 +87,12 @@ def test_scans_of_one_patient_are_not_independent():
     values = np.random.default_rng(2).normal(size=20)
     alone = interval(np.repeat(values, 4), range(80))
     grouped = interval(np.repeat(values, 4), np.repeat(np.arange(20), 4).tolist())
-    assert grouped.ci_high - grouped.ci_low > 1.6 * (alone.ci_high - alone.ci_low)
+    assert grouped.high - grouped.low > 1.6 * (alone.high - alone.low)
 
 
 def test_one_patient_has_no_interval():
     found = interval([0.5, 0.7], ["p", "p"])
-    assert (found.value, found.ci_low, found.n) == (pytest.approx(0.6), None, 2)
+    assert (found.value, found.low, found.n) == (pytest.approx(0.6), None, 2)
 
 
 def test_scans_of_one_patient_weigh_as_one_draw():
@@ -117,7 +117,7 @@ def test_resamples_without_a_class_are_counted_and_left_out():
     few = patient_interval(
         lambda i: 1.0 if len(set(i.tolist())) == 3 else None, "pqr", np.random.default_rng(0)
     )
-    assert (few.value, few.ci_low, few.ci_high) == (1.0, None, None)
+    assert (few.value, few.low, few.high) == (1.0, None, None)
 
 
 def test_the_work_of_an_auc_does_not_grow_with_the_cohort():

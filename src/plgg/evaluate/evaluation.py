@@ -9,10 +9,11 @@ from typing import Any
 
 from plgg.core.case_id import first_twin
 from plgg.core.errors import RunError
+from plgg.core.estimate import Estimate
 from plgg.core.files import write_json
 from plgg.core.records import JsonError, as_record, read_record
 from plgg.core.tables import Cell, read_csv, write_csv
-from plgg.evaluate.records import VERSION, CaseScores, Interval, Lesions, Markers, Summary, Volumes
+from plgg.evaluate.records import VERSION, CaseScores, Lesions, Markers, Summary, Volumes
 
 Line = tuple[str, str, str, str]
 
@@ -49,7 +50,7 @@ class Evaluation:
         said += f"({reach(dice.ci_low, dice.ci_high)})"
         if self.summary.marker:
             auc = self.summary.marker.auc
-            said += f", marker AUC {number(auc.value)} ({reach(auc.ci_low, auc.ci_high)})"
+            said += f", marker AUC {number(auc.value)} ({reach(auc.low, auc.high)})"
         return said
 
 
@@ -87,8 +88,8 @@ def _markers(found: Markers) -> Iterator[Line]:
         yield _line("AUC, network less clinical", found.clinical.difference, found.clinical.n)
 
 
-def _line(name: str, found: Interval, n: int) -> Line:
-    return name, number(found.value), reach(found.ci_low, found.ci_high), str(n)
+def _line(name: str, found: Estimate, n: int) -> Line:
+    return name, number(found.value), reach(found.low, found.high), str(n)
 
 
 def number(value: float | None) -> str:

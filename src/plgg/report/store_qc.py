@@ -1,4 +1,4 @@
-"""`write_store_qc`: all cases of a store with verdicts and pictures on one page to sort."""
+"""`write_store_qc`: the quality control of a store, all cases on one page to sort."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import plgg
 from plgg.core.files import write_text
 from plgg.data.quality import Attempt, Quality, Status, Verdict
 from plgg.data.store import Cohort, Store, read_record
-from plgg.report import template
 from plgg.report.numbers import count, duration
+from plgg.report.parts import Facts, Tile, status_word
+from plgg.report.template import render
 
 UNJUDGED = "not judged"
-_Found = tuple[str, str | None, Quality | None, tuple[str, ...]]
-_ORDER = ("failed", "doubtful", UNJUDGED, "good")
+# The worst first.
+_COLOURS = {"failed": "#d5432f", "doubtful": "#e69f00", UNJUDGED: "#8b97a3", "good": "#009e73"}
+_ORDER = tuple(_COLOURS)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What one gate found, for its column.
+    """The verdict of one gate, for its column.
 
     Attributes:
         text: The value as a plain number, so that it sorts; a word where nothing was measured.
         status: Of the verdict; empty where the gate was not asked.
-        told: The whole verdict in words.
+        sentence: The whole verdict in words.
     """
 
     text: str = ""
     status: str = ""
-    told: str = ""
+    sentence: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Row:
         cells: By gate; a case need not have all.
         accepted: How it was registered.
         attempts: What was tried.
-        stripping: What took the skull off.
+        stripping: How it was skull-stripped.
         atlas: Name of the atlas; empty where unknown.
         seconds: In all; None where unknown.
         steps: Seconds of each step, in words.
@@ -78,15 +79,13 @@ def rows_of(store: Store) -> tuple[Row, ...]:
     Raises:
         StoreError: If a stored case's record is missing.
     """
-    found: list[_Found] = [
-        (case.case_id, case.reason, case.quality, ()) for case in store.cohort.failed
-    ]
-    found += [
+    failed = [(case.case_id, case.reason, case.quality, ()) for case in store.cohort.failed]
+    stored = [
         (name, None, read_record(store.folder, name).quality, case.warnings)
         for name, case in store.by_id.items()
     ]
-    digits = _digits(quality for _, _, quality, _ in found)
-    rows = (_row(store.folder, *one, digits=digits) for one in found)
+    digits = _digits(quality for _, _, quality, _ in (*failed, *stored))
+    rows = (_row(store.folder, *one, digits=digits) for one in (*failed, *stored))
     return tuple(sorted(rows, key=lambda row: (row.rank, row.case_id)))
 
 
@@ -146,9 +145,10 @@ def _poor(verdicts: Iterable[Verdict], reason: str) -> Iterable[Verdict]:
 
 def _cell(verdict: Verdict, digits: int) -> Cell:
     # A plain hyphen for minus: the page sorts by what stands in the cell.
-    text = verdict.status if verdict.value is None else f"{verdict.value:.{digits}f}"
+    word = status_word(verdict.status)
+    text = word if verdict.value is None else f"{verdict.value:.{digits}f}"
     wanted = f"; wanted: {verdict.limits}" if verdict.limits else ""
-    return Cell(text, verdict.status, f"{verdict.status}: {verdict.message}{wanted}")
+    return Cell(text, verdict.status, f"{word}: {verdict.message}{wanted}")
 
 
 def _digits(qualities: Iterable[Quality | None]) -> dict[str, int]:
@@ -156,48 +156,15 @@ def _digits(qualities: Iterable[Quality | None]) -> dict[str, int]:
     values: dict[str, list[float]] = {}
     for quality in qualities:
         for verdict in quality.verdicts if quality else ():
-            kept = values.setdefault(verdict.gate, [])
+            sizes = values.setdefault(verdict.gate, [])
             if verdict.value is not None:
-                kept.append(abs(verdict.value))
-    return {gate: _decimals(statistics.median(kept or [0.0])) for gate, kept in values.items()}
+                sizes.append(abs(verdict.value))
+    return {gate: _decimals(statistics.median(s or [0.0])) for gate, s in values.items()}
 
 
 def _decimals(size: float) -> int:
     """About three digits in all."""
     return next((digits for digits, least in enumerate((100.0, 10.0, 1.0)) if size >= least), 3)
-
-
-_COLOURS = {
-    "failed": "#d5432f",
-    "doubtful": "#e69f00",
-    UNJUDGED: "#8b97a3",
-    "good": "#009e73",
-}
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How many cases have a status; also a button that shows only these."""
-
-    status: str
-    n: int
-    colour: str
-
-
-@dataclass(frozen=True)
-class QcPage:
-    """All that the template shows."""
-
-    name: str
-    sentence: str
-    tallies: tuple[Tally, ...]
-    median: str
-    worst: str
-    slowest: str
-    facts: tuple[tuple[str, str], ...]
-    gates: tuple[str, ...]
-    rows: tuple[Row, ...]
-    version: str = plgg.__version__
 
 
 def write_store_qc(store: Path) -> Path:
@@ -215,55 +182,54 @@ def write_store_qc(store: Path) -> Path:
     """
     opened = Store(store)
     path = store / "qc.html"
-    write_text(path, render(make_page(opened)))
+    write_text(path, render("store_qc.html", _page(opened), pictures_beside=True))
     return path
 
 
-def make_page(store: Store) -> QcPage:
+def _page(store: Store) -> dict[str, object]:
     """What the page says, from the store's records."""
     rows = rows_of(store)
     times = [(row.seconds, row.case_id) for row in rows if row.seconds is not None]
     worst, slowest = max(times, default=(None, ""))
-    tallies = tuple(
-        Tally(status, n, colour)
-        for status, colour in _COLOURS.items()
-        if (n := sum(row.status == status for row in rows)) or status != UNJUDGED
-    )
-    return QcPage(
-        name=store.folder.resolve().name,
-        sentence=_sentence(tallies, len(rows)),
-        tallies=tallies,
-        median=_clock(statistics.median(s for s, _ in times) if times else None),
-        worst=_clock(worst),
-        slowest=slowest,
-        facts=_facts(store.cohort, rows),
-        gates=gates_of(rows),
-        rows=rows,
-    )
+    counts = {status: sum(row.status == status for row in rows) for status in _ORDER}
+    tallies = {s: n for s, n in counts.items() if n or s != UNJUDGED}
+    median = _clock(statistics.median(s for s, _ in times) if times else None)
+    note = f"worst {_clock(worst)}" + (f": {slowest}" if slowest else "")
+    return {
+        "name": store.folder.resolve().name,
+        "sentence": _sentence(counts, len(rows)),
+        "tiles": [
+            *(Tile(status_word(s).capitalize(), str(n), colour=_COLOURS[s]) for s, n in tallies.items()),
+            Tile("Time a case, median", median, note),
+        ],
+        # Each is a button that shows only its cases.
+        "tallies": [(s, status_word(s).capitalize(), n) for s, n in tallies.items() if n],
+        "facts": _facts(store.cohort, rows),
+        "gates": gates_of(rows),
+        "rows": rows,
+    }
 
 
-def _sentence(tallies: tuple[Tally, ...], n: int) -> str:
+def _sentence(counts: dict[str, int], n: int) -> str:
     """What to do, in a line."""
-    found = {tally.status: tally.n for tally in tallies}
-    if n and found["good"] == n:
+    if n and counts["good"] == n:
         return f"{count(n, 'case').capitalize()}, all good. Still, look through the pictures."
     if not n:
         return "No case is in this store."
-    told = []
-    if found["failed"]:
-        told.append(f"{found['failed']} failed and {_are(found['failed'])} not in the store")
-    if found["doubtful"]:
-        told.append(f"{found['doubtful']} {_are(found['doubtful'])} doubtful: look there first")
-    if found.get(UNJUDGED):
-        told.append(f"{found[UNJUDGED]} {_are(found[UNJUDGED])} from before there were gates")
-    return f"Of {count(n, 'case')}, {'; '.join(told)}."
+    failed, doubtful, unjudged = (counts[status] for status in _ORDER[:3])
+    clauses = (
+        f"{failed} failed and {_are(failed)} not in the store" if failed else "",
+        f"{doubtful} {_are(doubtful)} flagged: look there first" if doubtful else "",
+        f"{unjudged} {_are(unjudged)} from before there were gates" if unjudged else "",
+    )
+    return f"Of {count(n, 'case')}, {'; '.join(filter(None, clauses))}."
 
 
 def _are(n: int) -> str:
     return "is" if n == 1 else "are"
 
 
-def _facts(cohort: Cohort, rows: tuple[Row, ...]) -> tuple[tuple[str, str], ...]:
+def _facts(cohort: Cohort, rows: tuple[Row, ...]) -> Facts:
     settings = cohort.settings
     atlases = sorted({row.atlas for row in rows if row.atlas})
     return (
@@ -277,8 +243,3 @@ def _facts(cohort: Cohort, rows: tuple[Row, ...]) -> tuple[tuple[str, str], ...]
 
 def _clock(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds is not None and seconds < 60 else duration(seconds)
-
-
-def render(page: QcPage) -> str:
-    """The page as one HTML text; whatever comes from data is escaped."""
-    return template.render("store_qc.html", page, pictures_beside=True)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from plgg import __version__
 from plgg.core.errors import visible
 
 # Stands in the head until the scripts are known; the head comes before all that comes from data.
@@ -26,28 +28,30 @@ _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _PICTURES = {False: "data:", True: "'self' data: file:"}
 
 
-def render(template: str, page: object, *, pictures_beside: bool = False) -> str:
+def render(template: str, page: Mapping[str, object], *, pictures_beside: bool = False) -> str:
     """The text of a page.
 
     Args:
         template: File name in `templates`.
-        page: The record that the template knows as `page`.
+        page: What the template knows as `page`; the version of plgg is added.
         pictures_beside: Whether the page shows pictures that are files beside it.
     """
     environment = Environment(
         loader=PackageLoader("plgg.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=_with_visible_letters,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template(template).render(page=page, policy=_PLACE)
+    text = environment.get_template(template).render(
+        page={**page, "version": __version__}, policy=_PLACE
+    )
     text = text.replace(_NO_SCRIPT, "")
     return text.replace(_PLACE, _policy(text, _PICTURES[pictures_beside]), 1)
 
 
-def _shown(value: object) -> object:
+def _with_visible_letters(value: object) -> object:
     """Text from data with what is hidden in it shown, line by line."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return "\n".join(map(visible, value.split("\n")))

@@ -1,27 +1,38 @@
-"""Paired results to a `Contrast`: differences by patient and split."""
+"""`compare_results`: paired differences of two sets of results, by patient and split."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from plgg.core.errors import RunError
+from plgg.core.estimate import Estimate
 from plgg.evaluate.compare import statistics
 from plgg.evaluate.compare.records import (
     Better,
+    Comparison,
     Contrast,
     Difference,
-    Interval,
     Metric,
     PairedStatistics,
     Unit,
     Unpaired,
+    find_metric,
 )
-from plgg.evaluate.compare.results import Score, split_order
-from plgg.evaluate.compare.statistics import Array
+from plgg.evaluate.compare.results import (
+    Score,
+    Source,
+    find_source,
+    read_scores,
+    short_names,
+    size_ratio,
+    split_order,
+)
+from plgg.evaluate.compare.statistics import Aim, Array, as_family
 
 Results = Mapping[str, Mapping[str, Score]]
 """Scores by split and case."""
@@ -128,25 +139,16 @@ def contrast_of_cells(cells: Sequence[Cell], unpaired: Unpaired, question: Quest
     for cell in cells:
         groups[cell.split].append(cell)
     splits = tuple(_averaged(name, groups[name]) for name in sorted(groups, key=split_order))
-    patients = _by_patient(cells)
     interval = statistics.hierarchical_interval(
         [_differences(groups[split.name]) for split in splits], _rng(question)
     )
-    d = _differences(splits)
-    return Contrast(
-        a=question.a,
-        b=question.b,
-        part=question.part,
-        metric=question.metric.label,
-        better=question.metric.better,
-        difference=float(d.mean()),
-        interval=interval,
+    found = replace(contrast_of_splits(splits, unpaired, question), interval=interval)
+    patients = _by_patient(cells)
+    return replace(
+        found,
         patients=_over_patients(patients, question),
-        splits=_over_splits(splits, question),
         patient_differences=patients,
         split_differences=splits if len(splits) > 1 else (),
-        unpaired=unpaired,
-        test_to_train=question.test_to_train,
     )
 
 
@@ -239,7 +241,7 @@ def _statistics(
     *,
     unit: Unit,
     better: Better | None,
-    interval: Callable[[Array], Interval],
+    interval: Callable[[Array], Estimate],
     test_to_train: float | None,
 ) -> PairedStatistics:
     d = _differences(values)
@@ -266,3 +268,91 @@ def _statistics(
         share_improved=None if improved is None else improved / d.size,
         effect_interval=statistics.effect_interval(d, test_to_train or 0.0),
     )
+
+
+def compare_results(
+    a: Path,
+    b: Path,
+    *,
+    names: tuple[str, str] | None = None,
+    metric: str = "dice",
+    part: str = "test",
+    seed: int = 0,
+    aim: Aim | None = None,
+) -> Comparison:
+    """Compare b with a, case by case.
+
+    Cases are paired by split and case, scans averaged within a patient, and differences b − a
+    taken by patient; a patient whom several splits tested counts once in the statistics over
+    patients. What only one side has is listed, never dropped silently.
+
+    Args:
+        a: The baseline: an evaluation folder, a predictions folder that holds `evaluation/`, a run
+            folder, `EXPERIMENT:ARM` or `EXPERIMENT/split-*/ARM`.
+        b: What is compared with it, likewise.
+        names: What to call a and b; by default the ends of their paths.
+        metric: Column of `cases.csv`; of a signed error the absolute value is compared.
+        part: Part of a run, `validation` or `test`.
+        seed: Seed of the bootstrap.
+        aim: The gain whose power is told.
+
+    Raises:
+        RunError: If there is nothing evaluated at a path, or nothing in common.
+        ConfigError: If there is no such metric.
+    """
+    sources = (find_source(a, part=part), find_source(b, part=part))
+    chosen = find_metric(metric)
+    cells, unpaired = pair(*_aligned(sources, chosen))
+    question = _question_of(sources, names, chosen, seed)
+    if not cells:
+        raise RunError(
+            f"no case has {metric} in both {question.a} and {question.b}",
+            remedy="Compare results on the same patients and splits.",
+        )
+    contrast = contrast_of_cells(cells, unpaired, question)
+    paths = tuple(source.path for source in sources)
+    return Comparison(paths, as_family([contrast], aim), _notes(chosen, unpaired))
+
+
+def _question_of(
+    sources: tuple[Source, Source], names: tuple[str, str] | None, metric: Metric, seed: int
+) -> Question:
+    name_a, name_b = names or short_names(source.path for source in sources)
+    parts = {source.part for source in sources}
+    part = parts.pop() if len(parts) == 1 else None
+    folders = [folder for source in sources for folder in source.folders.values()]
+    return Question(
+        a=name_a,
+        b=name_b,
+        part=part,
+        metric=metric,
+        seed=seed,
+        test_to_train=size_ratio(folders, part or "test"),
+    )
+
+
+def _aligned(sources: tuple[Source, Source], metric: Metric) -> tuple[Results, Results]:
+    """Scores of both; two single folders are paired whatever their splits are called."""
+    sizes = [len(source.folders) for source in sources]
+    if min(sizes) == 1 < max(sizes):
+        raise RunError(
+            f"{sources[0].path} has {sizes[0]} splits and {sources[1].path} has {sizes[1]}",
+            remedy="Compare one split with one, or an arm with an arm.",
+        )
+    single = max(sizes) == 1
+    left, right = (
+        {"" if single else name: read_scores(path, metric) for name, path in source.folders.items()}
+        for source in sources
+    )
+    return left, right
+
+
+def _notes(metric: Metric, unpaired: Unpaired) -> tuple[str, ...]:
+    notes = []
+    if metric.absolute:
+        notes.append(f"Absolute values of {metric.name} are compared.")
+    if metric.better is None:
+        notes.append(f"Neither direction of {metric.name} is better.")
+    if unpaired.n:
+        notes.append(f"{unpaired.n} cases could not be paired and are listed.")
+    return tuple(notes)

@@ -1,6 +1,6 @@
 """Classification, uncertainty, verdicts and provenance of one scan as rows of text.
 
-Of folders only the names are told: a path may hold what nobody else should read.
+Of folders only the names: a path may hold what nobody else should read.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from pathlib import Path
 
 from plgg.data.quality import Status, Verdict
 from plgg.data.result import Marker, Model, Result
-from plgg.report.case.tiles import gate_name, sentence
-from plgg.report.drawing import class_colour
+from plgg.report.case.summary import gate_name, sentence
 from plgg.report.numbers import UNDEFINED, count, number
-
-Facts = tuple[tuple[str, str], ...]
+from plgg.report.parts import Facts, class_colour, known
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Gate:
     status: Status
     value: str
     limits: str
-    told: str
+    remark: str
 
 
 def gates_of(result: Result) -> tuple[Gate, ...]:
@@ -44,7 +42,7 @@ def _gate(verdict: Verdict) -> Gate:
         status=verdict.status,
         value=UNDEFINED if verdict.value is None else f"{verdict.value:.4g}".replace("-", "−"),
         limits=verdict.limits,
-        told=f"{sentence(verdict.message)}. {verdict.remedy}".strip() if odd else "",
+        remark=f"{sentence(verdict.message)}. {verdict.remedy}".strip() if odd else "",
     )
 
 
@@ -94,14 +92,18 @@ def model_facts(model: Model) -> Facts:
 
 def scan_facts(result: Result) -> Facts:
     """What was read, and what was done to it."""
-    facts = [("File", Path(result.input.path).name), ("Kind", result.input.kind)]
-    if result.input.chosen:
-        facts.append(("Series", result.input.chosen))
-    facts.append(("Scan, SHA-256", result.input.sha256))
-    if result.quality:
-        facts += [("Atlas", result.quality.atlas), ("Skull stripping", result.quality.stripping)]
-        facts += [("Registration", _registration(result))]
-    return tuple(facts)
+    quality = result.quality
+    return known(
+        (
+            ("File", Path(result.input.path).name),
+            ("Kind", result.input.kind),
+            ("Series", result.input.chosen or ""),
+            ("Scan, SHA-256", result.input.sha256),
+            ("Atlas", quality.atlas if quality else ""),
+            ("Skull stripping", quality.stripping if quality else ""),
+            ("Registration", _registration(result) if quality else ""),
+        )
+    )
 
 
 def _registration(result: Result) -> str:
@@ -115,17 +117,15 @@ def _registration(result: Result) -> str:
 def run_facts(result: Result) -> Facts:
     """How it was predicted."""
     settings = result.inference.model_dump(mode="json")
-    told = ", ".join(f"{name} {_plain(value)}" for name, value in settings.items())
+    chosen = ", ".join(
+        f"{name} {'automatic' if value is None else value}" for name, value in settings.items()
+    )
     return (
         ("Engine", result.engine),
         ("Threshold", f"{result.threshold:.4g}"),
-        ("Settings", told),
-        ("Versions", ", ".join(f"{name} {told}" for name, told in result.versions.items())),
+        ("Settings", chosen),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())),
     )
-
-
-def _plain(value: object) -> str:
-    return "automatic" if value is None else str(value)
 
 
 def time_facts(result: Result) -> Facts:
@@ -212,13 +212,11 @@ def _calibration(marker: Marker) -> str:
 
 def _clinical(result: Result) -> str:
     """What stood behind the narrow bars."""
-    known = []
-    if result.age_years is not None:
-        known.append(f"age {result.age_years:g} years")
-    if result.sex is not None:
-        known.append(f"sex {result.sex}")
-    told = f" ({', '.join(known)})" if known else ""
+    age = "" if result.age_years is None else f"age {result.age_years:g} years"
+    sex = "" if result.sex is None else f"sex {result.sex}"
+    inputs = ", ".join(filter(None, (age, sex)))
+    listed = f" ({inputs})" if inputs else ""
     return (
-        f"From age, sex, and the tumour's place and volume alone{told}, without a look at the "
+        f"From age, sex, and the tumour's place and volume alone{listed}, without a look at the "
         "picture."
     )

@@ -1,33 +1,14 @@
-"""The headline of a case page, and volume over time."""
+"""The headline of a case page: tiles, and the volume over time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from plgg.data.quality import Quality, Status, Verdict
+from plgg.data.quality import Quality, Verdict
 from plgg.data.result import Change, Diameters, Marker, Result, VolumeInterval, read_result
-from plgg.report.numbers import count, number, signed
-
-Tone = Literal["good", "doubtful", "failed", "plain"]
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A number or a verdict, large, with a note below.
-
-    Attributes:
-        label: What it is.
-        value: In short.
-        note: What to know about it.
-        tone: Its colour; `plain` is no verdict.
-    """
-
-    label: str
-    value: str
-    note: str
-    tone: Tone = "plain"
+from plgg.report.numbers import count, interval, number, signed
+from plgg.report.parts import Tile, status_word
 
 
 def tiles_of(result: Result) -> tuple[Tile, ...]:
@@ -44,11 +25,11 @@ def tiles_of(result: Result) -> tuple[Tile, ...]:
 
 def _volume(result: Result) -> Tile:
     if not result.volume_ml:
-        return Tile("Tumour volume", "0 mL", "no tumour was found", "doubtful")
-    interval = result.volume_interval
+        return Tile("Tumour volume", "0 mL", "no tumour was found", tone="doubtful")
+    within = result.volume_interval
     n_parts = len(result.components)
     parts = "in one piece" if n_parts == 1 else f"in {n_parts} parts"
-    note = f"{interval_text(interval)} mL" if interval else "no interval: not calibrated"
+    note = f"{interval_text(within)} mL" if within else "no interval: not calibrated"
     return Tile("Tumour volume", volume_text(result.volume_ml), f"{note}, {parts}")
 
 
@@ -63,15 +44,15 @@ def _diameters(found: Diameters | None) -> Tile:
 
 def _marker(marker: Marker) -> Tile:
     if marker.withheld:
-        return Tile("Genetic marker", "Withheld", _reason(marker.statement), "doubtful")
+        return Tile(
+            "Genetic marker",
+            "Withheld",
+            sentence(marker.statement.removeprefix("Withheld: ")),
+            tone="doubtful",
+        )
     share = f"{marker.probabilities[marker.predicted]:.0%}".replace("%", " %")
     kind = "calibrated" if marker.calibrated else "not calibrated"
     return Tile("Genetic marker", marker.predicted, f"probability {share}, {kind}")
-
-
-def _reason(statement: str) -> str:
-    """Why, without the word that already stands above it."""
-    return sentence(statement.removeprefix("Withheld: "))
 
 
 def _quality(quality: Quality | None) -> Tile:
@@ -79,20 +60,17 @@ def _quality(quality: Quality | None) -> Tile:
         return Tile("Scan and registration", "Not judged", "no quality gates were run")
     odd = [gate_name(one.gate) for one in quality.verdicts if one.status != "good"]
     note = ", ".join(odd) if odd else f"{count(len(quality.verdicts), 'gate')} passed"
-    return Tile("Scan and registration", quality.status.capitalize(), note, _tone(quality.status))
+    return Tile("Scan and registration", status_word(quality.status).capitalize(), note, tone=quality.status)
 
 
 def _familiarity(verdict: Verdict | None) -> Tile:
+    label = "Within the training distribution?"
     if verdict is None:
-        return Tile("Familiar scan?", "Not known", "the model has no record of its training scans")
-    words = {"good": "Yes", "doubtful": "Doubtful", "failed": "No"}
+        return Tile(label, "Not known", "the model has no record of its training scans")
+    answers = {"good": "Yes", "doubtful": "Uncertain", "failed": "No"}
     good = verdict.status == "good"
-    note = "like those the model was trained on" if good else verdict.message
-    return Tile("Familiar scan?", words[verdict.status], note, _tone(verdict.status))
-
-
-def _tone(status: Status) -> Tone:
-    return status
+    note = "like the scans the model was trained on" if good else verdict.message
+    return Tile(label, answers[verdict.status], note, tone=verdict.status)
 
 
 def sentence(clause: str) -> str:
@@ -111,14 +89,14 @@ class Moment:
 
     Attributes:
         name: Of the scan.
-        told: Volume and interval in words.
+        text: Volume and interval in words.
         share: Length of its bar, 0 to 1.
         low: Lower end of the interval on the axis; None where not known.
         high: Upper end.
     """
 
     name: str
-    told: str
+    text: str
     share: float
     low: float | None
     high: float | None
@@ -149,28 +127,28 @@ def course_of(result: Result, prior: Path | None) -> Course | None:
     before = earlier.volume_interval if earlier else None
     rows.append((Path(change.prior).name, change.volume_ml, before))
     rows.append((f"{result.case_id} (this scan)", result.volume_ml, result.volume_interval))
-    most = max(max(ml, interval.high_ml if interval else 0.0) for _, ml, interval in rows) or 1.0
+    most = max(max(ml, found.high_ml if found else 0.0) for _, ml, found in rows) or 1.0
     return Course(tuple(_moment(*row, most) for row in rows), _verdict(change))
 
 
-def _moment(name: str, ml: float, interval: VolumeInterval | None, most: float) -> Moment:
-    if interval is None:
+def _moment(name: str, ml: float, found: VolumeInterval | None, most: float) -> Moment:
+    if found is None:
         return Moment(name, volume_text(ml), ml / most, None, None)
-    told = f"{volume_text(ml)} ({interval_text(interval)})"
-    return Moment(name, told, ml / most, interval.low_ml / most, interval.high_ml / most)
+    text = f"{volume_text(ml)} ({interval_text(found)})"
+    return Moment(name, text, ml / most, found.low_ml / most, found.high_ml / most)
 
 
 def _verdict(change: Change) -> str:
     percent = "" if change.percent is None else f" ({signed(change.percent, 0)} %)"
-    told = f"{signed(change.difference_ml, 1)} mL{percent}"
+    text = f"{signed(change.difference_ml, 1)} mL{percent}"
     if change.product_percent is not None:
-        told += f"; product of the diameters {signed(change.product_percent, 0)} %"
+        text += f"; product of the diameters {signed(change.product_percent, 0)} %"
     sure = {
         None: "whether that is beyond the measurement's error is not known",
         True: "beyond the measurement's error: the two intervals are disjoint",
         False: "within the measurement's error: the two intervals overlap",
     }[change.beyond_error]
-    return f"{told}; {sure}."
+    return f"{text}; {sure}."
 
 
 def volume_text(ml: float) -> str:
@@ -178,8 +156,8 @@ def volume_text(ml: float) -> str:
     return f"{number(ml, 0 if ml >= 100 else 1 if ml >= 1 else 2)} mL"
 
 
-def interval_text(interval: VolumeInterval) -> str:
+def interval_text(found: VolumeInterval) -> str:
     """An interval with its level, such as `90 % interval 31 to 48`."""
-    digits = 0 if interval.high_ml >= 100 else 1 if interval.high_ml >= 1 else 2
-    ends = f"{number(interval.low_ml, digits)} to {number(interval.high_ml, digits)}"
-    return f"{interval.level:.0%} interval {ends}".replace("%", " %")
+    digits = 0 if found.high_ml >= 100 else 1 if found.high_ml >= 1 else 2
+    within = interval(found.low_ml, found.high_ml, digits)
+    return f"{found.level:.0%} interval {within}".replace("%", " %")
