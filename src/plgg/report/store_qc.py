@@ -192,18 +192,20 @@ def _page(store: Store) -> dict[str, object]:
     times = [(row.seconds, row.case_id) for row in rows if row.seconds is not None]
     worst, slowest = max(times, default=(None, ""))
     counts = {status: sum(row.status == status for row in rows) for status in _ORDER}
-    tallies = {s: n for s, n in counts.items() if n or s != UNJUDGED}
+    tallies = [
+        (s, status_word(s).capitalize(), n) for s, n in counts.items() if n or s != UNJUDGED
+    ]
     median = _clock(statistics.median(s for s, _ in times) if times else None)
     note = f"worst {_clock(worst)}" + (f": {slowest}" if slowest else "")
     return {
         "name": store.folder.resolve().name,
         "sentence": _sentence(counts, len(rows)),
         "tiles": [
-            *(Tile(status_word(s).capitalize(), str(n), colour=_COLOURS[s]) for s, n in tallies.items()),
+            *(Tile(word, str(n), colour=_COLOURS[s]) for s, word, n in tallies),
             Tile("Time a case, median", median, note),
         ],
         # Each is a button that shows only its cases.
-        "tallies": [(s, status_word(s).capitalize(), n) for s, n in tallies.items() if n],
+        "tallies": [tally for tally in tallies if tally[-1]],
         "facts": _facts(store.cohort, rows),
         "gates": gates_of(rows),
         "rows": rows,

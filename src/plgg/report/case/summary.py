@@ -60,7 +60,8 @@ def _quality(quality: Quality | None) -> Tile:
         return Tile("Scan and registration", "Not judged", "no quality gates were run")
     odd = [gate_name(one.gate) for one in quality.verdicts if one.status != "good"]
     note = ", ".join(odd) if odd else f"{count(len(quality.verdicts), 'gate')} passed"
-    return Tile("Scan and registration", status_word(quality.status).capitalize(), note, tone=quality.status)
+    status = status_word(quality.status).capitalize()
+    return Tile("Scan and registration", status, note, tone=quality.status)
 
 
 def _familiarity(verdict: Verdict | None) -> Tile:
