@@ -141,6 +141,13 @@ def measure_table(summary: Summary) -> Table:
     return Table(("Measure", "Value", "95 % interval", "n"), rows)
 
 
+def headline(summary: Summary) -> str:
+    """Dice and AUC in one sentence."""
+    dice = estimate(summary.segmentation["dice"].of_mean)
+    auc = f", marker AUC {estimate(summary.marker.auc)}" if summary.marker else ""
+    return f"{count(summary.n_patients, 'patient')}: mean Dice {dice}{auc}"
+
+
 def group_table(summary: Summary) -> Table | None:
     """Means of each subgroup with their intervals; None without subgroups."""
     names = [m for m in _GROUP_METRICS if any(m in g.metrics for g in summary.subgroups)]

@@ -192,9 +192,7 @@ def _page(store: Store) -> dict[str, object]:
     times = [(row.seconds, row.case_id) for row in rows if row.seconds is not None]
     worst, slowest = max(times, default=(None, ""))
     counts = {status: sum(row.status == status for row in rows) for status in _ORDER}
-    tallies = [
-        (s, status_word(s).capitalize(), n) for s, n in counts.items() if n or s != UNJUDGED
-    ]
+    tallies = [(s, status_word(s).capitalize(), n) for s, n in counts.items() if n or s != UNJUDGED]
     median = _clock(statistics.median(s for s, _ in times) if times else None)
     note = f"worst {_clock(worst)}" + (f": {slowest}" if slowest else "")
     return {

@@ -56,9 +56,7 @@ class Table:
             title=Text(visible(self.caption)), title_justify="left", header_style="bold"
         )
         for n, name in enumerate(self.header):
-            found.add_column(
-                name, overflow="fold", justify="left" if n in self.words else "right"
-            )
+            found.add_column(name, overflow="fold", justify="left" if n in self.words else "right")
         for cells in self.rows:
             found.add_row(*(Text(visible(cell)) for cell in cells))
         return found
