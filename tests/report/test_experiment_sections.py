@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,9 @@ from test_experiment_report import read
 from plgg.data.experiment_folder import Choice, note_failure
 from plgg.evaluate.compare.experiment import compare_experiment
 from plgg.evaluate.experiment_records import read_experiment
-from plgg.report.experiment.arms import forest_figure, forest_picture
-from plgg.report.experiment.markers import reliability
+from plgg.report.experiment.arms import forest_figure, forest_picture, reliability
 from plgg.report.experiment.page import write_experiment_report
 from plgg.report.experiment.runs import (
-    Point,
     grid_points,
     levels,
     run_facts,
@@ -158,8 +157,10 @@ def test_the_winners_are_those_of_the_choices(searched_experiment):
     assert "Chosen: 0.1 by split 1; 1 by split 2." in picture.caption
 
 
-def test_a_winner_whose_dice_is_nothing_is_ringed_too():
-    point = Point("multitask", 0, {KEY: "0.1"}, 0.0, None, chosen=True)
+def test_a_winner_whose_dice_is_nothing_is_ringed_too(finished):
+    run = run_records(read_experiment(finished))[0]
+    changes = {"arm": "multitask", "point": f"{KEY}=0.1", "dice": 0.0, "chosen": True}
+    point = replace(run, **changes)
     axes = grid_figure([point], "multitask", KEY).axes[0]
     (rings,) = [c for c in axes.collections if c.get_label() == "chosen"]
     assert rings.get_offsets()[:, 1] == [0.0]

@@ -14,7 +14,6 @@ from plgg.data.nifti.image import read_volume
 from plgg.data.result import Result, read_result
 from plgg.report.case import details
 from plgg.report.case.pictures import acquired_plane, still, strip_of, viewer_data
-from plgg.report.case.summary import course_of, tiles_of
 from plgg.report.case.surface import scene_of
 from plgg.report.case.view import AXES, Prediction, ScanView, tilt_degrees, view_of
 from plgg.report.template import render
@@ -40,7 +39,7 @@ def _page(
         "result": result,
         # Its name, never its path.
         "scan_name": Path(result.input.path).name,
-        "tiles": tiles_of(result),
+        "tiles": details.tiles_of(result),
         "planes": planes,
         "stills": [still(view, plane, view.centre[AXES[plane][0]]) for plane in planes],
         "viewer": viewer_data(view),
@@ -49,7 +48,7 @@ def _page(
         "scene": scene_of(view),
         "strip": strip_of(view, result.diameters),
         "marker": details.marker_panel(result),
-        "course": course_of(result, prior),
+        "course": details.course_of(result, prior),
         "certainty": details.certainty_facts(result),
         "parts": details.parts_facts(result),
         "gates": details.gates_of(result),

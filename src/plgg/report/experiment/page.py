@@ -17,9 +17,13 @@ from plgg.evaluate.compare.records import Contrast, ExperimentComparison
 from plgg.evaluate.experiment_records import Experiment, read_experiment
 from plgg.report.comparison import paragraph, statistics_table, table1, verdict
 from plgg.report.experiment import runs, sentences, tables
-from plgg.report.experiment.arms import forest_picture, pair_pictures, paired_picture
+from plgg.report.experiment.arms import (
+    forest_picture,
+    marker_pictures,
+    pair_pictures,
+    paired_picture,
+)
 from plgg.report.experiment.examples import Example, example_arms, examples
-from plgg.report.experiment.markers import marker_pictures
 from plgg.report.experiment.subgroups import (
     groups_table,
     n_left_out,

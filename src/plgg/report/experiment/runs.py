@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from plgg.core.errors import PlggError
-from plgg.data.experiment_folder import arm_folder, points_of, read_choice, read_failure
+from plgg.data.experiment_folder import arm_folder, read_choice, read_failure
 from plgg.data.run_folder import read_environment
 from plgg.data.store import Store
 from plgg.evaluate.evaluation import read_evaluation
@@ -50,6 +50,8 @@ class RunRecord:
         seconds: Time of all epochs.
         waited: Share of that time spent waiting for data; None where that is not recorded.
         machine: What it ran on; empty where unknown.
+        dice: Mean validation Dice, that by which points are chosen; None where it is not there.
+        auc: Marker AUC on validation; None likewise.
     """
 
     split: int
@@ -64,6 +66,14 @@ class RunRecord:
     seconds: float
     waited: float | None
     machine: Mapping[str, object]
+    dice: float | None = None
+    auc: float | None = None
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The settings of its point by their keys, as text."""
+        parts = (part.partition("=") for part in self.point.split(",") if "=" in part)
+        return {key: value for key, _, value in parts}
 
 
 def run_records(experiment: Experiment) -> tuple[RunRecord, ...]:
@@ -100,6 +110,9 @@ def _record(experiment: Path, split: int, arm: str, point: str) -> RunRecord:
     epochs, _ = read_epochs(run)
     seconds = sum(finite(dig(epoch, "seconds")) or 0.0 for epoch in epochs)
     best = _best(epochs)
+    dice, auc = _validation(run) if point else (None, None)
+    if choice is not None and choice.scores.get(point) is not None:
+        dice = choice.scores[point]
     return RunRecord(
         split=split,
         arm=arm,
@@ -113,6 +126,8 @@ def _record(experiment: Path, split: int, arm: str, point: str) -> RunRecord:
         seconds=seconds,
         waited=_waited(epochs, seconds),
         machine=_machine(run),
+        dice=dice,
+        auc=auc,
     )
 
 
@@ -163,43 +178,10 @@ def run_title(run: RunRecord) -> str:
     return f"{arm_title(run.arm).lower()}{point} on split {run.split + 1}"
 
 
-@dataclass(frozen=True)
-class Point:
-    """One point of the grid on one split.
-
-    Attributes:
-        arm: Whose.
-        split: Number of the split.
-        values: The setting's value by its key, as text.
-        dice: Mean validation Dice, that by which points are chosen; None where it is not there.
-        auc: Marker AUC on validation; None likewise.
-        chosen: Whether this split's validation patients chose it.
-    """
-
-    arm: str
-    split: int
-    values: dict[str, str]
-    dice: float | None
-    auc: float | None
-    chosen: bool
-
-
-def grid_points(experiment: Experiment) -> tuple[Point, ...]:
-    """Every point that is evaluated, split by split; empty without a grid."""
-    found = []
-    for split in range(experiment.n_splits):
-        for arm in experiment.arms:
-            choice = read_choice(arm_folder(experiment.folder, split, arm))
-            for name, run in points_of(experiment.folder, split, arm).items():
-                dice, auc = _validation(run)
-                if choice is not None and choice.scores.get(name) is not None:
-                    dice = choice.scores[name]
-                if dice is None and auc is None:
-                    continue
-                values = dict(part.split("=", 1) for part in name.split(","))
-                chosen = choice is not None and choice.point == name
-                found.append(Point(arm, split, values, dice, auc, chosen))
-    return tuple(found)
+def grid_points(experiment: Experiment) -> tuple[RunRecord, ...]:
+    """Every point of a grid that is evaluated, split by split; empty without a grid."""
+    records = run_records(experiment)
+    return tuple(r for r in records if r.point and (r.dice is not None or r.auc is not None))
 
 
 def _validation(run: Path) -> tuple[float | None, float | None]:
@@ -214,12 +196,12 @@ def _validation(run: Path) -> tuple[float | None, float | None]:
     )
 
 
-def searched(points: Sequence[Point]) -> tuple[str, ...]:
+def searched(points: Sequence[RunRecord]) -> tuple[str, ...]:
     """The settings that the points differ in."""
     return tuple(dict.fromkeys(key for point in points for key in point.values))
 
 
-def levels(points: Sequence[Point], key: str) -> tuple[str, ...]:
+def levels(points: Sequence[RunRecord], key: str) -> tuple[str, ...]:
     """The values of a setting, numbers in their order, words as they come."""
     values = list(dict.fromkeys(point.values[key] for point in points if key in point.values))
     try:
@@ -228,7 +210,7 @@ def levels(points: Sequence[Point], key: str) -> tuple[str, ...]:
         return tuple(values)
 
 
-def winners(points: Sequence[Point], key: str) -> dict[str, list[int]]:
+def winners(points: Sequence[RunRecord], key: str) -> dict[str, list[int]]:
     """The splits that chose each value of a setting, for the values that any chose."""
     return {
         value: splits

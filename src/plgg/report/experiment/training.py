@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from plgg.evaluate.experiment_records import Experiment, Run, dig, finite
 from plgg.report.drawing import DASHED, Style, as_png, as_svg, beside, legend, logarithmic, panel
-from plgg.report.experiment.runs import Point, grid_points, levels, searched, winners
+from plgg.report.experiment.runs import RunRecord, grid_points, levels, searched, winners
 from plgg.report.numbers import count, number, signed
 from plgg.report.parts import BLUE, FAINT, INK, Picture, arm_colour, arm_title
 
@@ -162,7 +162,7 @@ def setting_name(key: str) -> str:
     return _SYMBOLS.get(key, key)
 
 
-def grid_figure(points: Sequence[Point], arm: str, key: str) -> Figure:
+def grid_figure(points: Sequence[RunRecord], arm: str, key: str) -> Figure:
     """Means over splits and the other settings as lines, splits as dots, the chosen ringed.
 
     Whiskers are one standard deviation to either side.
@@ -253,7 +253,7 @@ def grid_pictures(experiment: Experiment) -> list[Picture]:
     ]
 
 
-def _search(points: Sequence[Point], arm: str, key: str) -> Picture:
+def _search(points: Sequence[RunRecord], arm: str, key: str) -> Picture:
     choices = "; ".join(
         f"{value} by {_splits(splits)}" for value, splits in winners(points, key).items()
     )
