@@ -1,4 +1,4 @@
-"""How well markers are named: AUC, balanced accuracy, F1, Brier score, confusion.
+"""How well classes are predicted: AUC, balanced accuracy, F1, Brier score, confusion.
 
 Own formulas where scikit-learn raises or warns on a class without cases; they also take a
 twentieth of its time, which thousands of resamples need. The tests hold them against scikit-learn.
@@ -24,11 +24,11 @@ class MarkerScores:
     Attributes:
         auc: Macro average of the one-vs-rest AUC over the classes that have both.
         auc_by_class: AUC of each class against the rest.
-        accuracy: Share of scans named rightly.
+        accuracy: Share of scans whose predicted class is the true one.
         balanced_accuracy: Mean recall over the classes that occur.
-        f1: Mean F1 over the classes that occur or are named.
+        f1: Mean F1 over the classes that occur or are predicted.
         brier: Mean over scans of the sum over classes of (p - t)², in [0, 2].
-        confusion: Counts, rows truth, columns named.
+        confusion: Counts, rows truth, columns prediction.
     """
 
     auc: float | None
@@ -65,15 +65,15 @@ def _auc(member: NDArray[np.bool_], score: Probabilities) -> float | None:
 
 
 def score_markers(truth: Labels, probabilities: Probabilities) -> MarkerScores:
-    """All scores; for no scans everything is None. The most probable class is the one named.
+    """All scores; for no scans everything is None. The most probable class is the predicted one.
 
     Args:
         truth: Class indices, shape (n,).
         probabilities: Shape (n, classes), rows sum to 1.
     """
     n_classes = probabilities.shape[1]
-    named = probabilities.argmax(axis=1)
-    counts = confusion_matrix(truth, named, labels=range(n_classes)) if len(truth) else None
+    predicted = probabilities.argmax(axis=1)
+    counts = confusion_matrix(truth, predicted, labels=range(n_classes)) if len(truth) else None
     if counts is None:
         nothing = ((0,) * n_classes,) * n_classes
         return MarkerScores(None, (None,) * n_classes, None, None, None, None, nothing)
@@ -82,27 +82,27 @@ def score_markers(truth: Labels, probabilities: Probabilities) -> MarkerScores:
     return MarkerScores(
         auc=macro_auc(truth, probabilities),
         auc_by_class=aucs,
-        accuracy=float((named == truth).mean()),
-        balanced_accuracy=balanced_accuracy(truth, named, n_classes),
-        f1=macro_f1(truth, named, n_classes),
+        accuracy=float((predicted == truth).mean()),
+        balanced_accuracy=balanced_accuracy(truth, predicted, n_classes),
+        f1=macro_f1(truth, predicted, n_classes),
         brier=float(brier),
         confusion=tuple(tuple(int(value) for value in row) for row in counts),
     )
 
 
-def balanced_accuracy(truth: Labels, named: Labels, n_classes: int) -> float | None:
+def balanced_accuracy(truth: Labels, predicted: Labels, n_classes: int) -> float | None:
     """Mean recall over the classes that occur."""
     recalls = [
-        float((named[truth == c] == c).mean()) for c in range(n_classes) if (truth == c).any()
+        float((predicted[truth == c] == c).mean()) for c in range(n_classes) if (truth == c).any()
     ]
     return float(np.mean(recalls)) if recalls else None
 
 
-def macro_f1(truth: Labels, named: Labels, n_classes: int) -> float | None:
+def macro_f1(truth: Labels, predicted: Labels, n_classes: int) -> float | None:
     """Mean over classes of 2 TP / (2 TP + FP + FN); classes that nowhere occur are left out."""
     scores = []
     for c in range(n_classes):
-        size = int((truth == c).sum() + (named == c).sum())
+        size = int((truth == c).sum() + (predicted == c).sum())
         if size:
-            scores.append(2.0 * int(((truth == c) & (named == c)).sum()) / size)
+            scores.append(2.0 * int(((truth == c) & (predicted == c)).sum()) / size)
     return float(np.mean(scores)) if scores else None

@@ -223,7 +223,7 @@ class TransferRow:
         tested_on: Name of the patients' cohort.
         patients: Dice of each patient, for each split.
         dice: Mean over splits of the mean over patients; without ends for a single patient.
-        marker_auc: Mean over splits; None where no marker was named.
+        marker_auc: Mean over splits; None where no marker was predicted.
     """
 
     trained_on: str
