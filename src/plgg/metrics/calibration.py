@@ -43,10 +43,10 @@ def with_temperature(probabilities: Values, temperature: float) -> Values:
 def fit_temperature(logits: Values, truth: Labels) -> float:
     """The temperature of the least negative log likelihood (Guo et al. 2017), within 0.25 to 10.
 
-    Where all of a few scans are classified correctly, or none, the likelihood alone would run to 0 or
-    to infinity. So one more patient is made of all of them: it looks like each a little, and about it
-    the answers as they are, at a temperature of 1, are exactly right. It counts as one scan among
-    n, and the likelihood of the others can only gain.
+    Where all of a few scans are classified correctly, or none, the likelihood alone would run to 0
+    or to infinity. So one more patient is made of all of them: it looks like each a little, and
+    about it the answers as they are, at a temperature of 1, are exactly right. It counts as one
+    scan among n, and the likelihood of the others can only gain.
 
     Args:
         logits: Or logarithms of probabilities, finite, shape (n, classes), n at least 1.

@@ -1,29 +1,43 @@
-"""`write_model_card`: RUN/model_card.md, under the headings of Mitchell et al. 2019."""
+"""`write_model_card`: RUN/model_card.md, under the headings of Mitchell et al. 2019.
+
+The prose stands in `templates/model_card.md`; here are the numbers and names that it needs.
+"""
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import plgg
+from plgg.core.errors import PlggError, RunError
 from plgg.core.files import write_text
-from plgg.core.markdown import bullets, escaped, facts
-from plgg.evaluate.experiment_records import dig, finite
-from plgg.evaluate.records import Subgroup, Summary
+from plgg.core.records import JsonError, read_json
+from plgg.data.calibration import Calibration, read_calibration
+from plgg.data.run_folder import read_config, read_environment, read_metrics, read_split
+from plgg.data.store import Store, StoredCase
+from plgg.evaluate.evaluation import Evaluation, read_evaluation
+from plgg.evaluate.experiment_records import Record, dig, finite
+from plgg.evaluate.records import CaseScores, Subgroup, Summary
 from plgg.evaluate.subgroups import AGE_BANDS, SIZE_BANDS
-from plgg.report.measures import FEW_PATIENTS
-from plgg.report.model_card_data import (
-    RunRecords,
-    calibration,
-    data,
-    population,
-    read_run,
-    results,
-    subgroups,
+from plgg.report.measures import (
+    ADULT_YEARS,
+    FEW_PATIENTS,
+    group_mean,
+    marker_sentences,
+    measures,
+    volume_sentence,
 )
-from plgg.report.numbers import count, duration, number
+from plgg.report.numbers import UNDEFINED, blank, count, duration, number
+from plgg.report.parts import Facts
+from plgg.report.table import Table
+from plgg.report.template import render_markdown
 
 _FEW = 3
+_UNKNOWN = "unknown"
+SCORED = ("validation", "test")
 
 
 def write_model_card(run: Path) -> Path:
@@ -43,50 +57,244 @@ def write_model_card(run: Path) -> Path:
         OutputError: If the card cannot be written.
     """
     path = run / "model_card.md"
-    write_text(path, _card(read_run(run)))
+    write_text(path, render_markdown("model_card.md", _page(_read_run(run))))
     return path
 
 
-def _card(run: RunRecords) -> str:
-    """The card as Markdown."""
-    sections = (
-        ("Model details", _details(run)),
-        ("Intended use", _intended_use(run)),
-        ("Factors", _factors(run)),
-        ("Metrics", _METRICS),
-        ("Training and evaluation data", f"{_split(run)}\n\n{data(run)}"),
-        ("Quantitative analyses", results(run)),
-        ("Subgroups", subgroups(run)),
-        ("Calibration and abstention", calibration(run)),
-        ("Ethical considerations", _ethics(run)),
-        ("Caveats and recommendations", _caveats(run)),
-        ("Provenance", _provenance(run)),
-        ("How to use", _how_to_use(run)),
+PARTS = ("train", "validation", "test")
+Case = StoredCase | CaseScores
+
+
+@dataclass(frozen=True)
+class RunRecords:
+    """A run's records; what is not there is empty or None.
+
+    Attributes:
+        name: The folder's name.
+        config: Its settings.
+        environment: Versions and machine.
+        checkpoint: `checkpoints/best.json`.
+        epochs: Lines of `metrics.jsonl`.
+        sizes: Scans of each part of the split.
+        parts: Cases of each part: from the store, or where that is gone those that were scored.
+        is_whole: Whether they are all cases of the split.
+        evaluations: By part.
+        calibration: What was fitted on the validation patients.
+    """
+
+    name: str
+    config: Record
+    environment: Record
+    checkpoint: Record
+    epochs: tuple[Record, ...]
+    sizes: Mapping[str, int]
+    parts: Mapping[str, tuple[Case, ...]]
+    is_whole: bool
+    evaluations: Mapping[str, Evaluation]
+    calibration: Calibration | None
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """All known cases."""
+        return tuple(case for part in self.parts.values() for case in part)
+
+
+def _read_run(run: Path) -> RunRecords:
+    """Read a run.
+
+    Raises:
+        RunError: If the folder is no run, or one of its files cannot be read.
+    """
+    if not (run / "config.json").is_file():
+        raise RunError("is not a run (no config.json)", where=run, remedy="Make one: plgg train.")
+    split = read_split(run) if (run / "split.json").exists() else {}
+    environment = read_environment(run)
+    folders = {part: run / "evaluation" / part for part in PARTS}
+    evaluations = {
+        part: read_evaluation(folder)
+        for part, folder in folders.items()
+        if (folder / "summary.json").is_file()
+    }
+    stored = _stored(environment, split)
+    scored = {part: found.rows for part, found in evaluations.items()}
+    return RunRecords(
+        name=run.resolve().name,
+        config=read_config(run).model_dump(mode="json"),
+        environment=environment,
+        checkpoint=_record(run / "checkpoints" / "best.json"),
+        epochs=tuple(read_metrics(run)),
+        sizes={part: len(split.get(part, ())) for part in PARTS},
+        parts=stored or scored,
+        is_whole=bool(stored),
+        evaluations=evaluations,
+        calibration=read_calibration(run),
     )
-    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections)
+
+
+def _record(path: Path) -> Record:
+    try:
+        found = read_json(path)
+    except JsonError as fault:
+        if fault.is_missing:
+            return {}
+        raise RunError(
+            f"cannot be read ({fault.fault})", where=path, remedy="Train again."
+        ) from fault
+    return found if isinstance(found, dict) else {}
+
+
+def _stored(environment: Record, split: Record) -> dict[str, tuple[Case, ...]]:
+    """The split's cases in the store that the run was trained on, if that is still the same."""
+    named = dig(environment, "store")
+    if not isinstance(named, str):
+        return {}
+    try:
+        known = Store(Path(named)).by_id
+    except PlggError:
+        return {}
+    wanted = {part: tuple(split.get(part, ())) for part in PARTS}
+    if not all(name in known for names in wanted.values() for name in names):
+        return {}
+    return {part: tuple(known[name] for name in names) for part, names in wanted.items()}
+
+
+def _page(run: RunRecords) -> dict[str, object]:
+    """What the template shows: text, which it escapes, and finished Markdown."""
+    traits = ("site", "age_years", "sex", "marker")
+    known = [t for t in traits if any(getattr(case, t) is not None for case in run.cases)]
+    sexes = sorted(Counter(case.sex for case in run.cases if case.sex).items())
+    part = next((p for p in reversed(SCORED) if p in run.evaluations), "")
+    groups = run.evaluations[part].summary.subgroups if part else ()
+    calibration = run.calibration
+    return {
+        "name": run.name,
+        "single": run.config.get("arm") == "single",
+        "details": _details(run),
+        "traits": ", ".join(name.replace("_years", "") for name in known) or "nothing",
+        "sizes": ", ".join(f"{name} {count(n, 'scan')}" for name, n in run.sizes.items()),
+        "patients": _patients_table(run) if run.cases else None,
+        "population": _population(run),
+        "is_whole": run.is_whole,
+        "results": _results_table(run) if part else None,
+        "sentences": [
+            f"On {name}: {sentence}"
+            for name in SCORED
+            if name in run.evaluations
+            for sentence in _sentences(run.evaluations[name].summary)
+        ],
+        "subgroups_of": part,
+        "subgroups": _subgroups_table(groups) if groups else None,
+        "calibration": calibration,
+        "volume_factor": math.exp(calibration.volume.log_ratio)
+        if calibration and calibration.volume
+        else None,
+        "is_of_other_weights": calibration is not None
+        and calibration.model_sha256 != run.checkpoint.get("sha256"),
+        "sexes": ", ".join(f"{name} {n}" for name, n in sexes),
+        "caveats": _caveats(run),
+        "provenance": _provenance(run),
+        "best_dice": blank(number(finite(run.checkpoint.get("best_dice")))),
+    }
+
+
+def _patients_table(run: RunRecords) -> Table:
+    """Who the model was trained, chosen and tested on."""
+    parts = [part for part in PARTS if run.parts.get(part)]
+    columns = [run.parts[part] for part in parts] + [run.cases]
+    rows: list[tuple[str, ...]] = [
+        ("Patients", *(str(len({case.patient_id for case in cases})) for cases in columns)),
+        ("Scans", *(str(len(cases)) for cases in columns)),
+        ("Scans with an outline by hand", *(str(sum(map(_outlined, c))) for c in columns)),
+        ("Age, median (range), years", *(_ages(cases) for cases in columns)),
+        *_counted("Sex", [[case.sex for case in cases] for cases in columns]),
+        *_counted("Marker", [[case.marker for case in cases] for cases in columns]),
+        *_counted("Site", [[case.site for case in cases] for cases in columns]),
+    ]
+    return Table(("", *parts, "all"), tuple(rows))
+
+
+def _population(run: RunRecords) -> Facts:
+    """For whom the patients stand: what to stress, and the rest."""
+    if run.cases and all(case.patient_id.startswith("phantom-") for case in run.cases):
+        shows = "The model shows that the software works; it has learnt nothing of real tumours."
+        return (("The patients are synthetic.", shows),)
+    ages = _known_ages(run.cases)
+    if not ages:
+        return (("", "No patient's age is known."),)
+    if min(ages) >= ADULT_YEARS:
+        adults = f"All patients of known age are adults, from {min(ages):.0f} years."
+        return ((adults, "Nothing here is a result on children."),)
+    n = sum(age < ADULT_YEARS for age in ages)
+    return (("", f"{n} of the {len(ages)} scans of known age are of children under 18 years."),)
+
+
+def _outlined(case: Case) -> bool:
+    return case.dice is not None if isinstance(case, CaseScores) else case.has_mask
+
+
+def _ages(cases: Sequence[Case]) -> str:
+    ages = _known_ages(cases)
+    if not ages:
+        return _UNKNOWN
     return (
-        f"# Model card: {escaped(run.name)}\n\n"
-        f"For research use only. Made by plgg {plgg.__version__} from the run's own records, under "
-        "the headings of Mitchell et al., Model Cards for Model Reporting, 2019.\n\n"
-        f"{body}\n"
+        f"{number(statistics.median(ages), 0)} ({number(min(ages), 0)} to {number(max(ages), 0)})"
     )
 
 
-def _split(run: RunRecords) -> str:
-    sizes = ", ".join(f"{part} {count(n, 'scan')}" for part, n in run.sizes.items())
-    return (
-        f"The cohort was split by patient: {sizes}. The scans of train trained it, those "
-        "of validation chose the checkpoint and the calibration, those of test chose nothing."
+def _known_ages(cases: Iterable[Case]) -> list[float]:
+    return [case.age_years for case in cases if case.age_years is not None]
+
+
+def _counted(label: str, values: Sequence[Sequence[str | None]]) -> list[tuple[str, ...]]:
+    """A row for each value that occurs; one of `unknown` where some are."""
+    counts = [Counter(value or _UNKNOWN for value in found) for found in values]
+    names = sorted({name for found in counts for name in found}, key=lambda n: (n == _UNKNOWN, n))
+    return [(f"{label}: {name}", *(str(found[name]) for found in counts)) for name in names]
+
+
+def _results_table(run: RunRecords) -> Table:
+    """All measures, by part, each with its 95 % interval over patients."""
+    summaries = {p: run.evaluations[p].summary for p in SCORED if p in run.evaluations}
+    columns = {p: {m.label: m.cell for m in measures(found)} for p, found in summaries.items()}
+    labels = dict.fromkeys(label for found in columns.values() for label in found)
+    rows = tuple((label, *(c.get(label, UNDEFINED) for c in columns.values())) for label in labels)
+    counted = (f"{p}, {found.n_patients} patients" for p, found in summaries.items())
+    return Table(("Value (95 % interval)", *counted), rows)
+
+
+def _sentences(summary: Summary) -> Iterator[str]:
+    """Volumes and abstention in words; and what was not predicted."""
+    yield from filter(None, (volume_sentence(summary), marker_sentences(summary)))
+    if summary.failed:
+        n = len(summary.failed)
+        are = "is" if n == 1 else "are"
+        yield f"{count(n, 'scan')} could not be scored and {are} in no number."
+    if summary.missing:
+        n = len(summary.missing)
+        yield f"{count(n, 'scan')} without a prediction {'is' if n == 1 else 'are'} in no number."
+
+
+def _subgroups_table(groups: Sequence[Subgroup]) -> Table:
+    """Dice and accuracy by subgroup."""
+    rows = tuple(
+        (
+            f"{group.group}: {group.level}",
+            str(group.n_patients),
+            group_mean(group, "dice", 2),
+            group_mean(group, "marker_named_rightly", 2),
+        )
+        for group in groups
     )
+    return Table(("Subgroup", "patients", "Dice", "marker accuracy"), rows)
 
 
-def _details(run: RunRecords) -> str:
+def _details(run: RunRecords) -> Facts:
     """What kind of model, and how it was trained."""
     config = run.config
     size = dig(config, "patches", "size") or ()
     seconds = [s for e in run.epochs if (s := finite(e.get("seconds"))) is not None]
     spacing = finite(dig(config, "grid", "spacing_mm"))
-    pairs = (
+    return (
         ("Answers", _answers(run)),
         ("Preset and arm", ", ".join(str(config[k]) for k in ("preset", "arm") if k in config)),
         ("Input", f"one FLAIR, on the SRI24 atlas at {spacing:g} mm" if spacing else ""),
@@ -101,7 +309,6 @@ def _details(run: RunRecords) -> str:
         ("Chosen epoch", _text(run.checkpoint.get("epoch"))),
         ("Time of training", duration(sum(seconds)) if seconds else ""),
     )
-    return facts(pairs)
 
 
 def _answers(run: RunRecords) -> str:
@@ -124,86 +331,23 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _intended_use(run: RunRecords) -> str:
-    """What it is for, and what not."""
-    single = run.config.get("arm") == "single"
-    return bullets(
-        (
-            "For research on the segmentation of gliomas on one FLAIR"
-            + ("." if single else " and on predicting a genetic marker from it."),
-            "For people who look at every outline before they use it.",
-            "Not for the care of patients: it is no medical device, and no clinical study of it "
-            "was made.",
-            "" if single else "Not in place of a biopsy.",
-            "Not for finding out whether there is a tumour: it was trained on patients who have "
-            "one.",
-            "Not for sequences other than FLAIR.",
-        )
-    )
-
-
-def _factors(run: RunRecords) -> str:
-    """What results may depend on, and which of it is known here."""
-    known = [
-        name
-        for name in ("site", "age_years", "sex", "marker")
-        if any(getattr(case, name) is not None for case in run.cases)
-    ]
-    traits = ", ".join(name.replace("_years", "") for name in known) or "nothing"
-    return (
-        f"Known of the patients: {traits}. Results are split by these, and by the true tumour's "
-        "size and place, under Subgroups. Scanners, field strengths, treatment before the scan "
-        "and who drew the outlines are not on record."
-    )
-
-
-_METRICS = (
-    "Dice is twice the overlap of outline and truth over the sum of their sizes; HD95 the "
-    "distance within which 95 % of each surface lies of the other; limits of agreement hold 95 % "
-    "of volume errors (Bland and Altman); AUC is one marker against the rest, averaged, 0.5 is "
-    "chance; the calibration error is the mean gap between stated and true certainty. "
-    "Intervals are 95 % over 2,000 resamples of patients, those of agreement by t."
-)
-
-
-def _ethics(run: RunRecords) -> str:
-    """Whose data, and who may be served worse."""
-    sexes = Counter(case.sex for case in run.cases if case.sex)
-    shares = ", ".join(f"{name} {n}" for name, n in sorted(sexes.items()))
-    return bullets(
-        (
-            "The card holds counts and means only, no names of patients or scans.",
-            f"Scans by sex: {shares}." if shares else "",
-            "Ethnicity and income are not on record: whether the model serves some groups worse "
-            "is not known beyond the subgroups above.",
-            ""
-            if run.config.get("arm") == "single"
-            else "A wrong marker could mislead: probabilities are to be shown with their "
-            "calibration, and withheld answers stay withheld.",
-        )
-    )
-
-
-def _caveats(run: RunRecords) -> str:
+def _caveats(run: RunRecords) -> list[str]:
     """What was not tested, and what follows."""
     test = run.evaluations.get("test")
-    sites = sorted({case.site for case in run.cases if case.site})
-    lines = [line.replace("**", "") for line in population(run)]
-    if test is None:
-        lines.append("The model was not tested on patients it had not seen.")
-    else:
-        lines += _untested(test.summary)
+    sites = {case.site for case in run.cases if case.site}
+    lines = [" ".join(filter(None, pair)) for pair in _population(run)]
+    lines += ["The model was not tested on patients it had not seen."] if test is None else []
+    lines += _untested(test.summary) if test else []
     if sites:
-        lines.append(
-            f"All patients come from {count(len(sites), 'site')}; it was not tested on another."
-        )
+        n_sites = count(len(sites), "site")
+        lines.append(f"All patients come from {n_sites}; it was not tested on another.")
     lines.append("It was tested on one split of one cohort, looking back, not in use.")
     if dig(run.checkpoint, "metrics", "marker_collapsed"):
         lines.append(
             "The marker head has collapsed: it gives every patient the same answer, and its "
             "probabilities mean nothing."
         )
-    return bullets(lines)
+    return lines
 
 
 def _untested(summary: Summary) -> list[str]:
@@ -230,35 +374,18 @@ def _patients(groups: list[Subgroup], level: str) -> int:
     return next((group.n_patients for group in groups if group.level == level), 0)
 
 
-def _provenance(run: RunRecords) -> str:
+def _provenance(run: RunRecords) -> Facts:
     """Hashes and versions."""
     machine = dig(run.environment, "machine") or {}
     parts = [f"{key.replace('_', ' ')} {value}" for key, value in machine.items()]
     versions = dig(run.environment, "versions") or {}
     preset_hash = dig(run.config, "preprocess", "atlas_sha256")
     calibrated = run.calibration.model_sha256 if run.calibration else ""
-    return facts(
-        (
-            ("Weights, SHA-256", _text(run.checkpoint.get("sha256"))),
-            ("Weights that the calibration is for", calibrated),
-            ("Atlas, SHA-256", _text(preset_hash)),
-            ("Checkpoint format", _text(run.checkpoint.get("version"))),
-            ("Machine", ", ".join(parts)),
-            ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
-        )
-    )
-
-
-def _how_to_use(run: RunRecords) -> str:
-    """Commands; paths are placeholders."""
-    best = finite(run.checkpoint.get("best_dice"))
-    chosen = "" if best is None else f" Its mean Dice while training was {number(best)}."
     return (
-        "With the run's folder at RUN:\n\n"
-        "```\n"
-        "plgg predict SCAN --model RUN --out PREDICTIONS\n"
-        "plgg evaluate PREDICTIONS MANIFEST\n"
-        "```\n\n"
-        "SCAN is a FLAIR in NIfTI or DICOM, with or without the skull. The epoch with the best "
-        f"Dice on the validation patients is used.{chosen}"
+        ("Weights, SHA-256", _text(run.checkpoint.get("sha256"))),
+        ("Weights that the calibration is for", calibrated),
+        ("Atlas, SHA-256", _text(preset_hash)),
+        ("Checkpoint format", _text(run.checkpoint.get("version"))),
+        ("Machine", ", ".join(parts)),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     )
