@@ -98,7 +98,10 @@ def write_evaluation_page(folder: Path) -> Path:
     page = {
         "title": folder.resolve().name,
         "tiles": _tiles(summary),
-        "lead": _lead(summary),
+        "scans_of_patients": f"{count(summary.n_cases, 'scan')} of "
+        f"{count(summary.n_patients, 'patient')} {'was' if summary.n_cases == 1 else 'were'}",
+        "n_outlined": summary.segmentation["dice"].n,
+        "n_predicted": summary.marker.n if summary.marker else 0,
         "warnings": _warnings(found),
         "measures": measure_table(summary),
         "outlines": outlines.values(),
@@ -141,19 +144,6 @@ def _tiles(summary: Summary) -> list[Tile]:
     if marker and marker.reliability:
         tiles.append(estimate_tile("Marker calibration error", marker.reliability.ece))
     return tiles
-
-
-def _lead(summary: Summary) -> str:
-    """Who was scored, and what the numbers are."""
-    who = f"{count(summary.n_cases, 'scan')} of {count(summary.n_patients, 'patient')}"
-    verb = "was" if summary.n_cases == 1 else "were"
-    n_outlined = summary.segmentation["dice"].n
-    n_predicted = summary.marker.n if summary.marker else 0
-    return (
-        f"{who} {verb} scored: {n_outlined} against an outline by hand, {n_predicted} against a "
-        "known marker. Intervals show how far a number may be off because the patients are few; "
-        "they say nothing of patients unlike these."
-    )
 
 
 def _warnings(found: Evaluation) -> list[str]:

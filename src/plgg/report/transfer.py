@@ -67,9 +67,15 @@ def write_transfer_report(
     Returns:
         Path of the page.
     """
+    dice = {(row.trained_on, row.tested_on): estimate(row.dice) for row in rows}
     page = {
         "title": f"From {home} to {away}",
-        "lead": _lead(rows, home, away),
+        "home": home,
+        "away": away,
+        "at_home": dice.get((home, home)),
+        "moved": dice.get((home, away)),
+        "own": dice.get((away, away)),
+        "tuned": dice.get((f"{home}, then {away}", away)),
         "table": transfer_table(rows),
         "picture": as_svg(
             _figure(rows),
@@ -82,25 +88,6 @@ def write_transfer_report(
     path = out / "report.html"
     write_text(path, render("transfer.html", page))
     return path
-
-
-def _lead(rows: Sequence[TransferRow], home: str, away: str) -> str:
-    """What happened to the model on its way, in two sentences."""
-    dice = {(row.trained_on, row.tested_on): estimate(row.dice) for row in rows}
-    at_home, moved = dice.get((home, home)), dice.get((home, away))
-    own, tuned = dice.get((away, away)), dice.get((f"{home}, then {away}", away))
-    sentences = []
-    if at_home and moved:
-        sentences.append(
-            f"Trained on {home}, the model reaches a mean test Dice of {at_home} on {home} and "
-            f"{moved} on {away}."
-        )
-    if own and tuned:
-        sentences.append(
-            f"On {away}, a model trained there reaches {own}, and the first one, trained on "
-            f"there, {tuned}."
-        )
-    return " ".join(sentences) or "Not enough is evaluated yet to say more than the table does."
 
 
 def _figure(rows: Sequence[TransferRow]) -> Figure:

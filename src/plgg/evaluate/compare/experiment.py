@@ -17,7 +17,7 @@ import numpy as np
 from plgg.core.errors import RunError
 from plgg.core.estimate import Estimate
 from plgg.data.experiment_folder import read_experiment, run_of
-from plgg.evaluate.compare.contrast import Question, contrast_of_cells, pair
+from plgg.evaluate.compare.contrast import Question, contrast_of_patients, pair
 from plgg.evaluate.compare.records import (
     ArmScores,
     Contrast,
@@ -124,8 +124,8 @@ def _contrast(
 ) -> Contrast | None:
     there = [k for k in splits if all((k, arm, part) in pieces for arm in arms)]
     a, b = ({f"split-{k}": pieces[k, arm, part].scores for k in there} for arm in arms)
-    cells, unpaired = pair(a, b)
-    if not cells:
+    pairs, unpaired = pair(a, b)
+    if not pairs:
         return None
     question = Question(
         a=arms[0],
@@ -135,7 +135,7 @@ def _contrast(
         seed=seed,
         test_to_train=size_ratio((pieces[k, arms[0], part].folder for k in there), part),
     )
-    return contrast_of_cells(cells, unpaired, question)
+    return contrast_of_patients(pairs, unpaired, question)
 
 
 def _scores(pieces: _Pieces, arm: str, part: str, splits: tuple[int, ...]) -> ArmScores:

@@ -5,13 +5,12 @@ Of folders only the names: a path may hold what nobody else should read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from plgg.data.quality import Quality, Status, Verdict
+from plgg.data.quality import Quality, Verdict
 from plgg.data.result import Change, Diameters, Marker, Model, Result, VolumeInterval, read_result
-from plgg.report.numbers import UNDEFINED, count, interval, number, signed
-from plgg.report.parts import Facts, Tile, class_colour, known, status_word
+from plgg.report.numbers import count, interval, number, signed
+from plgg.report.parts import Facts, Tile, known, status_word
 
 
 def tiles_of(result: Result) -> tuple[Tile, ...]:
@@ -87,35 +86,8 @@ def gate_name(gate: str) -> str:
     return gate.replace("-", " ")
 
 
-@dataclass(frozen=True)
-class Moment:
-    """A volume, and where it stands on an axis from 0 to the largest.
-
-    Attributes:
-        name: Of the scan.
-        text: Volume and interval in words.
-        share: Length of its bar, 0 to 1.
-        low: Lower end of the interval on the axis; None where not known.
-        high: Upper end.
-    """
-
-    name: str
-    text: str
-    share: float
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
-class Course:
-    """The volumes in the order of time, and what the last step means."""
-
-    moments: tuple[Moment, ...]
-    verdict: str
-
-
-def course_of(result: Result, prior: Path | None) -> Course | None:
-    """Volume over time; None where the scan was compared with nothing.
+def course_of(result: Result, prior: Path | None) -> dict[str, object] | None:
+    """Volume over time, and what the last step means; None where it was compared with nothing.
 
     Args:
         result: This scan's.
@@ -132,14 +104,17 @@ def course_of(result: Result, prior: Path | None) -> Course | None:
     rows.append((Path(change.prior).name, change.volume_ml, before))
     rows.append((f"{result.case_id} (this scan)", result.volume_ml, result.volume_interval))
     most = max(max(ml, found.high_ml if found else 0.0) for _, ml, found in rows) or 1.0
-    return Course(tuple(_moment(*row, most) for row in rows), _verdict(change))
-
-
-def _moment(name: str, ml: float, found: VolumeInterval | None, most: float) -> Moment:
-    if found is None:
-        return Moment(name, volume_text(ml), ml / most, None, None)
-    text = f"{volume_text(ml)} ({interval_text(found)})"
-    return Moment(name, text, ml / most, found.low_ml / most, found.high_ml / most)
+    moments = [
+        {
+            "name": name,
+            "text": volume_text(ml) + (f" ({interval_text(found)})" if found else ""),
+            # On an axis from 0 to the largest.
+            "share": ml / most,
+            "ends": (found.low_ml / most, found.high_ml / most) if found else None,
+        }
+        for name, ml, found in rows
+    ]
+    return {"moments": moments, "verdict": _verdict(change)}
 
 
 def _verdict(change: Change) -> str:
@@ -167,35 +142,13 @@ def interval_text(found: VolumeInterval) -> str:
     return f"{found.level:.0%} interval {within}".replace("%", " %")
 
 
-@dataclass(frozen=True)
-class Gate:
-    """One row of the table of verdicts; message and remedy only where something is odd."""
-
-    name: str
-    status: Status
-    value: str
-    limits: str
-    remark: str
-
-
-def gates_of(result: Result) -> tuple[Gate, ...]:
+def verdicts_of(result: Result) -> list[Verdict]:
     """Every verdict on the scan, those that are odd first."""
     verdicts = list(result.quality.verdicts) if result.quality else []
     if result.familiarity:
         verdicts.append(result.familiarity)
-    order = {"failed": 0, "doubtful": 1, "good": 2}
-    return tuple(_gate(one) for one in sorted(verdicts, key=lambda one: order[one.status]))
-
-
-def _gate(verdict: Verdict) -> Gate:
-    odd = verdict.status != "good"
-    return Gate(
-        name=gate_name(verdict.gate).capitalize(),
-        status=verdict.status,
-        value=UNDEFINED if verdict.value is None else f"{verdict.value:.4g}".replace("-", "−"),
-        limits=verdict.limits,
-        remark=f"{sentence(verdict.message)}. {verdict.remedy}".strip() if odd else "",
-    )
+    order = ("failed", "doubtful", "good")
+    return sorted(verdicts, key=lambda one: order.index(one.status))
 
 
 def certainty_facts(result: Result) -> Facts:
@@ -288,87 +241,3 @@ def time_facts(result: Result) -> Facts:
 
 def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value >= 0.05 else "< 0.1 s"
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One class.
-
-    Attributes:
-        name: Of the class.
-        share: Its probability.
-        clinical: Its probability from the clinical facts alone; None where not known.
-        colour: Of the bar.
-        first: Whether it is the most probable.
-    """
-
-    name: str
-    share: float
-    clinical: float | None
-    colour: str
-    first: bool
-
-
-@dataclass(frozen=True)
-class MarkerPanel:
-    """All that is said of the marker.
-
-    Attributes:
-        statement: For people.
-        withheld: Whether it is not to be relied on.
-        calibration: Whether probabilities are frequencies.
-        bars: By class, in the model's order.
-        clinical: What the clinical-only bars know; empty where there are none.
-    """
-
-    statement: str
-    withheld: bool
-    calibration: str
-    bars: tuple[Bar, ...]
-    clinical: str
-
-
-def marker_panel(result: Result) -> MarkerPanel | None:
-    """The panel; None where the model names no marker."""
-    marker = result.marker
-    if marker is None:
-        return None
-    clinical = marker.clinical_only or {}
-    bars = tuple(
-        Bar(
-            name,
-            marker.probabilities[name],
-            clinical.get(name),
-            class_colour(n),
-            name == marker.predicted,
-        )
-        for n, name in enumerate(marker.classes)
-    )
-    return MarkerPanel(
-        statement=marker.statement,
-        withheld=marker.withheld,
-        calibration=_calibration(marker),
-        bars=bars,
-        clinical=_clinical(result) if clinical else "",
-    )
-
-
-def _calibration(marker: Marker) -> str:
-    if marker.calibrated:
-        return (
-            "Calibrated: the temperature was fitted on validation patients, so that of answers "
-            "given with 80 % about 80 % should be right."
-        )
-    return "Not calibrated: these numbers rank the classes; they are no frequencies."
-
-
-def _clinical(result: Result) -> str:
-    """What stood behind the narrow bars."""
-    age = "" if result.age_years is None else f"age {result.age_years:g} years"
-    sex = "" if result.sex is None else f"sex {result.sex}"
-    inputs = ", ".join(filter(None, (age, sex)))
-    listed = f" ({inputs})" if inputs else ""
-    return (
-        f"From age, sex, and the tumour's place and volume alone{listed}, without a look at the "
-        "picture."
-    )

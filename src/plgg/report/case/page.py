@@ -16,6 +16,7 @@ from plgg.report.case import details
 from plgg.report.case.pictures import acquired_plane, still, strip_of, viewer_data
 from plgg.report.case.surface import scene_of
 from plgg.report.case.view import AXES, Prediction, ScanView, tilt_degrees, view_of
+from plgg.report.parts import class_colour
 from plgg.report.template import render
 
 _OBLIQUE_DEGREES = 5.0
@@ -47,11 +48,11 @@ def _page(
         "is_head": not (result.quality and result.quality.stripping == "none"),
         "scene": scene_of(view),
         "strip": strip_of(view, result.diameters),
-        "marker": details.marker_panel(result),
         "course": details.course_of(result, prior),
         "certainty": details.certainty_facts(result),
         "parts": details.parts_facts(result),
-        "gates": details.gates_of(result),
+        "verdicts": details.verdicts_of(result),
+        "class_colour": class_colour,
         "scan": details.scan_facts(result),
         "models": [details.model_facts(model) for model in result.models],
         "run": details.run_facts(result),

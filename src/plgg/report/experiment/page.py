@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plgg.core.errors import PlggError
 from plgg.core.files import write_text
@@ -23,7 +23,7 @@ from plgg.report.experiment.arms import (
     pair_pictures,
     paired_picture,
 )
-from plgg.report.experiment.examples import Example, example_arms, examples
+from plgg.report.experiment.examples import example_arms, examples
 from plgg.report.experiment.subgroups import (
     groups_table,
     n_left_out,
@@ -37,8 +37,7 @@ from plgg.report.experiment.training import (
     training_pictures,
 )
 from plgg.report.numbers import typographic
-from plgg.report.parts import Picture, Tile, arm_colour, arm_title, estimate_tile
-from plgg.report.table import Table
+from plgg.report.parts import arm_colour, arm_title, estimate_tile
 from plgg.report.template import render
 
 log = logging.getLogger(__name__)
@@ -87,15 +86,6 @@ def _store(records: Experiment, store: Path | None) -> Store | None:
         return None
 
 
-@dataclass(frozen=True)
-class ArmSection:
-    """What is shown for one arm: its examples, or its marker figures."""
-
-    title: str
-    examples: tuple[Example, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-
-
 def _page(
     experiment: Experiment, comparison: ExperimentComparison | None, store: Store | None
 ) -> dict[str, object]:
@@ -115,7 +105,7 @@ def _page(
         "subtitle": experiment.folder.resolve().name,
         "n_splits": experiment.n_splits,
         "is_synthetic": sentences.is_synthetic(_patients(experiment, store)),
-        "tiles": [*(unseen.tiles if unseen else ()), *sentences.tiles(experiment, comparison)],
+        "tiles": [*(unseen["tiles"] if unseen else ()), *sentences.tiles(experiment, comparison)],
         "summary": sentences.summary(experiment, comparison),
         "warnings": sentences.warnings(experiment, _failed(store)),
         "cohort": runs.cohort_facts(store) if store else (),
@@ -129,13 +119,12 @@ def _page(
             [(title, list(experiment.tests(arm))) for arm, title in arms.items()]
         ),
         "examples": [
-            ArmSection(arms[arm], examples=found)
+            (arms[arm], found)
             for arm in example_arms(experiment)
             if (found := examples(experiment, arm, store))
         ],
         "markers": [
-            ArmSection(arms[arm], pictures=tuple(marker_pictures(experiment, arm)))
-            for arm in experiment.marker_arms
+            (arms[arm], marker_pictures(experiment, arm)) for arm in experiment.marker_arms
         ],
         "groups": groups_table(groups),
         "groups_picture": subgroups_picture(groups, experiment),
@@ -173,27 +162,8 @@ def _paragraphs(comparison: ExperimentComparison | None) -> list[str]:
     return [typographic(text) for text in (*tests, *comparison.notes)]
 
 
-@dataclass(frozen=True)
-class Unseen:
-    """Further patients of no split, whom every arm predicted.
-
-    Attributes:
-        n_patients: How many there are.
-        gains: The gains over the baseline, in sentences.
-        tiles: Dice of each arm and the gains, for the top of the page.
-        pictures: Each patient in both arms.
-        measures: All measures, a column an arm.
-    """
-
-    n_patients: int
-    gains: list[str]
-    tiles: list[Tile]
-    pictures: list[Picture]
-    measures: Table
-
-
-def _unseen(experiment: Experiment) -> Unseen | None:
-    """The section; None where no patient but those of the splits was predicted."""
+def _unseen(experiment: Experiment) -> dict[str, Any] | None:
+    """Further patients of no split, whom every arm predicted; None where there are none."""
     if not experiment.unseen:
         return None
     evaluations = experiment.unseen.items()
@@ -206,13 +176,13 @@ def _unseen(experiment: Experiment) -> Unseen | None:
         )
         for arm, found in evaluations
     ]
-    return Unseen(
-        n_patients=len({case.patient_id for _, found in evaluations for case in found.rows}),
-        gains=[_gain(contrast) for contrast in contrasts],
-        tiles=[*dice, *(sentences.gain_tile(contrast, ", unseen") for contrast in contrasts)],
-        pictures=[paired_picture(c, experiment) for c in contrasts if c.patient_differences],
-        measures=tables.measures_of_arms([(arm_title(a), [found]) for a, found in evaluations]),
-    )
+    return {
+        "n_patients": len({case.patient_id for _, found in evaluations for case in found.rows}),
+        "gains": [_gain(contrast) for contrast in contrasts],
+        "tiles": [*dice, *(sentences.gain_tile(contrast, ", unseen") for contrast in contrasts)],
+        "pictures": [paired_picture(c, experiment) for c in contrasts if c.patient_differences],
+        "measures": tables.measures_of_arms([(arm_title(a), [found]) for a, found in evaluations]),
+    }
 
 
 def _contrasts_of_unseen(experiment: Experiment) -> Sequence[Contrast]:

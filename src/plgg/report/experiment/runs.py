@@ -24,7 +24,6 @@ from plgg.evaluate.experiment_records import (
     dig,
     finite,
     read_epochs,
-    summary_value,
 )
 from plgg.report.numbers import UNDEFINED, blank, count, duration, listed, number
 from plgg.report.parts import Facts, arm_title, known
@@ -187,13 +186,10 @@ def grid_points(experiment: Experiment) -> tuple[RunRecord, ...]:
 def _validation(run: Path) -> tuple[float | None, float | None]:
     """Dice and AUC of the validation part; None where there is none."""
     try:
-        evaluation = read_evaluation(run / "evaluation" / "validation")
+        summary = read_evaluation(run / "evaluation" / "validation").summary
     except PlggError:
         return None, None
-    return (
-        summary_value(evaluation, "segmentation", "dice", "mean"),
-        summary_value(evaluation, "marker", "auc", "value"),
-    )
+    return summary.segmentation["dice"].mean, summary.marker.auc.value if summary.marker else None
 
 
 def searched(points: Sequence[RunRecord]) -> tuple[str, ...]:
