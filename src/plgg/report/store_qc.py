@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from plgg.core.files import write_text
-from plgg.data.quality import Attempt, Quality, Status, Verdict
+from plgg.data.quality import Attempt, Quality, Verdict
 from plgg.data.store import Cohort, Store, read_record
 from plgg.report.numbers import count, duration
 from plgg.report.parts import Facts, Tile, status_word
@@ -22,55 +23,57 @@ _ORDER = tuple(_COLOURS)
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The verdict of one gate, for its column.
-
-    Attributes:
-        text: The value as a plain number, so that it sorts; a word where nothing was measured.
-        status: Of the verdict; empty where the gate was not asked.
-        sentence: The whole verdict in words.
-    """
-
-    text: str = ""
-    status: str = ""
-    sentence: str = ""
-
-
-@dataclass(frozen=True)
 class Row:
     """One case.
 
     Attributes:
         case_id: Its name.
-        status: Of its quality, or `not judged`.
-        rank: Place of the status, the worst first.
-        picture: Path from the page; empty where there is none.
         reason: Why it failed; empty otherwise.
-        notes: What is not good.
+        quality: What was judged and tried; None where there were no gates.
         warnings: What the check warned of.
-        cells: By gate; a case need not have all.
-        accepted: How it was registered.
-        attempts: What was tried.
-        stripping: How it was skull-stripped.
-        atlas: Name of the atlas; empty where unknown.
-        seconds: In all; None where unknown.
-        steps: Seconds of each step, in words.
+        picture: Path from the page; empty where there is none.
     """
 
     case_id: str
-    status: str
-    rank: int
-    picture: str
     reason: str
-    notes: tuple[Verdict, ...]
+    quality: Quality | None
     warnings: tuple[str, ...]
-    cells: dict[str, Cell]
-    accepted: str
-    attempts: tuple[Attempt, ...]
-    stripping: str
-    atlas: str
-    seconds: float | None
-    steps: str
+    picture: str
+
+    @property
+    def status(self) -> str:
+        """Of its quality, or `not judged`."""
+        judged = self.quality.status if self.quality else UNJUDGED
+        return "failed" if self.reason else judged
+
+    @property
+    def rank(self) -> int:
+        """Place of the status, the worst first."""
+        return _ORDER.index(self.status)
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """By gate; a case need not have all."""
+        return {one.gate: one for one in self.quality.verdicts} if self.quality else {}
+
+    @property
+    def notes(self) -> list[Verdict]:
+        """What is not good, the failed first; not what the reason already quotes."""
+        verdicts = self.quality.verdicts if self.quality else ()
+        poor = [v for v in verdicts if v.status != "good" and v.message not in self.reason]
+        return sorted(poor, key=lambda verdict: verdict.status != "failed")
+
+    @property
+    def accepted(self) -> Attempt | None:
+        """How it was registered."""
+        attempts = self.quality.attempts if self.quality else ()
+        return next((attempt for attempt in attempts if attempt.accepted), None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of all steps; None where unknown."""
+        spent = self.quality.seconds if self.quality else {}
+        return sum(spent.values()) if spent else None
 
 
 def rows_of(store: Store) -> tuple[Row, ...]:
@@ -79,57 +82,21 @@ def rows_of(store: Store) -> tuple[Row, ...]:
     Raises:
         StoreError: If a stored case's record is missing.
     """
-    failed = [(case.case_id, case.reason, case.quality, ()) for case in store.cohort.failed]
-    stored = [
-        (name, None, read_record(store.folder, name).quality, case.warnings)
+    folder = store.folder
+    rows = [
+        Row(case.case_id, case.reason or "failed", case.quality, (), _picture(folder, case.case_id))
+        for case in store.cohort.failed
+    ]
+    rows += [
+        Row(name, "", read_record(folder, name).quality, case.warnings, _picture(folder, name))
         for name, case in store.by_id.items()
     ]
-    digits = _digits(quality for _, _, quality, _ in (*failed, *stored))
-    rows = (_row(store.folder, *one, digits=digits) for one in (*failed, *stored))
     return tuple(sorted(rows, key=lambda row: (row.rank, row.case_id)))
 
 
 def gates_of(rows: Iterable[Row]) -> tuple[str, ...]:
     """All gates that judged any case, in the order they are met."""
-    return tuple(dict.fromkeys(gate for row in rows for gate in row.cells))
-
-
-def _row(
-    folder: Path,
-    case_id: str,
-    reason: str | None,
-    quality: Quality | None,
-    warnings: tuple[str, ...],
-    *,
-    digits: dict[str, int],
-) -> Row:
-    status = _status(reason, quality)
-    verdicts = quality.verdicts if quality else ()
-    attempts = quality.attempts if quality else ()
-    taken = next((attempt for attempt in attempts if attempt.accepted), None)
-    seconds = quality.seconds if quality else {}
-    return Row(
-        case_id=case_id,
-        status=status,
-        rank=_ORDER.index(status),
-        picture=_picture(folder, case_id),
-        reason=reason or "",
-        notes=tuple(_poor(verdicts, reason or "")),
-        warnings=warnings,
-        cells={verdict.gate: _cell(verdict, digits[verdict.gate]) for verdict in verdicts},
-        accepted=f"{taken.engine} · {taken.model} · {taken.start}" if taken else "",
-        attempts=attempts,
-        stripping=quality.stripping if quality else "",
-        atlas=quality.atlas if quality else "",
-        seconds=sum(seconds.values()) if seconds else None,
-        steps=", ".join(f"{step} {spent:.1f} s" for step, spent in seconds.items()),
-    )
-
-
-def _status(reason: str | None, quality: Quality | None) -> Status | str:
-    if reason is not None:
-        return "failed"
-    return quality.status if quality else UNJUDGED
+    return tuple(dict.fromkeys(gate for row in rows for gate in row.verdicts))
 
 
 def _picture(folder: Path, case_id: str) -> str:
@@ -137,29 +104,13 @@ def _picture(folder: Path, case_id: str) -> str:
     return f"qc/{quote(case_id)}.png" if there else ""
 
 
-def _poor(verdicts: Iterable[Verdict], reason: str) -> Iterable[Verdict]:
-    """Verdicts to be read, the failed first; not those that the reason already quotes."""
-    poor = [v for v in verdicts if v.status != "good" and v.message not in reason]
-    return sorted(poor, key=lambda verdict: verdict.status != "failed")
-
-
-def _cell(verdict: Verdict, digits: int) -> Cell:
-    # A plain hyphen for minus: the page sorts by what stands in the cell.
-    word = status_word(verdict.status)
-    text = word if verdict.value is None else f"{verdict.value:.{digits}f}"
-    wanted = f"; wanted: {verdict.limits}" if verdict.limits else ""
-    return Cell(text, verdict.status, f"{word}: {verdict.message}{wanted}")
-
-
-def _digits(qualities: Iterable[Quality | None]) -> dict[str, int]:
+def _digits(rows: Iterable[Row]) -> dict[str, int]:
     """Decimals for each gate, by the size of what it usually measures."""
-    values: dict[str, list[float]] = {}
-    for quality in qualities:
-        for verdict in quality.verdicts if quality else ():
-            sizes = values.setdefault(verdict.gate, [])
-            if verdict.value is not None:
-                sizes.append(abs(verdict.value))
-    return {gate: _decimals(statistics.median(s or [0.0])) for gate, s in values.items()}
+    sizes: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for gate, verdict in row.verdicts.items():
+            sizes[gate] += [] if verdict.value is None else [abs(verdict.value)]
+    return {gate: _decimals(statistics.median(found or [0.0])) for gate, found in sizes.items()}
 
 
 def _decimals(size: float) -> int:
@@ -206,6 +157,7 @@ def _page(store: Store) -> dict[str, object]:
         "tallies": [tally for tally in tallies if tally[-1]],
         "facts": _facts(store.cohort, rows),
         "gates": gates_of(rows),
+        "digits": _digits(rows),
         "rows": rows,
     }
 
@@ -231,7 +183,7 @@ def _are(n: int) -> str:
 
 def _facts(cohort: Cohort, rows: tuple[Row, ...]) -> Facts:
     settings = cohort.settings
-    atlases = sorted({row.atlas for row in rows if row.atlas})
+    atlases = sorted({row.quality.atlas for row in rows if row.quality and row.quality.atlas})
     return (
         ("Atlas", ", ".join(atlases) or settings.atlas),
         ("Spacing", f"{cohort.spacing_mm:g} mm"),
