@@ -71,9 +71,21 @@ def stored_case(case_id, *, patient_id=None, marker=None, has_mask=True, shape=S
 
 
 def tiny_store(
-    folder, n=9, *, shape=SHAPE, no_mask=(), no_marker=(), classes=CLASSES, ages=(), first=0
+    folder,
+    n=9,
+    *,
+    shape=SHAPE,
+    no_mask=(),
+    no_marker=(),
+    classes=CLASSES,
+    ages=(),
+    first=0,
+    columns=None,
 ):
-    """Write `n` patients P00, P01, …, classes in turn; some of them of unknown mask or marker."""
+    """Write `n` patients P00, P01, …, classes in turn; some of them of unknown mask or marker.
+
+    `columns` are further ones of the manifest, a list of texts each; None is unknown.
+    """
     cases = []
     for index in range(first, first + n):
         name = f"P{index:02d}"
@@ -85,6 +97,10 @@ def tiny_store(
         )
         if ages:
             case = case.model_copy(update={"age_years": ages[index - first]})
+        if columns:
+            said = {name: texts[index - first] for name, texts in columns.items()}
+            known_cells = {name: text for name, text in said.items() if text is not None}
+            case = case.model_copy(update={"columns": known_cells})
         write_tiny_case(folder, case, image=image, mask=mask)
         cases.append(case)
     write_cohort(folder, Cohort(spacing_mm=SPACING_MM, classes=classes, cases=tuple(cases)))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from plgg.evaluate.compare.records import Comparison, ExperimentComparison
     from plgg.evaluate.compare.statistics import Aim
     from plgg.evaluate.evaluation import Evaluation
+    from plgg.evaluate.tasks import Scorer
     from plgg.experiment.arms import Design
     from plgg.experiment.run import Done
     from plgg.experiment.transfer import Course, Transferred
@@ -306,9 +307,18 @@ def evaluate(
     folder = out or predictions / "evaluation"
     require_free(folder, EVALUATION, inputs=[truth])
     with scan_limit(scan_gib), watch.task("evaluating") as progress:
-        found = evaluate_predictions(predictions, cases, out=folder, seed=seed, progress=progress)
+        found = evaluate_predictions(
+            predictions, cases, out=folder, seed=seed, scorer_of=_scorer_of, progress=progress
+        )
     write_evaluation_page(folder)
     return found
+
+
+def _scorer_of(kind: str) -> Scorer | None:
+    """Kinds of tasks bring torch along, which is worth its while only where there are any."""
+    from plgg.tasks.kinds import scores_of
+
+    return scores_of(kind)
 
 
 def compare(
@@ -325,7 +335,7 @@ def compare(
     Args:
         a: Results, an experiment or a table.
         b: Results to compare with.
-        metric: Column of `cases.csv`.
+        metric: Column of `cases.csv`, of a task `TASK:METRIC`, such as `age_years:mae`.
         seed: Seed of the bootstrap.
         baseline: Of an experiment, the arm that the others are compared with.
         aim: The gain whose power is told.

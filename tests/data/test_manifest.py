@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from plgg.core.errors import ManifestError
 from plgg.core.tables import known
-from plgg.data.manifest import Case, class_names, read_manifest, write_manifest
+from plgg.data.manifest import Case, class_names, read_manifest, target_text, write_manifest
 
 FULL = "patient_id,flair,mask,marker,scan_id,site,age_years,sex"
 
@@ -51,9 +51,20 @@ def test_blank_cells_are_unknown(tmp_path, lines):
     assert case == Case("P1", "P1", tmp_path / "f")
 
 
-def test_only_two_columns_are_needed_and_others_left_alone(tmp_path):
-    (case,) = read(tmp_path, "grade,flair,patient_id", "2,f,P1")
-    assert case == Case("P1", "P1", tmp_path / "f")
+def test_only_two_columns_are_needed_and_others_are_kept_as_text(tmp_path):
+    (case,) = read(tmp_path, "grade,flair,patient_id,WHO  name, idh ", "2,f,P1,unknown,wild type")
+    columns = {"grade": "2", "idh": "wild type"}
+    assert case == Case("P1", "P1", tmp_path / "f", columns=columns)
+    assert hash(case)
+
+
+def test_a_target_is_read_from_any_column_but_those_of_paths_and_names(tmp_path):
+    header = "grade,flair,patient_id,age_years,sex,site,marker"
+    (case,) = read(tmp_path, header, "2,f,P1,7.5,F,,BRAF fusion")
+    found = {name: target_text(case, name) for name in ("grade", "age_years", "sex", "site", "x")}
+    assert found == {"grade": "2", "age_years": "7.5", "sex": "F", "site": None, "x": None}
+    assert target_text(case, "marker") == "BRAF fusion"
+    assert target_text(case, "flair") is None
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -11,6 +11,7 @@ from plgg.core.errors import ConfigError, OutputError, RunError
 from plgg.core.files import sha256
 from plgg.export import run as export_module
 from plgg.export.run import FORMATS, Written, export_run
+from plgg.model.network import marker_alone
 from plgg.predict.engine import FILE, ExportRecord
 from plgg.predict.engines.load import load_engine
 from plgg.predict.whole_brain import predict_box
@@ -44,11 +45,12 @@ def test_an_export_says_what_it_was_made_from(exported, kind):
 def test_an_engine_answers_as_pytorch_does(exported, name, shape):
     codes = blob_case(shape)[0]
     settings = InferenceConfig(mirror=True)
+    tasks = exported.checkpoint.meta.restored_tasks()
     expected = predict_box(
-        load_engine("pytorch", exported.run, exported.checkpoint), codes, settings
+        load_engine("pytorch", exported.run, exported.checkpoint), codes, settings, tasks=tasks
     )
     engine = load_engine(name, exported.run, exported.checkpoint)
-    found = predict_box(engine, codes, settings)
+    found = predict_box(engine, codes, settings, tasks=tasks)
     assert engine.name.startswith(f"{name}, cpu")
     assert found.tumour.shape == shape
     np.testing.assert_allclose(found.tumour, expected.tumour, atol=1e-3)
@@ -159,7 +161,7 @@ def test_differences_are_in_probability_and_in_shares():
         return dict(zip(("segmentation", "features", "marker"), map(np.array, arrays), strict=True))
 
     one, other = outputs(0.0, 10.0, 0.0), outputs(np.log(3.0), 9.0, np.log(1.5))
-    largest = export_module.largest_difference([one, one], [one, other])
+    largest = export_module.largest_difference([one, one], [one, other], marker_alone(2))
     assert largest == pytest.approx({"tumour": 0.25, "features": 1 / 200, "marker": 0.1})
 
 

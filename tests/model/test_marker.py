@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from plgg.config import MarkerHeadConfig
-from plgg.model.classification_head import N_TRAITS, MarkerHead, tumour_traits
+from plgg.model.classification_head import N_TRAITS, ScalarHead, tumour_traits
 
 SHAPE = (24, 32, 32)
 CERTAIN = 30.0
@@ -62,7 +62,7 @@ def test_no_tumour_gives_the_brain_and_nothing_infinite():
 def test_the_marker_does_not_pull_at_the_outline():
     image, logits = scan()
     logits.requires_grad_()
-    head = MarkerHead(16, 3, MarkerHeadConfig(inputs=("average", "tumour")))
+    head = ScalarHead(16, 3, MarkerHeadConfig(inputs=("average", "tumour")))
     bottleneck = torch.randn(1, 16, 3, 4, 4, requires_grad=True)
     head(bottleneck, image, logits).sum().backward()
     assert logits.grad is None
@@ -73,7 +73,7 @@ def test_the_marker_does_not_pull_at_the_outline():
 def test_asked_to_the_marker_does_pull_at_the_outline(name):
     image, logits = scan()
     logits = (logits / CERTAIN).requires_grad_()
-    head = MarkerHead(16, 3, MarkerHeadConfig(inputs=(name,), teaches_outline=True)).eval()
+    head = ScalarHead(16, 3, MarkerHeadConfig(inputs=(name,), teaches_outline=True)).eval()
     head(torch.randn(1, 16, 3, 4, 4), image, logits)[0, 0].backward()
     assert logits.grad is not None
     assert logits.grad.abs().sum() > 0
@@ -85,7 +85,7 @@ def test_inputs_are_summed():
     image, logits = scan()
     bottleneck = torch.randn(2, 16, 3, 4, 4)
     image, logits = image.expand(2, -1, -1, -1, -1), logits.expand(2, -1, -1, -1, -1)
-    head = MarkerHead(16, 3, MarkerHeadConfig(inputs=("average", "tumour"))).eval()
+    head = ScalarHead(16, 3, MarkerHeadConfig(inputs=("average", "tumour"))).eval()
     parts = [
         head.classifiers["average"](bottleneck.mean(dim=(2, 3, 4))),
         head.classifiers["tumour"](tumour_traits(image, logits)),
@@ -98,7 +98,7 @@ CHANNELS = 6
 
 def answers(inputs, bottleneck, image, logits, patient=None):
     torch.manual_seed(0)
-    head = MarkerHead(CHANNELS, 3, MarkerHeadConfig(inputs=inputs, normalise=False)).eval()
+    head = ScalarHead(CHANNELS, 3, MarkerHeadConfig(inputs=inputs, normalise=False)).eval()
     with torch.inference_mode():
         return head(bottleneck, image, logits, patient)
 
@@ -119,7 +119,7 @@ def test_attention_learns_where_to_look():
     """Classes differ at one place alone; the attention comes to rest on it."""
     torch.manual_seed(0)
     image, logits = scan()
-    head = MarkerHead(CHANNELS, 2, MarkerHeadConfig(inputs=("attention",), dropout=0.0))
+    head = ScalarHead(CHANNELS, 2, MarkerHeadConfig(inputs=("attention",), dropout=0.0))
     optimiser = torch.optim.Adam(head.parameters(), lr=0.02)
     truth = torch.arange(8) % 2
     features = 0.3 * torch.randn(8, CHANNELS, 3, 4, 4)

@@ -8,7 +8,7 @@ import torch
 
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.model.device import choose_runtime
-from plgg.model.network import build_network
+from plgg.model.network import build_network, marker_alone
 from plgg.predict.engines.load import torch_engine
 from plgg.predict.whole_brain import predict_box
 from tiny import blob_case, tiny_config
@@ -30,7 +30,7 @@ def network():
 def predict(network, codes, *, mirror=False, window=None, runtime=FP32):
     wanted = (f"inference.mirror={json.dumps(mirror)}", f"inference.window={json.dumps(window)}")
     settings = tiny_config(*wanted).inference
-    return predict_box(torch_engine(network, runtime), codes, settings)
+    return predict_box(torch_engine(network, runtime), codes, settings, tasks=marker_alone(3))
 
 
 def codes_of(shape):

@@ -39,7 +39,7 @@ def fake(*, free_gib=1.0, after_gib=None, a_voxel=1000):
 
     def run(image):
         runs.append(image.shape)
-        return Answer(image, None, np.zeros(1, dtype=np.float32))
+        return Answer(image, {}, np.zeros(1, dtype=np.float32))
 
     def peak(step):
         step()

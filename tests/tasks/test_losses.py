@@ -8,9 +8,11 @@ import torch
 
 from plgg.config import LossConfig
 from plgg.model.network import build_network
-from plgg.tasks.classification import class_weights, marker_loss
+from plgg.tasks.base import Target
+from plgg.tasks.classification import Classification, class_weights, marker_loss
+from plgg.tasks.kinds import marker_record
 from plgg.tasks.losses import task_losses
-from plgg.tasks.segmentation import soft_dice_loss, voxel_cross_entropy
+from plgg.tasks.segmentation import Segmentation, soft_dice_loss, voxel_cross_entropy
 from tiny import tiny_config
 
 YES, NO = torch.tensor([True]), torch.tensor([False])
@@ -130,16 +132,29 @@ def given(n=2):
         "mask": TRUTH[:n],
         "has_mask": torch.tensor([True, True])[:n],
         "marker": torch.tensor([2, -1])[:n],
-        "weights": WEIGHTS,
     }
+
+
+def losses_of(outputs, *, mask, has_mask, marker, settings=None, n_known=None):
+    settings = settings or LossConfig()
+    classification = Classification(
+        "marker", marker_record(["a", "b", "c"]), settings, weights=WEIGHTS
+    )
+    tasks = {"segmentation": Segmentation(settings), "marker": classification}
+    targets = {
+        "segmentation": Target(mask, has_mask),
+        "marker": Target(marker.double(), marker >= 0),
+    }
+    wanted = {name: task for name, task in tasks.items() if name in outputs}
+    return task_losses(wanted, outputs, targets, n_known=n_known)
 
 
 def test_each_task_has_its_loss():
     outputs = {"segmentation": LOGITS, "marker": torch.zeros(2, 3)}
-    losses = task_losses(outputs, **given(), settings=LossConfig())
+    losses = losses_of(outputs, **given())
     assert float(losses["segmentation"]) == pytest.approx((LOSS_A + LOSS_B) / 2, abs=1e-5)
     assert float(losses["marker"]) == pytest.approx(math.log(3))
-    alone = task_losses({"segmentation": LOGITS}, **given(), settings=LossConfig())
+    alone = losses_of({"segmentation": LOGITS}, **given())
     assert set(alone) == {"segmentation"}
 
 
@@ -149,7 +164,7 @@ def test_coarse_outlines_count_as_they_are_weighed():
     fine = (LOSS_A + LOSS_B) / 2
     found = {
         weight: float(
-            task_losses(outputs, **given(), settings=LossConfig(deep_weight=weight))["segmentation"]
+            losses_of(outputs, **given(), settings=LossConfig(deep_weight=weight))["segmentation"]
         )
         for weight in (0.0, 0.5, 1.0)
     }
@@ -168,19 +183,18 @@ def test_the_losses_of_pieces_add_up(voxel_weight):
     settings = LossConfig(voxel_weight=voxel_weight)
 
     def losses(part, **counts):
-        return task_losses(
+        return losses_of(
             {"segmentation": logits[part], "marker": marker_logits[part]},
             mask=mask[part],
             has_mask=known[part],
             marker=marker[part],
-            weights=WEIGHTS,
             settings=settings,
             **counts,
         )
 
     whole = losses(slice(None))
     parts = [slice(0, 2), slice(2, 3), slice(3, 5)]
-    pieces = [losses(part, n_masks=3, n_markers=3) for part in parts]
+    pieces = [losses(part, n_known={"segmentation": 3, "marker": 3}) for part in parts]
     for task, value in whole.items():
         torch.testing.assert_close(sum(piece[task] for piece in pieces), value)
 
@@ -198,7 +212,7 @@ def gradients(network, image, **given):
     # A copy: in training the branch keeps running averages.
     network = copy.deepcopy(network)
     settings = given.pop("settings", LossConfig())
-    losses = task_losses(network(image), weights=WEIGHTS, settings=settings, **given)
+    losses = losses_of(network(image), settings=settings, **given)
     (losses["segmentation"] + settings.marker_weight * losses["marker"]).backward()
     return {
         name: torch.zeros_like(p) if p.grad is None else p.grad.clone()

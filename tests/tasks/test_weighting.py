@@ -17,7 +17,10 @@ def losses(segmentation, marker):
 
 
 def made(name, arm="multitask", **settings):
-    return make_weighting(LossConfig(weighting=name, **settings), arm)
+    chosen = LossConfig(weighting=name, **settings)
+    return make_weighting(
+        chosen, tiny_config().model_copy(update={"arm": arm, "loss": chosen}).task_weights
+    )
 
 
 def told(weighting, *steps):

@@ -15,7 +15,9 @@ JOINED = (*AGGREGATORS, "cagrad")
 
 
 def made(name, **settings):
-    return make_weighting(LossConfig(weighting=name, **settings), "multitask")
+    return make_weighting(
+        LossConfig(weighting=name, **settings), {"segmentation": 1.0, "marker": 0.3}
+    )
 
 
 def joined(name, *rows, **settings):

@@ -5,8 +5,10 @@ from collections import Counter
 import pytest
 import torch
 
+from plgg.config import LossConfig
 from plgg.core.errors import StoreError
 from plgg.data.store_arrays import decode
+from plgg.tasks.kinds import marker_record, restore_tasks
 from plgg.train.batches import UNKNOWN, EpochBatches, Share
 from tiny import CLASSES, SMALL_SHAPE, tiny_config, tiny_store
 
@@ -23,7 +25,14 @@ def store(tmp_path_factory):
 def batches(store, *settings, cases=None, seed=0, workers=1, **more):
     wanted = tiny_config("patches.size=[16,16,16]", *settings).patches
     cases = cases or list(store.by_id)
-    return EpochBatches(store, cases, wanted, seed=seed, workers=workers, **more)
+    tasks = restore_tasks({"marker": marker_record(store.cohort.classes)}, LossConfig())
+    return EpochBatches(store, cases, wanted, seed=seed, workers=workers, tasks=tasks, **more)
+
+
+def marker_of(batch):
+    """Index of the class that each patch is to name, -1 where it is unknown."""
+    value, known = batch.targets["marker"]
+    return torch.where(known, value, UNKNOWN).long()
 
 
 def each(made, epoch):
@@ -33,7 +42,7 @@ def each(made, epoch):
 
 
 def fingerprint(made, epoch):
-    return [(batch.image.clone(), batch.mask, batch.marker) for batch in each(made, epoch)]
+    return [(batch.image.clone(), batch.mask, marker_of(batch)) for batch in each(made, epoch)]
 
 
 def same(a, b):
@@ -102,7 +111,7 @@ def test_shapes_and_labels_belong_together(store):
     rows = [
         (bool(has), int(marker), mask)
         for batch in each(made, 2)
-        for has, marker, mask in zip(batch.has_mask, batch.marker, batch.mask, strict=True)
+        for has, marker, mask in zip(batch.has_mask, marker_of(batch), batch.mask, strict=True)
     ]
     for name, (has_mask, marker, mask) in zip(names, rows, strict=True):
         record = store.by_id[name]
@@ -116,7 +125,7 @@ def test_shapes_and_labels_belong_together(store):
 
 
 def test_the_last_batch_may_be_smaller(store):
-    sizes = [len(batch.marker) for batch in each(batches(store), 1)]
+    sizes = [len(marker_of(batch)) for batch in each(batches(store), 1)]
     assert sizes == [2, 2, 2, 1]
 
 
@@ -161,7 +170,7 @@ def test_a_batch_on_its_device_is_channels_last_and_the_same(store):
     moved = batch.to(torch.device("cpu"))
     assert torch.equal(moved.image, batch.image)
     assert moved.image.is_contiguous(memory_format=torch.channels_last_3d)
-    assert torch.equal(moved.marker, batch.marker)
+    assert torch.equal(marker_of(moved), marker_of(batch))
 
 
 def dealt(store, *, processes, pieces, **more):
@@ -180,11 +189,13 @@ def test_the_pieces_of_all_processes_are_the_batch(store, processes, pieces):
         wanted, dealt(store, processes=processes, pieces=pieces), strict=True
     ):
         assert len(parts) == processes * pieces
-        assert {part.n_masks for part in parts} == {int(whole_batch.has_mask.sum())}
-        assert {part.n_markers for part in parts} == {int((whole_batch.marker >= 0).sum())}
+        assert {part.n_known["segmentation"] for part in parts} == {int(whole_batch.has_mask.sum())}
+        assert {part.n_known["marker"] for part in parts} == {
+            int((marker_of(whole_batch) >= 0).sum())
+        }
         # A piece without a patch of its own knows nothing of the one that it is lent.
-        real = [part for part in parts if part.has_mask.any() or (part.marker >= 0).any()]
-        assert sum(len(part.marker) for part in real) == len(whole_batch.marker)
+        real = [part for part in parts if part.has_mask.any() or (marker_of(part) >= 0).any()]
+        assert sum(len(marker_of(part)) for part in real) == len(marker_of(whole_batch))
         assert torch.equal(torch.cat([part.image for part in real]), whole_batch.image)
         assert torch.equal(torch.cat([part.seeds for part in real]), whole_batch.seeds)
 
@@ -202,10 +213,10 @@ def test_the_marker_may_be_learnt_from_tumour_alone(store):
     for before, after in zip(plain, learnt, strict=True):
         assert torch.equal(before.image, after.image)
         shown = before.mask.flatten(1).any(dim=1) | ~before.has_mask
-        assert torch.equal(after.marker, torch.where(shown, before.marker, UNKNOWN))
-        assert torch.equal(after.told, before.marker)
-        assert after.n_markers == int((after.marker != UNKNOWN).sum())
-        dropped += int((before.marker != after.marker).sum())
+        assert torch.equal(marker_of(after), torch.where(shown, marker_of(before), UNKNOWN))
+        assert torch.equal(after.told, marker_of(before))
+        assert after.n_known["marker"] == int((marker_of(after) != UNKNOWN).sum())
+        dropped += int((marker_of(before) != marker_of(after)).sum())
     assert dropped > 0
 
 

@@ -37,8 +37,11 @@ def unseen_scores(folder, arm, *, link):
     config = tiny_config(*SETTINGS).model_copy(update={"arm": arm})
     everyone = Split(train=tuple(known.by_id), validation=(), test=(), k=0, seed=0)
     train(known, folder / arm, config, everyone)
-    engine = load_member(folder / arm, calibrated=False).engine
-    answers = [predict_box(engine, unseen.image(case), config.inference) for case in unseen.by_id]
+    member = load_member(folder / arm, calibrated=False)
+    answers = [
+        predict_box(member.engine, unseen.image(case), config.inference, tasks=member.tasks)
+        for case in unseen.by_id
+    ]
     masks = [unseen.mask(case) > 0 for case in unseen.by_id]
     dice = [hard_dice(a.tumour >= 0.5, mask) for a, mask in zip(answers, masks, strict=True)]
     if arm == "single":

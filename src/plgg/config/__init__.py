@@ -12,6 +12,7 @@ from plgg.config.load import (
 from plgg.config.network import MarkerHeadConfig, ModelConfig
 from plgg.config.scan import GridConfig, InferenceConfig, PreprocessConfig
 from plgg.config.schema import PRESETS, Config
+from plgg.config.tasks import MARKER, SEGMENTATION, TaskConfig
 from plgg.config.training import (
     Augmentation,
     ExecutionConfig,
@@ -23,7 +24,9 @@ from plgg.config.training import (
 )
 
 __all__ = [
+    "MARKER",
     "PRESETS",
+    "SEGMENTATION",
     "Arm",
     "Augmentation",
     "Config",
@@ -37,6 +40,7 @@ __all__ = [
     "OptimiserConfig",
     "PatchConfig",
     "PreprocessConfig",
+    "TaskConfig",
     "Weighting",
     "config_from_json",
     "config_from_record",

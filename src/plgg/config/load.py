@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -81,6 +82,25 @@ def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
 def _value(text: str) -> Any:  # noqa: ANN401 - JSON is any
     try:
         return json.loads(text)
+    except (ValueError, RecursionError):
+        return _plain_mapping(text) if text.startswith("{") else text
+
+
+_BARE = re.compile(r"[A-Za-z_][\w-]*")
+
+
+def _plain_mapping(text: str) -> Any:  # noqa: ANN401
+    """`{name: kind, name: {kind: kind, weight: 0.1}}`: JSON whose plain words have no quotes."""
+    words = {"true", "false", "null"}
+    parts = re.split(r'("(?:[^"\\]|\\.)*")', text)
+    quoted = [
+        part
+        if part.startswith('"')
+        else _BARE.sub(lambda m: m[0] if m[0] in words else f'"{m[0]}"', part)
+        for part in parts
+    ]
+    try:
+        return json.loads("".join(quoted))
     except (ValueError, RecursionError):
         return text
 

@@ -13,6 +13,14 @@ from pydantic import Field, model_validator
 from plgg.config.base import Arm, Count, Settings, Text
 from plgg.config.network import MarkerHeadConfig, ModelConfig
 from plgg.config.scan import GridConfig, InferenceConfig, PreprocessConfig
+from plgg.config.tasks import (
+    MARKER,
+    SEGMENTATION,
+    TaskConfig,
+    Tasks,
+    default_tasks,
+    require_task_rules,
+)
 from plgg.config.training import (
     Augmentation,
     ExecutionConfig,
@@ -31,6 +39,11 @@ class Config(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     grid: GridConfig = GridConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
+    tasks: Tasks = Field(
+        default_factory=default_tasks,
+        description="What the network learns, by name: {name: kind} or {name: {kind, column, "
+        "weight}}. The arm single learns the segmentation alone, multitask all",
+    )
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     patches: PatchConfig = PatchConfig()
@@ -40,6 +53,47 @@ class Config(Settings):
     inference: InferenceConfig = InferenceConfig()
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     validate_every: Annotated[Count, Field(ge=1, description="Epochs between validations")] = 5
+
+    def __hash__(self) -> int:
+        """By content, of which the tasks are a dict."""
+        return hash(self.model_dump_json())
+
+    @property
+    def auxiliary(self) -> dict[str, TaskConfig]:
+        """The tasks beside the segmentation that this arm learns, by name."""
+        if self.arm == "single":
+            return {}
+        return {name: task for name, task in self.tasks.items() if name != SEGMENTATION}
+
+    @property
+    def has_marker(self) -> bool:
+        """Whether this arm names the marker."""
+        return MARKER in self.auxiliary
+
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """Weight of each task's loss at first: 1 and λ, where nothing else is set."""
+        weights = {SEGMENTATION: self.tasks[SEGMENTATION].weight}
+        weights |= {name: task.weight for name, task in self.auxiliary.items()}
+        default = {SEGMENTATION: 1.0}
+        return {
+            name: default.get(name, self.loss.marker_weight) if weight is None else weight
+            for name, weight in weights.items()
+        }
+
+    @model_validator(mode="after")
+    def _tasks_fit(self) -> Self:
+        require_task_rules(self.tasks)
+        if "clinical" in self.model.marker.inputs:
+            for name, task in self.auxiliary.items():
+                if (task.column or name) in {"age_years", "sex"}:
+                    raise ValueError(
+                        f"the task {name} would be told its own answer: leave clinical out of "
+                        "model.marker.inputs"
+                    )
+        if self.model.marker.guides_outline and self.auxiliary and not self.has_marker:
+            raise ValueError("model.marker.guides_outline needs the task marker")
+        return self
 
     @model_validator(mode="after")
     def _patch_fits(self) -> Self:

@@ -156,6 +156,21 @@ class Familiarity(_Record):
         return self
 
 
+class TaskRule(_Record):
+    """What the validation patients taught of a task other than outline and marker.
+
+    Attributes:
+        kind: Of the task, which knows what the numbers mean: of a classification the `temperature`,
+            of a regression the `reach` of its interval and the `level` of that.
+        numbers: By name.
+        n: Validation scans with a known target.
+    """
+
+    kind: str
+    numbers: dict[str, float]
+    n: int
+
+
 class Calibration(_Record):
     """All of it; parts are None where the validation patients could not teach them."""
 
@@ -167,6 +182,7 @@ class Calibration(_Record):
     marker: MarkerRule | None
     clinical: ClinicalModel | None
     familiarity: Familiarity | None
+    tasks: dict[str, TaskRule] = {}
 
 
 def write_calibration(run: Path, calibration: Calibration) -> None:

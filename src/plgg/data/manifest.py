@@ -2,17 +2,18 @@
 
 Columns `patient_id, flair` and, each optional and possibly blank, `mask, marker, scan_id, site,
 age_years, sex`. A blank mask or marker is unknown, and so is one that only says so
-(`plgg.core.tables`). Case and blanks in a column's name do not matter; other columns are left
-alone.
+(`plgg.core.tables`). Case and blanks in a column's name do not matter; other columns are kept as
+text, for tasks that name them.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from plgg.core.case_id import first_twin, patient_id_fault, require_case_id, shown
 from plgg.core.errors import ManifestError
@@ -36,6 +37,7 @@ class Case:
         site: Hospital or scanner; None where unknown.
         age_years: Age at the scan in years; None where unknown.
         sex: As the manifest writes it; None where unknown.
+        columns: What the manifest's other columns say, where they say something.
     """
 
     case_id: str
@@ -46,6 +48,7 @@ class Case:
     site: str | None = None
     age_years: float | None = None
     sex: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def read_manifest(path: Path) -> list[Case]:
@@ -110,7 +113,38 @@ def _case(row: dict[str, str], where: str, folder: Path) -> Case:
         site=cells["site"],
         age_years=_number(cells["age_years"] or "", where),
         sex=cells["sex"],
+        columns=_other_columns(row),
     )
+
+
+def _other_columns(row: Mapping[str, str]) -> dict[str, str]:
+    """Cells that are not plgg's own and say something, by their columns."""
+    cells = {name.strip(): known(text) for name, text in row.items() if name not in COLUMNS}
+    return {name: text for name, text in cells.items() if name and text is not None}
+
+
+TARGET_COLUMNS = ("marker", "site", "age_years", "sex")
+"""Columns of plgg's own that a task may name."""
+
+
+class Labelled(Protocol):
+    """What targets are read from: a row of a manifest, or a case of a store."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The columns that are not plgg's own."""
+
+
+def target_text(case: Labelled, column: str) -> str | None:
+    """What a column says of a case, as text; None where it is unknown.
+
+    >>> target_text(Case("a", "a", Path("a.nii"), age_years=7.5, columns={"grade": "2"}), "grade")
+    '2'
+    """
+    if column not in TARGET_COLUMNS:
+        return case.columns.get(column)
+    value = getattr(case, column)
+    return repr(value) if isinstance(value, float) else value
 
 
 def _case_id(patient: str, scan: str) -> str:

@@ -143,6 +143,40 @@ class Marker(_Record):
     clinical_only: dict[str, Probability] | None = None
 
 
+class TaskAnswer(_Record):
+    """What is said of one scan by a task beside outline and marker.
+
+    Attributes:
+        value: The number, in the column's unit; None where the kind has none.
+        low: Lower end of its interval, judged by errors on validation patients; None without.
+        high: Upper end.
+        level: The chance with which the interval holds the truth.
+        predicted: The class that is named; None where the kind has none.
+        probabilities: Of each class; calibrated if `calibrated` says so.
+        calibrated: Whether validation patients taught how sure the answer is.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: Probability | None = None
+    predicted: str | None = None
+    probabilities: dict[str, Probability] = {}
+    calibrated: bool = False
+
+
+class TaskResult(TaskAnswer):
+    """An answer, and what it is an answer to.
+
+    Attributes:
+        kind: classification, regression, or one that was registered.
+        column: Of the manifest that it was learned from.
+    """
+
+    kind: str
+    column: str
+
+
 class Model(_Record):
     """One network that answered; several are an ensemble.
 
@@ -171,6 +205,7 @@ class Result(_Record):
         models: Who answered; probabilities are the mean of theirs.
         engine: What ran them, and in which precision.
         inference: The settings.
+        tasks: What is said of further tasks, by name.
         familiarity: Whether the scan is like those of the training cohort; None if not known.
         quality: Verdicts on the scan and its registration.
         seconds: Wall time of each step.
@@ -192,6 +227,7 @@ class Result(_Record):
     uncertainty: Uncertainty
     change: Change | None
     marker: Marker | None
+    tasks: dict[str, TaskResult] = {}
     familiarity: Verdict | None
     quality: Quality | None
     threshold: Probability

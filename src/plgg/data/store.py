@@ -48,7 +48,7 @@ class StoredCase(BaseModel):
 
     `status` is the worst verdict on its way into the store: `good`, `doubtful`, or None where
     nothing was judged (stores of the first version). `flair_warnings` and `mask_warnings` are what
-    the check warned of when it was stored.
+    the check warned of when it was stored. `columns` are the manifest's others, for tasks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -66,6 +66,7 @@ class StoredCase(BaseModel):
     status: Status | None = None
     flair_warnings: tuple[str, ...] = ()
     mask_warnings: tuple[str, ...] = ()
+    columns: dict[str, str] = {}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -199,6 +200,7 @@ class Store:
                 site=case.site,
                 age_years=case.age_years,
                 sex=case.sex,
+                columns=case.columns,
             )
             for case in self.cohort.cases
             if case.case_id in wanted

@@ -25,6 +25,7 @@ from plgg.data.scan import Scan
 from plgg.data.store import read_record
 from plgg.evaluate.predictions import Prediction, Said, read_said
 from plgg.evaluate.records import CaseScores, Region, Side
+from plgg.evaluate.tasks import ScorerOf, nobody, score_tasks
 from plgg.metrics.overlap import count_lesions, hard_dice, soft_dice, volume_ml
 from plgg.metrics.surface import surface_scores
 
@@ -83,12 +84,13 @@ class Scored:
     warnings: tuple[str, ...] = ()
 
 
-def score_case(case: Case, prediction: Prediction) -> Scored:
+def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = nobody) -> Scored:
     """Score one case; what has no truth stays None.
 
     Args:
         case: The truth, judged as the check judges it.
         prediction: Where the predicted mask lies, and what is beside it.
+        scorer_of: Knows the metrics of the kinds of tasks.
 
     Raises:
         InputError: If a file cannot be read or is no mask, or the prediction lies elsewhere than
@@ -106,7 +108,8 @@ def score_case(case: Case, prediction: Prediction) -> Scored:
         "predicted_volume_ml": _volume_ml(predicted),
     }
     if prediction.result is not None:
-        scores |= _said(read_said(prediction.result))
+        said = read_said(prediction.result)
+        scores |= _said(said) | {"tasks": score_tasks(case, said.tasks, scorer_of)}
     if case.mask is not None:
         true = usable_mask(case.mask, None)
         _refuse_guess(true, predicted, case.mask)

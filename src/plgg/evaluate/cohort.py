@@ -16,6 +16,7 @@ from plgg.evaluate.evaluation import Evaluation, write_evaluation
 from plgg.evaluate.predictions import Prediction, find_prediction
 from plgg.evaluate.records import CaseScores, FailedScore
 from plgg.evaluate.summary import summarise
+from plgg.evaluate.tasks import ScorerOf, nobody, summarise_tasks
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ def evaluate_predictions(
     *,
     out: Path,
     seed: int = 0,
+    scorer_of: ScorerOf = nobody,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score every case that has a prediction; write cases.csv, subgroups.csv and summary.json.
@@ -35,6 +37,7 @@ def evaluate_predictions(
         cases: The truth.
         out: Folder to write.
         seed: Of the resampling of patients.
+        scorer_of: Knows the metrics of the kinds of tasks.
         progress: Called with (done, all) after each case.
 
     Returns:
@@ -59,7 +62,7 @@ def evaluate_predictions(
             "%d of %d cases have no prediction: %s", len(missing), len(found), listed(missing)
         )
     require_free(out, EVALUATION)
-    scored, failed = _scored(found, progress)
+    scored, failed = _scored(found, scorer_of, progress)
     if not scored:
         raise InputError(
             f"no case could be scored; the first, {failed[0].case_id}: "
@@ -68,7 +71,12 @@ def evaluate_predictions(
     _tell_warnings(scored)
     rows = tuple(one.scores for one in scored)
     _require_one_model(rows)
-    summary = summarise(rows, missing, seed=seed).model_copy(update={"failed": tuple(failed)})
+    summary = summarise(rows, missing, seed=seed).model_copy(
+        update={
+            "failed": tuple(failed),
+            "tasks": summarise_tasks(rows, scorer_of, seed=seed),
+        }
+    )
     if summary.marker and summary.marker.unknown_markers:
         log.warning("markers unknown to the model: %s", listed(summary.marker.unknown_markers))
     evaluation = Evaluation(rows, summary)
@@ -78,13 +86,15 @@ def evaluate_predictions(
 
 
 def _scored(
-    found: Sequence[tuple[Case, Prediction | None]], progress: Progress | None
+    found: Sequence[tuple[Case, Prediction | None]],
+    scorer_of: ScorerOf,
+    progress: Progress | None,
 ) -> tuple[list[Scored], list[FailedScore]]:
     scored, failed = [], []
     for done, (case, prediction) in enumerate(found, start=1):
         if prediction is not None:
             try:
-                scored.append(score_case(case, prediction))
+                scored.append(score_case(case, prediction, scorer_of))
             except Exception as error:  # the one guard around a case of a batch
                 log.debug("case %s could not be scored", case.case_id, exc_info=True)
                 failed.append(FailedScore(case_id=case.case_id, reason=_reason(error)))

@@ -28,7 +28,11 @@ class Evaluation:
 
 
 _PROBABILITIES = {"p_": "probabilities", "clinical_": "clinical"}
-_FIELDS = [name for name in CaseScores.model_fields if name not in _PROBABILITIES.values()]
+_FIELDS = [
+    name for name in CaseScores.model_fields if name not in {*_PROBABILITIES.values(), "tasks"}
+]
+# Of a task, `TASK:FIELD`, `TASK:p:CLASS` and, for the scores, `TASK:METRIC`.
+_TASK_FIELDS = ("truth", "predicted", "value", "low", "high", "level")
 # Files of version 1 do not have them.
 _SINCE_2 = frozenset(
     (
@@ -73,13 +77,43 @@ def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Cell]]]:
         for prefix, field in _PROBABILITIES.items()
         for name in dict.fromkeys(c for row in rows for c in getattr(row, field))
     ]
-    header = [*_FIELDS, *(f"{prefix}{name}" for prefix, _, name in columns)]
+    tasks = [_task_cells(row) for row in rows]
+    task_columns = list(dict.fromkeys(name for cells in tasks for name in cells))
+    header = [*_FIELDS, *(f"{prefix}{name}" for prefix, _, name in columns), *task_columns]
     cells = [
         [getattr(row, name) for name in _FIELDS]
         + [getattr(row, field).get(name) for _, field, name in columns]
-        for row in rows
+        + [found.get(name) for name in task_columns]
+        for row, found in zip(rows, tasks, strict=True)
     ]
     return header, cells
+
+
+def _task_cells(row: CaseScores) -> dict[str, Cell]:
+    """Columns of the tasks, those that say nothing left out."""
+    cells: dict[str, Cell] = {}
+    for name, found in row.tasks.items():
+        cells |= {f"{name}:{field}": getattr(found, field) for field in _TASK_FIELDS}
+        cells |= {f"{name}:p:{label}": share for label, share in found.probabilities.items()}
+        cells |= {f"{name}:{metric}": value for metric, value in found.scores.items()}
+    return {name: cell for name, cell in cells.items() if cell is not None}
+
+
+def _task_scores(cells: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """From columns to the tasks that they are of."""
+    tasks: dict[str, dict[str, Any]] = {}
+    for column, text in cells.items():
+        name, colon, field = (column or "").partition(":")
+        if not (text and colon) or column.startswith(tuple(_PROBABILITIES)):
+            continue
+        found = tasks.setdefault(name, {"probabilities": {}, "scores": {}})
+        if field in _TASK_FIELDS:
+            found[field] = text
+        elif field.startswith("p:"):
+            found["probabilities"][field.removeprefix("p:")] = text
+        else:
+            found["scores"][field] = text
+    return tasks
 
 
 def _lines(summary: Summary) -> Iterable[list[Cell]]:
@@ -158,4 +192,4 @@ def _row(cells: dict[str, str]) -> CaseScores:
     known = {
         name: (cells.get(name, "") if name in _SINCE_2 else cells[name]) or None for name in _FIELDS
     }
-    return as_record(known | probabilities, CaseScores)
+    return as_record(known | probabilities | {"tasks": _task_scores(cells)}, CaseScores)

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from plgg.config.tasks import checked_name
 from plgg.core.errors import InputError
 from plgg.core.records import read_record
+from plgg.data.result import TaskAnswer
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+TaskName = Annotated[str, AfterValidator(checked_name)]
 Millilitres = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
@@ -56,6 +59,20 @@ class VolumeRange(BaseModel):
     level: Probability
 
 
+class SaidTask(TaskAnswer):
+    """The answer of a task beside outline and marker.
+
+    Attributes:
+        kind: Of the task.
+        column: Of the manifest that holds its truth; None is the task's name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    kind: str = ""
+    column: str | None = None
+
+
 class Said(BaseModel):
     """What is scored of a result.json, of plgg or of another tool; all of it may be absent."""
 
@@ -63,6 +80,7 @@ class Said(BaseModel):
 
     marker: NamedMarker | None = None
     volume_interval: VolumeRange | None = None
+    tasks: dict[TaskName, SaidTask] = {}
 
 
 def find_prediction(predictions: Path, case_id: str) -> Prediction | None:

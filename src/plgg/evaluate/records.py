@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from plgg.core.case_id import CaseId, PatientId
 from plgg.core.estimate import Estimate
 from plgg.data.calibration import Bin, RiskPoint
+from plgg.data.result import TaskAnswer
 
 Side = Literal["left", "right", "midline"]
 Region = Literal["supratentorial", "infratentorial"]
@@ -21,6 +22,20 @@ class Record(BaseModel):
     """Base: frozen; unknown keys, infinity and NaN are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TaskScores(TaskAnswer):
+    """The answer of a task beside outline and marker, and its truth.
+
+    Attributes:
+        kind: Of the task; empty where the table alone is read.
+        truth: As the manifest writes it; None where unknown.
+        scores: Of this scan; their means over scans are metrics.
+    """
+
+    kind: str = ""
+    truth: str | None = None
+    scores: dict[str, float] = Field(default_factory=dict)
 
 
 class CaseScores(Record):
@@ -41,6 +56,7 @@ class CaseScores(Record):
         withheld: Whether the named marker was said not to be relied on.
         probabilities: Of each class; empty where no marker was named.
         clinical: Of each class from clinical data alone; empty where there are none.
+        tasks: Of each further task, by name.
     """
 
     case_id: CaseId
@@ -69,6 +85,7 @@ class CaseScores(Record):
     predicted_marker: str | None = None
     probabilities: dict[str, float] = {}
     clinical: dict[str, float] = {}
+    tasks: dict[str, TaskScores] = {}
 
 
 VERSION: Literal[2] = 2
@@ -268,6 +285,22 @@ class Markers(Record):
     clinical: Baseline | None = None
 
 
+class TaskSummary(Record):
+    """How well a task beside outline and marker was done.
+
+    Attributes:
+        kind: Of the task.
+        n: Scans whose target is known.
+        metrics: By name.
+        lower_is_better: Those of them that are errors.
+    """
+
+    kind: str
+    n: int
+    metrics: dict[str, Interval]
+    lower_is_better: tuple[str, ...] = ()
+
+
 class Subgroup(Record):
     """The scans that share a trait.
 
@@ -304,6 +337,7 @@ class Summary(Record):
         lesions: Of all scans together.
         marker: None where no scan has both a known and a named marker.
         volumes: None where no scan has a true mask.
+        tasks: By name, those beside outline and marker.
         subgroups: By trait.
     """
 
@@ -318,4 +352,5 @@ class Summary(Record):
     lesions: Lesions
     marker: Markers | None
     volumes: Volumes | None = None
+    tasks: dict[str, TaskSummary] = {}
     subgroups: tuple[Subgroup, ...] = ()

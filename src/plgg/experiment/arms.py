@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -36,14 +37,16 @@ class Design:
 
 
 KINDS = ("single", "multitask")
+# Blanks within braces and brackets belong to a value: tasks={segmentation: segmentation}.
+_WORDS = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|\[[^\]]*\]|\S)+")
 
 
 def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> dict[str, Config]:
     """The settings of each arm, in the order of their names.
 
     `single` and `multitask` are the base with that arm. A preset's name is that preset, with the
-    base's seed and the way it is computed and predicted. `NAME=ARM key=value …` defines one more
-    from one of these; it need not be among the names.
+    base's seed, tasks and the way it is computed and predicted. `NAME=ARM key=value …` defines one
+    more from one of these; it need not be among the names.
 
     Raises:
         ConfigError: If a name is unknown or occurs twice, or a setting does not fit.
@@ -64,7 +67,7 @@ def require_own(defined: Sequence[str], grid: Iterable[str]) -> None:
     searched = set(grid)
     for text in defined:
         name, _, rest = text.partition("=")
-        both = sorted({part.partition("=")[0] for part in rest.split()} & searched)
+        both = sorted({part.partition("=")[0] for part in _WORDS.findall(rest)} & searched)
         if both:
             raise ConfigError(
                 f"the arm {name.strip()!r} sets {both[0]}, and so does the grid",
@@ -74,7 +77,7 @@ def require_own(defined: Sequence[str], grid: Iterable[str]) -> None:
 
 def _parsed(text: str, base: Config) -> tuple[str, Config]:
     name, _, rest = text.partition("=")
-    kind, *settings = rest.split() or [""]
+    kind, *settings = _WORDS.findall(rest) or [""]
     if kind not in (*KINDS, *PRESETS) or not _is_name(name.strip()):
         raise ConfigError(
             f"{text!r} defines no arm",
@@ -96,5 +99,7 @@ def _known(name: str, base: Config) -> Config:
             f"no arm is called {name!r}",
             remedy=f"Choose among {', '.join((*KINDS, *PRESETS))}, or define it with --define.",
         )
-    kept = ("seed", "preprocess", "inference", "execution")
-    return PRESETS[name].model_copy(update={key: getattr(base, key) for key in kept})
+    kept = ("seed", "tasks", "preprocess", "inference", "execution")
+    chosen = PRESETS[name].model_copy(update={key: getattr(base, key) for key in kept})
+    # Not every network may learn every task.
+    return with_settings(chosen, ())

@@ -33,6 +33,7 @@ from plgg.predict.source import find_scans
 from plgg.predict.whole_brain import predict_box
 from plgg.report.evaluation import write_evaluation_page
 from plgg.report.model_card import write_model_card
+from plgg.tasks.kinds import scores_of
 
 PARTS = ("validation", "test")
 # Enough to know a cohort by; more would only take time.
@@ -104,6 +105,7 @@ def _score_parts(
                 store.manifest_cases(names),
                 out=out / "evaluation" / part,
                 seed=0,
+                scorer_of=scores_of,
                 progress=progress,
             )
         _require_all_scored(found, predictions)
@@ -148,6 +150,7 @@ def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label:
                 model_sha256=raw.model.sha256,
                 classes=raw.classes,
                 familiarity=known,
+                tasks=raw.tasks,
                 progress=progress,
             )
     write_calibration(run, calibration)

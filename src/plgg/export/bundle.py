@@ -32,6 +32,8 @@ from plgg.core.records import read_record
 from plgg.data.store_arrays import STEP
 from plgg.model.checkpoint import Checkpoint, Meta, network_of, read_tensors
 from plgg.model.network import MultitaskNet
+from plgg.tasks.base import TaskRecord
+from plgg.tasks.kinds import restore_tasks
 
 MODEL, MARKER, SETTINGS = "model.safetensors", "marker.safetensors", "settings.json"
 # Ours: the last layer is a head beside the backbone. MONAI's: it is the backbone's own.
@@ -45,6 +47,7 @@ class BundleSettings(BaseModel):
 
     config: Config
     classes: tuple[str, ...]
+    tasks: dict[str, TaskRecord] | None = None
 
 
 def write_bundle(checkpoint: Checkpoint, network: MultitaskNet, folder: Path) -> None:
@@ -57,7 +60,11 @@ def write_bundle(checkpoint: Checkpoint, network: MultitaskNet, folder: Path) ->
     _write_tensors(models / MODEL, body)
     if head:
         _write_tensors(models / MARKER, head)
-    settings = {"config": meta.config.model_dump(mode="json"), "classes": list(meta.classes)}
+    settings = {
+        "config": meta.config.model_dump(mode="json"),
+        "classes": list(meta.classes),
+        "tasks": {name: record.model_dump(mode="json") for name, record in meta.auxiliary.items()},
+    }
     write_json(models / SETTINGS, settings)
     write_json(folder / "configs" / "inference.json", inference_config(meta.config))
     write_json(folder / "configs" / "metadata.json", metadata(meta))
@@ -83,7 +90,8 @@ def load_bundle(folder: str | Path) -> MultitaskNet:
     tensors = {_our_name(name): value for name, value in read_tensors(models / MODEL).items()}
     if (models / MARKER).is_file():
         tensors |= read_tensors(models / MARKER)
-    return network_of(config, n_classes, tensors, where=models / MODEL).eval()
+    tasks = None if settings.tasks is None else restore_tasks(settings.tasks, config.loss)
+    return network_of(config, n_classes, tensors, where=models / MODEL, tasks=tasks).eval()
 
 
 class Outliner(nn.Module):

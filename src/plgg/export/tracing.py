@@ -32,9 +32,7 @@ class Traceable(nn.Module):
         super().__init__()
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.network = network
-        self.names = ["segmentation", "features"]
-        if "marker" in network.heads:
-            self.names.append("marker")
+        self.names = ["segmentation", "features", *network.auxiliary]
         self.eval()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:

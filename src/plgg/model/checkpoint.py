@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from plgg.config import Config
+from plgg.config import MARKER, Config
 from plgg.core.case_id import ClassNames
 from plgg.core.environment import versions
 from plgg.core.errors import CheckpointError
@@ -28,7 +28,9 @@ from plgg.core.files import sha256, write_json, written_aside
 from plgg.core.paths import FileName, below
 from plgg.core.records import read_record
 from plgg.data.store import VERSION_1
-from plgg.model.network import MultitaskNet, build_network
+from plgg.model.network import MultitaskNet, Tasks, build_network
+from plgg.tasks.base import AuxiliaryTask, TaskRecord
+from plgg.tasks.kinds import marker_record, restore_tasks
 
 VERSION = 2
 Name = Literal["best", "last"]
@@ -53,6 +55,8 @@ class Meta(BaseModel):
         epoch: Epochs that were finished.
         config: The run's settings.
         classes: Marker classes, in the order of the logits.
+        tasks: What is learned beside the outline, by name; None in older ones, which know the
+            marker alone.
         metrics: Validation at that epoch.
         best_dice: Best validation Dice so far.
         versions: What it was made with.
@@ -67,9 +71,25 @@ class Meta(BaseModel):
     epoch: NonNegativeInt
     config: Config
     classes: ClassNames
-    metrics: dict[str, float | bool | None]
+    tasks: dict[str, TaskRecord] | None = None
+    metrics: dict[str, Any]
     best_dice: float | None
     versions: dict[str, str]
+
+    @property
+    def auxiliary(self) -> dict[str, TaskRecord]:
+        """Records of the tasks that the network has heads of."""
+        if self.config.arm == "single":
+            return {}
+        return {MARKER: marker_record(self.classes)} if self.tasks is None else self.tasks
+
+    def restored_tasks(self) -> dict[str, AuxiliaryTask]:
+        """The tasks themselves.
+
+        Raises:
+            ConfigError: If the package of a kind is not installed.
+        """
+        return restore_tasks(self.auxiliary, self.config.loss)
 
 
 class Checkpoint(BaseModel):
@@ -88,12 +108,21 @@ class Checkpoint(BaseModel):
         """
         meta = self.meta
         return network_of(
-            meta.config, len(meta.classes), unprefixed(self.tensors, "model."), where=meta.weights
+            meta.config,
+            len(meta.classes),
+            unprefixed(self.tensors, "model."),
+            where=meta.weights,
+            tasks=meta.restored_tasks(),
         )
 
 
 def network_of(
-    config: Config, n_classes: int, weights: dict[str, Tensor], *, where: str | Path
+    config: Config,
+    n_classes: int,
+    weights: dict[str, Tensor],
+    *,
+    where: str | Path,
+    tasks: Tasks | None = None,
 ) -> MultitaskNet:
     """The network of a config with these weights.
 
@@ -103,12 +132,8 @@ def network_of(
         CheckpointError: If they do not fit it.
     """
     with torch.device("meta"):
-        wanted = {
-            name: tensor.shape
-            for name, tensor in MultitaskNet(config.model, n_classes=n_classes, arm=config.arm)
-            .state_dict()
-            .items()
-        }
+        empty = MultitaskNet(config.model, n_classes=n_classes, arm=config.arm, tasks=tasks)
+        wanted = {name: tensor.shape for name, tensor in empty.state_dict().items()}
     given = {name: tensor.shape for name, tensor in weights.items()}
     if given != wanted:
         strange = sorted(
@@ -120,7 +145,7 @@ def network_of(
             where=where,
             remedy=_AGAIN,
         )
-    network = build_network(config.model, n_classes=n_classes, arm=config.arm, seed=0)
+    network = build_network(config.model, n_classes=n_classes, arm=config.arm, seed=0, tasks=tasks)
     network.load_state_dict(weights)
     return network
 
@@ -130,7 +155,7 @@ def unprefixed(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def save_checkpoint(
+def save_checkpoint(  # noqa: PLR0913 - the fields of its record
     folder: Path,
     name: Name,
     tensors: dict[str, Tensor],
@@ -138,8 +163,9 @@ def save_checkpoint(
     epoch: int,
     config: Config,
     classes: tuple[str, ...],
-    metrics: dict[str, float | bool | None],
+    metrics: dict[str, Any],
     best_dice: float | None,
+    tasks: dict[str, TaskRecord] | None = None,
 ) -> None:
     """Write a checkpoint; the one it replaces is removed last."""
     weights = folder / f"{name}-{epoch:04d}.safetensors"
@@ -152,6 +178,7 @@ def save_checkpoint(
         epoch=epoch,
         config=config,
         classes=classes,
+        tasks=tasks,
         metrics=metrics,
         best_dice=best_dice,
         versions=versions(),

@@ -1,4 +1,4 @@
-"""The classification branch on the bottleneck, and the class-conditioned output layer.
+"""The branch on the bottleneck, for one task each, and the class-conditioned output layer.
 
 Each input has fully connected layers of its own; their logits are summed. `average` is the
 published one, the others are ours.
@@ -20,27 +20,27 @@ Features = Float[Tensor, "batch c i j k"]
 Image = Float[Tensor, "batch 1 x y z"]
 
 
-class MarkerHead(nn.Module):
+class ScalarHead(nn.Module):
     """Sum of one classifier for each input.
 
     Args:
         channels: Of the bottleneck.
-        n_classes: Marker classes.
+        n_outputs: Numbers that it gives, such as the logits of the classes.
         settings: Inputs, widths, dropout, and whether features are standardised.
         divisor: Voxels of the image along each side of a voxel of the bottleneck.
     """
 
     def __init__(
-        self, channels: int, n_classes: int, settings: MarkerHeadConfig, *, divisor: int = 8
+        self, channels: int, n_outputs: int, settings: MarkerHeadConfig, *, divisor: int = 8
     ) -> None:
         super().__init__()
         self.divisor = divisor
         widths = {"tumour": N_TRAITS, "clinical": len(PATIENT_INPUTS)}
-        self.n_classes = n_classes
+        self.n_outputs = n_outputs
         self.teaches_outline = settings.teaches_outline
         self.classifiers = nn.ModuleDict(
             {
-                name: _classifier(widths.get(name, channels), n_classes, settings)
+                name: _classifier(widths.get(name, channels), n_outputs, settings)
                 for name in settings.inputs
             }
         )
@@ -67,7 +67,7 @@ class MarkerHead(nn.Module):
         # In float32: averages over thousands of bf16 terms would lose the small differences.
         outline = segmentation if self.teaches_outline else segmentation.detach()
         with torch.autocast(bottleneck.device.type, enabled=False):
-            logits = bottleneck.new_zeros((len(bottleneck), self.n_classes), dtype=torch.float32)
+            logits = bottleneck.new_zeros((len(bottleneck), self.n_outputs), dtype=torch.float32)
             for name in self.classifiers:
                 if name != "clinical":
                     seen = self._seen(name, bottleneck.float(), image, outline)
@@ -77,7 +77,7 @@ class MarkerHead(nn.Module):
     def known(self, patient: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch classes"]:
         """The logits that age and sex add; 0 for a head that does not ask."""
         if "clinical" not in self.classifiers:
-            return patient.new_zeros((len(patient), self.n_classes))
+            return patient.new_zeros((len(patient), self.n_outputs))
         logits: Tensor = self.classifiers["clinical"](patient)
         return logits
 
@@ -101,13 +101,13 @@ def _averaged(features: Features, weights: Float[Tensor, "batch 1 n"]) -> Float[
     return (features.flatten(2) * weights).sum(dim=2)
 
 
-def _classifier(width: int, n_classes: int, settings: MarkerHeadConfig) -> nn.Sequential:
+def _classifier(width: int, n_outputs: int, settings: MarkerHeadConfig) -> nn.Sequential:
     """Fully connected layers with ReLU and dropout."""
     layers: list[nn.Module] = [Standardise(width)] if settings.normalise else []
     for hidden in settings.hidden:
         layers += [nn.Linear(width, hidden), nn.ReLU(), SeededDropout(settings.dropout)]
         width = hidden
-    return nn.Sequential(*layers, nn.Linear(width, n_classes))
+    return nn.Sequential(*layers, nn.Linear(width, n_outputs))
 
 
 def tumour_traits(

@@ -1,12 +1,13 @@
 """The multitask network: a shared body, heads as a named dict.
 
-The body encodes and decodes (`plgg.model.backbone`); `segmentation` reads the decoded features,
-`marker` (`plgg.model.classification_head`) the bottleneck. The pooled bottleneck is given as well:
-it tells whether a scan is like those of the training.
+The body encodes and decodes (`plgg.model.backbone`); `segmentation` reads the decoded features, the
+head of every other task (`plgg.model.classification_head`) the bottleneck. The pooled bottleneck is
+given as well: it tells whether a scan is like those of the training.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from plgg.config import Arm, ModelConfig
+from plgg.config import MARKER, SEGMENTATION, Arm, LossConfig, ModelConfig
 from plgg.core.patient import patient_inputs
 from plgg.model.backbone import BACKBONES, bottleneck_channels, decode, encoder_stages
-from plgg.model.classification_head import Guide, MarkerHead
+from plgg.model.classification_head import Guide, ScalarHead
 from plgg.model.layers import Reduce, SeededDropout, Standardise
+from plgg.tasks.base import AuxiliaryTask, BodySpec
+from plgg.tasks.kinds import marker_record, restore_tasks
 
 Image = Float[Tensor, "batch 1 i j k"]
+Tasks = Mapping[str, AuxiliaryTask]
+
+
+def marker_alone(n_classes: int) -> dict[str, AuxiliaryTask]:
+    """The published tasks beside the outline, their classes numbered."""
+    record = marker_record([str(number) for number in range(n_classes)])
+    return restore_tasks({MARKER: record}, LossConfig())
 
 
 class MultitaskNet(nn.Module):
@@ -32,30 +42,32 @@ class MultitaskNet(nn.Module):
     Args:
         settings: Size of the backbone and of the branch.
         n_classes: Marker classes.
-        arm: `single` has no marker head.
+        arm: `single` has no head but the outline's.
+        tasks: That have a head in the multitask arm; by default the marker alone.
     """
 
-    def __init__(self, settings: ModelConfig, *, n_classes: int, arm: Arm) -> None:
+    def __init__(
+        self, settings: ModelConfig, *, n_classes: int, arm: Arm, tasks: Tasks | None = None
+    ) -> None:
         super().__init__()
         self.divisor, self.stem = settings.divisor, settings.stem
         # Whether inner features are computed again in the backward pass rather than kept.
         self.checkpointing = False
         self.backbone = BACKBONES["segresnet"](settings)
         # The backbone's own last layer is the segmentation head.
-        heads: dict[str, nn.Module] = {"segmentation": self.backbone.get_submodule("conv_final")}
+        heads: dict[str, nn.Module] = {SEGMENTATION: self.backbone.get_submodule("conv_final")}
         self.backbone.set_submodule("conv_final", nn.Identity())
         # Outlines at half, a quarter … of the resolution; used in training alone.
         self.n_deep = settings.deep_supervision
         for level in range(1, self.n_deep + 1):
             width = settings.init_filters * 2**level
             heads[f"deep_{level}"] = nn.Conv3d(width, settings.stem**3, kernel_size=1)
-        if arm == "multitask":
-            channels = bottleneck_channels(settings)
-            heads["marker"] = MarkerHead(
-                channels, n_classes, settings.marker, divisor=settings.divisor
-            )
+        auxiliary = marker_alone(n_classes) if tasks is None else tasks
+        self.auxiliary = tuple(auxiliary) if arm == "multitask" else ()
+        body = _body_spec(settings)
+        heads |= {name: auxiliary[name].head(body) for name in self.auxiliary}
         self.heads = nn.ModuleDict(heads)
-        guided = arm == "multitask" and settings.marker.guides_outline
+        guided = MARKER in self.auxiliary and settings.marker.guides_outline
         width, out = settings.init_filters, settings.stem**3
         self.guide = Guide(n_classes, width, out) if guided else None
 
@@ -75,7 +87,8 @@ class MultitaskNet(nn.Module):
                 itself always looks at the outline that was told nothing.
 
         Returns:
-            segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm;
+            segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm, and
+            other tasks likewise;
             features: (batch, channels), float32 whatever the precision; deep, in training with
             deep supervision: a list of (batch, 1, i/2, j/2, k/2), (batch, 1, i/4, …), …
         """
@@ -88,8 +101,8 @@ class MultitaskNet(nn.Module):
         outputs = {"segmentation": outlines[0], "features": features}
         if outlines[1:]:
             outputs["deep"] = outlines[1:]
-        if "marker" in self.heads:
-            outputs["marker"] = self.heads["marker"](bottleneck, image, outlines[0], patient)
+        for name in self.auxiliary:
+            outputs[name] = self.heads[name](bottleneck, image, outlines[0], patient)
         if self.guide is not None:
             # By the image alone, whatever is known of the patient: exported networks know no more.
             answer = (
@@ -100,13 +113,10 @@ class MultitaskNet(nn.Module):
             outputs["segmentation"] = outlines[0] + self._whole(self.guide(last, answer))
         return outputs
 
-    def known(self, patient: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch classes"] | None:
-        """The logits that age and sex add to those of an image; None in the single arm."""
-        if "marker" not in self.heads:
-            return None
-        head: Any = self.heads["marker"]
-        logits: Tensor = head.known(patient)
-        return logits
+    def known(self, patient: Float[Tensor, "batch 4"]) -> dict[str, Tensor]:
+        """What age and sex add to the output of each task for an image, (batch, n)."""
+        heads: dict[str, Any] = {name: self.heads[name] for name in self.auxiliary}
+        return {n: head.known(patient) for n, head in heads.items() if hasattr(head, "known")}
 
     def _body(self, image: Image) -> tuple[list[Tensor], Tensor, Tensor]:
         """Outlines, the finest first; the bottleneck; what the finest one's last layer sees.
@@ -168,23 +178,34 @@ class MultitaskNet(nn.Module):
                 layer.requires_grad_(requires_grad=False)
 
 
-def build_network(settings: ModelConfig, *, n_classes: int, arm: Arm, seed: int) -> MultitaskNet:
+def _body_spec(settings: ModelConfig) -> BodySpec:
+    channels, divisor = bottleneck_channels(settings), settings.divisor
+
+    def make_head(n_outputs: int) -> nn.Module:
+        return ScalarHead(channels, n_outputs, settings.marker, divisor=divisor)
+
+    return BodySpec(channels, divisor, make_head)
+
+
+def build_network(
+    settings: ModelConfig, *, n_classes: int, arm: Arm, seed: int, tasks: Tasks | None = None
+) -> MultitaskNet:
     """A network with weights drawn from `seed`; both arms share the body's first weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = MultitaskNet(settings, n_classes=n_classes, arm=arm)
+        network = MultitaskNet(settings, n_classes=n_classes, arm=arm, tasks=tasks)
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
 
 
-def patient_logits(
+def patient_outputs(
     network: MultitaskNet, age_years: float | None, sex: str | None
-) -> NDArray[np.float64] | None:
-    """What age and sex add to the marker's logits of an image, shape (classes,).
+) -> dict[str, NDArray[np.float64]]:
+    """What age and sex add to the output of each task for an image, shape (n,).
 
-    It is the same for every image, so engines need not know of it. None in the single arm.
+    It is the same for every image, so engines need not know of it. Empty in the single arm.
     """
     device = next(network.parameters()).device
     patient = torch.from_numpy(patient_inputs(age_years, sex))[None].to(device)
     with torch.inference_mode():
-        logits = network.known(patient)
-    return None if logits is None else logits[0].double().cpu().numpy()
+        added = network.known(patient)
+    return {name: values[0].double().cpu().numpy() for name, values in added.items()}

@@ -11,7 +11,7 @@ from plgg.core.environment import versions
 from plgg.core.progress import Clock
 from plgg.core.volume import Volume
 from plgg.data.quality import Quality, Verdict
-from plgg.data.result import Change, Input, Marker, Result, Uncertainty
+from plgg.data.result import Change, Input, Marker, Result, TaskResult, Uncertainty
 from plgg.measure.change import change
 from plgg.measure.clinical import clinical_inputs, clinical_probabilities
 from plgg.measure.components import components, without_small
@@ -82,6 +82,7 @@ def describe(
         uncertainty=uncertainty,
         change=None,
         marker=marker,
+        tasks=_tasks(found, networks),
         familiarity=found.box.familiarity,
         quality=loaded.quality,
         threshold=networks.threshold,
@@ -128,6 +129,17 @@ def _marker(found: Found, networks: Ensemble) -> Marker | None:
         ),
         clinical_only=_clinical_only(found, networks),
     )
+
+
+def _tasks(found: Found, networks: Ensemble) -> dict[str, TaskResult]:
+    """What is said of the tasks beside outline and marker."""
+    results = {}
+    for name, task in networks.further.items():
+        said = task.describe(found.box.tasks[name], networks.rules(name))
+        results[name] = TaskResult(
+            kind=task.record.kind, column=task.record.column, **said.model_dump()
+        )
+    return results
 
 
 def _withheld(confidence: float, familiarity: Verdict | None, networks: Ensemble) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from plgg.config import Config
+from plgg.config import MARKER, SEGMENTATION, Config
 from plgg.core.case_id import ClassNames
 from plgg.core.errors import RunError
 from plgg.core.files import sha256
 from plgg.core.paths import RelativePath, below
 from plgg.core.records import read_record
+from plgg.tasks.base import TaskRecord
 
 Step = Callable[[], object]
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,31 @@ class Answer:
 
     Attributes:
         segmentation: Logits of tumour, float32, shape of the image.
-        marker: Logits of the classes, float64, shape (classes,); None without that head.
+        tasks: Output of each other head, float64, shape (n,).
         features: Pooled bottleneck, float32, shape (channels,).
     """
 
     segmentation: NDArray[np.float32]
-    marker: NDArray[np.float64] | None
+    tasks: dict[str, NDArray[np.float64]]
     features: NDArray[np.float32]
+
+    @property
+    def marker(self) -> NDArray[np.float64] | None:
+        """Logits of the marker's classes, shape (classes,); None without that head."""
+        return self.tasks.get(MARKER)
+
+
+def as_answer(outputs: Mapping[str, NDArray[np.generic]]) -> Answer:
+    """An answer from arrays by head, each with a first axis for the batch."""
+    return Answer(
+        segmentation=outputs[SEGMENTATION][0, 0].astype(np.float32, copy=False),
+        tasks={
+            name: values[0].astype(np.float64)
+            for name, values in outputs.items()
+            if name not in {SEGMENTATION, FEATURES}
+        },
+        features=outputs[FEATURES][0].astype(np.float32, copy=False),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +107,10 @@ class ExportRecord(BaseModel):
         checkpoint_sha256: Hash of the weights that it was made from.
         config: The run's settings.
         classes: Marker classes, in the order of the logits.
+        tasks: What the checkpoint keeps of them; None in older exports.
         divisor: Every side of an image must be a multiple of this.
         largest_difference: From PyTorch in fp32, of any voxel or class: `tumour` and `marker` in
-            probability, `features` as a share of the largest.
+            probability, `features` as a share of the largest, other tasks in their own terms.
         boxes: Sizes of the images that were compared.
         versions: What it was made with.
     """
@@ -104,6 +125,7 @@ class ExportRecord(BaseModel):
     checkpoint_sha256: str
     config: Config
     classes: ClassNames
+    tasks: dict[str, TaskRecord] | None = None
     divisor: int
     largest_difference: dict[str, float]
     boxes: tuple[tuple[int, int, int], ...]

@@ -5,21 +5,22 @@ An ensemble of one is the usual case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import Config, InferenceConfig, same_preprocessing, with_settings
+from plgg.config import MARKER, Config, InferenceConfig, same_preprocessing, with_settings
 from plgg.core.errors import ConfigError, InputError
 from plgg.data.calibration import ClinicalModel, VolumeRule
 from plgg.data.quality import Verdict
 from plgg.metrics.calibration import with_temperature
 from plgg.predict.member import Member
 from plgg.predict.out_of_distribution import familiarity
-from plgg.predict.whole_brain import predict_box
+from plgg.predict.whole_brain import BoxPrediction, predict_box
+from plgg.tasks.base import AuxiliaryTask
 
 PLAIN_THRESHOLD = 0.5
 
@@ -32,6 +33,7 @@ class BoxAnswer:
         tumour: Mean probability, float32, shape of the box.
         views: Probability of each member and mirror image, by which they can be compared.
         marker: Mean probability of each class, float64; None if no member names markers.
+        tasks: Of each further task, the answers of its members as one.
         familiarity: Whether the scan is like the training cohort's; None if no member knows.
         features: Pooled features of each member.
         short_of_memory: Whether a member saw the box through windows though one pass was wanted.
@@ -40,6 +42,7 @@ class BoxAnswer:
     tumour: NDArray[np.float32]
     views: tuple[NDArray[np.float32], ...]
     marker: NDArray[np.float64] | None
+    tasks: dict[str, NDArray[np.float64]]
     familiarity: Verdict | None
     features: tuple[NDArray[np.float32], ...]
     short_of_memory: bool
@@ -128,7 +131,19 @@ class Ensemble:
             )
 
     def _naming(self) -> list[Member]:
-        return [member for member in self.members if member.config.arm != "single"]
+        return [member for member in self.members if MARKER in member.tasks]
+
+    @property
+    def further(self) -> dict[str, AuxiliaryTask]:
+        """The tasks that any member has, beside outline and marker."""
+        found = {name: task for m in reversed(self.members) for name, task in m.tasks.items()}
+        return {name: task for name, task in found.items() if name != MARKER}
+
+    def rules(self, task: str) -> list[Mapping[str, float]]:
+        """What validation taught each member of a task; empty if one was taught nothing."""
+        found = [member.rule(task) for member in self.members if task in member.tasks]
+        known = [rule for rule in found if rule is not None]
+        return known if len(known) == len(found) else []
 
     def answer(
         self, codes: NDArray[np.int8], *, age_years: float | None = None, sex: str | None = None
@@ -146,6 +161,7 @@ class Ensemble:
                 codes,
                 self.inference,
                 known=member.known(age_years, sex) if member.known else None,
+                tasks=member.tasks,
             )
             for member in self.members
         ]
@@ -160,10 +176,22 @@ class Ensemble:
             tumour=np.mean([box.tumour for box in boxes], axis=0, dtype=np.float32),
             views=tuple(view for box in boxes for view in box.views),
             marker=np.mean(named, axis=0) if named else None,
+            tasks={name: self._combined(name, task, boxes) for name, task in self.further.items()},
             familiarity=familiarity(features, known),
             features=tuple(features),
             short_of_memory=any(box.window for box in boxes) and not self.inference.window,
         )
+
+    def _combined(
+        self, name: str, task: AuxiliaryTask, boxes: Sequence[BoxPrediction]
+    ) -> NDArray[np.float64]:
+        """The members' calibrated answers as one."""
+        answers = []
+        for box, member in zip(boxes, self.members, strict=True):
+            if name in box.tasks:
+                rule = member.rule(name)
+                answers.append(task.calibrated(box.tasks[name], rule) if rule else box.tasks[name])
+        return task.combine(answers)
 
 
 def _scaled(marker: NDArray[np.float64], member: Member) -> NDArray[np.float64]:
@@ -215,6 +243,9 @@ def inference_settings(config: Config, settings: Sequence[str]) -> InferenceConf
 def _difference(one: Member, other: Member) -> str | None:
     if one.classes != other.classes:
         return f"its classes are {', '.join(other.classes)}, not {', '.join(one.classes)}"
+    for name, task in one.tasks.items():
+        if name in other.tasks and not task.fits(other.tasks[name].record):
+            return f"its task {name} is of another kind, column or classes"
     if one.config.grid != other.config.grid:
         return "its voxels are of another size"
     if not same_preprocessing(one.config.preprocess, other.config.preprocess):

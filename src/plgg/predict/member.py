@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,15 @@ from plgg.data.result import Model
 from plgg.data.run_folder import split_number
 from plgg.measure.clinical import CLINICAL_INPUTS
 from plgg.model.checkpoint import Checkpoint, load_checkpoint
-from plgg.model.network import patient_logits
+from plgg.model.network import patient_outputs
 from plgg.predict.engine import Engine
 from plgg.predict.engines.load import load_engine
+from plgg.tasks.base import AuxiliaryTask
 
 log = logging.getLogger(__name__)
 
 
-Known = Callable[[float | None, str | None], NDArray[np.float64] | None]
+Known = Callable[[float | None, str | None], dict[str, NDArray[np.float64]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +36,13 @@ class Member:
 
     Attributes:
         run: Its folder.
-        known: Gives the logits that age and sex add to the marker's; None if they add none.
+        known: Gives what age and sex add to the output of each task; None if they add nothing.
         config: Settings it was trained with.
         classes: Marker classes, in the order of its logits.
         engine: What runs it.
         calibration: None if the run has none, or if raw answers are wanted.
         model: How results name it.
+        tasks: That it was trained for, beside the outline.
     """
 
     run: Path
@@ -50,6 +52,12 @@ class Member:
     engine: Engine
     calibration: Calibration | None
     model: Model
+    tasks: Mapping[str, AuxiliaryTask]
+
+    def rule(self, task: str) -> Mapping[str, float] | None:
+        """What the validation patients taught of a task other than the marker; None if nothing."""
+        found = self.calibration.tasks.get(task) if self.calibration else None
+        return found.numbers if found else None
 
 
 def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) -> Member:
@@ -82,6 +90,7 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
             split=split_number(run),
             seed=meta.config.seed,
         ),
+        meta.restored_tasks(),
     )
     return with_calibration(raw) if calibrated else raw
 
@@ -124,4 +133,4 @@ def _known(checkpoint: Checkpoint) -> Known | None:
     config = checkpoint.meta.config
     if config.arm == "single" or "clinical" not in config.model.marker.inputs:
         return None
-    return partial(patient_logits, checkpoint.network().eval())
+    return partial(patient_outputs, checkpoint.network().eval())

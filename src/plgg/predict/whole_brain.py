@@ -6,19 +6,20 @@ of files, of the native grid or of training.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import expit
 
-from plgg.config import InferenceConfig
+from plgg.config import MARKER, InferenceConfig
 from plgg.data.store_arrays import decode
 from plgg.predict.engine import Answer, Engine
 from plgg.predict.memory import Shape, padded, window_for
+from plgg.tasks.base import AuxiliaryTask
 
 _OVERLAP = 0.5
-_Known = NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,26 +28,57 @@ class BoxPrediction:
 
     Attributes:
         tumour: Probability of tumour, mean of the views, float32, shape of the box.
-        marker: Probability of each class, float64, shape (classes,); None without that head.
+        tasks: Answer of each other task, mean of the views, float64, shape (n,).
         features: Pooled bottleneck, float32, shape (channels,).
         views: Probability of tumour as seen in each mirror image, turned back.
         window: Voxels of the windows that it was seen through; None for one pass.
     """
 
     tumour: NDArray[np.float32]
-    marker: NDArray[np.float64] | None
+    tasks: dict[str, NDArray[np.float64]]
     features: NDArray[np.float32]
     views: tuple[NDArray[np.float32], ...]
     window: Shape | None
 
+    @property
+    def marker(self) -> NDArray[np.float64] | None:
+        """Probability of each class, shape (classes,); None without that head."""
+        return self.tasks.get(MARKER)
+
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """Probabilities and features of one look at the box."""
+    """Probabilities, answers and features of one look at the box."""
 
     tumour: NDArray[np.float32]
-    marker: NDArray[np.float64] | None
+    tasks: dict[str, NDArray[np.float64]]
     features: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What the outputs of the tasks are turned into answers with."""
+
+    tasks: Mapping[str, AuxiliaryTask]
+    known: Mapping[str, NDArray[np.float64]]
+
+    def answers(self, found: Answer) -> dict[str, NDArray[np.float64]]:
+        """The answer of each task."""
+        return {
+            name: task.answer(found.tasks[name] + self.known.get(name, 0.0))
+            for name, task in self.tasks.items()
+            if name in found.tasks
+        }
+
+    def combined(
+        self, answers: Sequence[dict[str, NDArray[np.float64]]]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Those of several views as one."""
+        return {
+            name: task.combine([answer[name] for answer in answers])
+            for name, task in self.tasks.items()
+            if name in answers[0]
+        }
 
 
 def predict_box(
@@ -54,8 +86,9 @@ def predict_box(
     codes: NDArray[np.int8],
     settings: InferenceConfig,
     *,
-    known: NDArray[np.float64] | None = None,
+    known: Mapping[str, NDArray[np.float64]] | None = None,
     measure: bool = True,
+    tasks: Mapping[str, AuxiliaryTask] | None = None,
 ) -> BoxPrediction:
     """Predict one brain box.
 
@@ -63,9 +96,10 @@ def predict_box(
         engine: What runs the network.
         codes: Coded z-scores, shape (I, J, K).
         settings: One pass or windows; whether to average over mirror images.
-        known: Logits that age and sex add to the marker's, shape (classes,).
+        known: What age and sex add to the output of each task, shape (n,).
         measure: Whether one pass must fit into memory. Where a training step has just fitted it
             will, and how good an epoch is must not depend on what else the machine does.
+        tasks: That are asked, beside the outline; by default none.
 
     Raises:
         RunError: If not even a small window fits into memory.
@@ -73,37 +107,37 @@ def predict_box(
     image = decode(codes)
     i, j, k = image.shape
     window = window_for(engine, (i, j, k), settings) if measure else settings.window
-    seen = [_view(engine, image, window, known)]
+    asked = _Asked(tasks or {}, known or {})
+    seen = [_view(engine, image, window, asked)]
     if settings.mirror:
-        mirrored = _view(engine, image[::-1], window, known)
-        seen.append(_View(mirrored.tumour[::-1], mirrored.marker, mirrored.features))
+        mirrored = _view(engine, image[::-1], window, asked)
+        seen.append(_View(mirrored.tumour[::-1], mirrored.tasks, mirrored.features))
     views = tuple(view.tumour for view in seen)
-    named = [view.marker for view in seen if view.marker is not None]
     return BoxPrediction(
         tumour=np.mean(views, axis=0, dtype=np.float32) if len(views) > 1 else views[0],
-        marker=np.mean(named, axis=0) if named else None,
+        tasks=asked.combined([view.tasks for view in seen]),
         features=np.mean([view.features for view in seen], axis=0, dtype=np.float32),
         views=views,
         window=window,
     )
 
 
-def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None, known: _Known) -> _View:
+def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None, asked: _Asked) -> _View:
     if window is None:
-        return _one_pass(engine, image, known)
-    return _in_windows(engine, image, window, known)
+        return _one_pass(engine, image, asked)
+    return _in_windows(engine, image, window, asked)
 
 
-def _one_pass(engine: Engine, image: NDArray[np.float32], known: _Known) -> _View:
+def _one_pass(engine: Engine, image: NDArray[np.float32], asked: _Asked) -> _View:
     """Padded at the far ends, also in a mirror image, so that it gets the mirrored answer."""
     i, j, k = image.shape
     whole = padded((i, j, k), engine.divisor)
     answer = engine(np.pad(image, [(0, n - m) for n, m in zip(whole, image.shape, strict=True)]))
     logits = np.ascontiguousarray(answer.segmentation[:i, :j, :k])
-    return _View(expit(logits), _probabilities(answer, known), answer.features)
+    return _View(expit(logits), asked.answers(answer), answer.features)
 
 
-def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape, known: _Known) -> _View:
+def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape, asked: _Asked) -> _View:
     """Gaussian weights on the logits; markers and features are averaged over the windows."""
     import torch
     from monai.inferers import sliding_window_inference
@@ -116,17 +150,8 @@ def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape, known
 
     tensor = torch.from_numpy(np.ascontiguousarray(image))[None, None]
     logits = sliding_window_inference(tensor, window, 1, one, overlap=_OVERLAP, mode="gaussian")
-    said = [_probabilities(answer, known) for answer in answers]
-    named = [marker for marker in said if marker is not None]
     return _View(
         expit(logits[0, 0].numpy()),
-        np.mean(named, axis=0) if named else None,
+        asked.combined([asked.answers(answer) for answer in answers]),
         np.mean([answer.features for answer in answers], axis=0, dtype=np.float32),
     )
-
-
-def _probabilities(answer: Answer, known: _Known) -> NDArray[np.float64] | None:
-    if answer.marker is None:
-        return None
-    logits = answer.marker if known is None else answer.marker + known
-    return np.asarray(softmax(logits), dtype=np.float64)

@@ -85,6 +85,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         status=arrived.quality.status,
         flair_warnings=read.doubts,
         mask_warnings=outlined.doubts if outlined else (),
+        columns=dict(case.columns),
     )
     _draw(case, (flair, mask), arrived.placed, arrived.quality, store=store, route=route)
     record = CaseRecord(
@@ -171,6 +172,7 @@ def _kept(case: Case, store: Path, route: Route) -> StoredCase | None:
             "age_years": case.age_years,
             "sex": case.sex,
             "flair": str(case.flair.resolve()),
+            "columns": dict(case.columns),
         }
     )
 

@@ -44,6 +44,7 @@ from plgg.report.measures import (
 from plgg.report.numbers import blank, count, estimate, interval, listed, number
 from plgg.report.parts import Picture, Tile, estimate_tile
 from plgg.report.table import Column, table_of
+from plgg.report.tasks import evaluation_tasks
 from plgg.report.template import render
 
 Pictures = dict[str, Picture]
@@ -109,6 +110,7 @@ def write_evaluation_page(folder: Path) -> Path:
         "volume_words": volume_sentence(summary),
         "markers": markers.values(),
         "marker_words": marker_sentences(summary),
+        "tasks": evaluation_tasks(found),
         "groups": group_table(summary),
         "scans": table_of(found.rows, _COLUMNS),
     }

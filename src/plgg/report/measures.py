@@ -16,6 +16,7 @@ from plgg.evaluate.records import (
     Spread,
     Subgroup,
     Summary,
+    TaskSummary,
     Volumes,
 )
 from plgg.report.numbers import count, ends, estimate, interval, number, signed
@@ -66,6 +67,25 @@ _GROUP_METRICS = {
 }
 
 
+_TASK_METRICS = {
+    "auc": "AUC (macro, one against the rest)",
+    "balanced_accuracy": "Balanced accuracy",
+    "accuracy": "Accuracy",
+    "brier": "Brier score",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean square error",
+    "r2": "R²",
+    "r": "Pearson’s r",
+    "coverage": "Coverage of intervals",
+}
+
+
+def task_label(metric: str, task: TaskSummary) -> str:
+    """The name of a metric of a further task."""
+    name = _TASK_METRICS.get(metric, metric)
+    return f"{name}, lower is better" if metric in task.lower_is_better else name
+
+
 def measures(summary: Summary) -> tuple[Measure, ...]:
     """All numbers that are defined."""
     rows = [
@@ -73,6 +93,11 @@ def measures(summary: Summary) -> tuple[Measure, ...]:
         *_lesions(summary.lesions),
         *(_volumes(summary.volumes) if summary.volumes else ()),
         *(_markers(summary.marker) if summary.marker else ()),
+        *(
+            Measure(f"{name}: {task_label(metric, task)}", value, task.n)
+            for name, task in summary.tasks.items()
+            for metric, value in task.metrics.items()
+        ),
     ]
     return tuple(row for row in rows if row.found.value is not None)
 

@@ -2,12 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
+
+from plgg.config import SEGMENTATION, LossConfig
+from plgg.tasks.base import Target
+
+Mask = Float[Tensor, "batch 1 i j k"]
+
+
+class Segmentation:
+    """The outline of the tumour, from whole patches; its target is a mask.
+
+    Args:
+        settings: Forms of the losses.
+    """
+
+    kind: ClassVar[str] = "segmentation"
+
+    def __init__(self, settings: LossConfig) -> None:
+        self.name, self.settings = SEGMENTATION, settings
+
+    def loss(
+        self, outputs: Mapping[str, Any], target: Target, *, n_known: int | None = None
+    ) -> Tensor:
+        """Soft Dice, and voxel-wise cross-entropy where it is set; coarser outlines count less."""
+        mask = target.value
+        outlines = [outputs[self.name], *outputs.get("deep", ())]
+        shares = torch.tensor([self.settings.deep_weight**level for level in range(len(outlines))])
+        total = mask.new_zeros(())
+        for outline, share in zip(outlines, (shares / shares.sum()).tolist(), strict=True):
+            loss = _outline_loss(outline, target, settings=self.settings, n_known=n_known)
+            total = total + share * loss
+        return total
+
+
+def _outline_loss(
+    logits: Mask, target: Target, *, settings: LossConfig, n_known: int | None
+) -> Tensor:
+    mask, has_mask = target
+    if logits.shape != mask.shape:
+        # A coarse voxel is tumour as far as its fine ones are.
+        mask = functional.interpolate(mask.float(), size=logits.shape[2:], mode="area")
+    loss = soft_dice_loss(
+        logits,
+        mask,
+        has_mask,
+        epsilon=settings.dice_epsilon,
+        over=settings.dice_over,
+        n_known=n_known,
+    )
+    if not settings.voxel_weight:
+        return loss
+    voxels = voxel_cross_entropy(logits, mask, has_mask, n_known=n_known)
+    return loss + settings.voxel_weight * voxels
 
 
 def soft_dice_loss(

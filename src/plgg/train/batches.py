@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,9 +21,11 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plgg.config import PatchConfig
+from plgg.config import SEGMENTATION, PatchConfig
 from plgg.core.patient import patient_inputs
+from plgg.data.manifest import target_text
 from plgg.data.store import Store
+from plgg.tasks.base import AuxiliaryTask, Target
 from plgg.train.patches import Patch, PatchPlan, cut, sample_plan, shows_tumour
 
 UNKNOWN = -1
@@ -53,41 +55,42 @@ class Batch:
 
     Attributes:
         image: z-scores.
-        mask: Tumour, 0 or 1; meaningless where `has_mask` is False.
-        has_mask: Whether the mask of a patch is known.
-        marker: Index of the class that is to be named, or -1 where there is none.
+        targets: By task: values, and whether they are known; of the segmentation masks of 0 and 1.
         told: Index of the patient's class, whatever the patch shows, or -1.
         patient: Age and sex as `plgg.core.patient` gives them.
         seeds: One for each patch, for what chance decides inside the network.
-        n_masks: Known masks in the whole batch.
-        n_markers: Known markers in the whole batch, that are learnt from.
+        n_known: By task, known targets in the whole batch, that are learnt from.
         lent: Whether the patch belongs to another piece, and is here to keep step alone.
     """
 
     image: Float[Tensor, "batch 1 i j k"]
-    mask: Float[Tensor, "batch 1 i j k"]
-    has_mask: Tensor
-    marker: Int[Tensor, " batch"]
+    targets: dict[str, Target]
     told: Int[Tensor, " batch"]
     patient: Float[Tensor, "batch 4"]
     seeds: Int[Tensor, " batch"]
-    n_masks: int
-    n_markers: int
+    n_known: dict[str, int]
     lent: bool = False
+
+    @property
+    def mask(self) -> Float[Tensor, "batch 1 i j k"]:
+        """Tumour, 0 or 1; meaningless where `has_mask` is False."""
+        return self.targets[SEGMENTATION].value
+
+    @property
+    def has_mask(self) -> Tensor:
+        """Whether the mask of a patch is known."""
+        return self.targets[SEGMENTATION].known
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         layout = torch.channels_last_3d
         return Batch(
             self.image.to(device, non_blocking=True, memory_format=layout),
-            self.mask.to(device, non_blocking=True),
-            self.has_mask.to(device),
-            self.marker.to(device),
+            {name: target.to(device) for name, target in self.targets.items()},
             self.told.to(device),
             self.patient.to(device),
             self.seeds,
-            self.n_masks,
-            self.n_markers,
+            self.n_known,
             self.lent,
         )
 
@@ -102,6 +105,7 @@ class EpochBatches:
         seed: Seed of the run.
         workers: Threads that cut patches ahead.
         share: What this process sees of each batch.
+        tasks: That are learned beside the outline; none by default.
     """
 
     def __init__(
@@ -113,6 +117,7 @@ class EpochBatches:
         seed: int,
         workers: int,
         share: Share | None = None,
+        tasks: Mapping[str, AuxiliaryTask] | None = None,
     ) -> None:
         self.store = store
         self.cases = _crops(store, sorted(cases), settings)
@@ -121,6 +126,15 @@ class EpochBatches:
         self.workers = workers
         self.share = share or Share()
         self._classes = {name: index for index, name in enumerate(store.cohort.classes)}
+        self.tasks = dict(tasks or {})
+        # The number that each task is to learn of each case; NaN where it is unknown.
+        self._values = {
+            name: {
+                case: task.encode(target_text(store.by_id[case], task.record.column))
+                for case in set(self.cases)
+            }
+            for name, task in self.tasks.items()
+        }
 
     def __len__(self) -> int:
         return -(-len(self.cases) // self.settings.batch)
@@ -147,22 +161,24 @@ class EpochBatches:
     def _parts(self, group: Indices, seeds: _Seeds) -> list[_Part]:
         """This process' pieces of a batch: patches of it, and what all of it holds."""
         share = self.share
-        n_masks = sum(self.store.by_id[self.cases[index]].has_mask for index in group)
-        n_markers = sum(self._marker(int(i), seeds[i]) != UNKNOWN for i in group)
+        n_known = {SEGMENTATION: sum(self.store.by_id[self.cases[i]].has_mask for i in group)}
+        asked = [self._asked(int(i), seeds[i]) for i in group]
+        for name in self.tasks:
+            values = [self._values[name][self.cases[i]] for i in group]
+            n_known[name] = sum(
+                ask and math.isfinite(v) for ask, v in zip(asked, values, strict=True)
+            )
         dealt = np.array_split(group, share.processes * share.pieces)
         mine = dealt[share.rank * share.pieces : (share.rank + 1) * share.pieces]
         # A process must not stand aside: without a patch it takes one of which nothing is known.
-        return [
-            _Part(part if part.size else group[:1], not part.size, n_masks, n_markers)
-            for part in mine
-        ]
+        return [_Part(part if part.size else group[:1], not part.size, n_known) for part in mine]
 
     def _begin(self, pool: ThreadPoolExecutor, part: _Part, seeds: _Seeds) -> _Piece:
         futures = [pool.submit(self._patch, int(i), seeds[i]) for i in part.indices]
-        markers = [self._marker(int(i), seeds[i]) for i in part.indices]
+        asked = [self._asked(int(i), seeds[i]) for i in part.indices]
         # A child of the patch's seed: cutting draws from the seed itself.
         inner = [int(seeds[i].spawn(1)[0].generate_state(1)[0]) for i in part.indices]
-        return _Piece(part, futures, markers, inner)
+        return _Piece(part, futures, asked, inner)
 
     def _plan(self, index: int, seed: np.random.SeedSequence) -> PatchPlan:
         rng = np.random.default_rng(seed)
@@ -171,12 +187,17 @@ class EpochBatches:
     def _patch(self, index: int, seed: np.random.SeedSequence) -> Patch:
         return cut(self.store, self._plan(index, seed))
 
-    def _marker(self, index: int, seed: np.random.SeedSequence) -> int:
-        """Class that a patch asks of the branch, or -1."""
-        marker = self.marker_index(self.cases[index])
-        if marker == UNKNOWN or self.settings.marker_from == "all":
-            return marker
-        return marker if shows_tumour(self.store, self._plan(index, seed)) else UNKNOWN
+    def _asked(self, index: int, seed: np.random.SeedSequence) -> bool:
+        """Whether the tasks on the bottleneck learn from a patch."""
+        if not self.tasks or self.settings.marker_from == "all":
+            return True
+        return shows_tumour(self.store, self._plan(index, seed))
+
+    def values(self, name: str, cases: Sequence[str], known: Sequence[bool]) -> Target:
+        """Targets of a task; those that are not to be known are not."""
+        values = torch.tensor([self._values[name][case] for case in cases], dtype=torch.float64)
+        there = torch.isfinite(values) & torch.tensor(known)
+        return Target(torch.where(there, values, 0.0), there)
 
     def marker_index(self, case_id: str) -> int:
         """Number of a case's class, -1 where it is unknown."""
@@ -215,8 +236,7 @@ class _Part:
 
     indices: Indices
     lent: bool
-    n_masks: int
-    n_markers: int
+    n_known: dict[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +245,7 @@ class _Piece:
 
     part: _Part
     futures: list[Future[Patch]]
-    markers: list[int]
+    asked: list[bool]
     seeds: list[int]
 
     def batch(self, batches: EpochBatches) -> Batch:
@@ -234,15 +254,18 @@ class _Piece:
         cases = [batches.cases[index] for index in self.part.indices]
         known = not self.part.lent
         told = [batches.marker_index(case) for case in cases]
+        masks = Target(
+            torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
+            torch.tensor([known and batches.store.by_id[c].has_mask for c in cases]),
+        )
+        asked = [known and asked for asked in self.asked]
+        others = {name: batches.values(name, cases, asked) for name in batches.tasks}
         return Batch(
             image=torch.from_numpy(np.stack([patch.image for patch in patches])[:, None]),
-            mask=torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
-            has_mask=torch.tensor([known and batches.store.by_id[c].has_mask for c in cases]),
-            marker=torch.tensor([marker if known else UNKNOWN for marker in self.markers]),
+            targets={SEGMENTATION: masks, **others},
             told=torch.tensor(told),
             patient=torch.from_numpy(np.stack([batches.patient(c) for c in cases])),
             seeds=torch.tensor(self.seeds),
-            n_masks=self.part.n_masks,
-            n_markers=self.part.n_markers,
+            n_known=self.part.n_known,
             lent=self.part.lent,
         )

@@ -6,19 +6,20 @@ Fills `.grad` of the network's parameters; the optimiser comes after.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plgg.config import LossConfig
 from plgg.model.device import Runtime
 from plgg.model.network import MultitaskNet
-from plgg.tasks.losses import task_losses
+from plgg.tasks.base import Task
+from plgg.tasks.losses import task_losses, total_loss
 from plgg.tasks.weighting.base import Weighting
 from plgg.train.batches import Batch
 from plgg.train.distributed import Team
@@ -30,8 +31,8 @@ class Found:
 
     Attributes:
         losses: `loss`, the weighted total, and the loss of each task.
-        gradients: Norm of each task's unweighted gradient on the encoder, and their `cosine` where
-            both are there; None where they were not taken apart.
+        gradients: Norm of each task's unweighted gradient on the encoder, and their `cosine`, of
+            more than two tasks `cosine_ONE_OTHER`; None where they were not taken apart.
     """
 
     losses: dict[str, float]
@@ -50,8 +51,7 @@ class Descent:
         network: What is trained.
         team: The processes that share a batch.
         runtime: Device and precision.
-        settings: Forms of the losses.
-        class_weights: Weight of each marker class.
+        tasks: Of the network, the segmentation first.
         weighting: How the tasks are weighed.
         compiled: Whether torch.compile makes kernels for the forward pass.
     """
@@ -62,13 +62,12 @@ class Descent:
         *,
         team: Team,
         runtime: Runtime,
-        settings: LossConfig,
-        class_weights: Float[Tensor, " classes"],
+        tasks: Mapping[str, Task],
         weighting: Weighting,
         compiled: bool = False,
     ) -> None:
         self.network, self.team, self.runtime = network, team, runtime
-        self.settings, self.class_weights, self.weighting = settings, class_weights, weighting
+        self.tasks, self.weighting = dict(tasks), weighting
         self.forward = team.join(network)
         if compiled:
             self.forward = torch.compile(self.forward, dynamic=False)
@@ -101,7 +100,7 @@ class Descent:
             last = number == len(pieces)
             with nullcontext() if last else self.team.alone(self.forward):
                 losses = self._losses(piece)
-                total = torch.stack([weights[task] * losses[task] for task in weights]).sum()
+                total = total_loss(losses, weights)
                 # The processes' gradients are averaged, but the batch's loss is their sum.
                 (total * self.team.size).backward()  # type: ignore[no-untyped-call]
             sums += torch.stack([losses[task].detach() for task in weights])
@@ -145,24 +144,18 @@ class Descent:
         self.network.expect(piece.seeds, counted=not piece.lent)
         with self.runtime.autocast():
             outputs = self.forward(piece.image, piece.patient, piece.told)
-        return task_losses(
-            outputs,
-            mask=piece.mask,
-            has_mask=piece.has_mask,
-            marker=piece.marker,
-            weights=self.class_weights,
-            settings=self.settings,
-            n_masks=piece.n_masks,
-            n_markers=piece.n_markers,
-        )
+        return task_losses(self.tasks, outputs, piece.targets, n_known=piece.n_known)
 
 
 def _measured(rows: Float[Tensor, "tasks n"], tasks: Sequence[str]) -> dict[str, float]:
     norms = rows.norm(dim=1)
     found = dict(zip(tasks, norms.tolist(), strict=True))
-    scale = float(norms.prod())
-    # Of a task without gradient on the encoder there is no direction.
-    found["cosine"] = float(rows[0] @ rows[1]) / scale if scale else 0.0
+    pairs = list(combinations(range(len(tasks)), 2))
+    for one, other in pairs:
+        name = "cosine" if len(pairs) == 1 else f"cosine_{tasks[one]}_{tasks[other]}"
+        scale = float(norms[[one, other]].prod())
+        # Of a task without gradient on the encoder there is no direction.
+        found[name] = float(rows[one] @ rows[other]) / scale if scale else 0.0
     return found
 
 

@@ -7,6 +7,7 @@ named in the log.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -15,6 +16,7 @@ from plgg.config import Config, InitConfig
 from plgg.core.errors import ConfigError
 from plgg.model.checkpoint import Checkpoint, load_checkpoint, unprefixed
 from plgg.model.network import MultitaskNet
+from plgg.tasks.base import AuxiliaryTask
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +36,15 @@ def resolved(config: Config) -> Config:
     return config.model_copy(update={"init": init})
 
 
-def initial_weights(network: MultitaskNet, settings: InitConfig, classes: tuple[str, ...]) -> None:
+def initial_weights(
+    network: MultitaskNet, settings: InitConfig, tasks: Mapping[str, AuxiliaryTask]
+) -> None:
     """Put the other run's best weights into a network; nothing where no run is named.
 
     Args:
         network: With weights drawn by chance.
         settings: Which run.
-        classes: Marker classes of this run; the head is taken over only if they are the same.
+        tasks: Of this run; a head is taken over only if the task is of the same classes or numbers.
 
     Raises:
         CheckpointError: If the other run holds no usable checkpoint.
@@ -55,7 +59,7 @@ def initial_weights(network: MultitaskNet, settings: InitConfig, classes: tuple[
             where=settings.run,
             remedy="Begin a new run.",
         )
-    given = _fitting(network, found, classes)
+    given = _fitting(network, found, tasks)
     missing = network.load_state_dict(given, strict=False).missing_keys
     strange = [name for name in missing if name.startswith("backbone.")]
     if strange:
@@ -70,14 +74,15 @@ def initial_weights(network: MultitaskNet, settings: InitConfig, classes: tuple[
 
 
 def _fitting(
-    network: MultitaskNet, found: Checkpoint, classes: tuple[str, ...]
+    network: MultitaskNet, found: Checkpoint, tasks: Mapping[str, AuxiliaryTask]
 ) -> dict[str, Tensor]:
     wanted = network.state_dict()
-    same = found.meta.classes == classes
+    theirs = found.meta.auxiliary
+    strange = tuple(
+        f"heads.{name}." for name, task in tasks.items() if theirs.get(name) != task.record
+    )
     return {
         name: value
         for name, value in unprefixed(found.tensors, "model.").items()
-        if name in wanted
-        and wanted[name].shape == value.shape
-        and (same or not name.startswith("heads.marker."))
+        if name in wanted and wanted[name].shape == value.shape and not name.startswith(strange)
     }

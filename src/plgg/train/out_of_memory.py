@@ -12,7 +12,7 @@ import torch
 
 from plgg.config import Config
 from plgg.core.errors import ConfigError, RunError
-from plgg.model.network import MultitaskNet
+from plgg.model.network import MultitaskNet, Tasks
 
 # A processor's allocator has no error class of its own, only its words.
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory")
@@ -62,13 +62,15 @@ _FLOAT_BYTES = 4
 _COPIES = 4
 
 
-def require_memory(config: Config, n_classes: int, device: torch.device) -> None:
+def require_memory(
+    config: Config, n_classes: int, device: torch.device, *, tasks: Tasks | None = None
+) -> None:
     """Check that the least that training takes is there.
 
     Raises:
         ConfigError: If it is not.
     """
-    weights = n_parameters(config, n_classes)
+    weights = n_parameters(config, n_classes, tasks)
     features = _first_features(config)
     wanted = _FLOAT_BYTES * (_COPIES * weights + features)
     there = memory_bytes(device)
@@ -81,10 +83,10 @@ def require_memory(config: Config, n_classes: int, device: torch.device) -> None
         )
 
 
-def n_parameters(config: Config, n_classes: int) -> int:
+def n_parameters(config: Config, n_classes: int, tasks: Tasks | None = None) -> int:
     """Weights of the network of a config, counted without memory for them."""
     with torch.device("meta"):
-        network = MultitaskNet(config.model, n_classes=n_classes, arm=config.arm)
+        network = MultitaskNet(config.model, n_classes=n_classes, arm=config.arm, tasks=tasks)
     return sum(parameter.numel() for parameter in network.parameters())
 
 

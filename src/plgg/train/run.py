@@ -15,17 +15,19 @@ from typing import Any
 
 import torch
 
-from plgg.config import Config
+from plgg.config import SEGMENTATION, Config
 from plgg.core.errors import ConfigError, RunError
 from plgg.core.output import RUN, output_folder
 from plgg.core.progress import EpochEnd, Listener, Step
 from plgg.data.run_folder import append_metrics, keep_metrics_until, start_run
 from plgg.data.split import Split
 from plgg.data.store import Store
-from plgg.model.checkpoint import load_checkpoint, remove_replaced, save_checkpoint
+from plgg.model.checkpoint import Meta, load_checkpoint, remove_replaced, save_checkpoint
 from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
 from plgg.model.network import build_network
-from plgg.tasks.classification import class_weights
+from plgg.tasks.base import AuxiliaryTask
+from plgg.tasks.kinds import fit_tasks
+from plgg.tasks.segmentation import Segmentation
 from plgg.tasks.weighting.build import make_weighting
 from plgg.train.batches import EpochBatches
 from plgg.train.distributed import Team
@@ -66,9 +68,9 @@ def train(
         OutputError: If another process trains this run, or something else is in its place.
     """
     team = team or Team()
-    _check(store, config, split, team)
+    tasks = _check(store, config, split, team)
     device = team.device(choose_runtime(config.precision).device)
-    require_memory(config, len(store.cohort.classes), device)
+    require_memory(config, len(store.cohort.classes), device, tasks=tasks)
     with output_folder(run, RUN) if team.first else nullcontext():
         _train(store, run, config, split, workers=workers, team=team, listener=listener)
 
@@ -95,7 +97,7 @@ def _train(
         trainer.run_epoch(epoch, tell)
 
 
-def _check(store: Store, config: Config, split: Split, team: Team) -> None:
+def _check(store: Store, config: Config, split: Split, team: Team) -> dict[str, AuxiliaryTask]:
     if store.cohort.spacing_mm != config.grid.spacing_mm:
         raise ConfigError(
             f"the store has {store.cohort.spacing_mm:g} mm voxels, the settings want "
@@ -106,20 +108,15 @@ def _check(store: Store, config: Config, split: Split, team: Team) -> None:
     learnable = [store.by_id[case] for case in split.train]
     if not any(case.has_mask for case in learnable):
         raise ConfigError("no training case has a mask", where=store.folder, remedy="Add masks.")
-    known = {case.marker for case in learnable if case.marker}
-    if config.arm == "multitask" and len(known) < 2:
-        raise ConfigError(
-            "the training part has fewer than two marker classes",
-            where=store.folder,
-            remedy="Add markers, or train --arm single.",
-        )
+    tasks = fit_tasks(config, store, split.train)
     # What a weighting needs and is not installed is told before a folder is made.
-    make_weighting(config.loss, config.arm)
+    make_weighting(config.loss, config.task_weights)
     if config.loss.dice_over == "batch" and team.size > 1:
         raise ConfigError(
             "loss.dice_over=batch needs each batch in one process",
             remedy="Train on one device, or set loss.dice_over=sample.",
         )
+    return tasks
 
 
 class Trainer:
@@ -140,6 +137,7 @@ class Trainer:
         self.runtime = _runtime(config, self.team)
         if self.runtime.device.type == "cpu":
             keep_freed_memory()
+        self.tasks = fit_tasks(config, store, split.train)
         self.batches = EpochBatches(
             store,
             split.train,
@@ -147,12 +145,16 @@ class Trainer:
             seed=config.seed,
             workers=workers,
             share=self.team.share(config.execution.accumulate),
+            tasks=self.tasks,
         )
-        classes = store.cohort.classes
         network = build_network(
-            config.model, n_classes=len(classes), arm=config.arm, seed=config.seed
+            config.model,
+            n_classes=len(store.cohort.classes),
+            arm=config.arm,
+            seed=config.seed,
+            tasks=self.tasks,
         )
-        initial_weights(network, config.init, classes)
+        initial_weights(network, config.init, self.tasks)
         self.network = network.to(self.runtime.device)
         self.network.freeze(config.init.frozen_stages)
         self.network.checkpointing = config.execution.checkpointing
@@ -163,18 +165,12 @@ class Trainer:
             weight_decay=config.optimiser.weight_decay,
             fused=self.runtime.device.type in {"cpu", "cuda"},
         )
-        self.weighting = make_weighting(config.loss, config.arm)
-        weights = class_weights(
-            [self.batches.marker_index(case) for case in split.train],
-            len(classes),
-            mode=config.loss.class_weights,
-        )
+        self.weighting = make_weighting(config.loss, config.task_weights)
         self.descent = Descent(
             self.network,
             team=self.team,
             runtime=self.runtime,
-            settings=config.loss,
-            class_weights=weights.to(self.runtime.device),
+            tasks={SEGMENTATION: Segmentation(config.loss), **self.tasks},
             weighting=self.weighting,
             compiled=config.execution.compile,
         )
@@ -194,12 +190,23 @@ class Trainer:
                     remedy="Choose another --run folder, or give the store that the run began "
                     "with.",
                 )
+            self._require_same_tasks(last.meta)
             self.state.restore(last.tensors)
             self.epoch, self.best_dice = last.meta.epoch, last.meta.best_dice
             log.info("resumed %s after epoch %d", self.run, self.epoch)
         if self.team.first:
             remove_replaced(self.run)
             keep_metrics_until(self.run, self.epoch)
+
+    def _require_same_tasks(self, meta: Meta) -> None:
+        for name, record in meta.auxiliary.items():
+            if name in self.tasks and self.tasks[name].record != record:
+                raise RunError(
+                    f"was begun with other targets of the task {name}",
+                    where=self.run,
+                    remedy="Choose another --run folder, or give the store that the run began "
+                    "with.",
+                )
 
     def run_epoch(self, epoch: int, listener: Listener) -> None:
         """One epoch, counted from 1: steps, validation where it is due, checkpoints, log."""
@@ -288,6 +295,7 @@ class Trainer:
                 runtime=self.runtime,
                 settings=self.config.inference,
                 team=self.team,
+                tasks=self.tasks,
             )
         except FloatingPointError as error:
             raise self._diverged(f"{error} after epoch {epoch}") from error
@@ -304,6 +312,7 @@ class Trainer:
             "epoch": epoch,
             "config": self.config,
             "classes": self.store.cohort.classes,
+            "tasks": {name: task.record for name, task in self.tasks.items()},
             "metrics": scores or {},
             "best_dice": self.best_dice,
         }

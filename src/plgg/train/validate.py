@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import InferenceConfig
+from plgg.config import MARKER, InferenceConfig, LossConfig
+from plgg.data.manifest import target_text
 from plgg.data.store import Store
 from plgg.metrics.classification import macro_auc
 from plgg.metrics.overlap import hard_dice, soft_dice
 from plgg.model.device import Runtime
-from plgg.model.network import MultitaskNet, patient_logits
+from plgg.model.network import MultitaskNet, patient_outputs
 from plgg.predict.engine import Engine
 from plgg.predict.engines.load import torch_engine
 from plgg.predict.whole_brain import predict_box
+from plgg.tasks.base import AuxiliaryTask
+from plgg.tasks.kinds import marker_record, restore_tasks
 from plgg.train.distributed import Team
 
 log = logging.getLogger(__name__)
 
-Scores = dict[str, float | bool | None]
+Scores = dict[str, Any]
 # Until a run is trained, nothing tells which threshold serves its patients best.
 _THRESHOLD = 0.5
 # Probabilities that differ less than this between patients are one constant answer.
@@ -37,66 +41,103 @@ def validate(
     runtime: Runtime,
     settings: InferenceConfig,
     team: Team | None = None,
+    tasks: Mapping[str, AuxiliaryTask] | None = None,
 ) -> Scores:
-    """Mean hard and soft Dice on the store's grid, and the marker's AUC and loss.
+    """Mean hard and soft Dice on the store's grid, and how the other tasks fare.
+
+    Args:
+        network: On its device.
+        store: Where the cases lie.
+        cases: Of the validation part.
+        runtime: Device and precision.
+        settings: How a brain is predicted.
+        team: The processes that share the cases.
+        tasks: Of the network beside the outline; by default the marker of the store's classes.
 
     Returns:
         `dice`, `soft_dice`, `marker_auc`, `marker_loss`, each None where nothing is known to
-        measure it by, and `marker_collapsed` for a multitask network.
+        measure it by, and `marker_collapsed` for a network that names the marker; where there are
+        further tasks, `tasks` with the metrics of each by name.
 
     Raises:
         FloatingPointError: If an answer is NaN.
     """
     team = team or Team()
+    tasks = _default_tasks(network, store) if tasks is None else tasks
     engine = torch_engine(network.eval(), runtime)
     dealt = cases[team.rank :: team.size]
-    mine = [_judged(network, engine, store, case, settings) for case in dealt]
+    mine = [_judged(network, engine, store, case, settings, tasks) for case in dealt]
     judged = sorted(team.gather(mine), key=lambda found: found.case_id)
     hard = [found.hard for found in judged if found.hard is not None]
     soft = [found.soft for found in judged if found.soft is not None]
-    named = [found for found in judged if found.marker is not None and found.truth is not None]
+    named = [found for found in judged if MARKER in found.tasks]
     scores: Scores = {"dice": _mean(hard), "soft_dice": _mean(soft)}
-    return scores | _marker_scores(
-        np.array([found.marker for found in named]),
-        np.array([found.truth for found in named], dtype=np.int64),
+    scores |= _marker_scores(
+        np.array([found.tasks[MARKER][0] for found in named]),
+        np.array([tasks[MARKER].encode(found.tasks[MARKER][1]) for found in named], dtype=np.int64),
     )
+    others = {
+        name: _task_scores(task, [found.tasks[name] for found in judged if name in found.tasks])
+        for name, task in tasks.items()
+        if name != MARKER
+    }
+    return scores | ({"tasks": others} if others else {})
+
+
+def _default_tasks(network: MultitaskNet, store: Store) -> dict[str, AuxiliaryTask]:
+    if MARKER not in network.auxiliary:
+        return {}
+    return restore_tasks({MARKER: marker_record(store.cohort.classes)}, LossConfig())
+
+
+def _task_scores(
+    task: AuxiliaryTask, found: Sequence[tuple[NDArray[np.float64], str]]
+) -> dict[str, float]:
+    answers = [task.describe(answer, ()) for answer, _ in found]
+    return task.scores(answers, [text for _, text in found])
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """One patient's scores; None where nothing is known to measure by."""
+    """One patient's scores; None where nothing is known to measure by.
+
+    `tasks` are answers and truths, where the latter are known.
+    """
 
     case_id: str
     hard: float | None
     soft: float | None
-    marker: NDArray[np.float64] | None
-    truth: int | None
+    tasks: dict[str, tuple[NDArray[np.float64], str]]
 
 
 def _judged(
-    network: MultitaskNet, engine: Engine, store: Store, case_id: str, settings: InferenceConfig
+    network: MultitaskNet,
+    engine: Engine,
+    store: Store,
+    case_id: str,
+    settings: InferenceConfig,
+    tasks: Mapping[str, AuxiliaryTask],
 ) -> _Judged:
     case = store.by_id[case_id]
     answer = predict_box(
         engine,
         store.image(case_id),
         settings,
-        known=patient_logits(network, case.age_years, case.sex),
+        known=patient_outputs(network, case.age_years, case.sex),
         measure=False,
+        tasks=tasks,
     )
-    if np.isnan(answer.tumour).any() or (
-        answer.marker is not None and np.isnan(answer.marker).any()
-    ):
+    said: list[NDArray[Any]] = [answer.tumour, *answer.tasks.values()]
+    if any(np.isnan(values).any() for values in said):
         raise FloatingPointError(f"the network's answer for {case_id} is not a number")
     threshold = _THRESHOLD if settings.threshold is None else settings.threshold
     mask = store.mask(case_id)
-    marker = case.marker
+    truths = {name: target_text(case, task.record.column) for name, task in tasks.items()}
     return _Judged(
         case_id,
         None if mask is None else hard_dice(answer.tumour >= threshold, mask > 0),
         None if mask is None else soft_dice(answer.tumour, mask > 0),
-        answer.marker,
-        store.cohort.classes.index(marker) if marker is not None else None,
+        {name: (answer.tasks[name], text) for name, text in truths.items() if text is not None},
     )
 
 

@@ -282,6 +282,9 @@ SHARES = ("dice", "soft_dice", "surface_dice")
 LOWER = ("hd95_mm", "n_false_lesions")
 # Signed errors: what counts is how far from zero they are.
 TO_ZERO = ("volume_error_ml",)
+# Of a task, written TASK:METRIC.
+TASK_HIGHER = ("accuracy",)
+TASK_LOWER = ("mae", "brier")
 
 
 @dataclass(frozen=True)
@@ -308,6 +311,11 @@ class Metric:
 
 def find_metric(name: str) -> Metric:
     """A metric by the name of its column; one that is not known has no better direction."""
+    _, colon, of_task = name.partition(":")
+    if colon and of_task in TASK_HIGHER:
+        return Metric(name, "higher", bounds=(0.0, 1.0))
+    if colon and of_task in TASK_LOWER:
+        return Metric(name, "lower", bounds=(0.0, math.inf))
     if name in HIGHER:
         return Metric(name, "higher", bounds=(0.0, 1.0 if name in SHARES else math.inf))
     if name in LOWER:

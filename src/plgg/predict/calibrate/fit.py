@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import InferenceConfig
+from plgg.config import MARKER, InferenceConfig
 from plgg.core.errors import InputError
 from plgg.core.progress import Progress
 from plgg.core.volume import same_grid
-from plgg.data.calibration import Calibration, Familiarity, MarkerRule, VolumeRule
-from plgg.data.manifest import Case
+from plgg.data.calibration import Calibration, Familiarity, MarkerRule, TaskRule, VolumeRule
+from plgg.data.manifest import Case, target_text
 from plgg.data.nifti.image import read_volume
 from plgg.data.result import Marker, read_result
 from plgg.data.store import Store
@@ -29,8 +29,10 @@ from plgg.metrics.calibration import (
     widest_within,
     with_temperature,
 )
+from plgg.metrics.conformal import conformal_quantile
 from plgg.predict.calibrate.clinical import fit_clinical_of
 from plgg.predict.calibrate.mask import MaskScores, Options, fit_mask, options_of, score_mask
+from plgg.tasks.base import AuxiliaryTask
 
 # One number can be fitted to five scans; a threshold on top of it hardly to fewer.
 FEWEST_SCANS = 5
@@ -106,18 +108,10 @@ def fit_volume(
         The rule; None where no finite one holds: for fewer than 9 patients at 0.9, and where
         errors are infinite in more than the share that may be missed.
     """
-    if not len(patients):
+    log_ratio = conformal_quantile(_errors(true_ml, predicted_ml), patients, level=level)
+    if log_ratio is None:
         return None
-    names, patient = np.unique(np.asarray(patients), return_inverse=True)
-    weights = 1.0 / np.bincount(patient)[patient] / (len(names) + 1)
-    errors = _errors(true_ml, predicted_ml)
-    order = np.argsort(errors, kind="stable")
-    # Rounding must not ask for one patient more.
-    reached = np.cumsum(weights[order]) >= level - 1e-9
-    log_ratio = errors[order][reached.argmax()] if reached.any() else np.inf
-    if not np.isfinite(log_ratio):
-        return None
-    return VolumeRule(log_ratio=float(log_ratio), level=level, n=len(names))
+    return VolumeRule(log_ratio=log_ratio, level=level, n=len(set(patients)))
 
 
 def _errors(true_ml: NDArray[np.float64], predicted_ml: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,14 +131,23 @@ class NamedMarker:
 
 @dataclass(frozen=True, eq=False)
 class ValidationScan:
-    """One scan; None for what has no truth, or for a marker that the network does not name."""
+    """One scan; None for what has no truth, or for a marker that the network does not name.
+
+    `tasks` are further answers and truths, where the latter are known.
+    """
 
     mask: MaskScores | None
     marker: NamedMarker | None
+    patient_id: str = ""
+    tasks: Mapping[str, tuple[NDArray[np.float64], str]] = field(default_factory=dict)
 
 
 def read_scan(
-    predictions: Path, case: Case, options: Options, classes: Sequence[str]
+    predictions: Path,
+    case: Case,
+    options: Options,
+    classes: Sequence[str],
+    tasks: Mapping[str, AuxiliaryTask] | None = None,
 ) -> ValidationScan:
     """Read what was predicted of a scan and hold it against the truth.
 
@@ -153,7 +156,12 @@ def read_scan(
             its marker is of other classes or was calibrated already.
     """
     folder = predictions / case.case_id
-    return ValidationScan(_mask(folder, case, options), _marker(folder, case, classes))
+    return ValidationScan(
+        _mask(folder, case, options),
+        _marker(folder, case, classes),
+        case.patient_id,
+        _tasks(folder, case, tasks or {}),
+    )
 
 
 def _mask(folder: Path, case: Case, options: Options) -> MaskScores | None:
@@ -191,6 +199,36 @@ def _marker(folder: Path, case: Case, classes: Sequence[str]) -> NamedMarker | N
     return NamedMarker(chances, list(classes).index(case.marker))
 
 
+def _tasks(
+    folder: Path, case: Case, tasks: Mapping[str, AuxiliaryTask]
+) -> dict[str, tuple[NDArray[np.float64], str]]:
+    """Raw answers and truths of the tasks whose target is known."""
+    truths = {name: target_text(case, task.record.column) for name, task in tasks.items()}
+    known = {name: text for name, text in truths.items() if text is not None and name != MARKER}
+    if not known:
+        return {}
+    said = read_result(folder / "result.json").tasks
+    return {
+        name: (tasks[name].recall(said[name]), text) for name, text in known.items() if name in said
+    }
+
+
+def _task_rules(
+    scans: Sequence[ValidationScan], tasks: Mapping[str, AuxiliaryTask]
+) -> dict[str, TaskRule]:
+    """What these scans teach of each task, where they are enough."""
+    rules = {}
+    for name, task in tasks.items():
+        known = [(*scan.tasks[name], scan.patient_id) for scan in scans if name in scan.tasks]
+        if not known:
+            continue
+        answers, texts, patients = zip(*known, strict=True)
+        numbers = task.calibrate(np.array(answers), texts, patients)
+        if numbers is not None:
+            rules[name] = TaskRule(kind=task.record.kind, numbers=numbers, n=len(texts))
+    return rules
+
+
 def _require_raw(named: Marker, classes: Sequence[str], path: Path) -> None:
     if named.calibrated or set(named.probabilities) != set(classes):
         raise InputError(
@@ -210,6 +248,7 @@ def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one pl
     model_sha256: str,
     classes: Sequence[str],
     familiarity: Familiarity | None,
+    tasks: Mapping[str, AuxiliaryTask] | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
     """Fit everything that the validation patients can teach.
@@ -223,6 +262,7 @@ def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one pl
         model_sha256: Of the network's weights.
         classes: Of the marker, in the network's order.
         familiarity: Kept as it is.
+        tasks: Of the network, beside the outline.
         progress: Told after each scan.
 
     Raises:
@@ -232,7 +272,7 @@ def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one pl
     options = options_of(settings)
     scans: list[ValidationScan] = []
     for case in cases:
-        scans.append(read_scan(predictions, case, options, classes))
+        scans.append(read_scan(predictions, case, options, classes, tasks))
         if progress:
             progress(len(scans), len(cases))
     masks = [scan.mask for scan in scans if scan.mask]
@@ -244,6 +284,7 @@ def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one pl
         marker=_marker_rule([scan.marker for scan in scans if scan.marker], settings.target_risk),
         clinical=fit_clinical_of(store, train_cases, classes),
         familiarity=familiarity,
+        tasks=_task_rules(scans, tasks or {}),
     )
 
 

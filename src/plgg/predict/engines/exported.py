@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from plgg.core.errors import ConfigError
 from plgg.model.device import cpu_has_bf16
-from plgg.predict.engine import Answer, Engine, read_export
+from plgg.predict.engine import Answer, Engine, as_answer, read_export
 from plgg.predict.memory import HOST
 
 _REPORTER = "openvino_telemetry"
@@ -113,16 +113,6 @@ def onnx_engine(path: Path) -> Engine:
     return Engine("onnx, cpu, fp32", record.divisor, run, HOST)
 
 
-def as_answer(outputs: dict[str, NDArray[np.float32]]) -> Answer:
-    """An answer from arrays by name, each with a first axis for the batch."""
-    marker = outputs.get("marker")
-    return Answer(
-        segmentation=outputs["segmentation"][0, 0],
-        marker=None if marker is None else marker[0].astype(np.float64),
-        features=outputs["features"][0],
-    )
-
-
 def openvino_engine(path: Path, *, bf16: bool | None = None) -> Engine:
     """An engine from the folder that `plgg export --format openvino` made.
 
@@ -142,8 +132,7 @@ def openvino_engine(path: Path, *, bf16: bool | None = None) -> Engine:
     }
     core = import_openvino().Core()
     compiled = core.compile_model(str(path / record.model), "CPU", settings)
-    names = [output.get_any_name() for output in compiled.outputs]
-    outputs = [name for name in ("segmentation", "marker", "features") if name in names]
+    outputs = [output.get_any_name() for output in compiled.outputs]
 
     def run(image: NDArray[np.float32]) -> Answer:
         request = compiled.create_infer_request()

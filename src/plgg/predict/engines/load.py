@@ -13,7 +13,7 @@ from plgg.core.errors import ConfigError, RunError
 from plgg.model.checkpoint import Checkpoint
 from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
 from plgg.model.network import MultitaskNet
-from plgg.predict.engine import FILE, Answer, Engine, Format, export_folder, read_export
+from plgg.predict.engine import FILE, Answer, Engine, Format, as_answer, export_folder, read_export
 from plgg.predict.engines.exported import onnx_engine, openvino_engine
 from plgg.predict.memory import meter_of
 
@@ -30,12 +30,7 @@ def torch_engine(network: MultitaskNet, runtime: Runtime) -> Engine:
         tensor = torch.from_numpy(image)[None, None].to(runtime.device)
         with torch.inference_mode(), runtime.autocast():
             outputs = network(tensor.to(memory_format=torch.channels_last_3d))
-        marker = outputs.get("marker")
-        return Answer(
-            segmentation=outputs["segmentation"][0, 0].float().cpu().numpy(),
-            marker=None if marker is None else marker[0].cpu().double().numpy(),
-            features=outputs["features"][0].cpu().numpy(),
-        )
+        return as_answer({name: values.float().cpu().numpy() for name, values in outputs.items()})
 
     name = f"pytorch, {runtime.device.type}, {runtime.precision}"
     return Engine(name, network.divisor, run, meter_of(runtime.device))

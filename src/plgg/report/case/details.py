@@ -8,7 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from plgg.data.quality import Quality, Verdict
-from plgg.data.result import Change, Diameters, Marker, Model, Result, VolumeInterval, read_result
+from plgg.data.result import (
+    Change,
+    Diameters,
+    Marker,
+    Model,
+    Result,
+    TaskResult,
+    VolumeInterval,
+    read_result,
+)
 from plgg.report.numbers import count, interval, number, signed
 from plgg.report.parts import Facts, Tile, known, status_word
 
@@ -241,3 +250,20 @@ def time_facts(result: Result) -> Facts:
 
 def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value >= 0.05 else "< 0.1 s"
+
+
+def task_facts(result: Result) -> Facts:
+    """The answer of each further task; none where there is none."""
+    return tuple((name, _answer(task)) for name, task in result.tasks.items())
+
+
+def _answer(task: TaskResult) -> str:
+    """`2: 2 61 %, 3 39 %` or `7.31 (2.10 to 12.52 with a probability of 90 %)`."""
+    if task.predicted is not None:
+        shares = sorted(task.probabilities.items(), key=lambda pair: -pair[1])
+        listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
+        return f"{task.predicted}: {listed}; {'' if task.calibrated else 'not '}calibrated"
+    if task.low is None or task.high is None or task.level is None:
+        return f"{number(task.value, 2)}; no interval: not calibrated"
+    within = f"{interval(task.low, task.high, 2)} with a probability of {100 * task.level:.0f} %"
+    return f"{number(task.value, 2)} ({within})"

@@ -48,6 +48,7 @@ def _page(
         "is_head": not (result.quality and result.quality.stripping == "none"),
         "scene": scene_of(view),
         "strip": strip_of(view, result.diameters),
+        "tasks": details.task_facts(result),
         "course": details.course_of(result, prior),
         "certainty": details.certainty_facts(result),
         "parts": details.parts_facts(result),

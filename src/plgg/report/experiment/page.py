@@ -38,6 +38,7 @@ from plgg.report.experiment.training import (
 )
 from plgg.report.numbers import typographic
 from plgg.report.parts import arm_colour, arm_title, estimate_tile
+from plgg.report.tasks import experiment_tasks
 from plgg.report.template import render
 
 log = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ def _page(
         "markers": [
             (arms[arm], marker_pictures(experiment, arm)) for arm in experiment.marker_arms
         ],
+        "tasks": experiment_tasks(experiment),
         "groups": groups_table(groups),
         "groups_picture": subgroups_picture(groups, experiment),
         "n_left_out": n_left_out(experiment),

@@ -1,4 +1,4 @@
-"""What every way of weighing two tasks gives the training loop."""
+"""What every way of weighing tasks gives the training loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Terms = Mapping[str, float]
-"""A number for each task: `segmentation` and, in the multitask arm, `marker`."""
+"""A number for each task: `segmentation` first, then the others."""
 
 
 class Weighting(Protocol):

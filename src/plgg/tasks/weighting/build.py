@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from plgg.config import Arm, LossConfig
+from plgg.config import LossConfig
+from plgg.core.errors import ConfigError
 from plgg.tasks.weighting.base import Terms, Weighting
 from plgg.tasks.weighting.gradient_surgery import AGGREGATORS, Joined, aggregator, cagrad
 from plgg.tasks.weighting.gradnorm import GradNorm
@@ -17,20 +18,33 @@ from plgg.tasks.weighting.loss_balancing import (
 )
 
 
-def make_weighting(settings: LossConfig, arm: Arm) -> Weighting:
+def make_weighting(settings: LossConfig, weights: Terms) -> Weighting:
     """The weighting that is set.
 
-    A single task has weight 1 whatever is set, and λ = 0 leaves the marker out whatever is set.
+    A single task has its weight whatever is set, and where all others have the weight 0 they are
+    left out whatever is set.
+
+    Args:
+        settings: Which one, and its numbers.
+        weights: Of each task at first, the segmentation's first.
 
     Raises:
-        ConfigError: If a package that it needs is not installed.
+        ConfigError: If a package that it needs is not installed, or it cannot weigh these tasks.
     """
-    if arm == "single":
-        return Fixed({"segmentation": 1.0})
-    base = {"segmentation": 1.0, "marker": settings.marker_weight}
-    if not settings.marker_weight:
-        return Fixed(base)
-    return WEIGHTINGS[settings.weighting](base, settings)
+    _, *others = weights.values()
+    if not any(others) or settings.weighting == "fixed":
+        return Fixed(weights)
+    if not all(weights.values()):
+        raise ConfigError(
+            f"loss.weighting={settings.weighting} cannot weigh a task of weight 0",
+            remedy="Leave the task out, or set loss.weighting=fixed.",
+        )
+    if settings.weighting == "cagrad" and len(weights) > 2:
+        raise ConfigError(
+            f"loss.weighting=cagrad joins two tasks, and there are {len(weights)}",
+            remedy="Choose another loss.weighting, such as upgrad, or two tasks.",
+        )
+    return WEIGHTINGS[settings.weighting](weights, settings)
 
 
 def _proportional(base: Terms, settings: LossConfig) -> Weighting:

@@ -21,7 +21,7 @@ def aggregator(name: str) -> Factors:
     Raises:
         ConfigError: If torchjd, or what it needs for this one, is not installed.
     """
-    make, scale = AGGREGATORS[name]
+    make, averages = AGGREGATORS[name]
     try:
         weigh = make(import_module("torchjd.aggregation"))
     except ImportError as error:
@@ -31,9 +31,11 @@ def aggregator(name: str) -> Factors:
         ) from error
 
     def factors(products: Gramian) -> Float[Tensor, " tasks"]:
-        # PCGrad draws the order of the tasks, which of two changes nothing: leave no trace of it.
+        # PCGrad draws the order of the tasks, which of two changes nothing: leave no trace of it,
+        # and draw the same after a resumption.
         with torch.random.fork_rng(devices=[]):
-            return scale * weigh(products)
+            torch.manual_seed(0)
+            return (len(products) if averages else 1.0) * weigh(products)
 
     return factors
 
@@ -46,13 +48,13 @@ def _upgrad(torchjd: ModuleType) -> Callable[[Gramian], Tensor]:
     return found
 
 
-AGGREGATORS: dict[str, tuple[Callable[[ModuleType], Callable[[Gramian], Tensor]], float]] = {
-    # Those that average are doubled, for two tasks, so that they can be told from the plain sum.
-    "upgrad": (_upgrad, 2.0),
-    "pcgrad": (lambda torchjd: torchjd.PCGradWeighting(), 1.0),
-    "mgda": (lambda torchjd: torchjd.MGDAWeighting(), 2.0),
-    "imtlg": (lambda torchjd: torchjd.IMTLGWeighting(), 2.0),
-    "alignedmtl": (lambda torchjd: torchjd.AlignedMTLWeighting(), 2.0),
+AGGREGATORS: dict[str, tuple[Callable[[ModuleType], Callable[[Gramian], Tensor]], bool]] = {
+    # Those that average are scaled by the number of tasks, to be comparable with the plain sum.
+    "upgrad": (_upgrad, True),
+    "pcgrad": (lambda torchjd: torchjd.PCGradWeighting(), False),
+    "mgda": (lambda torchjd: torchjd.MGDAWeighting(), True),
+    "imtlg": (lambda torchjd: torchjd.IMTLGWeighting(), True),
+    "alignedmtl": (lambda torchjd: torchjd.AlignedMTLWeighting(), True),
 }
 
 

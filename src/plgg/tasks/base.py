@@ -1,0 +1,250 @@
+"""`Task`: what a network learns beside others: target, head, loss, answer, calibration, scores.
+
+One class a kind, in a file of its own; `KINDS` names them. A kind from elsewhere is added by
+`register_kind`, or by an entry point of the group `plgg.tasks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from plgg.config import LossConfig
+from plgg.core.case_id import ClassNames
+from plgg.data.result import TaskAnswer
+
+Array = NDArray[np.float64]
+
+
+class TaskRecord(BaseModel):
+    """What a trained network must keep of a task.
+
+    Attributes:
+        kind: A name in `KINDS`.
+        column: Of the manifest, where the target comes from.
+        classes: Of a classification, in the order of the outputs.
+        numbers: What the training part taught, such as `mean` and `std`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: str
+    column: str
+    classes: ClassNames = ()
+    numbers: dict[str, float] = {}
+
+
+class Target(NamedTuple):
+    """Targets of some patches: a value each, and whether it is known."""
+
+    value: Tensor
+    known: Tensor
+
+    def to(self, device: torch.device) -> Target:
+        """The same on a device."""
+        return Target(self.value.to(device, non_blocking=True), self.known.to(device))
+
+
+@dataclass(frozen=True)
+class BodySpec:
+    """What a head is built on.
+
+    Attributes:
+        channels: Of the bottleneck.
+        divisor: Voxels of the image along each side of a voxel of the bottleneck.
+        make_head: The usual head, fully connected layers on the bottleneck, with so many outputs.
+    """
+
+    channels: int
+    divisor: int
+    make_head: Callable[[int], nn.Module]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of targets: what the task is fitted to.
+
+    Attributes:
+        all: Of every case of the store; None where unknown.
+        train: Of the training part.
+        where: The store, for messages.
+        classes: As the store orders them; empty where it does not.
+    """
+
+    all: Sequence[str | None]
+    train: Sequence[str | None]
+    where: str = ""
+    classes: tuple[str, ...] = ()
+
+
+class Task(Protocol):
+    """A task that is ready to be learned, or was; `AuxiliaryTask` is a base to begin from."""
+
+    name: str
+
+    def loss(
+        self, outputs: Mapping[str, Any], target: Target, *, n_known: int | None = None
+    ) -> Tensor:
+        """The loss on a batch, or on a piece of one; what is unknown gives no gradient.
+
+        Args:
+            outputs: Of the network, by head.
+            target: The truth.
+            n_known: Known targets of the whole batch, where this is a piece: losses of pieces add
+                up to that of the batch. By default this is all of it.
+        """
+
+
+class AuxiliaryTask:
+    """A task on the bottleneck: one target a scan, one head, one answer a scan.
+
+    A kind overrides what it needs to. Outputs, answers and targets are arrays of one scan, shape
+    (n,), unless they are said to be of many.
+
+    Args:
+        name: Of the task, its head, its loss.
+        record: What was fitted.
+        settings: Forms of the losses.
+    """
+
+    kind: ClassVar[str]
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()
+    """Those of its scores that are errors."""
+
+    def __init__(self, name: str, record: TaskRecord, settings: LossConfig) -> None:
+        self.name, self.record, self.settings = name, record, settings
+
+    @classmethod
+    def fit(cls, name: str, column: str, targets: Column, settings: LossConfig) -> Self:
+        """The task as the training part has it.
+
+        Raises:
+            ConfigError: If nothing can be learned of the column.
+        """
+        raise NotImplementedError
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that the head gives."""
+        return 1
+
+    def head(self, body: BodySpec) -> nn.Module:
+        """The head: called with bottleneck, image, outline and patient; gives (batch, n)."""
+        return body.make_head(self.n_outputs)
+
+    def encode(self, text: str | None) -> float:
+        """A target as a number; NaN where it is unknown.
+
+        Raises:
+            InputError: If it is no target of this task.
+        """
+        raise NotImplementedError
+
+    def target(self, texts: Sequence[str | None]) -> Target:
+        """Targets of many scans."""
+        values = torch.tensor([self.encode(text) for text in texts], dtype=torch.float64)
+        known = torch.isfinite(values)
+        return Target(torch.where(known, values, 0.0), known)
+
+    def loss(
+        self, outputs: Mapping[str, Any], target: Target, *, n_known: int | None = None
+    ) -> Tensor:
+        """Sum of the losses of the known targets over their number."""
+        output: Tensor = outputs[self.name]
+        if not bool(target.known.any()):
+            return output.sum() * 0.0
+        each = self.losses(output[target.known].float(), target.value[target.known])
+        return each.sum() / (n_known or int(target.known.sum()))
+
+    def losses(
+        self, output: Float[Tensor, "batch n"], value: Float[Tensor, " batch"]
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each patch, all of them of known targets."""
+        raise NotImplementedError
+
+    def fits(self, other: TaskRecord) -> bool:
+        """Whether answers of a network with the other record mean the same as those of this."""
+        mine = self.record
+        return (mine.kind, mine.column, mine.classes) == (other.kind, other.column, other.classes)
+
+    def answer(self, output: Array) -> Array:
+        """From an output of the head to what may be averaged over views and networks."""
+        return output
+
+    def comparable(self, output: Array) -> Array:
+        """An output in a unit in which 0.003 is a small difference."""
+        return self.answer(output)
+
+    def combine(self, answers: Sequence[Array]) -> Array:
+        """One answer of several: their mean."""
+        return np.asarray(np.mean(answers, axis=0))
+
+    def calibrate(
+        self, answers: Array, texts: Sequence[str], patients: Sequence[str]
+    ) -> dict[str, float] | None:
+        """What validation patients teach, as numbers; None where they are too few.
+
+        Args:
+            answers: Shape (scans, n).
+            texts: The truths.
+            patients: Whose scans they are.
+        """
+        del answers, texts, patients
+        return None
+
+    def calibrated(self, answer: Array, rule: Mapping[str, float]) -> Array:
+        """An answer as the rule has it."""
+        del rule
+        return answer
+
+    def recall(self, said: TaskAnswer) -> Array:
+        """The answer from which `describe` made what was said."""
+        if said.probabilities:
+            return np.array(list(said.probabilities.values()), dtype=np.float64)
+        return np.array([np.nan if said.value is None else said.value], dtype=np.float64)
+
+    def describe(self, answer: Array, rules: Sequence[Mapping[str, float]]) -> TaskAnswer:
+        """What is said of a scan; `rules` holds one for each network, or is empty."""
+        raise NotImplementedError
+
+    def scores(self, answers: Sequence[TaskAnswer], texts: Sequence[str]) -> dict[str, float]:
+        """The task's metrics over some scans; those that are undefined are left out."""
+        if not answers:
+            return {}
+        each = [self.case_scores(a, t) for a, t in zip(answers, texts, strict=True)]
+        names = dict.fromkeys(name for one in each for name in one)
+        means = {name: float(np.mean([o[name] for o in each if name in o])) for name in names}
+        found = means | self.metrics(answers, texts)
+        return {name: value for name, value in found.items() if np.isfinite(value)}
+
+    @classmethod
+    def case_scores(cls, answer: TaskAnswer, text: str) -> dict[str, float]:
+        """The scores of one scan, whose means over scans are metrics."""
+        del answer, text
+        return {}
+
+    @classmethod
+    def metrics(cls, answers: Sequence[TaskAnswer], texts: Sequence[str]) -> dict[str, float]:
+        """The metrics that only many scans have."""
+        del answers, texts
+        return {}
+
+
+__all__ = [
+    "Array",
+    "AuxiliaryTask",
+    "BodySpec",
+    "Column",
+    "Target",
+    "Task",
+    "TaskAnswer",
+    "TaskRecord",
+]

@@ -1,0 +1,131 @@
+"""The kinds of auxiliary tasks by name, and tasks built from settings or from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+
+from torch import nn
+
+from plgg.config import MARKER, Config, LossConfig
+from plgg.core.errors import ConfigError
+from plgg.data.manifest import TARGET_COLUMNS, target_text
+from plgg.data.store import Store
+from plgg.tasks.base import AuxiliaryTask, Column, TaskRecord
+from plgg.tasks.classification import Classification
+from plgg.tasks.regression import Regression
+
+KINDS: dict[str, type[AuxiliaryTask]] = {
+    "classification": Classification,
+    "regression": Regression,
+}
+ENTRY_POINTS = "plgg.tasks"
+
+
+def register_kind(name: str, kind: type[AuxiliaryTask]) -> None:
+    """Make a kind of task known by a name that `tasks` may use.
+
+    Packages do the same without a call, by an entry point of the group `plgg.tasks`:
+
+        [project.entry-points."plgg.tasks"]
+        ordinal = "my_package:Ordinal"
+
+    Raises:
+        ConfigError: If the name is taken by another.
+    """
+    if name == "segmentation" or KINDS.get(name, kind) is not kind:
+        raise ConfigError(f"a kind of task called {name!r} is there", remedy="Choose another name.")
+    KINDS[name] = kind
+
+
+def kind_of(name: str) -> type[AuxiliaryTask]:
+    """The kind of that name, of plgg or of an installed package.
+
+    Raises:
+        ConfigError: If there is none, or its package cannot be loaded.
+    """
+    if name not in KINDS:
+        for found in entry_points(group=ENTRY_POINTS, name=name):
+            register_kind(name, _loaded(found))
+    if name not in KINDS:
+        raise ConfigError(
+            f"no kind of task is called {name[:40]!r}",
+            remedy=f"Choose {', '.join(('segmentation', *KINDS))}, or install the package that "
+            f"has it (entry points {ENTRY_POINTS}).",
+        )
+    return KINDS[name]
+
+
+def _loaded(found: object) -> type[AuxiliaryTask]:
+    try:
+        kind: type[AuxiliaryTask] = found.load()  # type: ignore[attr-defined]
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"the kind of task {found.name!r} cannot be loaded ({error})",  # type: ignore[attr-defined]
+            remedy="Install its package again.",
+        ) from error
+    return kind
+
+
+def fit_tasks(config: Config, store: Store, train: Sequence[str]) -> dict[str, AuxiliaryTask]:
+    """The auxiliary tasks of an arm, fitted to the training part.
+
+    Raises:
+        ConfigError: If a kind is unknown, or a column has nothing to learn from.
+    """
+    found: dict[str, AuxiliaryTask] = {}
+    for name, task in config.auxiliary.items():
+        kind = kind_of(task.kind)
+        if hasattr(nn.ModuleDict(), name):
+            raise ConfigError(f"a task may not be called {name!r}", remedy="Choose another name.")
+        column = task.column or name
+        found[name] = kind.fit(name, column, _column(store, train, column, name), config.loss)
+    return found
+
+
+def _column(store: Store, train: Sequence[str], column: str, name: str) -> Column:
+    texts = {case_id: target_text(case, column) for case_id, case in store.by_id.items()}
+    if name != MARKER and all(text is None for text in texts.values()):
+        raise ConfigError(
+            f"no case has the column {column!r} that the task {name} learns from; there are: "
+            f"{', '.join(_columns(store)) or 'none'}",
+            where=store.folder,
+            remedy="Fill it in the manifest and preprocess again: what is done is kept.",
+        )
+    return Column(
+        list(texts.values()),
+        [texts[case_id] for case_id in train],
+        str(store.folder),
+        store.cohort.classes if name == MARKER else (),
+    )
+
+
+def _columns(store: Store) -> list[str]:
+    """Those that at least one case has a word in."""
+    cases = store.by_id.values()
+    own = [c for c in TARGET_COLUMNS if any(target_text(case, c) is not None for case in cases)]
+    return [*own, *sorted({column for case in cases for column in case.columns})]
+
+
+def restore_tasks(
+    records: Mapping[str, TaskRecord], settings: LossConfig
+) -> dict[str, AuxiliaryTask]:
+    """The auxiliary tasks of a trained network.
+
+    Raises:
+        ConfigError: If a kind is not there.
+    """
+    return {name: kind_of(record.kind)(name, record, settings) for name, record in records.items()}
+
+
+def marker_record(classes: Sequence[str]) -> TaskRecord:
+    """The record of the marker, of which older checkpoints kept the classes alone."""
+    return TaskRecord(kind="classification", column=MARKER, classes=tuple(classes))
+
+
+def scores_of(kind: str) -> type[AuxiliaryTask] | None:
+    """The kind, which knows its metrics; None where it is not installed here."""
+    try:
+        return kind_of(kind)
+    except ConfigError:
+        return None
