@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from plgg.core.volume import apply_affine, inverse
 from plgg.data.result import Diameters
-from plgg.report.case.view import AXES, Edges, Plane, ScanView, edges, to_voxels
+from plgg.report.case.view import AXES, Edges, Plane, ScanView, edges
 
 Line = tuple[float, float, float, float]
 
@@ -147,7 +148,7 @@ def strip_of(view: ScanView, diameters: Diameters | None) -> Strip:
     lines: tuple[Line, ...] = ()
     at = None
     if diameters:
-        ends = to_voxels(view, np.array(diameters.ends_mm))
+        ends = apply_affine(inverse(view.affine), np.array(diameters.ends_mm))
         a, b, c, d = ends[:, [columns, rows]].tolist()
         lines = ((a[0], a[1], b[0], b[1]), (c[0], c[1], d[0], d[1]))
         at = int(np.clip(np.rint(ends[:, across].mean()), 0, view.mask.shape[across] - 1))

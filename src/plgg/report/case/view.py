@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from plgg.core.masks import filled
-from plgg.core.volume import Affine, Volume, index_map, inverse, spacing_mm
+from plgg.core.volume import Affine, Volume, index_map, spacing_mm
 
 _PAIRS = (("R", "L"), ("A", "P"), ("S", "I"))
 # A second letter is given from 15 degrees of tilt.
@@ -260,9 +260,3 @@ def _halved_affine(affine: Affine, factors: tuple[int, int, int]) -> Affine:
 def _eight_bits(data: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     share = (np.asarray(data, dtype=np.float32) - low) / (high - low)
     return np.asarray(np.rint(np.clip(share, 0.0, 1.0) * 255.0), dtype=np.uint8)
-
-
-def to_voxels(view: ScanView, points_mm: NDArray[Any]) -> NDArray[np.float64]:
-    """World points of shape (n, 3) as voxel coordinates of the view."""
-    back = inverse(view.affine)
-    return np.asarray(points_mm @ back[:3, :3].T + back[:3, 3], dtype=np.float64)
