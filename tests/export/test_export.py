@@ -14,9 +14,11 @@ from plgg.export.run import FORMATS, Written, export_run
 from plgg.model.network import marker_alone
 from plgg.predict.engine import FILE, ExportRecord
 from plgg.predict.engines.load import load_engine
+from plgg.predict.member import load_member
 from plgg.predict.whole_brain import predict_box
+from plgg.train.run import train
 from runs import CLASSES, make_run
-from tiny import blob_case
+from tiny import SMALL_SHAPE, blob_case, hand_split, tiny_config, tiny_store
 
 ENGINES = ("onnx", "openvino")
 KINDS = (*ENGINES, "monai-bundle")
@@ -57,6 +59,37 @@ def test_an_engine_answers_as_pytorch_does(exported, name, shape):
     np.testing.assert_allclose(found.marker, expected.marker, atol=1e-4)
     np.testing.assert_allclose(found.features, expected.features, rtol=1e-3, atol=1e-3)
     assert found.marker.dtype == np.float64
+
+
+def test_further_tasks_are_exported_as_well(tmp_path):
+    store = tiny_store(
+        tmp_path / "store",
+        n=6,
+        shape=SMALL_SHAPE,
+        ages=(3, 5, 8, 11, 14, 2),
+        columns={"grade": ["1", "2", "3"] * 2},
+    )
+    config = tiny_config(
+        "tasks={segmentation: segmentation, marker: classification, grade: classification, "
+        "age_years: regression}",
+        "patches.size=[16,16,16]",
+        "optimiser.epochs=1",
+    )
+    train(store, tmp_path / "run", config, hand_split(store))
+    wanted = load_member(tmp_path / "run", calibrated=False)
+    codes, settings = blob_case((21, 30, 16))[0], InferenceConfig()
+    expected = predict_box(wanted.engine, codes, settings, tasks=wanted.tasks)
+    for kind in KINDS:
+        made = export_run(tmp_path / "run", None, kind)
+        differences = made.largest_difference
+        assert set(differences) == {"tumour", "features", "marker", "grade", "age_years"}
+        assert made.record.tasks["grade"].classes == ("1", "2", "3")
+    for name in ENGINES:
+        member = load_member(tmp_path / "run", engine=name, calibrated=False)
+        found = predict_box(member.engine, codes, settings, tasks=member.tasks)
+        assert set(found.tasks) == {"marker", "grade", "age_years"}
+        for task, values in expected.tasks.items():
+            np.testing.assert_allclose(found.tasks[task], values, rtol=1e-3, atol=1e-3)
 
 
 def test_an_engine_may_use_windows(exported):

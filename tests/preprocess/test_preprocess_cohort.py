@@ -72,6 +72,18 @@ def test_a_cohort_is_stored(cases, folder):
         assert (folder / "qc" / f"{case.case_id}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_other_columns_reach_the_store_and_follow_the_manifest(cases, folder):
+    first = [replace(case, columns={"grade": str(n)}) for n, case in enumerate(cases)]
+    preprocess_cohort(first, folder, COARSE)
+    before = files(folder)
+    later = [replace(first[0], columns={"grade": "4", "idh": "wild type"}), *first[1:]]
+    preprocess_cohort(later, folder, COARSE)
+    assert files(folder) == before
+    found = [case.columns for case in Store(folder).cohort.cases]
+    assert found == [{"grade": "4", "idh": "wild type"}, {"grade": "1"}, {"grade": "2"}]
+    assert [case.columns for case in Store(folder).manifest_cases()] == found
+
+
 def test_doing_it_again_does_nothing(cases, folder):
     first = preprocess_cohort(cases, folder, COARSE)
     before = files(folder)
