@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    roc_auc_score,
+)
 
 from bootstrap import patient_interval
-from plgg.metrics.classification import macro_auc, macro_f1, score_markers
+from plgg.evaluate.records import CaseScores
+from plgg.evaluate.summary import summarise_markers
+from plgg.metrics.classification import balanced_accuracy, macro_auc, macro_f1
 from work import calls
 
 
@@ -30,9 +37,12 @@ def test_scikit_learn_agrees():
     )
     named = chances.argmax(axis=1)
     assert macro_f1(truth, named, 3) == pytest.approx(f1_score(truth, named, average="macro"))
-    found = score_markers(truth, chances)
-    assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, named))
-    assert found.accuracy == pytest.approx((truth == named).mean())
+    expected = pytest.approx(balanced_accuracy_score(truth, named))
+    assert balanced_accuracy(truth, named, 3) == expected
+    found = summary_of(truth, chances)
+    assert found.balanced_accuracy.value == expected
+    assert found.accuracy.value == pytest.approx((truth == named).mean())
+    assert found.confusion == tuple(map(tuple, confusion_matrix(truth, named).tolist()))
 
 
 def test_order_alone_matters_to_the_auc():
@@ -52,18 +62,34 @@ def test_a_class_without_cases_is_left_out():
     assert macro_auc(np.zeros(5, dtype=int), np.ones((5, 2)) / 2) is None
 
 
+def summary_of(truth, probabilities):
+    """The summary of scans of a patient each."""
+    names = "abc"[: probabilities.shape[1]]
+    unknown = dict.fromkeys(("site", "age_years", "sex"))
+    rows = [
+        CaseScores(
+            case_id=f"c{n}",
+            patient_id=f"p{n}",
+            marker=names[true],
+            probabilities=dict(zip(names, p, strict=True)),
+            **unknown,
+        )
+        for n, (true, p) in enumerate(zip(truth, probabilities.tolist(), strict=True))
+    ]
+    return summarise_markers(rows, np.random.default_rng(0))
+
+
 def test_certainty_has_brier_0_or_2():
     truth = np.array([0, 1, 2])
-    assert score_markers(truth, np.eye(3)).brier == 0.0
-    wrong = score_markers(truth, np.eye(3)[[1, 2, 0]])
-    assert wrong.brier == 2.0
-    assert wrong.accuracy == wrong.balanced_accuracy == wrong.f1 == 0.0
+    assert summary_of(truth, np.eye(3)).brier.value == 0.0
+    wrong = summary_of(truth, np.eye(3)[[1, 2, 0]])
+    assert wrong.brier.value == 2.0
+    assert wrong.accuracy.value == wrong.balanced_accuracy.value == wrong.f1.value == 0.0
     assert wrong.confusion == ((0, 1, 0), (0, 0, 1), (1, 0, 0))
 
 
 def test_nothing_known_is_undefined():
-    scores = score_markers(np.zeros(0, dtype=int), np.zeros((0, 3)))
-    assert (scores.auc, scores.f1, scores.brier) == (None, None, None)
+    assert summary_of(np.zeros(0, dtype=int), np.zeros((0, 3))) is None
 
 
 def interval(values, patients, seed=0):

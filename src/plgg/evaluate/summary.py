@@ -27,7 +27,7 @@ from plgg.evaluate.statistics import Statistic, interval, mean
 from plgg.evaluate.subgroups import TRAITS, grouped
 from plgg.metrics.agreement import bland_altman
 from plgg.metrics.calibration import N_BINS, confidence_and_hits, reliability_bins, risk_coverage
-from plgg.metrics.classification import score_markers
+from plgg.metrics.classification import confusion
 
 Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -56,7 +56,7 @@ def summarise_markers(rows: Sequence[CaseScores], rng: np.random.Generator) -> M
             name: over(statistics.class_auc(truth, chances, label))
             for label, name in enumerate(classes)
         },
-        confusion=score_markers(truth, chances).confusion,
+        confusion=confusion(truth, chances.argmax(axis=1), len(classes)),
         unknown_markers=tuple(unknown),
         reliability=summarise_reliability(chances, truth, over) if scored else None,
         abstention=_abstention(scored, (chances.argmax(axis=1) == truth).astype(float), rng),
