@@ -14,7 +14,7 @@ from plgg.config import PRESETS, Arm, Config, preset, with_atlas, with_settings
 from plgg.core import paths as typed_paths
 from plgg.core.errors import ConfigError, ManifestError
 from plgg.core.progress import Silent, Watch
-from plgg.predict.scan import PredictOptions
+from plgg.predict.options import PredictOptions
 
 if TYPE_CHECKING:
     from plgg.data.check.report import CheckReport

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plgg.config import PRESETS
+from plgg.config import PRESETS, with_settings
 from plgg.core.errors import ConfigError
 from plgg.experiment.arms import resolve_arms
 from plgg.experiment.grid import parse_grid, points
@@ -27,6 +27,38 @@ def test_a_defined_arm_is_the_base_with_its_settings():
     assert arms["strong"].loss.marker_weight == 0.7
     assert arms["strong"].patches.size == (16, 16, 16)
     assert arms["strong"].seed == 7
+
+
+def test_an_arm_may_name_tasks():
+    defined = [
+        "age=multitask tasks={segmentation: segmentation, age_years: {kind: regression, "
+        "weight: 0.1}} optimiser.epochs=2",
+        "tight=multitask tasks={segmentation:segmentation,marker:classification,grade:regression}",
+    ]
+    arms = resolve_arms(["single", "multitask"], defined, BASE)
+    assert list(arms["age"].auxiliary) == ["age_years"]
+    assert arms["age"].task_weights["age_years"] == 0.1
+    assert arms["age"].optimiser.epochs == 2
+    assert list(arms["tight"].auxiliary) == ["marker", "grade"]
+    assert arms["single"].auxiliary == {}
+
+
+def test_a_preset_learns_the_tasks_of_the_base_if_its_network_may():
+    age = "tasks={segmentation: segmentation, age_years: regression}"
+    base = with_settings(BASE, [age])
+    assert list(resolve_arms(["paper"], [], base)["paper"].auxiliary) == ["age_years"]
+    with pytest.raises(ConfigError, match="would be told its own answer"):
+        resolve_arms(["best"], [], base)
+
+
+def test_an_arm_whose_column_is_not_there_is_refused_before_anything_runs(tmp_path):
+    store = tiny_store(tmp_path / "store", n=6, shape=SMALL_SHAPE)
+    arms = resolve_arms(
+        [], ["idh=multitask tasks={segmentation: segmentation, idh: classification}"], BASE
+    )
+    plan = Plan(store, tmp_path / "out", BASE, arms, 1, "")
+    with pytest.raises(ConfigError, match=r"no case has the column 'idh'.*there are: marker"):
+        list(jobs(plan))
 
 
 def test_a_preset_is_an_arm_with_the_bases_seed():

@@ -7,6 +7,8 @@ import pytest
 import torch
 from toy import Count
 
+from plgg import api
+from plgg.config import with_settings
 from plgg.core.errors import ConfigError
 from plgg.core.progress import Silent
 from plgg.core.tables import read_csv
@@ -15,12 +17,15 @@ from plgg.data.result import read_result
 from plgg.data.run_folder import read_metrics
 from plgg.evaluate.compare.contrast import compare_results
 from plgg.evaluate.evaluation import read_evaluation
+from plgg.evaluate.experiment_records import read_experiment
+from plgg.experiment.arms import Design
 from plgg.experiment.scoring import score_run
 from plgg.model.checkpoint import load_checkpoint
 from plgg.predict.ensemble import ensemble
 from plgg.predict.member import load_member
 from plgg.report.case.details import task_facts
 from plgg.report.measures import measures
+from plgg.report.tasks import experiment_tasks
 from plgg.tasks.kinds import KINDS, register_kind
 from plgg.train.run import train
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
@@ -151,6 +156,32 @@ def test_the_pages_show_the_tasks(run):
     assert told["grade"].endswith("calibrated")
     assert told["lesions"].endswith("no interval: not calibrated")
     assert task_facts(result.model_copy(update={"tasks": {}})) == ()
+
+
+def test_an_experiment_shows_the_tasks_of_its_arms(store, tmp_path):
+    arm = "years=multitask tasks={segmentation: segmentation, years: {kind: regression, column: "
+    design = Design(1, arms=("single", "multitask"), defined=(arm + "age_years}}",))
+    plain = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=1", "patches.batch=4")
+    base = with_settings(plain, ["tasks={segmentation: segmentation, grade: classification}"])
+    done = api.experiment(store.folder, tmp_path / "out", base, design=design)
+    assert not done.failed
+    page = done.report.read_text()
+    assert 'id="tasks"' in page
+    found = experiment_tasks(read_experiment(tmp_path / "out"))
+    assert {row[:2] for row in found.table.rows} == {("Multitask", "grade"), ("years", "years")}
+    assert len(found.pictures) == 1
+    assert not done.report.read_text().count("p:grade")
+
+
+def test_a_scan_is_predicted_with_its_tasks(store, tmp_path):
+    arm = tiny_config(
+        "patches.size=[16,16,16]", "optimiser.epochs=1", TASKS.replace(", lesions: count", "")
+    )
+    train(store, tmp_path / "run", arm, hand_split(store))
+    done = api.predict([store.folder], model=tmp_path / "run", out=tmp_path / "out")
+    assert all(one.result and set(one.result.tasks) == {"grade", "years"} for one in done)
+    (first, *_) = read_csv(tmp_path / "out" / "summary.csv", error=ConfigError, key=str).rows()
+    assert {"grade:predicted", "grade:p:2", "years:value"} <= set(first)
 
 
 def test_a_metric_of_a_task_can_be_compared(run):

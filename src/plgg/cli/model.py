@@ -10,7 +10,7 @@ import typer
 
 from plgg.cli import options, show
 from plgg.cli.show import Bars
-from plgg.predict.scan import PredictOptions
+from plgg.predict.options import PredictOptions
 
 if TYPE_CHECKING:
     from plgg.predict.engine import Format

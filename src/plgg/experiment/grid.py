@@ -27,7 +27,7 @@ _OF_THE_MARKER = (
     "patches.marker",
 )
 # What makes an arm, an experiment or its folder what it is.
-_NO_SETTINGS = ("arm", "preset", "seed", "grid.", "preprocess.", "init.run")
+_NO_SETTINGS = ("arm", "preset", "seed", "tasks", "grid.", "preprocess.", "init.run")
 _COMMAS = re.compile(r",(?![^\[]*\])")
 
 

@@ -18,6 +18,7 @@ from plgg.data.experiment_folder import (
 from plgg.data.split import Split, make_split
 from plgg.data.store import Store
 from plgg.experiment.grid import Grid, points, values_of
+from plgg.tasks.kinds import require_columns
 from plgg.train.tracking.follow import Tracking
 
 
@@ -116,6 +117,7 @@ def jobs(plan: Plan) -> Iterator[Job]:
                 where=plan.store.folder,
                 remedy="Leave the arm out, or preprocess for it and compare with plgg compare.",
             )
+        require_columns(config, plan.store)
     found = {arm: points(config, plan.grid) for arm, config in plan.arms.items()}
     for k in range(plan.n_splits):
         for arm, by_point in found.items():

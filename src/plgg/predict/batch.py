@@ -22,14 +22,8 @@ from plgg.core.workers import JobOutcome, in_workers
 from plgg.data.run_folder import read_part
 from plgg.predict.ensemble import ensemble, inference_settings
 from plgg.predict.member import load_member
-from plgg.predict.scan import (
-    Outcome,
-    PredictOptions,
-    Predictor,
-    guarded,
-    predict_scans,
-    require_free_places,
-)
+from plgg.predict.options import PredictOptions
+from plgg.predict.scan import Outcome, Predictor, guarded, predict_scans, require_free_places
 from plgg.predict.source import Scan, find_scans
 from plgg.predict.summary import write_summary
 from plgg.report.case.page import read_model_card, write_case_report

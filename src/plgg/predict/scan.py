@@ -28,38 +28,6 @@ from plgg.predict.ensemble import Ensemble
 from plgg.predict.source import Loaded, Scan
 from plgg.preprocess.normalise import restore
 
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """What may be asked of a prediction.
-
-    Attributes:
-        part: Only the cases of this part of the first run's split.
-        atlas: Where the atlas of the model's scans lies, if not where it was when it was trained.
-        engine: `pytorch`, or one that `plgg export` has made: `onnx`, `openvino`.
-        settings: `inference.key=value`, other than those of the run.
-        prior: Folder of an earlier prediction of the same patient; for one scan.
-        age_years: Of a patient whose scan is named by itself.
-        sex: Likewise, `F` or `M`.
-        pages: Whether to draw `report.html` for each scan.
-        case_minutes: After which a scan of a batch is stopped and named.
-        case_gib: GiB of memory at which a scan of a batch is; what is free if None.
-        scan_gib: GiB that one scan may unpack to; as the model's settings say if None.
-    """
-
-    part: str | None = None
-    atlas: str | None = None
-    engine: str = "pytorch"
-    settings: tuple[str, ...] = ()
-    prior: Path | None = None
-    age_years: float | None = None
-    sex: str | None = None
-    pages: bool = True
-    scan_gib: float | None = None
-    case_minutes: float = 30.0
-    case_gib: float | None = None
-
-
 MASK = "mask.nii.gz"
 PROBABILITY = "probability.nii.gz"
 UNCERTAINTY = "uncertainty.nii.gz"

@@ -57,7 +57,7 @@ class Outcome(Protocol):
 
 
 def summary_row(result: Result) -> Row:
-    """The row of a scan, columns in the order of `COLUMNS`, then `p_CLASS` for each class.
+    """The row of a scan: `COLUMNS`, then `p_CLASS` for each class, then further tasks.
 
     `marker` is empty where the answer was withheld; the probabilities are there all the same.
     """
@@ -73,6 +73,7 @@ def summary_row(result: Result) -> Row:
         "change_percent": result.change.percent if result.change else None,
         "warnings": "; ".join(result.warnings),
         **_chances(result),
+        **_tasks(result),
     }
 
 
@@ -102,6 +103,17 @@ def _marker(result: Result) -> Row:
 def _chances(result: Result) -> Row:
     marker = result.marker
     return {f"p_{name}": marker.probabilities[name] for name in marker.classes} if marker else {}
+
+
+def _tasks(result: Result) -> Row:
+    """`TASK:predicted` or `TASK:value` with its interval, and `TASK:p:CLASS`, as in cases.csv."""
+    row: Row = {}
+    for name, task in result.tasks.items():
+        fields = ("predicted", "value", "low", "high")
+        found: Row = {f"{name}:{field}": getattr(task, field) for field in fields}
+        row |= {column: cell for column, cell in found.items() if cell is not None}
+        row |= {f"{name}:p:{label}": share for label, share in task.probabilities.items()}
+    return row
 
 
 def failed_row(case_id: str, reason: str | None) -> Row:

@@ -73,25 +73,38 @@ def fit_tasks(config: Config, store: Store, train: Sequence[str]) -> dict[str, A
     Raises:
         ConfigError: If a kind is unknown, or a column has nothing to learn from.
     """
+    require_columns(config, store)
     found: dict[str, AuxiliaryTask] = {}
     for name, task in config.auxiliary.items():
-        kind = kind_of(task.kind)
+        column = task.column or name
+        targets = _column(store, train, column, name)
+        found[name] = kind_of(task.kind).fit(name, column, targets, config.loss)
+    return found
+
+
+def require_columns(config: Config, store: Store) -> None:
+    """Check that the kinds of an arm's tasks are known and that the store has their columns.
+
+    Raises:
+        ConfigError: If not.
+    """
+    for name, task in config.auxiliary.items():
+        kind_of(task.kind)
         if hasattr(nn.ModuleDict(), name):
             raise ConfigError(f"a task may not be called {name!r}", remedy="Choose another name.")
         column = task.column or name
-        found[name] = kind.fit(name, column, _column(store, train, column, name), config.loss)
-    return found
+        known = any(target_text(case, column) is not None for case in store.by_id.values())
+        if name != MARKER and not known:
+            raise ConfigError(
+                f"no case has the column {column!r} that the task {name} learns from; there are: "
+                f"{', '.join(_columns(store)) or 'none'}",
+                where=store.folder,
+                remedy="Fill it in the manifest and preprocess again: what is done is kept.",
+            )
 
 
 def _column(store: Store, train: Sequence[str], column: str, name: str) -> Column:
     texts = {case_id: target_text(case, column) for case_id, case in store.by_id.items()}
-    if name != MARKER and all(text is None for text in texts.values()):
-        raise ConfigError(
-            f"no case has the column {column!r} that the task {name} learns from; there are: "
-            f"{', '.join(_columns(store)) or 'none'}",
-            where=store.folder,
-            remedy="Fill it in the manifest and preprocess again: what is done is kept.",
-        )
     return Column(
         list(texts.values()),
         [texts[case_id] for case_id in train],

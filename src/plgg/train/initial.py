@@ -44,7 +44,8 @@ def initial_weights(
     Args:
         network: With weights drawn by chance.
         settings: Which run.
-        tasks: Of this run; a head is taken over only if the task is of the same classes or numbers.
+        tasks: Of this run; a head is taken over only if the task is of the same kind, column and
+            classes.
 
     Raises:
         CheckpointError: If the other run holds no usable checkpoint.
@@ -79,7 +80,9 @@ def _fitting(
     wanted = network.state_dict()
     theirs = found.meta.auxiliary
     strange = tuple(
-        f"heads.{name}." for name, task in tasks.items() if theirs.get(name) != task.record
+        f"heads.{name}."
+        for name, task in tasks.items()
+        if name not in theirs or not task.fits(theirs[name])
     )
     return {
         name: value
