@@ -307,7 +307,7 @@ def test_a_semicolon_manifest_is_read_like_any_other(cohort):
 
 
 def test_a_manifest_that_cannot_be_read_is_an_error_of_its_own(cohort):
-    write_csv(cohort, "patient_id,T2", "P0,P0_flair.nii.gz")
+    write_csv(cohort, "patient_id,DWI", "P0,P0_flair.nii.gz")
     with pytest.raises(ManifestError, match="lacks the column flair"):
         check_manifest(cohort)
 

@@ -4,7 +4,7 @@ import pytest
 
 from helper import write_csv
 from plgg.data.check.cohort import check_manifest
-from plgg.data.check.image import inspect_flair
+from plgg.data.check.image import inspect_image
 from plgg.data.nifti.image import read_volume
 
 pytestmark = pytest.mark.real
@@ -21,13 +21,13 @@ def test_the_real_cohort_has_no_errors(shared_data):
 
 def test_raw_heads_are_recognised(shared_data):
     for path in sorted((shared_data / "raw-flair").glob("*.nii.gz")):
-        (finding,) = inspect_flair(read_volume(path))
+        (finding,) = inspect_image(read_volume(path))
         assert (finding.code, finding.severity) == ("not-stripped", "note"), path.name
 
 
 def test_z_scored_scans_with_a_background_are_told_so(shared_data):
     for path in sorted((shared_data / "brats2013").glob("*/Flair*.nii.gz")):
-        (finding,) = inspect_flair(read_volume(path))
+        (finding,) = inspect_image(read_volume(path))
         assert (finding.code, finding.severity) == ("background", "note"), path.name
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from helper import ODD_AFFINES, SHAPE, blob_brain, make_affine, world_points
 from plgg.core.volume import Volume
-from plgg.data.check.image import background_value, brain_ml, inspect_flair, looks_raw
+from plgg.data.check.image import background_value, brain_ml, inspect_image, looks_raw
 from plgg.data.check.mask import inspect_mask
 
 
@@ -21,7 +21,7 @@ def brain():
 @pytest.mark.parametrize("name", ODD_AFFINES)
 def test_a_healthy_scan_gives_no_finding_on_any_grid(name):
     flair, mask = blob_brain(affine=ODD_AFFINES[name])
-    assert inspect_flair(flair) == []
+    assert inspect_image(flair) == []
     assert inspect_mask(mask, flair) == []
 
 
@@ -29,7 +29,7 @@ def test_a_healthy_scan_gives_no_finding_on_any_grid(name):
 def test_values_that_are_not_finite_are_an_error(brain, bad):
     flair, _ = brain
     flair.data[5, 6, 7] = bad
-    (finding,) = inspect_flair(flair)
+    (finding,) = inspect_image(flair)
     assert (finding.code, finding.severity) == ("not-finite", "error")
     assert "1 voxel that is" in finding.message
 
@@ -37,16 +37,16 @@ def test_values_that_are_not_finite_are_an_error(brain, bad):
 def test_a_brain_below_its_background_is_told_and_one_without_a_background_is_not(brain):
     flair, _ = brain
     inverted = flair.with_data(255.0 - flair.data)
-    assert "inverted" in [one.code for one in inspect_flair(inverted)]
+    assert "inverted" in [one.code for one in inspect_image(inverted)]
     air = np.random.default_rng(0).normal(-900.0, 5.0, flair.shape)
-    assert "inverted" not in [one.code for one in inspect_flair(flair.with_data(flair.data + air))]
+    assert "inverted" not in [one.code for one in inspect_image(flair.with_data(flair.data + air))]
     scores = (flair.data - flair.data[flair.data > 0].mean()) * (flair.data > 0)
-    assert inspect_flair(flair.with_data(scores)) == []
+    assert inspect_image(flair.with_data(scores)) == []
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0])
 def test_a_constant_image_is_an_error(brain, value):
-    (finding,) = inspect_flair(brain[0].with_data(np.full(SHAPE, value, np.float32)))
+    (finding,) = inspect_image(brain[0].with_data(np.full(SHAPE, value, np.float32)))
     assert (finding.code, finding.severity) == ("constant", "error")
 
 
@@ -54,31 +54,31 @@ def test_a_mask_in_the_place_of_the_flair_is_an_error(brain):
     flair, mask = brain
     labels = mask.data.astype(np.float32) + (flair.data > 0)
     for values in (mask.data.astype(np.float32), labels, labels * 0.1):
-        assert codes(inspect_flair(flair.with_data(values))) == ["flair-is-mask"]
+        assert codes(inspect_image(flair.with_data(values))) == ["flair-is-mask"]
 
 
 def test_an_eight_bit_flair_is_not_mistaken_for_a_mask(brain):
     flair, _ = brain
     eight_bit = np.round(flair.data).clip(0, 255).astype(np.float32)
-    assert inspect_flair(flair.with_data(eight_bit)) == []
+    assert inspect_image(flair.with_data(eight_bit)) == []
 
 
 def test_a_coarsely_quantised_flair_is_not_mistaken_for_a_mask(brain):
     flair, _ = brain
-    assert inspect_flair(flair.with_data(np.round(flair.data / 8))) == []
+    assert inspect_image(flair.with_data(np.round(flair.data / 8))) == []
 
 
 def test_z_scores_with_zero_outside_are_healthy(brain):
     flair, _ = brain
     inside = flair.data > 0
     z_score = (flair.data - flair.data[inside].mean()) / flair.data[inside].std()
-    assert inspect_flair(flair.with_data(np.where(inside, z_score, 0))) == []
+    assert inspect_image(flair.with_data(np.where(inside, z_score, 0))) == []
 
 
 def test_z_scores_over_the_whole_image_have_a_background_that_is_not_zero(brain):
     flair, _ = brain
     shifted = flair.with_data(flair.data - 3.5)
-    (finding,) = inspect_flair(shifted)
+    (finding,) = inspect_image(shifted)
     assert (finding.code, finding.severity) == ("background", "note")
     assert "-3.5" in finding.message
     assert background_value(shifted.data) == -3.5
@@ -98,7 +98,7 @@ def test_a_background_is_what_all_corners_and_many_voxels_hold(brain):
 
 def test_a_mask_on_another_background_is_still_a_mask(brain):
     flair, mask = brain
-    assert codes(inspect_flair(flair.with_data(mask.data - np.float32(3)))) == ["flair-is-mask"]
+    assert codes(inspect_image(flair.with_data(mask.data - np.float32(3)))) == ["flair-is-mask"]
 
 
 def raw_head(*, air):
@@ -115,7 +115,7 @@ def raw_head(*, air):
 @pytest.mark.parametrize("air", [True, False], ids=["noisy air", "air set to 0"])
 def test_a_raw_head_is_noted_and_no_fault(air):
     head = raw_head(air=air)
-    (finding,) = inspect_flair(head)
+    (finding,) = inspect_image(head)
     assert (finding.code, finding.severity) == ("not-stripped", "note")
     assert looks_raw(head) in finding.message
 
@@ -138,13 +138,13 @@ def test_what_reaches_the_edges_of_the_image_is_not_a_stripped_brain(brain):
     data = flair.data.copy()
     data[:, :2, :2] = 90.0
     data[:, -2:, -2:] = 90.0
-    assert codes(inspect_flair(flair.with_data(data))) == ["not-stripped"]
+    assert codes(inspect_image(flair.with_data(data))) == ["not-stripped"]
 
 
 def test_a_brain_cropped_to_its_box_is_healthy(brain):
     flair, _ = brain
     box = tuple(slice(hits.min(), hits.max() + 1) for hits in np.nonzero(flair.data))
-    assert inspect_flair(Volume(flair.data[box], flair.affine)) == []
+    assert inspect_image(Volume(flair.data[box], flair.affine)) == []
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_brain_cropped_to_its_box_is_healthy(brain):
     ],
 )
 def test_implausible_sizes_are_warnings(brain, spacing_mm, expected):
-    findings = inspect_flair(Volume(brain[0].data, make_affine(spacing_mm)))
+    findings = inspect_image(Volume(brain[0].data, make_affine(spacing_mm)))
     assert codes(findings) == expected
     assert {finding.severity for finding in findings} == {"warning"}
 

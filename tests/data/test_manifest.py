@@ -107,7 +107,7 @@ def test_case_and_blanks_of_a_column_s_name_do_not_matter(tmp_path, header):
 
 @pytest.mark.parametrize(
     ("header", "missing"),
-    [("patient,flair", "patient_id"), ("patient_id,t2", "flair"), ("a,b", "patient_id and flair")],
+    [("patient,flair", "patient_id"), ("patient_id,dwi", "flair"), ("a,b", "patient_id and flair")],
 )
 def test_a_missing_column_is_named_beside_those_there(tmp_path, header, missing):
     message = refused(tmp_path, header, "P1,f")

@@ -211,7 +211,7 @@ def test_every_finding_of_the_manual_is_tested_here_and_none_is_left_out():
 def test_a_case_that_cannot_be_checked_ends_nothing(tmp_path, monkeypatch):
     folder = Folder(tmp_path)
     folder.labelled("P1,f.nii.gz,,A", "P2,f.nii.gz,,A")
-    true = one_case.judged_flair
+    true = one_case.judged_image
     calls = iter((True, False))
 
     def judge(scan):
@@ -219,7 +219,7 @@ def test_a_case_that_cannot_be_checked_ends_nothing(tmp_path, monkeypatch):
             raise RecursionError
         return true(scan)
 
-    monkeypatch.setattr(one_case, "judged_flair", judge)
+    monkeypatch.setattr(one_case, "judged_image", judge)
     report = folder.check()
     (failed,) = [one for one in report.findings if one.severity == "error"]
     assert (failed.code, failed.case_id) == ("check-failed", "P1")

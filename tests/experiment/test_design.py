@@ -43,6 +43,22 @@ def test_an_arm_may_name_tasks():
     assert arms["single"].auxiliary == {}
 
 
+def test_the_weight_of_a_task_may_be_searched_in_the_arms_that_have_it():
+    tasks = "tasks={segmentation: segmentation, age_years: {kind: regression, weight: 0.1}}"
+    base = with_settings(BASE, [tasks])
+    assert with_settings(base, ["tasks.age_years.weight=0.5"]).task_weights["age_years"] == 0.5
+    grid = parse_grid(["tasks.age_years.weight=.1,0.3"])
+    found = points(base, grid)
+    assert [config.task_weights["age_years"] for config in found.values()] == [0.1, 0.3]
+    assert list(points(with_settings(base, ["arm=single"]), grid)) == [""]
+    assert list(points(BASE, grid)) == [""]
+    for wrong in ("tasks.grade.weight=1", "tasks.age_years.wait=1"):
+        with pytest.raises(ConfigError, match="no setting is called"):
+            with_settings(base, [wrong])
+    with pytest.raises(ConfigError, match="no row of a grid"):
+        parse_grid(["tasks={a},{b}"])
+
+
 def test_a_preset_learns_the_tasks_of_the_base_if_its_network_may():
     age = "tasks={segmentation: segmentation, age_years: regression}"
     base = with_settings(BASE, [age])

@@ -115,6 +115,16 @@ def test_the_unit_of_a_regression_changes_neither_its_loss_nor_its_gradient(scal
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-3, atol=1e-6)
 
 
+def test_a_class_that_the_network_does_not_know_is_wrong_and_in_no_auc():
+    """As where a network of one hospital is tested on another."""
+    task = fitted(Classification, ["a", "b"])
+    answers = [task.describe(np.array(p), ()) for p in ([0.8, 0.2], [0.4, 0.6], [0.9, 0.1])]
+    found = task.scores(answers, ["a", "b", "c"])
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["brier"] == pytest.approx((2 * 0.04 + 2 * 0.16 + 0.81 + 0.01 + 1.0) / 3)
+    assert (found["auc"], found["balanced_accuracy"]) == (1.0, 1.0)
+
+
 def test_huber_by_hand():
     task = fitted(Regression, ["0", "2"])
     std = math.sqrt(2.0)

@@ -55,7 +55,7 @@ def test_outside_the_box_is_background(store, plan):
         for start, side in zip(plan.start, plan.size, strict=True)
     )
     patch = cut(store, plan)
-    assert np.array_equal(patch.image, decode(image[window]))
+    assert np.array_equal(patch.image[0], decode(image[window]))
     assert np.array_equal(patch.mask, mask[window])
     assert patch.image.dtype == patch.mask.dtype == np.float32
 
@@ -64,10 +64,10 @@ def test_outside_the_box_is_background(store, plan):
 def test_mirroring_back_gives_the_original(store, flips):
     plan = PatchPlan("P00", (8, -3, 20), (24, 24, 24))
     plain, mirrored = cut(store, plan), cut(store, PatchPlan("P00", plan.start, plan.size, flips))
-    assert np.array_equal(np.flip(mirrored.image, flips), plain.image)
+    assert np.array_equal(np.flip(mirrored.image[0], flips), plain.image[0])
     assert np.array_equal(np.flip(mirrored.mask, flips), plain.mask)
     assert mirrored.image.flags.c_contiguous
-    assert not flips or not np.array_equal(mirrored.image, plain.image)
+    assert not flips or not np.array_equal(mirrored.image[0], plain.image[0])
 
 
 def test_intensities_change_inside_the_brain_only(store):
@@ -75,9 +75,9 @@ def test_intensities_change_inside_the_brain_only(store):
     changed = cut(store, PatchPlan("P00", (0, 0, 0), SHAPE, scale=1.1, shift=0.25))
     brain = store.image("P00") != OUTSIDE
     assert 0 < brain.mean() < 1
-    assert np.all(changed.image[~brain] == 0)
-    expected = plain.image[brain] * np.float32(1.1) + np.float32(0.25)
-    assert np.array_equal(changed.image[brain], expected)
+    assert np.all(changed.image[0][~brain] == 0)
+    expected = plain.image[0][brain] * np.float32(1.1) + np.float32(0.25)
+    assert np.array_equal(changed.image[0][brain], expected)
     assert np.array_equal(changed.mask, plain.mask)
 
 

@@ -101,6 +101,9 @@ def phantom(
     contrast: Annotated[
         float, typer.Option(help="How bright tumours are, relative to what is usual.")
     ] = 1.0,
+    sequences: Annotated[
+        str, typer.Option(help="Of each scan: flair, and t1, t1c, t2 if wanted, by commas.")
+    ] = "flair",
     workers: options.Workers = options.DEFAULT_WORKERS,
 ) -> None:
     """Make a synthetic cohort with known truth, on the SRI24 grid, offline.
@@ -125,6 +128,7 @@ def phantom(
         elsewhere=elsewhere,
         spot_width=spot_width,
         contrast=contrast,
+        sequences=tuple(name.strip() for name in sequences.split(",")),
     )
     cases = api.phantom(out, settings, workers=workers, watch=Bars())
     show.line(f"{len(cases)} scans: {out / 'manifest.csv'}")

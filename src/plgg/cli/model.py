@@ -97,6 +97,10 @@ def predict(
         float | None, options.number(help="Years, of a scan named by itself.", min=0, max=149.99)
     ] = None,
     sex: Annotated[str | None, typer.Option(help="F or M, of a scan named by itself.")] = None,
+    flair: Annotated[Path | None, typer.Option(help="Its FLAIR, if the scan is not that.")] = None,
+    t1: Annotated[Path | None, typer.Option(help="Its T1, for a model that sees it.")] = None,
+    t1c: Annotated[Path | None, typer.Option(help="Its T1 with contrast, likewise.")] = None,
+    t2: Annotated[Path | None, typer.Option(help="Its T2, likewise.")] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average with the mirror image: twice the time.")
     ] = False,
@@ -119,6 +123,9 @@ def predict(
 ) -> None:
     """Outline the tumour on the patient's own scan and name its marker.
 
+    Further sequences of a scan named by itself are given with --t2 and the like; one that is not
+    given is missing, which a network that was trained with channels_dropout can do without.
+
     A scan is prepared as those that the model was trained on: the skull is taken off where it is
     on, and it is registered to the same atlas. Of DICOM, a DICOM SEG is made as well. Status 1 if
     a scan failed; the others are finished, and the same command makes only what is missing.
@@ -127,6 +134,7 @@ def predict(
     """
     from plgg import api
 
+    named = (("flair", flair), ("t1", t1), ("t1c", t1c), ("t2", t2))
     wanted = PredictOptions(
         part=part,
         atlas=atlas,
@@ -135,6 +143,7 @@ def predict(
         prior=prior,
         age_years=age,
         sex=sex,
+        others={n: p for n, p in named if p is not None},
         pages=report,
         scan_gib=scan_gib,
         case_minutes=case_minutes,

@@ -1,6 +1,6 @@
 """Every setting of plgg: typed, frozen, unknown keys refused; defaults live here alone."""
 
-from plgg.config.base import Arm
+from plgg.config.base import SEQUENCES, Arm, Sequence
 from plgg.config.load import (
     config_from_json,
     config_from_record,
@@ -27,6 +27,7 @@ __all__ = [
     "MARKER",
     "PRESETS",
     "SEGMENTATION",
+    "SEQUENCES",
     "Arm",
     "Augmentation",
     "Config",
@@ -40,6 +41,7 @@ __all__ = [
     "OptimiserConfig",
     "PatchConfig",
     "PreprocessConfig",
+    "Sequence",
     "TaskConfig",
     "Weighting",
     "config_from_json",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,20 @@ Triple = tuple[Width, Width, Width]
 Text = Annotated[str, Field(max_length=4096)]
 """A name, a hash or a path."""
 Arm = Literal["single", "multitask"]
+
+
+Sequence = Literal["flair", "t1", "t1c", "t2", "pd", "swi", "adc"]
+"""MR sequences: FLAIR, T1, T1 with contrast, T2, proton density, susceptibility, diffusivity."""
+SEQUENCES: tuple[Sequence, ...] = get_args(Sequence)
+TITLES: dict[str, str] = {
+    "flair": "FLAIR",
+    "t1": "T1",
+    "t1c": "T1 with contrast",
+    "t2": "T2",
+    "pd": "PD",
+    "swi": "SWI",
+    "adc": "ADC",
+}
 
 
 class Settings(BaseModel):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from plgg.config.scan import PreprocessConfig
 from plgg.config.schema import PRESETS, Config
+from plgg.config.tasks import TaskConfig
 from plgg.core.errors import ConfigError
 
 _SHOWN = 60
@@ -79,18 +80,26 @@ def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
     return keys
 
 
+def _task_keys(tasks: object) -> list[str]:
+    """Of the tasks that there are, such as `tasks.grade.weight`."""
+    names = tasks if isinstance(tasks, dict) else {}
+    fields = TaskConfig.model_fields
+    whole = [name for name, task in names.items() if isinstance(task, dict)]
+    return [f"tasks.{name}.{field}" for name in whole for field in fields]
+
+
 def _value(text: str) -> Any:  # noqa: ANN401 - JSON is any
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return _plain_mapping(text) if text.startswith("{") else text
+        return _plain_words(text) if text.startswith(("{", "[")) else text
 
 
 _BARE = re.compile(r"[A-Za-z_][\w-]*")
 
 
-def _plain_mapping(text: str) -> Any:  # noqa: ANN401
-    """`{name: kind, name: {kind: kind, weight: 0.1}}`: JSON whose plain words have no quotes."""
+def _plain_words(text: str) -> Any:  # noqa: ANN401
+    """`{name: kind}` or `[flair, t2]`: JSON whose plain words have no quotes."""
     words = {"true", "false", "null"}
     parts = re.split(r'("(?:[^"\\]|\\.)*")', text)
     quoted = [
@@ -107,7 +116,7 @@ def _plain_mapping(text: str) -> Any:  # noqa: ANN401
 
 def _put(raw: dict[str, Any], path: list[str], value: object, setting: str) -> None:
     key = ".".join(path)
-    if key not in known_keys():
+    if key not in (*known_keys(), *_task_keys(raw["tasks"])):
         near = get_close_matches(key, known_keys(), n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]}?" if near else "plgg info lists the settings."
         raise ConfigError(f"no setting is called {key!r}", where=f"--set {setting}", remedy=hint)

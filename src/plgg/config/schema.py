@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from plgg.config.base import Arm, Count, Settings, Text
+from plgg.config.base import Arm, Count, Sequence, Settings, Text
 from plgg.config.network import MarkerHeadConfig, ModelConfig
 from plgg.config.scan import GridConfig, InferenceConfig, PreprocessConfig
 from plgg.config.tasks import (
@@ -35,6 +35,16 @@ class Config(Settings):
     """All settings of a run; saved in its folder, resolved."""
 
     preset: Text = "paper"
+    channels: Annotated[
+        tuple[Sequence, ...],
+        Field(
+            min_length=1,
+            max_length=7,
+            description="MR sequences that the network sees, by their columns in the manifest. The "
+            "first that a patient has is the reference: the mask lies on it, the others are "
+            "registered to it. One that a patient lacks is 0",
+        ),
+    ] = ("flair",)
     arm: Arm = "multitask"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     grid: GridConfig = GridConfig()
@@ -93,6 +103,12 @@ class Config(Settings):
                     )
         if self.model.marker.guides_outline and self.auxiliary and not self.has_marker:
             raise ValueError("model.marker.guides_outline needs the task marker")
+        return self
+
+    @model_validator(mode="after")
+    def _channels_once(self) -> Self:
+        if len(set(self.channels)) < len(self.channels):
+            raise ValueError("channels names a sequence twice")
         return self
 
     @model_validator(mode="after")

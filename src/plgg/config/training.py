@@ -30,7 +30,7 @@ class LossConfig(Settings):
     weighting: Annotated[
         Weighting,
         Field(
-            description="How the two tasks are weighed: fixed is the paper; proportional, "
+            description="How the tasks are weighed: fixed is the paper; proportional, "
             "uncertainty, dwa and gradnorm adapt the weights; the others join the tasks' "
             "gradients on the shared encoder"
         ),
@@ -148,6 +148,14 @@ class PatchConfig(Settings):
             "show tumour; of a case whose mask is unknown, all"
         ),
     ] = "all"
+    channels_dropout: Annotated[
+        Fraction,
+        Field(
+            lt=1.0,
+            description="Chance that a crop lacks one of its sequences, each by itself, but never "
+            "the last; a network that is to do without some needs it. 0 is the paper",
+        ),
+    ] = 0.0
     per_case: Annotated[Count, Field(ge=1, description="Crops of each case in an epoch")] = 1
     outlined_share: Annotated[
         Fraction,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from plgg.core.errors import InputError
 
 Affine = NDArray[np.float64]
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,14 @@ class Volume:
         """Volume of one voxel in millilitres."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000.0)
 
+    def crop(self, box: Box) -> Volume:
+        """The part within a box of voxels, where it lies; what is left is contiguous.
+
+        >>> Volume(np.zeros((4, 4, 4)), np.eye(4)).crop((slice(1, 3),) * 3).affine[0, 3]
+        1.0
+        """
+        return Volume(np.ascontiguousarray(self.data[box]), corner(self.affine, box))
+
     def with_data(self, data: NDArray[Any]) -> Volume:
         """The same place with other contents; the shape must not change."""
         if data.shape != self.data.shape:
@@ -73,6 +82,13 @@ class Volume:
 def spacing_mm(affine: Affine) -> NDArray[np.float64]:
     """Length of each voxel axis of an affine, in mm, shape (3,)."""
     return np.asarray(np.linalg.norm(affine[:3, :3], axis=0), dtype=np.float64)
+
+
+def corner(affine: Affine, box: Box) -> Affine:
+    """The affine of an array cropped to a box."""
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, :3] @ [part.start for part in box]
+    return moved
 
 
 def index_map(source: Affine, target: Affine) -> Affine:

@@ -1,9 +1,10 @@
 """The manifest: a cohort as a CSV file with one row a scan.
 
 Columns `patient_id, flair` and, each optional and possibly blank, `mask, marker, scan_id, site,
-age_years, sex`. A blank mask or marker is unknown, and so is one that only says so
-(`plgg.core.tables`). Case and blanks in a column's name do not matter; other columns are kept as
-text, for tasks that name them.
+age_years, sex`, and paths of other sequences: `t1, t1c, t2, pd, swi, adc`. One sequence at least
+must be there; the mask lies on the reference, which is the FLAIR where that is used. A blank mask
+or marker is unknown, and so is one that only says so (`plgg.core.tables`). Case and blanks in a
+column's name do not matter; other columns are kept as text, for the tasks that name them.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from plgg.config import SEQUENCES
 from plgg.core.case_id import first_twin, patient_id_fault, require_case_id, shown
-from plgg.core.errors import ManifestError
+from plgg.core.errors import InputError, ManifestError
 from plgg.core.tables import Table, column_key, known, read_csv, write_csv
 
 REQUIRED = ("patient_id", "flair")
+OTHERS = tuple(name for name in SEQUENCES if name != "flair")
 OPTIONAL = ("mask", "marker", "scan_id", "site", "age_years", "sex")
 COLUMNS = (*REQUIRED, *OPTIONAL)
+READ = (*COLUMNS, *OTHERS)
 
 
 @dataclass(frozen=True)
@@ -31,24 +35,51 @@ class Case:
     Attributes:
         case_id: Unique name of the scan: the patient, and the scan where a patient has several.
         patient_id: Scans of one patient never part into different splits.
-        flair: Path of the FLAIR.
+        flair: Path of the FLAIR; None where there is none.
         mask: Path of the tumour mask; None where unknown.
         marker: Name of the molecular class; None where unknown.
         site: Hospital or scanner; None where unknown.
         age_years: Age at the scan in years; None where unknown.
         sex: As the manifest writes it; None where unknown.
+        others: Paths of the other sequences, by name.
         columns: What the manifest's other columns say, where they say something.
     """
 
     case_id: str
     patient_id: str
-    flair: Path
+    flair: Path | None
     mask: Path | None = None
     marker: str | None = None
     site: str | None = None
     age_years: float | None = None
     sex: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    others: Mapping[str, Path] = field(default_factory=dict, hash=False)
+
+    @property
+    def images(self) -> dict[str, Path]:
+        """Paths of all sequences by name, the FLAIR first."""
+        flair = {} if self.flair is None else {"flair": self.flair}
+        return flair | {name: self.others[name] for name in OTHERS if name in self.others}
+
+    def sequences(self, channels: Sequence[str] = SEQUENCES) -> dict[str, Path]:
+        """Paths of those of some sequences that there are; the first is the reference.
+
+        Raises:
+            InputError: If there is none of them.
+
+        >>> case = Case("a", "a", Path("f.nii"), others={"t2": Path("t2.nii")})
+        >>> list(case.sequences(("t2", "t1", "flair")))
+        ['t2', 'flair']
+        """
+        images = self.images
+        found = {name: images[name] for name in channels if name in images}
+        if not found:
+            raise InputError(
+                f"has none of the sequences {', '.join(channels)} (it has: {', '.join(images)})",
+                remedy="Name them in the manifest, or choose others: --set 'channels=[…]'.",
+            )
+        return found
 
 
 def read_manifest(path: Path) -> list[Case]:
@@ -75,11 +106,13 @@ def read_table(path: Path) -> Table:
         ManifestError: If it cannot be read as a table, lacks a needed column, or has a column that
             is read twice.
     """
-    table = read_csv(path, error=ManifestError, once=COLUMNS)
+    table = read_csv(path, error=ManifestError, once=READ)
     keys = [column_key(name) for name in table.header]
     named = zip(keys, table.header, strict=True)
-    table = replace(table, header=tuple(key if key in COLUMNS else name for key, name in named))
+    table = replace(table, header=tuple(key if key in READ else name for key, name in named))
     missing = [name for name in REQUIRED if name not in table.header]
+    if set(OTHERS) & set(table.header):  # Another sequence may stand in the FLAIR's place.
+        missing = [name for name in missing if name != "flair"]
     if missing:
         there = ", ".join(table.header) or "none"
         raise ManifestError(
@@ -91,9 +124,13 @@ def read_table(path: Path) -> Table:
 
 
 def _case(row: dict[str, str], where: str, folder: Path) -> Case:
-    cells = {name: known(row.get(name)) for name in COLUMNS}
-    patient, flair = row["patient_id"], cells["flair"]
-    if not patient or not (flair or row["flair"] == "."):
+    cells = {name: known(row.get(name)) for name in READ}
+    patient = row["patient_id"]
+    # As the cell has it: a file's name may be written in another Unicode form.
+    images: dict[str, Path] = {
+        n: folder / row[n] for n in SEQUENCES if cells[n] or row.get(n) == "."
+    }
+    if not patient or not images:
         raise ManifestError("patient_id or flair is blank", where=where, remedy="Fill it in.")
     case_id = require_case_id(
         _case_id(patient, cells["scan_id"] or ""),
@@ -106,20 +143,20 @@ def _case(row: dict[str, str], where: str, folder: Path) -> Case:
     return Case(
         case_id=case_id,
         patient_id=patient,
-        # As the cell has it: a file's name may be written in another Unicode form.
-        flair=folder / row["flair"],
+        flair=images.pop("flair", None),
         mask=folder / row["mask"] if mask else None,
         marker=cells["marker"],
         site=cells["site"],
         age_years=_number(cells["age_years"] or "", where),
         sex=cells["sex"],
         columns=_other_columns(row),
+        others=images,
     )
 
 
 def _other_columns(row: Mapping[str, str]) -> dict[str, str]:
     """Cells that are not plgg's own and say something, by their columns."""
-    cells = {name.strip(): known(text) for name, text in row.items() if name not in COLUMNS}
+    cells = {name.strip(): known(text) for name, text in row.items() if name not in READ}
     return {name: text for name, text in cells.items() if name and text is not None}
 
 
@@ -191,19 +228,29 @@ def write_manifest(path: Path, cases: Iterable[Case], *, scan_ids: dict[str, str
         cases: The rows.
         scan_ids: `scan_id` of each case by `case_id`; a case that is not named gets a blank.
     """
-    rows = (_row(case, scan_ids.get(case.case_id, ""), path.parent) for case in cases)
-    write_csv(path, COLUMNS, rows)
+    cases = list(cases)
+    # After the columns that every manifest has, so that one of a FLAIR alone stays what it was.
+    others = [name for name in OTHERS if any(name in case.others for case in cases)]
+    rows = (
+        [
+            *_row(case, scan_ids.get(case.case_id, ""), path.parent),
+            *(_relative(case.others.get(name), path.parent) for name in others),
+        ]
+        for case in cases
+    )
+    write_csv(path, (*COLUMNS, *others), rows)
+
+
+def _relative(image: Path | None, folder: Path) -> str:
+    return "" if image is None else Path(os.path.relpath(image, folder)).as_posix()
 
 
 def _row(case: Case, scan_id: str, folder: Path) -> list[str]:
-    def relative(image: Path | None) -> str:
-        return "" if image is None else Path(os.path.relpath(image, folder)).as_posix()
-
     age = "" if case.age_years is None else repr(float(case.age_years)).removesuffix(".0")
     return [
         case.patient_id,
-        relative(case.flair),
-        relative(case.mask),
+        _relative(case.flair, folder),
+        _relative(case.mask, folder),
         case.marker or "",
         scan_id,
         case.site or "",

@@ -34,12 +34,14 @@ class Input(_Record):
         kind: What was read.
         sha256: Of its bytes.
         chosen: Of DICOM, which series was taken and why.
+        sequences: That the model was given; the first is the reference.
     """
 
     path: str
     kind: Literal["nifti", "dicom", "store"]
     sha256: str
     chosen: str | None = None
+    sequences: tuple[str, ...] = ("flair",)
 
 
 class Diameters(_Record):

@@ -1,7 +1,7 @@
 """The store: a preprocessed cohort in one folder.
 
     STORE/cohort.json                 grid, classes, and one record a case
-    STORE/cases/CASE/image.b2nd       coded z-scores of the brain box (int8, chunked)
+    STORE/cases/CASE/image.b2nd       coded z-scores of the brain box (int8, C×I×J×K, chunked)
     STORE/cases/CASE/mask.b2nd        tumour on the same grid (absent where unknown)
     STORE/cases/CASE/case.json        placement and provenance; written last, so it marks the end
     STORE/cases/CASE/truth.nii.gz     tumour on the native grid (absent where unknown)
@@ -23,19 +23,20 @@ from numpy.typing import DTypeLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plgg.config import PreprocessConfig
+from plgg.config import Sequence as SequenceName
 from plgg.core.case_id import CaseId, ClassNames, PatientId, first_twin
 from plgg.core.errors import StoreError
 from plgg.core.files import make_folder, sha256, write_json
 from plgg.core.folders import STORED_CASE, replaced
 from plgg.core.paths import below
-from plgg.core.placement import BoundedShape, Placement
+from plgg.core.placement import BoundedShape, Placement, Rows
 from plgg.core.records import read_record as read_json_record
 from plgg.core.records import sealed, unsealed
 from plgg.core.volume import Volume
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import write_volume
 from plgg.data.quality import Quality, Status
-from plgg.data.store_arrays import Box, read_array
+from plgg.data.store_arrays import OUTSIDE, Box, read_array
 
 _CHUNK = 32
 _AGAIN = "Preprocess again: the same command makes anew what is damaged."
@@ -43,9 +44,25 @@ _AGAIN = "Preprocess again: the same command makes anew what is damaged."
 VERSION_1 = PreprocessConfig(registration="centre", stripping="none")
 
 
+class StoredImage(BaseModel):
+    """Another sequence of a case: its path, its hash, and what the check warned of.
+
+    `used` is whether it could be registered to the reference; else the case has it not.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    path: str
+    sha256: str
+    warnings: tuple[str, ...] = ()
+    used: bool = True
+
+
 class StoredCase(BaseModel):
     """What `cohort.json` says of one case; labels that are unknown are None.
 
+    `flair` is the path of its reference, whatever sequence that is, and `channels` are those of its
+    array; None where that is a FLAIR without an axis for channels, of stores of earlier versions.
     `status` is the worst verdict on its way into the store: `good`, `doubtful`, or None where
     nothing was judged (stores of the first version). `flair_warnings` and `mask_warnings` are what
     the check warned of when it was stored. `columns` are the manifest's others, for tasks.
@@ -62,6 +79,9 @@ class StoredCase(BaseModel):
     sex: str | None
     flair: str
     flair_sha256: str
+    reference: str = "flair"
+    channels: tuple[str, ...] | None = None
+    others: dict[str, StoredImage] = {}
     shape: BoundedShape
     status: Status | None = None
     flair_warnings: tuple[str, ...] = ()
@@ -71,7 +91,8 @@ class StoredCase(BaseModel):
     @property
     def warnings(self) -> tuple[str, ...]:
         """All that the check warned of."""
-        return (*self.flair_warnings, *self.mask_warnings)
+        others = (warning for image in self.others.values() for warning in image.warnings)
+        return (*self.flair_warnings, *others, *self.mask_warnings)
 
 
 class FailedCase(BaseModel):
@@ -96,6 +117,7 @@ class Cohort(BaseModel):
     version: Literal[1, 2] = 2
     spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
     settings: PreprocessConfig = VERSION_1
+    channels: tuple[SequenceName, ...] = ("flair",)
     classes: ClassNames
     cases: tuple[StoredCase, ...]
     failed: tuple[FailedCase, ...] = ()
@@ -135,6 +157,7 @@ class CaseRecord(BaseModel):
     spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
     settings: PreprocessConfig = VERSION_1
     placement: Placement
+    reference_from: dict[str, Rows] = {}
     mask_sha256: str | None
     quality: Quality | None = None
     sha256: dict[str, str] = {}
@@ -168,8 +191,30 @@ class Store:
         self._seen: dict[Path, tuple[int, int, int] | None] = {}
 
     def image(self, case_id: str, box: Box | None = None) -> NDArray[np.int8]:
-        """Codes of a case, or of a part of it; shape (I, J, K)."""
-        return self._array(case_id, "image.b2nd", np.int8, box)
+        """Codes of a case's reference, or of a part of it; shape (I, J, K)."""
+        codes: NDArray[np.int8] = self.channels(case_id, (self.by_id[case_id].reference,), box)[0]
+        return codes
+
+    def channels(
+        self, case_id: str, wanted: Sequence[str], box: Box | None = None
+    ) -> NDArray[np.int8]:
+        """Codes of some channels of a case, or of a part of it; shape (C, I, J, K).
+
+        One that the case lacks is outside everywhere.
+        """
+        case = self.by_id[case_id]
+        whole = box or (slice(None),) * 3
+        if case.channels is None:  # Stored before there were channels.
+            found = {"flair": self._array(case_id, "image.b2nd", np.int8, box)}
+        else:
+            rows = [case.channels.index(name) for name in wanted if name in case.channels]
+            part = (slice(min(rows), max(rows) + 1), *whole) if rows else (slice(0, 1), *whole)
+            data = self._array(case_id, "image.b2nd", np.int8, part, len(case.channels))
+            found = {case.channels[row]: data[row - min(rows)] for row in rows}
+            if not rows:
+                found = {"": data[0]}
+        nothing = np.full_like(next(iter(found.values())), OUTSIDE)
+        return np.stack([found.get(name, nothing) for name in wanted])
 
     def mask(self, case_id: str, box: Box | None = None) -> NDArray[np.uint8] | None:
         """Tumour mask of a case, or of a part of it; None where it is unknown."""
@@ -194,21 +239,32 @@ class Store:
             Case(
                 case_id=case.case_id,
                 patient_id=case.patient_id,
-                flair=Path(case.flair),
+                flair=Path(case.flair) if case.reference == "flair" else None,
                 mask=self.truth_path(case.case_id),
                 marker=case.marker,
                 site=case.site,
                 age_years=case.age_years,
                 sex=case.sex,
                 columns=case.columns,
+                others=_others(case),
             )
             for case in self.cohort.cases
             if case.case_id in wanted
         ]
 
-    def _array(self, case_id: str, name: str, dtype: DTypeLike, box: Box | None) -> NDArray[Any]:
+    def _array(
+        self,
+        case_id: str,
+        name: str,
+        dtype: DTypeLike,
+        box: tuple[slice, ...] | None,
+        n_channels: int | None = None,
+    ) -> NDArray[Any]:
         path = self._unaltered(case_id, name)
-        return read_array(path, dtype=dtype, shape=self.by_id[case_id].shape, box=box)
+        shape: tuple[int, ...] = self.by_id[case_id].shape
+        if n_channels is not None:
+            shape = (n_channels, *shape)
+        return read_array(path, dtype=dtype, shape=shape, box=box)
 
     def _unaltered(self, case_id: str, name: str) -> Path:
         """The path of a file, whose hash is compared once a process."""
@@ -218,6 +274,12 @@ class Store:
             require_unaltered(self.folder, read_record(self.folder, case_id), [name])
             self._seen[path] = state
         return path
+
+
+def _others(case: StoredCase) -> dict[str, Path]:
+    images = {name: Path(image.path) for name, image in case.others.items()}
+    reference = {case.reference: Path(case.flair)}
+    return {name: path for name, path in (reference | images).items() if name != "flair"}
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
@@ -278,7 +340,7 @@ def write_case(
     Args:
         store: The store's folder.
         record: The case.
-        image: Coded z-scores.
+        image: Coded z-scores, shape (C, I, J, K), or (I, J, K) of a FLAIR alone.
         mask: Tumour on the same grid; None where it is unknown.
         truth: Tumour on the native grid; None where it is unknown.
         inputs: What it is made from; none may lie in the case's folder.
@@ -300,7 +362,8 @@ def write_case(
 
 
 def _write_array(path: Path, data: NDArray[Any]) -> None:
-    chunks = tuple(min(_CHUNK, n) for n in data.shape)
+    spatial = tuple(min(_CHUNK, n) for n in data.shape[-3:])
+    chunks = (*[1] * (data.ndim - 3), *spatial)
     try:
         blosc2.asarray(
             np.ascontiguousarray(data),

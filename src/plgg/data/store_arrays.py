@@ -50,7 +50,7 @@ _BROKEN = (
 
 
 def read_array(
-    path: Path, *, dtype: DTypeLike, shape: tuple[int, int, int], box: Box | None = None
+    path: Path, *, dtype: DTypeLike, shape: tuple[int, ...], box: tuple[slice, ...] | None = None
 ) -> NDArray[Any]:
     """An array of a store, or a part of it.
 

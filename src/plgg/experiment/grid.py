@@ -27,7 +27,7 @@ _OF_THE_MARKER = (
     "patches.marker",
 )
 # What makes an arm, an experiment or its folder what it is.
-_NO_SETTINGS = ("arm", "preset", "seed", "tasks", "grid.", "preprocess.", "init.run")
+_NO_SETTINGS = ("arm", "preset", "seed", "grid.", "preprocess.", "init.run")
 _COMMAS = re.compile(r",(?![^\[]*\])")
 
 
@@ -41,7 +41,7 @@ def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for text in texts:
         key, equals, values = text.partition("=")
         found = tuple(value.strip() for value in _COMMAS.split(values) if value.strip())
-        fixed = key.strip().startswith(_NO_SETTINGS)
+        fixed = key.strip() == "tasks" or key.strip().startswith(_NO_SETTINGS)
         if not (key.strip() and equals) or fixed or len(found) < 2 or key.strip() in grid:
             raise ConfigError(
                 f"{text!r} is no row of a grid",
@@ -70,7 +70,7 @@ def points(config: Config, grid: Grid) -> dict[str, Config]:
     Raises:
         ConfigError: If a key is unknown or a value out of range.
     """
-    keys = [key for key in grid if config.arm == "multitask" or not key.startswith(_OF_THE_MARKER)]
+    keys = [key for key in grid if _concerns(config, key)]
     found = {}
     for values in product(*(grid[key] for key in keys)):
         changed = with_settings(config, [f"{k}={v}" for k, v in zip(keys, values, strict=True)])
@@ -83,6 +83,13 @@ def points(config: Config, grid: Grid) -> dict[str, Config]:
     return found
 
 
+def _concerns(config: Config, key: str) -> bool:
+    """Whether a setting makes a difference to an arm."""
+    if key.startswith("tasks."):
+        return key.split(".")[1] in config.auxiliary
+    return config.arm == "multitask" or not key.startswith(_OF_THE_MARKER)
+
+
 def _name(config: Config, keys: Sequence[str]) -> str:
     return ",".join(f"{key}={_text(_value(config, key))}" for key in keys)
 
@@ -90,7 +97,7 @@ def _name(config: Config, keys: Sequence[str]) -> str:
 def _value(config: Config, key: str) -> Any:  # noqa: ANN401 - a setting may be anything
     value: Any = config
     for part in key.split("."):
-        value = getattr(value, part)
+        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
     return value
 
 

@@ -18,7 +18,6 @@ from plgg.data.experiment_folder import (
 from plgg.data.split import Split, make_split
 from plgg.data.store import Store
 from plgg.experiment.grid import Grid, points, values_of
-from plgg.tasks.kinds import require_columns
 from plgg.train.tracking.follow import Tracking
 
 
@@ -108,6 +107,9 @@ def jobs(plan: Plan) -> Iterator[Job]:
     Raises:
         ConfigError: If a point of the grid is out of range, or an arm does not fit the store.
     """
+    # Brings torch along, which a mistyped path need not wait for.
+    from plgg.tasks.kinds import require_columns
+
     spacing = plan.store.cohort.spacing_mm
     for arm, config in plan.arms.items():
         if config.grid.spacing_mm != spacing:

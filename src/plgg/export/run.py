@@ -30,7 +30,7 @@ class Written:
 
     Attributes:
         model: The file to be opened, relative to the folder.
-        run: Runs what was written on an image (i, j, k), to be compared.
+        run: Runs what was written on an image (c, i, j, k), to be compared.
     """
 
     model: str
@@ -50,7 +50,7 @@ def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written: 
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(image: object) -> Outputs:
-        values = session.run(network.names, {"image": image[None, None]})  # type: ignore[index]
+        values = session.run(network.names, {"image": image[None]})  # type: ignore[index]
         return dict(zip(network.names, values, strict=True))
 
     return Written(path.name, run)
@@ -68,7 +68,7 @@ def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Writt
     compiled = core.compile_model(str(path), "CPU", exact)
 
     def run(image: object) -> Outputs:
-        values = compiled({"image": image[None, None]})  # type: ignore[index]
+        values = compiled({"image": image[None]})  # type: ignore[index]
         return {name: values[name] for name in network.names}
 
     return Written(path.name, run)
@@ -139,7 +139,8 @@ def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format)
     written = FORMATS[fmt](checkpoint, network, aside)
     divisor = network.network.divisor
     boxes = [(a * divisor, b * divisor, c * divisor) for a, b, c in _CELLS]
-    images = [example(box) for box in boxes]
+    n_channels = network.network.n_channels
+    images = [np.stack([example(box)] * n_channels) for box in boxes]
     largest = largest_difference(
         [network.answer(image) for image in images],
         [written.run(image) for image in images],

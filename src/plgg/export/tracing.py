@@ -36,7 +36,7 @@ class Traceable(nn.Module):
         self.eval()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Logits and features of z-scores of shape (1, 1, i, j, k)."""
+        """Logits and features of z-scores of shape (1, c, i, j, k)."""
         outputs = self.network(image)
         return tuple(outputs[name] for name in self.names)
 
@@ -45,9 +45,7 @@ class Traceable(nn.Module):
         with torch.inference_mode():
             return {
                 name: value.numpy()
-                for name, value in zip(
-                    self.names, self(torch.from_numpy(image)[None, None]), strict=True
-                )
+                for name, value in zip(self.names, self(torch.from_numpy(image)[None]), strict=True)
             }
 
 
@@ -64,7 +62,7 @@ def write_onnx(network: Traceable, path: Path) -> None:
         axis + 2: torch.export.Dim(name, min=1) * divisor if divisor > 1 else torch.export.Dim(name)
         for axis, name in enumerate("ijk")
     }
-    example = torch.zeros(1, 1, *(divisor * n for n in (2, 3, 4)))
+    example = torch.zeros(1, network.network.n_channels, *(divisor * n for n in (2, 3, 4)))
     with _quiet(), torch.no_grad():
         torch.onnx.export(
             network,

@@ -12,11 +12,11 @@ from plgg.config import ModelConfig
 from plgg.model.layers import SeededDropout, with_fast_norm
 
 
-def _segresnet(settings: ModelConfig) -> nn.Module:
+def _segresnet(settings: ModelConfig, n_channels: int = 1) -> nn.Module:
     network: Any = SegResNet(
         spatial_dims=3,
         init_filters=settings.init_filters,
-        in_channels=settings.stem**3,
+        in_channels=n_channels * settings.stem**3,
         out_channels=settings.stem**3,
         dropout_prob=settings.dropout or None,
         norm=("GROUP", {"num_groups": settings.norm_groups}),
@@ -29,7 +29,7 @@ def _segresnet(settings: ModelConfig) -> nn.Module:
     return with_fast_norm(network)
 
 
-BACKBONES: dict[str, Callable[[ModelConfig], nn.Module]] = {"segresnet": _segresnet}
+BACKBONES: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"segresnet": _segresnet}
 
 
 def bottleneck_channels(settings: ModelConfig) -> int:

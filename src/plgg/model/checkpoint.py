@@ -132,7 +132,13 @@ def network_of(
         CheckpointError: If they do not fit it.
     """
     with torch.device("meta"):
-        empty = MultitaskNet(config.model, n_classes=n_classes, arm=config.arm, tasks=tasks)
+        empty = MultitaskNet(
+            config.model,
+            n_classes=n_classes,
+            arm=config.arm,
+            tasks=tasks,
+            n_channels=len(config.channels),
+        )
         wanted = {name: tensor.shape for name, tensor in empty.state_dict().items()}
     given = {name: tensor.shape for name, tensor in weights.items()}
     if given != wanted:
@@ -145,7 +151,14 @@ def network_of(
             where=where,
             remedy=_AGAIN,
         )
-    network = build_network(config.model, n_classes=n_classes, arm=config.arm, seed=0, tasks=tasks)
+    network = build_network(
+        config.model,
+        n_classes=n_classes,
+        arm=config.arm,
+        seed=0,
+        tasks=tasks,
+        n_channels=len(config.channels),
+    )
     network.load_state_dict(weights)
     return network
 

@@ -17,7 +17,8 @@ from plgg.model.layers import SeededDropout, Standardise
 
 N_TRAITS = 8
 Features = Float[Tensor, "batch c i j k"]
-Image = Float[Tensor, "batch 1 x y z"]
+Image = Float[Tensor, "batch channels x y z"]
+Outline = Float[Tensor, "batch 1 x y z"]
 
 
 class ScalarHead(nn.Module):
@@ -89,7 +90,7 @@ class ScalarHead(nn.Module):
             return bottleneck.mean(dim=(2, 3, 4))
         if name == "attention":
             return _averaged(bottleneck, self.attention(bottleneck).flatten(2).softmax(dim=2))
-        seen = outline.float().sigmoid() * (image != 0)
+        seen = outline.float().sigmoid() * (one_channel(image) != 0)
         inside = functional.avg_pool3d(seen, self.divisor).flatten(2)
         # Where no tumour is seen, a little of everything.
         weights = inside + 1e-3
@@ -110,9 +111,15 @@ def _classifier(width: int, n_outputs: int, settings: MarkerHeadConfig) -> nn.Se
     return nn.Sequential(*layers, nn.Linear(width, n_outputs))
 
 
-def tumour_traits(
-    image: Float[Tensor, "batch 1 i j k"], segmentation: Float[Tensor, "batch 1 i j k"]
-) -> Float[Tensor, "batch traits"]:
+def one_channel(image: Image) -> Outline:
+    """The mean of the sequences that are there; of one sequence, that one."""
+    if image.shape[1] == 1:
+        return image
+    there = (image != 0).flatten(2).any(dim=2).sum(dim=1).clamp(min=1)
+    return image.sum(dim=1, keepdim=True) / there.view(-1, 1, 1, 1, 1)
+
+
+def tumour_traits(image: Image, segmentation: Outline) -> Float[Tensor, "batch traits"]:
     """What a radiologist would say of the outlined tumour: where, how large, how bright, how mixed.
 
     Distance from the midplane, position front to back and bottom to top (in standard deviations of
@@ -124,7 +131,7 @@ def tumour_traits(
     Returns:
         Eight traits, in the order above.
     """
-    image = image.float()
+    image = one_channel(image).float()
     brain = (image != 0).float()
     brain = brain / brain.sum(dim=(2, 3, 4), keepdim=True).clamp(min=1.0)
     seen = torch.sigmoid(segmentation.float()) * (image != 0)

@@ -26,7 +26,8 @@ from plgg.model.layers import Reduce, SeededDropout, Standardise
 from plgg.tasks.base import AuxiliaryTask, BodySpec
 from plgg.tasks.kinds import marker_record, restore_tasks
 
-Image = Float[Tensor, "batch 1 i j k"]
+Image = Float[Tensor, "batch c i j k"]
+Outline = Float[Tensor, "batch 1 i j k"]
 Tasks = Mapping[str, AuxiliaryTask]
 
 
@@ -44,16 +45,23 @@ class MultitaskNet(nn.Module):
         n_classes: Marker classes.
         arm: `single` has no head but the outline's.
         tasks: That have a head in the multitask arm; by default the marker alone.
+        n_channels: Sequences of the image.
     """
 
     def __init__(
-        self, settings: ModelConfig, *, n_classes: int, arm: Arm, tasks: Tasks | None = None
+        self,
+        settings: ModelConfig,
+        *,
+        n_classes: int,
+        arm: Arm,
+        tasks: Tasks | None = None,
+        n_channels: int = 1,
     ) -> None:
         super().__init__()
-        self.divisor, self.stem = settings.divisor, settings.stem
+        self.divisor, self.stem, self.n_channels = settings.divisor, settings.stem, n_channels
         # Whether inner features are computed again in the backward pass rather than kept.
         self.checkpointing = False
-        self.backbone = BACKBONES["segresnet"](settings)
+        self.backbone = BACKBONES["segresnet"](settings, n_channels)
         # The backbone's own last layer is the segmentation head.
         heads: dict[str, nn.Module] = {SEGMENTATION: self.backbone.get_submodule("conv_final")}
         self.backbone.set_submodule("conv_final", nn.Identity())
@@ -80,7 +88,7 @@ class MultitaskNet(nn.Module):
         """Logits by head, and the pooled bottleneck.
 
         Args:
-            image: z-scores, every side a multiple of `divisor`.
+            image: z-scores, every side a multiple of `divisor`; a missing sequence is 0.
             patient: Age and sex; without them the marker is what the image alone says.
             told: Index of the class that a guided outline is told in training, -1 where it is
                 unknown. After training it is told the branch's own answer to the image. The branch
@@ -133,7 +141,7 @@ class MultitaskNet(nn.Module):
             outlines += [self.heads[f"deep_{level}"](decoded[-1 - level]) for level in levels]
         return [self._whole(outline) for outline in outlines], bottleneck, last
 
-    def _whole(self, outline: Tensor) -> Image:
+    def _whole(self, outline: Tensor) -> Outline:
         """Channels given back as blocks of voxels."""
         return pixelshuffle(outline, 3, self.stem) if self.stem > 1 else outline
 
@@ -188,12 +196,20 @@ def _body_spec(settings: ModelConfig) -> BodySpec:
 
 
 def build_network(
-    settings: ModelConfig, *, n_classes: int, arm: Arm, seed: int, tasks: Tasks | None = None
+    settings: ModelConfig,
+    *,
+    n_classes: int,
+    arm: Arm,
+    seed: int,
+    tasks: Tasks | None = None,
+    n_channels: int = 1,
 ) -> MultitaskNet:
     """A network with weights drawn from `seed`; both arms share the body's first weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = MultitaskNet(settings, n_classes=n_classes, arm=arm, tasks=tasks)
+        network = MultitaskNet(
+            settings, n_classes=n_classes, arm=arm, tasks=tasks, n_channels=n_channels
+        )
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
 
 

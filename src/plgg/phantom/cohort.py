@@ -1,7 +1,7 @@
 """A whole cohort: who has which class, what is missing, and all files with their manifest.
 
     OUT/manifest.csv
-    OUT/images/CASE_flair.nii.gz, CASE_mask.nii.gz
+    OUT/images/CASE_flair.nii.gz, CASE_mask.nii.gz, and CASE_t2.nii.gz and the like, if asked for
 
 Equal settings give equal files, whatever the number of processes.
 """
@@ -132,6 +132,13 @@ def _job(
     return _Job(settings, patient, marker, scan, images / f"{name}_flair.nii.gz", mask)
 
 
+def _others(job: _Job) -> dict[str, Path]:
+    """Paths of the sequences beside the FLAIR."""
+    stem = job.flair.name.removesuffix("_flair.nii.gz")
+    names = [name for name in job.settings.sequences if name != "flair"]
+    return {name: job.flair.with_name(f"{stem}_{name}.nii.gz") for name in names}
+
+
 def _patient_id(patient: int) -> str:
     return f"phantom-{patient + 1:03d}"
 
@@ -148,6 +155,7 @@ def _case(job: _Job, *, marker_known: bool) -> Case:
         site=person.site.name,
         age_years=round(person.age_years + later, 1),
         sex=person.sex,
+        others=_others(job),
     )
 
 
@@ -167,5 +175,8 @@ def _finished(jobs: list[_Job], workers: int) -> Iterator[None]:
 def _make(job: _Job) -> None:
     flair, mask = make_scan(job.settings, job.patient, job.marker, scan=job.scan)
     write_volume(job.flair, flair)
+    for name, path in _others(job).items():
+        other, _ = make_scan(job.settings, job.patient, job.marker, scan=job.scan, sequence=name)
+        write_volume(path, other)
     if job.mask is not None:
         write_volume(job.mask, mask)

@@ -9,15 +9,26 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
-from plgg.core.volume import Volume
+from plgg.config import SEQUENCES
+from plgg.core.volume import Affine, Volume
+from plgg.data.atlas.grid import BRAIN_CENTRE_MM
 from plgg.phantom.grid import Raster
 from plgg.phantom.head import draw_head, tissue
 from plgg.phantom.plan import Plan, draw_plan
 from plgg.phantom.scanner import Site, acquire, draw_site, n_thick_slices, thick_affine, thicken
 from plgg.phantom.settings import Marker, PhantomSettings, Stream, patient_stream
-from plgg.phantom.signal import add_decoys, add_spots, add_tumour, draw_contrast, normal_signal
+from plgg.phantom.signal import (
+    add_decoys,
+    add_spots,
+    add_tumour,
+    draw_contrast,
+    normal_signal,
+    sequence_contrast,
+    sequence_plan,
+)
 from plgg.phantom.tumour import grow
 
 # Mean and spread of the age in years. Children with a fusion are younger than those with V600E.
@@ -69,8 +80,31 @@ def plan_of(settings: PhantomSettings, patient: int, marker: Marker, *, scan: in
     return plan.grown(draw_person(settings, patient, marker).growth) if scan else plan
 
 
+_MOST_MM, _MOST_DEG = 3.0, 3.0
+
+
+def movement(settings: PhantomSettings, patient: int, *, scan: int, sequence: str) -> Affine:
+    """How the head had moved when a sequence was taken: 4×4, from its world to the FLAIR's, mm."""
+    if sequence == "flair":
+        return np.eye(4)
+    rng = _sequence_stream(settings, patient, scan=scan, sequence=sequence)
+    matrix = np.eye(4)
+    angles = rng.uniform(-_MOST_DEG, _MOST_DEG, 3)
+    matrix[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    centre = np.array(BRAIN_CENTRE_MM)
+    matrix[:3, 3] = centre - matrix[:3, :3] @ centre + rng.uniform(-_MOST_MM, _MOST_MM, 3)
+    return matrix
+
+
+def _sequence_stream(
+    settings: PhantomSettings, patient: int, *, scan: int, sequence: str
+) -> np.random.Generator:
+    number = 8 * scan + SEQUENCES.index(sequence)
+    return patient_stream(settings.seed, patient, Stream.SEQUENCES, number)
+
+
 def make_scan(
-    settings: PhantomSettings, patient: int, marker: Marker, *, scan: int
+    settings: PhantomSettings, patient: int, marker: Marker, *, scan: int, sequence: str = "flair"
 ) -> tuple[Volume, Volume]:
     """Make one scan.
 
@@ -79,26 +113,34 @@ def make_scan(
         patient: Number of the patient, from 0.
         marker: The patient's class.
         scan: 0 for the first scan, 1 for the follow-up: same head, grown tumour, new noise.
+        sequence: `flair`, `t1`, `t1c` or `t2`.
 
     Returns:
-        FLAIR (int16, 0 outside the brain) and mask (uint8) on one grid.
+        The scan (int16, 0 outside the brain) and mask (uint8) on one grid.
     """
     plan = plan_of(settings, patient, marker, scan=scan)
     raster = Raster(settings.spacing_mm)
     affine = raster.affine
     # The matrices here are small: threads cost more than they bring, and could change a last bit.
     with threadpool_limits(1):
-        flair, mask = _render(settings, patient, plan, scan=scan, raster=raster)
+        flair, mask = _render(settings, patient, plan, scan=scan, raster=raster, sequence=sequence)
         if settings.slice_thickness_mm is not None:
             n_thin = raster.shape[2]
             n_thick = n_thick_slices(n_thin, settings.slice_thickness_mm / raster.spacing_mm)
             flair, mask = thicken(flair, mask, n_thick)
             affine = thick_affine(affine, n_thin, n_thick)
-    return Volume(flair, affine), Volume(mask.astype(np.uint8), affine)
+    moved = np.linalg.inv(movement(settings, patient, scan=scan, sequence=sequence))
+    return Volume(flair, moved @ affine), Volume(mask.astype(np.uint8), moved @ affine)
 
 
 def _render(
-    settings: PhantomSettings, patient: int, plan: Plan, *, scan: int, raster: Raster
+    settings: PhantomSettings,
+    patient: int,
+    plan: Plan,
+    *,
+    scan: int,
+    raster: Raster,
+    sequence: str,
 ) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
     def stream(purpose: Stream, scan: int = 0) -> np.random.Generator:
         return patient_stream(settings.seed, patient, purpose, scan)
@@ -111,14 +153,19 @@ def _render(
     tumour = grow(plan, tissues, centre, stream(Stream.TUMOUR_SHAPE))
     rng = stream(Stream.CONTRAST)
     contrast = draw_contrast(rng, population)
+    noise = stream(Stream.SCAN, scan)
+    if sequence != "flair":
+        contrast, plan = sequence_contrast(contrast, sequence), sequence_plan(plan, sequence)
+        noise = _sequence_stream(settings, patient, scan=scan + 4, sequence=sequence)
     signal = normal_signal(tissues, contrast, rng)
-    add_decoys(signal, tissues, head, population=population, rng=stream(Stream.DECOYS))
+    if sequence == "flair":
+        add_decoys(signal, tissues, head, population=population, rng=stream(Stream.DECOYS))
     if plan.spots is not None:
         rng = stream(Stream.SPOTS)
         add_spots(signal, tissues, head, marker=plan.spots, width=settings.spot_width, rng=rng)
     add_tumour(signal, tumour, plan, contrast)
     site = draw_site(stream(Stream.SITE), population)
-    flair = acquire(signal, tissues.brain, site, stream(Stream.SCAN, scan), raster)
+    flair = acquire(signal, tissues.brain, site, noise, raster)
     mask = np.zeros(tissues.brain.shape, dtype=np.bool_)
     mask[tumour.box] = tumour.mask
     return raster.on_grid(flair), raster.on_grid(mask)

@@ -41,6 +41,8 @@ class PhantomSettings(BaseModel):
             of deep grey matter. Place and look of their tumours are drawn without looking at it,
             and a halo is oedema where the spots, or the lack of them, are a fusion's.
         spot_width: How wide those spots are, relative to what is usual.
+        sequences: MR sequences of each scan, the FLAIR among them. The others are moved against
+            it by up to 3 mm and 3°, as heads are between two sequences.
         contrast: How bright tumours and halos are above grey matter, relative to what is usual.
     """
 
@@ -59,12 +61,15 @@ class PhantomSettings(BaseModel):
     halo_width: float = Field(default=0.45, ge=0.1, le=1.5)
     elsewhere: Share = 0.0
     spot_width: float = Field(default=1.0, ge=0.5, le=3.0)
+    sequences: tuple[Literal["flair", "t1", "t1c", "t2"], ...] = ("flair",)
     contrast: float = Field(default=1.0, ge=0.1, le=5.0)
 
     @model_validator(mode="after")
     def _slices_hold_a_voxel(self) -> Self:
         if self.slice_thickness_mm is not None and self.slice_thickness_mm < self.spacing_mm:
             raise ValueError("slice_thickness_mm must be spacing_mm or more")
+        if "flair" not in self.sequences or len(set(self.sequences)) < len(self.sequences):
+            raise ValueError("sequences must name flair, and none twice")
         return self
 
 
@@ -102,6 +107,7 @@ class Stream(IntEnum):
     DECOYS = 16
     SCAN = 17
     SPOTS = 18
+    SEQUENCES = 19
 
 
 def cohort_stream(seed: int, purpose: Stream) -> np.random.Generator:

@@ -7,7 +7,7 @@ glioma is brighter still, its cysts darker than the solid part but seldom as dar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,23 @@ def draw_contrast(rng: np.random.Generator, population: Population) -> Contrast:
         fluid=float(rng.uniform(0.22, 0.38)),
         patchiness=float(rng.uniform(0.02, 0.04)),
     )
+
+
+def sequence_contrast(contrast: Contrast, sequence: str) -> Contrast:
+    """The same head on another sequence: fluid is bright on T2, grey matter dark on T1."""
+    if sequence == "t2":
+        return replace(
+            contrast, grey=1.05 + 0.9 * (contrast.grey - 1.0), fluid=8.0 * contrast.fluid
+        )
+    return replace(contrast, grey=0.92 - contrast.grey / 8.0, fluid=contrast.fluid)
+
+
+def sequence_plan(plan: Plan, sequence: str) -> Plan:
+    """The same tumour on another sequence: dark on T1, with a bright rim after contrast."""
+    if sequence == "t2":
+        return plan
+    rim = 0.6 if sequence == "t1c" else 0.0
+    return replace(plan, brightness=-0.45 * plan.brightness, rim=rim)
 
 
 def normal_signal(tissue: Tissue, contrast: Contrast, rng: np.random.Generator) -> Field3D:

@@ -56,7 +56,13 @@ class Request:
         """
         options = self.options
         only = read_part(self.runs[0], options.part) if options.part else None
-        return find_scans(self.inputs, only=only, age_years=options.age_years, sex=options.sex)
+        return find_scans(
+            self.inputs,
+            only=only,
+            age_years=options.age_years,
+            sex=options.sex,
+            others=options.others,
+        )
 
     def predictor(self, scans: Sequence[Scan]) -> Predictor:
         """The models, ready.

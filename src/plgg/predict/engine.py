@@ -79,17 +79,21 @@ class Engine:
     Attributes:
         name: For results: what runs it, where, in which precision.
         divisor: Every side of an image must be a multiple of this.
-        run: Takes z-scores, contiguous float32, shape (i, j, k).
+        run: Takes z-scores, contiguous float32, shape (c, i, j, k).
         meter: The memory that it runs in.
+        n_channels: Sequences that it takes.
     """
 
     name: str
     divisor: int
     run: Callable[[NDArray[np.float32]], Answer]
     meter: Meter
+    n_channels: int = 1
 
     def __call__(self, image: NDArray[np.float32]) -> Answer:
-        """Run the network on z-scores of shape (i, j, k)."""
+        """Run the network on z-scores of shape (c, i, j, k), or (i, j, k) of one sequence."""
+        if image.ndim == 3:
+            image = image[None]
         return self.run(np.ascontiguousarray(image, dtype=np.float32))
 
 

@@ -151,7 +151,7 @@ class Ensemble:
         """Ask every member.
 
         Args:
-            codes: Coded z-scores of a brain box, shape (I, J, K).
+            codes: Coded z-scores of a brain box, shape (C, I, J, K).
             age_years: Of the patient, for members that ask; None where it is not known.
             sex: Likewise.
         """
@@ -246,6 +246,8 @@ def _difference(one: Member, other: Member) -> str | None:
     for name, task in one.tasks.items():
         if name in other.tasks and not task.fits(other.tasks[name].record):
             return f"its task {name} is of another kind, column or classes"
+    if one.config.channels != other.config.channels:
+        return "it sees other sequences"
     if one.config.grid != other.config.grid:
         return "its voxels are of another size"
     if not same_preprocessing(one.config.preprocess, other.config.preprocess):

@@ -231,7 +231,8 @@ def bytes_per_voxel(engine: Engine, whole: Shape) -> float:
     """
     if engine not in _known:
         probe = _probe(whole, engine.divisor)
-        image = np.random.default_rng(0).standard_normal(probe, dtype=np.float32)
+        shape = (engine.n_channels, *probe)
+        image = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
         # Twice: the first run of all also takes what is taken only once.
         peak = max(min(engine.meter.peak(lambda: engine(image)) for _ in range(2)), 1)
         _known[engine] = LOST * peak / prod(probe)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -18,6 +19,7 @@ class PredictOptions:
         prior: Folder of an earlier prediction of the same patient; for one scan.
         age_years: Of a patient whose scan is named by itself.
         sex: Likewise, `F` or `M`.
+        others: Further sequences of one scan that is named by itself, by name.
         pages: Whether to draw `report.html` for each scan.
         case_minutes: After which a scan of a batch is stopped and named.
         case_gib: GiB of memory at which a scan of a batch is; what is free if None.
@@ -31,6 +33,7 @@ class PredictOptions:
     prior: Path | None = None
     age_years: float | None = None
     sex: str | None = None
+    others: Mapping[str, Path] = field(default_factory=dict, hash=False)
     pages: bool = True
     scan_gib: float | None = None
     case_minutes: float = 30.0

@@ -108,7 +108,7 @@ class Predictor:
         clock = Clock()
         with clock.step("read and prepare"):
             loaded = scan.load(self.config)
-            digest = loaded.sha256 or scan.digest()
+            digest = loaded.sha256 or scan.digest(self.config)
         found = self._found(loaded, clock)
         result = describe(scan, digest, found, self.networks, prior=self.prior)
         return self._write(folder, scan, found, result)
@@ -124,9 +124,7 @@ class Predictor:
     def _found(self, loaded: Loaded, clock: Clock) -> Found:
         placement = loaded.prepared.placement
         with clock.step("network"):
-            box = self.networks.answer(
-                loaded.prepared.image, age_years=loaded.age_years, sex=loaded.sex
-            )
+            box = self.networks.answer(loaded.image, age_years=loaded.age_years, sex=loaded.sex)
         with clock.step("back to the native grid"):
             tumour = restore(box.tumour, placement)
             mask = without_small(
@@ -147,7 +145,7 @@ class Predictor:
         """Whether a result was made from this scan, by these networks, in this way."""
         prior = str(self.prior.folder) if self.prior else None
         return (
-            kept.input.sha256 == scan.digest()
+            kept.input.sha256 == scan.digest(self.config)
             and kept.models == tuple(member.model for member in self.networks.members)
             and kept.inference == self.networks.inference
             and kept.engine == self.networks.engine

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from plgg.config import Config, same_preprocessing
+from plgg.config.base import TITLES
 from plgg.core.case_id import case_id_of
 from plgg.core.errors import InputError
 from plgg.core.regular import is_there
 from plgg.core.volume import Volume
-from plgg.data.check.usable import usable_flair
+from plgg.data.check.usable import usable_image
 from plgg.data.dicom.find import is_dicom
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import is_nifti
@@ -31,6 +35,8 @@ class Loaded:
 
     Attributes:
         prepared: The brain on the atlas grid.
+        image: Codes of the channels that the model wants, shape (C, I, J, K).
+        sequences: Those of them that there are.
         quality: Verdicts; None for cases of stores that kept none.
         native: The scan itself; None for cases of stores.
         chosen: Of DICOM, which series was taken and why.
@@ -41,6 +47,8 @@ class Loaded:
     """
 
     prepared: Prepared
+    image: NDArray[np.int8]
+    sequences: tuple[str, ...]
     quality: Quality | None
     native: Volume | None = None
     chosen: str | None = None
@@ -59,7 +67,7 @@ class Scan:
         patient_id: None where it is not known.
         path: The native scan.
         kind: What it comes from.
-        digest: Gives the SHA-256 of the native scan.
+        digest: Gives the SHA-256 of the native scan, of several sequences of all that are used.
         load: Gives the scan on the atlas grid, for a model of these settings.
         age_years: None where it is not given.
         sex: None where it is not given.
@@ -70,7 +78,7 @@ class Scan:
     patient_id: str | None
     path: Path
     kind: Literal["nifti", "dicom", "store"]
-    digest: Callable[[], str]
+    digest: Callable[[Config], str]
     load: Callable[[Config], Loaded]
     age_years: float | None = None
     sex: str | None = None
@@ -83,6 +91,7 @@ def find_scans(
     only: Sequence[str] | None = None,
     age_years: float | None = None,
     sex: str | None = None,
+    others: Mapping[str, Path] | None = None,
 ) -> list[Scan]:
     """The scans that the inputs name: stores, manifests (.csv), NIfTI files, DICOM.
 
@@ -91,13 +100,21 @@ def find_scans(
         only: Cases to keep; all if None.
         age_years: Of the patient, where a scan is named by itself.
         sex: Likewise.
+        others: Further sequences by name, of the one scan that is named by itself.
 
     Raises:
         InputError: If nothing is at a path, the only input is none of these, two scans have one
             name, or a case to keep is not among them.
     """
     several = len(inputs) > 1
-    scans = [scan for path in inputs for scan in _scans(path, age_years, sex, several=several)]
+    if others and (several or not (is_nifti(inputs[0]) or is_dicom(inputs[0]))):
+        raise InputError(
+            f"{', '.join(others)} given, which goes with one scan named by itself",
+            where=inputs[0],
+            remedy="Name the sequences of several patients in a manifest.",
+        )
+    known = Case("", "", None, age_years=age_years, sex=sex, others=dict(others or {}))
+    scans = [scan for path in inputs for scan in _scans(path, known, several=several)]
     if only is not None:
         scans = _only(scans, only)
     names = [scan.case_id.lower() for scan in scans]
@@ -122,7 +139,7 @@ def _only(scans: Sequence[Scan], wanted: Sequence[str]) -> list[Scan]:
     return [scan for scan in scans if scan.case_id in set(wanted)]
 
 
-def _scans(path: Path, age_years: float | None, sex: str | None, *, several: bool) -> list[Scan]:
+def _scans(path: Path, known: Case, *, several: bool) -> list[Scan]:
     if is_there(path) and is_store(path):
         store = Store(path)
         return [_stored(store, case_id) for case_id in store.by_id]
@@ -132,7 +149,7 @@ def _scans(path: Path, age_years: float | None, sex: str | None, *, several: boo
         return [_native(case, case.patient_id) for case in read_unchecked(path)]
     if is_nifti(path) or is_dicom(path):
         name = case_id_of(scan_name(path))
-        return [_native(Case(name, name, path, age_years=age_years, sex=sex), None)]
+        return [_native(replace(known, case_id=name, patient_id=name), None, path)]
     if several and is_there(path):
         return [_unusable(path)]
     raise _none_of_these(path)
@@ -161,8 +178,14 @@ def _stored(store: Store, case_id: str) -> Scan:
     def load(config: Config) -> Loaded:
         _refuse_other_store(store, config)
         case = read_record(store.folder, case_id)
+        there = record.channels or ("flair",)
+        sequences = tuple(name for name in config.channels if name in there)
+        _require_some(sequences, config, where=store.folder)
+        image = store.channels(case_id, config.channels)
         return Loaded(
-            Prepared(store.image(case_id), None, case.placement),
+            Prepared(image[0], None, case.placement),
+            image,
+            sequences,
             case.quality,
             doubts=record.flair_warnings,
             age_years=record.age_years,
@@ -175,7 +198,7 @@ def _stored(store: Store, case_id: str) -> Scan:
         record.patient_id,
         Path(record.flair),
         "store",
-        lambda: record.flair_sha256,
+        lambda _: record.flair_sha256,
         load,
         record.age_years,
         record.sex,
@@ -183,34 +206,78 @@ def _stored(store: Store, case_id: str) -> Scan:
     )
 
 
-def _native(case: Case, patient_id: str | None) -> Scan:
+def _native(case: Case, patient_id: str | None, single: Path | None = None) -> Scan:
+    """A scan on its own grid.
+
+    Args:
+        case: Its row; of a scan that is named by itself, what else is known.
+        patient_id: None where it is not known.
+        single: A scan that is named by itself: the first sequence that the model wants.
+    """
+
+    def sequences(config: Config) -> dict[str, Path]:
+        if single is None:
+            return case.sequences(config.channels)
+        first = next(name for name in config.channels if name not in case.images)
+        named = {first: single, **case.images}
+        return {name: named[name] for name in config.channels if name in named}
+
     def load(config: Config) -> Loaded:
         route = route_for(config)
-        flair = usable_flair(case.flair)
-        age_years = flair.age_years if case.age_years is None else case.age_years
-        arrived = travel(flair.volume, None, route, age_years=age_years)
+        paths = sequences(config)
+        scans = {name: usable_image(path, TITLES[name]) for name, path in paths.items()}
+        reference, *others = scans
+        scan = scans[reference]
+        age_years = scan.age_years if case.age_years is None else case.age_years
+        arrived = travel(
+            scan.volume,
+            None,
+            replace(route, sequence=reference),
+            age_years=age_years,
+            others={name: scans[name].volume for name in others},
+        )
+        hashes = [scans[name].sha256 or _digest(paths[name]) for name in scans]
         return Loaded(
             arrived.prepared,
+            arrived.prepared.stacked(config.channels, reference),
+            (reference, *arrived.reference_from),
             arrived.quality,
-            native=flair.volume,
-            chosen=flair.chosen,
-            doubts=flair.doubts,
+            native=scan.volume,
+            chosen=scan.chosen,
+            doubts=tuple(doubt for one in scans.values() for doubt in one.doubts),
             age_years=age_years,
-            sex=case.sex or flair.sex,
-            sha256=flair.sha256,
+            sex=case.sex or scan.sex,
+            sha256=_joined(hashes),
         )
 
+    path = single or next(iter(case.sequences().values()))
     return Scan(
         case.case_id,
         patient_id,
-        case.flair,
-        "nifti" if is_nifti(case.flair) else "dicom",
-        partial(_digest, case.flair),
+        path,
+        "nifti" if is_nifti(path) else "dicom",
+        lambda config: _joined([_digest(one) for one in sequences(config).values()]),
         load,
         case.age_years,
         case.sex,
         case.marker,
     )
+
+
+def _joined(hashes: Sequence[str]) -> str:
+    """One hash for all sequences; of one, its own."""
+    if len(hashes) == 1:
+        return hashes[0]
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+
+
+def _require_some(sequences: Sequence[str], config: Config, *, where: Path) -> None:
+    if not sequences:
+        raise InputError(
+            f"holds none of the sequences that the model wants ({', '.join(config.channels)})",
+            where=where,
+            remedy="Preprocess with the model's channels.",
+        )
 
 
 def _digest(path: Path) -> str:

@@ -94,7 +94,7 @@ def predict_box(
 
     Args:
         engine: What runs the network.
-        codes: Coded z-scores, shape (I, J, K).
+        codes: Coded z-scores, shape (C, I, J, K), or (I, J, K) of one sequence.
         settings: One pass or windows; whether to average over mirror images.
         known: What age and sex add to the output of each task, shape (n,).
         measure: Whether one pass must fit into memory. Where a training step has just fitted it
@@ -104,13 +104,13 @@ def predict_box(
     Raises:
         RunError: If not even a small window fits into memory.
     """
-    image = decode(codes)
-    i, j, k = image.shape
+    image = decode(codes if codes.ndim == 4 else codes[None])
+    _, i, j, k = image.shape
     window = window_for(engine, (i, j, k), settings) if measure else settings.window
     asked = _Asked(tasks or {}, known or {})
     seen = [_view(engine, image, window, asked)]
     if settings.mirror:
-        mirrored = _view(engine, image[::-1], window, asked)
+        mirrored = _view(engine, image[:, ::-1], window, asked)
         seen.append(_View(mirrored.tumour[::-1], mirrored.tasks, mirrored.features))
     views = tuple(view.tumour for view in seen)
     return BoxPrediction(
@@ -130,9 +130,11 @@ def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None, aske
 
 def _one_pass(engine: Engine, image: NDArray[np.float32], asked: _Asked) -> _View:
     """Padded at the far ends, also in a mirror image, so that it gets the mirrored answer."""
-    i, j, k = image.shape
+    _, i, j, k = image.shape
     whole = padded((i, j, k), engine.divisor)
-    answer = engine(np.pad(image, [(0, n - m) for n, m in zip(whole, image.shape, strict=True)]))
+    answer = engine(
+        np.pad(image, [(0, 0), *((0, n - m) for n, m in zip(whole, (i, j, k), strict=True))])
+    )
     logits = np.ascontiguousarray(answer.segmentation[:i, :j, :k])
     return _View(expit(logits), asked.answers(answer), answer.features)
 
@@ -145,10 +147,10 @@ def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape, asked
     answers: list[Answer] = []
 
     def one(part: torch.Tensor) -> torch.Tensor:
-        answers.append(engine(part[0, 0].numpy()))
+        answers.append(engine(part[0].numpy()))
         return torch.from_numpy(answers[-1].segmentation)[None, None]
 
-    tensor = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+    tensor = torch.from_numpy(np.ascontiguousarray(image))[None]
     logits = sliding_window_inference(tensor, window, 1, one, overlap=_OVERLAP, mode="gaussian")
     return _View(
         expit(logits[0, 0].numpy()),

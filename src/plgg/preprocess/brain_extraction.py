@@ -12,12 +12,10 @@ from scipy import ndimage
 
 from plgg.core.errors import InputError
 from plgg.core.masks import filled
-from plgg.core.volume import Volume
+from plgg.core.volume import Box, Volume
 from plgg.data.check.image import background_value, looks_raw
 from plgg.preprocess.grid import Grid, back, working_image
 from plgg.preprocess.skull_stripping import brain_by_deepbet, brain_by_hdbet
-
-Box = tuple[slice, slice, slice]
 
 
 def brain_mask(flair: NDArray[Any]) -> NDArray[np.bool_]:
@@ -165,7 +163,7 @@ def _by_network(flair: Volume, network: Network) -> NDArray[np.bool_]:
     image = working_image(_from_zero(flair), WORKING_MM)
     box = _head_box(image.data)
     found = np.zeros(image.shape, dtype=np.bool_)
-    found[box] = _seen_twice(_cropped(image, box), ENGINES[network])
+    found[box] = _seen_twice(image.crop(box), ENGINES[network])
     brain = back(found, Grid(image.shape, image.affine), flair) >= 0.5
     if not brain.any():
         raise InputError(f"{network} found no brain in the scan", remedy=_REMEDY)
@@ -200,12 +198,6 @@ def _head_box(data: NDArray[np.float32]) -> Box:
     if not head.any():
         raise InputError("there is no head in the scan", remedy=_REMEDY)
     return bounding_box(head, margin=_MARGIN)
-
-
-def _cropped(image: Volume, box: Box) -> Volume:
-    affine = image.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ [part.start for part in box]
-    return Volume(np.ascontiguousarray(image.data[box]), affine)
 
 
 def _mended(found: NDArray[np.bool_]) -> NDArray[np.bool_]:

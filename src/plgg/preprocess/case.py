@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plgg.config import same_preprocessing
+from plgg.config.base import TITLES
 from plgg.core.errors import PlggError
+from plgg.core.placement import as_rows
 from plgg.core.volume import Volume
 from plgg.core.worker import told
 from plgg.data.budget import scan_limit
-from plgg.data.check.usable import require_usable, usable_scans
+from plgg.data.check.usable import require_usable, usable_image, usable_scans
 from plgg.data.manifest import Case
 from plgg.data.quality import Quality
 from plgg.data.scan import Scan, read_scan, scan_sha256
-from plgg.data.store import CaseRecord, StoredCase, read_record, require_unaltered, write_case
+from plgg.data.store import (
+    CaseRecord,
+    StoredCase,
+    StoredImage,
+    read_record,
+    require_unaltered,
+    write_case,
+)
 from plgg.preprocess.pipeline import RejectedScanError, travel
 from plgg.preprocess.qc_overlay import draw_case, draw_failed, panels_of
 from plgg.preprocess.registration.start import Placed
@@ -68,9 +78,15 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
     kept = _kept(case, store, route)
     if kept:
         return kept
-    read, outlined = usable_scans(case)
+    paths = case.sequences(route.channels)
+    reference, path = next(iter(paths.items()))
+    route = replace(route, sequence=reference)
+    read, outlined = usable_scans(case, route.channels)
+    others = {n: usable_image(p, TITLES[n]) for n, p in paths.items() if n != reference}
     flair, mask = read.volume, outlined.volume if outlined else None
-    arrived = travel(flair, mask, route, age_years=case.age_years)
+    volumes = {name: scan.volume for name, scan in others.items()}
+    arrived = travel(flair, mask, route, age_years=case.age_years, others=volumes)
+    channels = tuple(name for name in paths if name == reference or name in arrived.reference_from)
     stored = StoredCase(
         case_id=case.case_id,
         patient_id=case.patient_id,
@@ -79,8 +95,19 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         site=case.site,
         age_years=case.age_years,
         sex=case.sex,
-        flair=str(case.flair.resolve()),
-        flair_sha256=_sha256(case.flair, read) or "",
+        flair=str(path.resolve()),
+        flair_sha256=_sha256(path, read) or "",
+        reference=reference,
+        channels=channels,
+        others={
+            name: StoredImage(
+                path=str(paths[name].resolve()),
+                sha256=_sha256(paths[name], scan) or "",
+                warnings=scan.doubts,
+                used=name in channels,
+            )
+            for name, scan in others.items()
+        },
         shape=arrived.prepared.placement.box_shape,
         status=arrived.quality.status,
         flair_warnings=read.doubts,
@@ -93,6 +120,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         spacing_mm=route.spacing_mm,
         settings=route.settings,
         placement=arrived.prepared.placement,
+        reference_from={n: as_rows(matrix) for n, matrix in arrived.reference_from.items()},
         mask_sha256=_sha256(case.mask, outlined) if case.mask else None,
         quality=arrived.quality,
     )
@@ -100,10 +128,10 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
     write_case(
         store,
         record,
-        image=arrived.prepared.image,
+        image=arrived.prepared.stacked(channels, reference),
         mask=arrived.prepared.mask,
         truth=truth,
-        inputs=[path for path in (case.flair, case.mask) if path],
+        inputs=[*paths.values(), *([case.mask] if case.mask else [])],
     )
     return stored
 
@@ -127,15 +155,15 @@ def _draw_failed(
     reason, quality = failed.reason or "", failed.quality
     if placed is None or quality is None:
         path, title = picture_path(store, case.case_id), case.case_id
-        draw_failed(path, _readable(case), title=title, reason=reason, quality=quality)
+        draw_failed(path, _readable(case, route), title=title, reason=reason, quality=quality)
     else:
-        _draw(case, require_usable(case), placed, quality, store=store, route=route)
+        _draw(case, require_usable(case, route.channels), placed, quality, store=store, route=route)
 
 
-def _readable(case: Case) -> Volume | None:
+def _readable(case: Case, route: Route) -> Volume | None:
     """The scan where it can be read, whatever the reason why it cannot."""
     try:
-        return read_scan(case.flair)
+        return read_scan(next(iter(case.sequences(route.channels).values())))
     except Exception as error:  # noqa: BLE001 - the same guard, while what failed is drawn
         log.info("case %s cannot be drawn: %s", case.case_id, told(error))
         return None
@@ -146,32 +174,42 @@ def _sha256(path: Path, read: Scan | None) -> str | None:
     return (read and read.sha256) or scan_sha256(path)
 
 
-def _hashes(case: Case) -> tuple[str | None, str | None]:
-    """SHA-256 of the scan and of the mask; None for what is not there."""
-    return scan_sha256(case.flair), scan_sha256(case.mask) if case.mask else None
+def _hashes(paths: Mapping[str, Path], mask: Path | None) -> dict[str, str | None]:
+    """SHA-256 of each sequence and of the mask; None for what is not there."""
+    found = {name: scan_sha256(path) for name, path in paths.items()}
+    return found | {"mask": scan_sha256(mask) if mask else None}
 
 
 def _kept(case: Case, store: Path, route: Route) -> StoredCase | None:
-    """The stored case, if it was made from these files this way; labels follow the manifest."""
+    """The stored case, if it was made from the same files this way; labels follow the manifest."""
     try:
         record = read_record(store, case.case_id)
         require_unaltered(store, record)
+        paths = case.sequences(route.channels)
     except PlggError:
         return None
+    stored = record.case
     # A mask that is named but not there has no hash either, and must be told.
-    named = record.case.has_mask == (case.mask is not None)
-    if not named or not _made_so(record, route):
+    named = stored.has_mask == (case.mask is not None)
+    if not named or not _made_so(record, route) or [stored.reference, *stored.others] != [*paths]:
         return None
-    if (record.case.flair_sha256, record.mask_sha256) != _hashes(case):
+    made_from = {stored.reference: stored.flair_sha256, "mask": record.mask_sha256}
+    made_from |= {name: image.sha256 for name, image in stored.others.items()}
+    if made_from != _hashes(paths, case.mask):
         return None
-    return record.case.model_copy(
+    others = {
+        name: image.model_copy(update={"path": str(paths[name].resolve())})
+        for name, image in stored.others.items()
+    }
+    return stored.model_copy(
         update={
             "patient_id": case.patient_id,
             "marker": case.marker,
             "site": case.site,
             "age_years": case.age_years,
             "sex": case.sex,
-            "flair": str(case.flair.resolve()),
+            "flair": str(paths[stored.reference].resolve()),
+            "others": others,
             "columns": dict(case.columns),
         }
     )

@@ -198,6 +198,7 @@ def _preprocess(
     cohort = Cohort(
         spacing_mm=route.spacing_mm,
         settings=route.settings,
+        channels=config.channels,
         classes=class_names(cases),
         cases=tuple(outcome.stored for outcome in found if outcome.stored),
         failed=tuple(_failed(outcome) for outcome in found if outcome.stored is None),

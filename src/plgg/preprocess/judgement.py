@@ -15,7 +15,7 @@ from plgg.data.atlas.grid import AFFINE, SHAPE
 from plgg.data.quality import Attempt, Verdict, worst
 from plgg.preprocess.brain_extraction import Stripped, find_brain
 from plgg.preprocess.gates.registration import brain_overlap, orientation
-from plgg.preprocess.gates.scan import brain_volume, field_of_view, fluid, t1_like
+from plgg.preprocess.gates.scan import brain_volume, contrast, field_of_view
 from plgg.preprocess.register import AS_IT_LIES, CHAINS, Registered, Step, register
 from plgg.preprocess.registration.frame import Aligned, Frame, carried, frame_of, view_of
 from plgg.preprocess.registration.start import METHOD, Placed, centre_on_atlas
@@ -92,7 +92,11 @@ def _registered(
     if seen is None:
         return Judged(stripped, None, registered.verdicts, registered.attempts, frame)
     with clock.step("gates"):
-        verdicts = (orientation(seen), fluid(seen), t1_like(seen, age_years), *registered.verdicts)
+        verdicts = (
+            orientation(seen),
+            *contrast(seen, age_years, route.sequence),
+            *registered.verdicts,
+        )
     placed = Placed(stripped.brain, seen.atlas_from_native, registered.method)
     verdicts = (*_noted(registered), *verdicts)
     return Judged(stripped, placed, verdicts, registered.attempts, frame)

@@ -5,7 +5,8 @@ Registration, reading, checking and storing are elsewhere; this is arithmetic on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from plgg.core.errors import InputError
 from plgg.core.placement import Placement, as_rows
-from plgg.core.volume import Affine, Volume, spacing_mm
-from plgg.data.store_arrays import encode
-from plgg.preprocess.brain_extraction import Box, bounding_box, z_score
+from plgg.core.volume import Affine, Box, Volume, corner, spacing_mm
+from plgg.data.store_arrays import OUTSIDE, encode
+from plgg.preprocess.brain_extraction import bounding_box, z_score
 from plgg.preprocess.grid import Grid
 from plgg.preprocess.registration.start import Placed, centred
 from plgg.preprocess.resample import resample, smooth_for
@@ -26,6 +27,19 @@ _MOST_CUT = 0.03
 
 
 @dataclass(frozen=True, eq=False)
+class Moved:
+    """Another sequence and its way to the reference.
+
+    Attributes:
+        scan: On its own native grid.
+        reference_from_other: 4×4 matrix from its world to that of the reference, mm.
+    """
+
+    scan: Volume
+    reference_from_other: Affine
+
+
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A scan as the network sees it.
 
@@ -33,24 +47,37 @@ class Prepared:
         image: Coded z-scores of the brain box (`plgg.data.store_arrays`), int8, shape (I, J, K).
         mask: Tumour on the same grid, uint8; None where unknown.
         placement: What puts anything on this grid back on the native scan.
+        others: Other sequences on the same grid by name, coded likewise, each z-scored by itself.
     """
 
     image: NDArray[np.int8]
     mask: NDArray[np.uint8] | None
     placement: Placement
+    others: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+
+    def stacked(self, channels: Sequence[str], reference: str) -> NDArray[np.int8]:
+        """All channels, shape (C, I, J, K); one that is missing is outside everywhere."""
+        known = {**self.others, reference: self.image}
+        nothing = np.full_like(self.image, OUTSIDE)
+        return np.stack([known.get(name, nothing) for name in channels])
 
 
 def prepare(
-    flair: Volume, mask: Volume | None, grid: Grid, placed: Placed | None = None
+    flair: Volume,
+    mask: Volume | None,
+    grid: Grid,
+    placed: Placed | None = None,
+    others: Mapping[str, Moved] | None = None,
 ) -> Prepared:
-    """Bring a FLAIR, and its mask where there is one, onto the atlas grid.
+    """Bring a scan, its mask and its other sequences, where there are any, onto the atlas grid.
 
     Args:
-        flair: Native scan.
+        flair: Native scan, the reference.
         mask: Tumour mask on the same native grid (> 0 is tumour), or None.
         grid: The atlas grid at the preset's spacing.
         placed: Its brain and where that lies; by default the scan is taken to be stripped, and
             its brain's centre put on the atlas brain's.
+        others: Other sequences by name, each with its way to the reference's world.
 
     Raises:
         InputError: If the scan is empty or its brain does not lie on the grid.
@@ -72,11 +99,27 @@ def prepare(
         native_shape=flair.shape,
         native_affine=as_rows(flair.affine),
         box_shape=codes.shape,
-        box_affine=as_rows(_corner(grid.affine, box)),
+        box_affine=as_rows(corner(grid.affine, box)),
         native_to_atlas=as_rows(to_atlas),
         method=placed.method,
     )
-    return Prepared(codes, tumour, placement)
+    carried_others = {
+        name: _other(moved, to_atlas, grid, inside, box) for name, moved in (others or {}).items()
+    }
+    return Prepared(codes, tumour, placement, carried_others)
+
+
+def _other(
+    moved: Moved, to_atlas: Affine, grid: Grid, inside: NDArray[np.bool_], box: Box
+) -> NDArray[np.int8]:
+    """Codes of another sequence, resampled once; what its field of view lacks is outside."""
+    whole = bounding_box(np.ones(moved.scan.shape, dtype=np.bool_))
+    path = _Path(whole, moved.scan.affine, to_atlas @ moved.reference_from_other, grid)
+    seen = path.carry(np.ones(moved.scan.shape, dtype=np.float32)) >= 0.5
+    brain = (inside & seen)[box]
+    if not brain.any():
+        return np.full(brain.shape, OUTSIDE, dtype=np.int8)
+    return encode(z_score(path.carry(moved.scan.data)[box], brain), brain)
 
 
 def _native_ml(brain: NDArray[np.bool_], flair: Volume, to_atlas: Affine) -> float:
@@ -104,18 +147,11 @@ class _Path:
 
     def carry(self, data: NDArray[np.generic]) -> NDArray[np.float32]:
         """Resample one native array, low-passed against aliasing."""
-        affine = _corner(self.native_affine, self.near)
+        affine = corner(self.native_affine, self.near)
         native_from_grid = np.linalg.inv(self.native_to_atlas @ affine) @ self.grid.affine
         target_mm = float(spacing_mm(self.grid.affine)[0])
         smooth = smooth_for(data[self.near], spacing_mm=spacing_mm(affine), target_mm=target_mm)
         return resample(smooth, native_from_grid, self.grid.shape)
-
-
-def _corner(affine: Affine, box: Box) -> Affine:
-    """The affine of an array cropped to a box."""
-    moved = affine.copy()
-    moved[:3, 3] += affine[:3, :3] @ [part.start for part in box]
-    return moved
 
 
 def restore(data: NDArray[Any], placement: Placement) -> Volume:

@@ -1,6 +1,7 @@
 """The pipeline of one native scan: bias field, brain, registration, gates, resampling.
 
-    brain → registration → gates (`upright.py`) → one resampling → z-score → crop
+    brain → registration → gates → co-registration of other sequences → one resampling → z-score
+    → crop
 
 `Route` says which way; it is the same for a cohort and for the next patient. Reading and writing
 are done elsewhere.
@@ -8,16 +9,23 @@ are done elsewhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.config.base import TITLES
 from plgg.core.errors import InputError
 from plgg.core.progress import Clock
-from plgg.core.volume import Volume
-from plgg.data.quality import Quality, worst
+from plgg.core.volume import Affine, Volume, inverse
+from plgg.data.quality import Quality, Verdict, worst
 from plgg.preprocess.bias import without_bias
+from plgg.preprocess.coregistration import Coregistered, coregister
 from plgg.preprocess.judgement import Judged, judge
-from plgg.preprocess.normalise import Prepared, prepare
+from plgg.preprocess.normalise import Moved, Prepared, prepare
 from plgg.preprocess.registration.start import Placed
+from plgg.preprocess.resample import resample
 from plgg.preprocess.setup import Route, route_for
 
 __all__ = ["Arrived", "RejectedScanError", "Route", "route_for", "travel"]
@@ -28,11 +36,19 @@ _LONGEST_MM = 1000.0
 
 @dataclass(frozen=True, eq=False)
 class Arrived:
-    """A scan on the atlas grid, and how it got there."""
+    """A scan on the atlas grid, and how it got there.
+
+    Attributes:
+        prepared: All its channels.
+        placed: The reference's brain and its way to the atlas.
+        quality: What was measured.
+        reference_from: 4×4 matrices from the worlds of the other sequences to the reference's.
+    """
 
     prepared: Prepared
     placed: Placed
     quality: Quality
+    reference_from: dict[str, Affine] = field(default_factory=dict)
 
 
 class RejectedScanError(InputError):
@@ -50,15 +66,22 @@ class RejectedScanError(InputError):
 
 
 def travel(
-    flair: Volume, mask: Volume | None, route: Route, *, age_years: float | None = None
+    flair: Volume,
+    mask: Volume | None,
+    route: Route,
+    *,
+    age_years: float | None = None,
+    others: Mapping[str, Volume] | None = None,
 ) -> Arrived:
-    """Bring one scan, and its mask where there is one, to the atlas grid.
+    """Bring one scan, and its mask and other sequences where there are any, to the atlas grid.
 
     Args:
-        flair: Native scan, skull on or off, however it lies.
+        flair: Native scan, the reference, skull on or off, however it lies.
         mask: Tumour mask on the same native grid, or None.
         route: The way.
         age_years: At the scan, where known: brains grow.
+        others: Further sequences of the same head by name. One that cannot be registered to the
+            reference is left out, and a verdict says so.
 
     Raises:
         RejectedScanError: If no registration can be trusted or the scan is not what it should be.
@@ -69,10 +92,46 @@ def travel(
     found = judge(flair, route, age_years, clock)
     if found.placed is None or worst(found.verdicts) == "failed":
         raise _rejected(found, _quality(route, found, clock))
+    placed, brain = found.placed, found.stripped.brain
+    with clock.step("co-registration"):
+        moved, verdicts = _coregistered(flair, brain, others or {})
     with clock.step("resampling"):
-        even = without_bias(flair, found.stripped.brain) if route.settings.n4 else flair
-        prepared = prepare(even, mask, route.grid, found.placed)
-    return Arrived(prepared, found.placed, _quality(route, found, clock))
+        if route.settings.n4:
+            moved = {name: _even(one, flair, brain) for name, one in moved.items()}
+        even = without_bias(flair, brain) if route.settings.n4 else flair
+        prepared = prepare(even, mask, route.grid, placed, moved)
+    found = replace(found, verdicts=(*found.verdicts, *verdicts))
+    ways = {name: one.reference_from_other for name, one in moved.items()}
+    return Arrived(prepared, placed, _quality(route, found, clock), ways)
+
+
+def _coregistered(
+    flair: Volume, brain: NDArray[np.bool_], others: Mapping[str, Volume]
+) -> tuple[dict[str, Moved], list[Verdict]]:
+    """The sequences that can be registered to the reference, and what is to be said of all."""
+    moved, verdicts = {}, []
+    for name, scan in others.items():
+        one = coregister(flair, brain, scan, title=TITLES[name])
+        verdicts.append(_told(one))
+        if one.verdict.status != "failed":
+            moved[name] = Moved(scan, one.reference_from_other)
+    return moved, verdicts
+
+
+def _told(one: Coregistered) -> Verdict:
+    """A sequence that cannot be used does not cost the case: it is left out, and that is said."""
+    verdict = one.verdict
+    if verdict.status != "failed":
+        return verdict
+    message = f"{verdict.message}: it is left out"
+    return verdict.model_copy(update={"status": "doubtful", "message": message})
+
+
+def _even(one: Moved, flair: Volume, brain: NDArray[np.bool_]) -> Moved:
+    """Another sequence without its bias field."""
+    there = inverse(flair.affine) @ one.reference_from_other @ one.scan.affine
+    inside = resample(brain, there, one.scan.shape) >= 0.5
+    return replace(one, scan=without_bias(one.scan, inside)) if inside.any() else one
 
 
 def _refuse_giant(flair: Volume) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from plgg.core.volume import Affine, Volume, apply_affine, index_map
+from plgg.core.volume import Affine, Box, Volume, apply_affine, index_map
 from plgg.data.atlas.atlas import Atlas
 from plgg.data.quality import Quality
-from plgg.preprocess.brain_extraction import Box, bounding_box
+from plgg.preprocess.brain_extraction import bounding_box
 from plgg.preprocess.grid import working_image
 from plgg.preprocess.qc_card import LEGEND, WIDTH, Card, Key, made_by, notes, wrapped
 from plgg.preprocess.registration.frame import view_of

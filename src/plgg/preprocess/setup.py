@@ -19,12 +19,16 @@ class Route:
         settings: Stripping, registration, intensities.
         atlas: What they are registered to.
         scan_gib: GiB that one scan may unpack to; no part of what is done to it.
+        channels: Sequences that are wanted, the likeliest reference first.
+        sequence: What the scan at hand is said to be; gates ask whether it is.
     """
 
     grid: Grid
     settings: PreprocessConfig
     atlas: Atlas
     scan_gib: float | None = None
+    channels: tuple[str, ...] = ("flair",)
+    sequence: str = "flair"
 
     @property
     def spacing_mm(self) -> float:
@@ -51,4 +55,4 @@ def route_for(config: Config) -> Route:
         )
     settings = wanted.model_copy(update={"atlas_sha256": atlas.sha256})
     grid = sri24_grid(config.grid.spacing_mm)
-    return Route(grid, settings, atlas, config.execution.scan_gib)
+    return Route(grid, settings, atlas, config.execution.scan_gib, config.channels)

@@ -104,14 +104,31 @@ def apply_change(
     """Change a patch.
 
     Args:
-        image: z-scores, shape (I, J, K).
+        image: z-scores, shape (C, I, J, K), or (I, J, K) of one channel.
         brain: Where they count, same shape.
-        mask: Tumour, 0 or 1, same shape.
+        mask: Tumour, 0 or 1, shape (I, J, K).
         change: What is changed.
 
     Returns:
         All three anew, same shapes and types; the image is 0 outside the brain.
     """
+    if image.ndim == 3:
+        return _changed(image, brain, mask, change, 0)
+    done = [
+        _changed(values, inside, mask, change, channel)
+        for channel, (values, inside) in enumerate(zip(image, brain, strict=True))
+    ]
+    return np.stack([one[0] for one in done]), np.stack([one[1] for one in done]), done[0][2]
+
+
+def _changed(
+    image: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    mask: NDArray[np.float32],
+    change: Change,
+    channel: int,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+    """One channel: moved and thickened as the others, with a bias field and noise of its own."""
     values, inside, tumour = (
         torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
         for array in (image, brain, mask)
@@ -123,10 +140,10 @@ def apply_change(
     if change.gamma is not None:
         values = _curved(values, inside, change.gamma)
     if change.bias_seed is not None:
-        values = values + _field(values, change.bias_seed)
+        values = values + _field(values, change.bias_seed + channel)
     if change.noise is not None:
         spread, seed = change.noise
-        drawn = np.random.default_rng(seed).standard_normal(image.shape, dtype=np.float32)
+        drawn = np.random.default_rng(seed + channel).standard_normal(image.shape, dtype=np.float32)
         values = values + spread * torch.from_numpy(drawn)
     kept = inside > 0
     return values.where(kept, 0.0)[0, 0].numpy(), kept[0, 0].numpy(), tumour[0, 0].numpy()

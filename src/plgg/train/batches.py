@@ -63,7 +63,7 @@ class Batch:
         lent: Whether the patch belongs to another piece, and is here to keep step alone.
     """
 
-    image: Float[Tensor, "batch 1 i j k"]
+    image: Float[Tensor, "batch c i j k"]
     targets: dict[str, Target]
     told: Int[Tensor, " batch"]
     patient: Float[Tensor, "batch 4"]
@@ -106,6 +106,7 @@ class EpochBatches:
         workers: Threads that cut patches ahead.
         share: What this process sees of each batch.
         tasks: That are learned beside the outline; none by default.
+        channels: Sequences that are cut out.
     """
 
     def __init__(
@@ -118,8 +119,9 @@ class EpochBatches:
         workers: int,
         share: Share | None = None,
         tasks: Mapping[str, AuxiliaryTask] | None = None,
+        channels: tuple[str, ...] = ("flair",),
     ) -> None:
-        self.store = store
+        self.store, self.channels = store, channels
         self.cases = _crops(store, sorted(cases), settings)
         self.settings = settings
         self.seed = seed
@@ -182,7 +184,7 @@ class EpochBatches:
 
     def _plan(self, index: int, seed: np.random.SeedSequence) -> PatchPlan:
         rng = np.random.default_rng(seed)
-        return sample_plan(self.store, self.cases[index], self.settings, rng)
+        return sample_plan(self.store, self.cases[index], self.settings, rng, self.channels)
 
     def _patch(self, index: int, seed: np.random.SeedSequence) -> Patch:
         return cut(self.store, self._plan(index, seed))
@@ -261,7 +263,7 @@ class _Piece:
         asked = [known and asked for asked in self.asked]
         others = {name: batches.values(name, cases, asked) for name in batches.tasks}
         return Batch(
-            image=torch.from_numpy(np.stack([patch.image for patch in patches])[:, None]),
+            image=torch.from_numpy(np.stack([patch.image for patch in patches])),
             targets={SEGMENTATION: masks, **others},
             told=torch.tensor(told),
             patient=torch.from_numpy(np.stack([batches.patient(c) for c in cases])),

@@ -31,6 +31,9 @@ class PatchPlan:
         flips: Axes to mirror.
         scale: Factor on the z-scores.
         shift: Added to the z-scores, in σ, inside the brain.
+        more: Factors and shifts of the further channels.
+        channels: Sequences that are cut out, by name.
+        dropped: Those of them that the patch goes without.
         change: Stronger changes, before the mirrors.
     """
 
@@ -41,6 +44,9 @@ class PatchPlan:
     scale: float = 1.0
     shift: float = 0.0
     change: Change | None = None
+    more: tuple[tuple[float, float], ...] = ()
+    channels: tuple[str, ...] = ("flair",)
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +54,8 @@ class Patch:
     """A patch cut out.
 
     Attributes:
-        image: z-scores, float32, shape (I, J, K).
-        mask: Tumour, float32, same shape; zeros where it is unknown.
+        image: z-scores, float32, shape (C, I, J, K).
+        mask: Tumour, float32, shape (I, J, K); zeros where it is unknown.
     """
 
     image: NDArray[np.float32]
@@ -57,7 +63,11 @@ class Patch:
 
 
 def sample_plan(
-    store: Store, case_id: str, settings: PatchConfig, rng: np.random.Generator
+    store: Store,
+    case_id: str,
+    settings: PatchConfig,
+    rng: np.random.Generator,
+    channels: tuple[str, ...] = ("flair",),
 ) -> PatchPlan:
     """Draw a patch of a case: uniform over the brain box, or near a tumour voxel."""
     shape = store.by_id[case_id].shape
@@ -69,7 +79,28 @@ def sample_plan(
     scale = 1.0 + random.scale * rng.uniform(-1, 1)
     shift = random.shift * rng.uniform(-1, 1)
     change = sample_change(random, rng)
-    return PatchPlan(case_id, start, settings.size, flips, scale, shift, change)
+    # Last, so that a patch of one channel is what it was before there were several.
+    more = tuple(
+        (1.0 + random.scale * rng.uniform(-1, 1), random.shift * rng.uniform(-1, 1))
+        for _ in channels[1:]
+    )
+    dropped = _dropped(_present(store, case_id, channels), settings.channels_dropout, rng)
+    return PatchPlan(
+        case_id, start, settings.size, flips, scale, shift, change, more, channels, dropped
+    )
+
+
+def _present(store: Store, case_id: str, channels: tuple[str, ...]) -> list[str]:
+    there = store.by_id[case_id].channels or ("flair",)
+    return [name for name in channels if name in there]
+
+
+def _dropped(present: list[str], chance: float, rng: np.random.Generator) -> tuple[str, ...]:
+    """Each channel by itself with that chance, but for one that is drawn to stay."""
+    if not chance or len(present) < 2:
+        return ()
+    stays = present[int(rng.integers(len(present)))]
+    return tuple(name for name in present if rng.random() < chance and name != stays)
 
 
 def _uniform_start(shape: Triple, size: Triple, rng: np.random.Generator) -> Triple:
@@ -101,8 +132,9 @@ def cut(store: Store, plan: PatchPlan) -> Patch:
     """Cut a patch out of a store, reading only the part that it covers."""
     shape = store.by_id[plan.case_id].shape
     box, place = _overlap(shape, plan)
-    codes = np.full(plan.size, OUTSIDE, dtype=np.int8)
-    codes[place] = store.image(plan.case_id, box)
+    codes = np.full((len(plan.channels), *plan.size), OUTSIDE, dtype=np.int8)
+    codes[:, *place] = store.channels(plan.case_id, plan.channels, box)
+    codes[[plan.channels.index(name) for name in plan.dropped]] = OUTSIDE
     mask = np.zeros(plan.size, dtype=np.float32)
     known = store.mask(plan.case_id, box)
     if known is not None:
@@ -110,9 +142,12 @@ def cut(store: Store, plan: PatchPlan) -> Patch:
     image, brain = decode(codes), codes != OUTSIDE
     if plan.change is not None:
         image, brain, mask = apply_change(image, brain, mask, plan.change)
-    image[brain] = image[brain] * np.float32(plan.scale) + np.float32(plan.shift)
+    for channel, (scale, shift) in enumerate([(plan.scale, plan.shift), *plan.more]):
+        values, inside = image[channel], brain[channel]
+        values[inside] = values[inside] * np.float32(scale) + np.float32(shift)
     if plan.flips:
-        image, mask = np.flip(image, plan.flips), np.flip(mask, plan.flips)
+        image = np.flip(image, tuple(axis + 1 for axis in plan.flips))
+        mask = np.flip(mask, plan.flips)
     return Patch(np.ascontiguousarray(image), np.ascontiguousarray(mask))
 
 

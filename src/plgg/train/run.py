@@ -146,6 +146,7 @@ class Trainer:
             workers=workers,
             share=self.team.share(config.execution.accumulate),
             tasks=self.tasks,
+            channels=config.channels,
         )
         network = build_network(
             config.model,
@@ -153,6 +154,7 @@ class Trainer:
             arm=config.arm,
             seed=config.seed,
             tasks=self.tasks,
+            n_channels=len(config.channels),
         )
         initial_weights(network, config.init, self.tasks)
         self.network = network.to(self.runtime.device)
@@ -296,6 +298,7 @@ class Trainer:
                 settings=self.config.inference,
                 team=self.team,
                 tasks=self.tasks,
+                channels=self.config.channels,
             )
         except FloatingPointError as error:
             raise self._diverged(f"{error} after epoch {epoch}") from error

@@ -42,6 +42,7 @@ def validate(
     settings: InferenceConfig,
     team: Team | None = None,
     tasks: Mapping[str, AuxiliaryTask] | None = None,
+    channels: tuple[str, ...] = ("flair",),
 ) -> Scores:
     """Mean hard and soft Dice on the store's grid, and how the other tasks fare.
 
@@ -52,6 +53,7 @@ def validate(
         runtime: Device and precision.
         settings: How a brain is predicted.
         team: The processes that share the cases.
+        channels: Sequences that it sees.
         tasks: Of the network beside the outline; by default the marker of the store's classes.
 
     Returns:
@@ -66,7 +68,7 @@ def validate(
     tasks = _default_tasks(network, store) if tasks is None else tasks
     engine = torch_engine(network.eval(), runtime)
     dealt = cases[team.rank :: team.size]
-    mine = [_judged(network, engine, store, case, settings, tasks) for case in dealt]
+    mine = [_judged(network, engine, store, case, settings, tasks, channels) for case in dealt]
     judged = sorted(team.gather(mine), key=lambda found: found.case_id)
     hard = [found.hard for found in judged if found.hard is not None]
     soft = [found.soft for found in judged if found.soft is not None]
@@ -117,11 +119,12 @@ def _judged(
     case_id: str,
     settings: InferenceConfig,
     tasks: Mapping[str, AuxiliaryTask],
+    channels: tuple[str, ...],
 ) -> _Judged:
     case = store.by_id[case_id]
     answer = predict_box(
         engine,
-        store.image(case_id),
+        store.channels(case_id, channels),
         settings,
         known=patient_outputs(network, case.age_years, case.sex),
         measure=False,

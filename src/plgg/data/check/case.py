@@ -7,18 +7,20 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from plgg.config.base import TITLES
 from plgg.core.errors import PlggError
 from plgg.core.regular import is_there
 from plgg.core.volume import Volume
 from plgg.data.check.image import brain_ml
 from plgg.data.check.mask import axes_of
 from plgg.data.check.report import CaseRow, Finding
-from plgg.data.check.usable import Judged, judged_flair, judged_mask
+from plgg.data.check.usable import Judged, judged_image, judged_mask
 from plgg.data.manifest import Case
 from plgg.data.scan import Scan, open_scan
 
@@ -66,7 +68,10 @@ def _unchecked(error: Exception) -> Finding:
 
 
 def _examined(case: Case) -> Examined:
-    flair, findings = _looked_at(case.flair, "FLAIR", judged_flair)
+    (name, path), *others = case.sequences().items()
+    flair, findings = _looked_at(path, TITLES[name], partial(judged_image, title=TITLES[name]))
+    for name, path in others:
+        findings += _looked_at(path, TITLES[name], partial(judged_image, title=TITLES[name]))[1]
     mask: Volume | None = None
     if case.mask is not None:
         mask, more = _looked_at(case.mask, "mask", lambda scan: judged_mask(scan, flair))

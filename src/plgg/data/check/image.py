@@ -24,21 +24,22 @@ _MASK_VALUES = 10
 _SAMPLE = 10_000
 
 
-def inspect_flair(volume: Volume) -> list[Finding]:
-    """Look for what makes a FLAIR unusable or doubtful.
+def inspect_image(volume: Volume, title: str = "FLAIR") -> list[Finding]:
+    """Look for what makes a scan unusable or doubtful.
 
     Args:
-        volume: A FLAIR, skull-stripped or not.
+        volume: A scan, skull-stripped or not.
+        title: What its sequence is called in the findings.
 
     Returns:
         Findings without a case; empty for a healthy scan. A finding that makes the later ones
         meaningless comes alone.
     """
-    fatal = _contents(volume.data)
+    fatal = _contents(volume.data, title)
     if fatal:
         return [fatal]
     findings = [
-        *_coverage(volume),
+        *_coverage(volume, title),
         *_spacing(volume),
         *_other_background(background_value(volume.data)),
         *_inverted(volume.data),
@@ -54,24 +55,26 @@ def brain_ml(volume: Volume) -> float:
     return float(np.count_nonzero(tissue)) * volume.voxel_volume_ml
 
 
-def _contents(data: NDArray[Any]) -> Finding | None:
+def _contents(data: NDArray[Any], title: str) -> Finding | None:
     n_bad = data.size - int(np.count_nonzero(np.isfinite(data)))
     if n_bad:
         return _error(
             "not-finite",
-            f"the FLAIR holds {n_bad} {'voxel that is' if n_bad == 1 else 'voxels that are'} NaN, "
-            "infinite or too large",
+            f"the {title} holds {n_bad} {'voxel that is' if n_bad == 1 else 'voxels that are'} "
+            "NaN, infinite or too large",
             "Set them to 0 if they are background, or export the scan again.",
         )
     low, high = float(data.min()), float(data.max())
     if low == high:
-        return _error("constant", f"every voxel of the FLAIR is {low:g}", "Export the scan again.")
+        return _error(
+            "constant", f"every voxel of the {title} is {low:g}", "Export the scan again."
+        )
     n_values = _count_values(data)
     if n_values <= _MASK_VALUES:
         values = "value" if n_values == 1 else "values"
         return _error(
             "flair-is-mask",
-            f"the FLAIR holds only {n_values} {values} besides its background, as a mask would",
+            f"the {title} holds only {n_values} {values} besides its background, as a mask would",
             "Check that the columns flair and mask are not swapped.",
         )
     return None
@@ -85,12 +88,12 @@ def _count_values(data: NDArray[Any]) -> int:
     return int((sample if sample.size > _MASK_VALUES else np.unique(values)).size)
 
 
-def _coverage(volume: Volume) -> list[Finding]:
+def _coverage(volume: Volume, title: str) -> list[Finding]:
     fault = coverage_fault(volume.shape, volume.spacing_mm)
     if fault is None:
         return []
     remedy = "Name the whole series; if it is whole, check the voxel size in its header."
-    return [_error("coverage", f"of the FLAIR, {fault}", remedy)]
+    return [_error("coverage", f"of the {title}, {fault}", remedy)]
 
 
 def _spacing(volume: Volume) -> list[Finding]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from plgg.core.patient import male
 from plgg.core.tables import Table, is_placeholder, is_suspicious, known
 from plgg.data.check.report import Finding, listed
-from plgg.data.manifest import OPTIONAL, Case, read_manifest, read_table
+from plgg.data.manifest import OPTIONAL, OTHERS, Case, read_manifest, read_table
 
 _LOGGER = logging.getLogger(__name__)
 _MEANT = {
@@ -76,7 +76,7 @@ def _misspelt(header: Sequence[str]) -> list[Finding]:
 
 
 def _meant(name: str, absent: Sequence[str]) -> str | None:
-    if name in OPTIONAL:
+    if name in OPTIONAL or name in OTHERS:
         return None
     simple = name.casefold().replace(" ", "_").replace("-", "_")
     guess = _MEANT.get(simple)

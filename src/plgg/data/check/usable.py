@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from plgg.config.base import SEQUENCES, TITLES
 from plgg.core.errors import InputError
 from plgg.core.volume import Volume
-from plgg.data.check.image import inspect_flair
+from plgg.data.check.image import inspect_image
 from plgg.data.check.mask import judge_mask
 from plgg.data.check.report import Finding, first_error
 from plgg.data.manifest import Case
 from plgg.data.scan import Scan, open_scan
 
-_OF_FLAIR = "of the FLAIR, "
 _DICOM_DOUBT = (
     "dicom-series",
     "Name the folder, zip or file of the FLAIR, or go on if this is the one that is meant.",
@@ -41,41 +41,47 @@ class Judged:
     findings: tuple[Finding, ...]
 
 
-def require_usable(case: Case) -> tuple[Volume, Volume | None]:
+def require_usable(case: Case, channels: Sequence[str] = SEQUENCES) -> tuple[Volume, Volume | None]:
     """Read a case's images and refuse what a check calls an error.
 
     Args:
         case: A row of the manifest.
+        channels: Sequences that may be the reference, the likeliest first.
 
     Returns:
-        The FLAIR as stored, and the mask's labels on its voxels; None for a mask that is unknown.
+        The reference as stored, and the mask's labels on its voxels; None where that is unknown.
 
     Raises:
         InputError: For the first error that is found in the FLAIR, then in the mask.
     """
-    flair, mask = usable_scans(case)
+    flair, mask = usable_scans(case, channels)
     return flair.volume, mask.volume if mask else None
 
 
-def usable_scans(case: Case) -> tuple[Scan, Scan | None]:
+def usable_scans(case: Case, channels: Sequence[str] = SEQUENCES) -> tuple[Scan, Scan | None]:
     """As `require_usable`, with what was read besides the images: doubts, hashes.
 
     Raises:
         InputError: For the first error that is found in the FLAIR, then in the mask.
     """
-    flair = usable_flair(case.flair)
-    return flair, usable_mask(case.mask, flair.volume) if case.mask else None
+    name, path = next(iter(case.sequences(channels).items()))
+    reference = usable_image(path, TITLES[name])
+    return reference, usable_mask(case.mask, reference.volume) if case.mask else None
 
 
-def usable_flair(path: Path) -> Scan:
-    """Read a FLAIR and refuse what a check calls an error; its `doubts` hold the warnings.
+def usable_image(path: Path, title: str = "FLAIR") -> Scan:
+    """Read a scan and refuse what a check calls an error; its `doubts` hold the warnings.
+
+    Args:
+        path: Where it lies.
+        title: What its sequence is called.
 
     Raises:
         InputError: For the first error that is found in it.
     """
-    judged = judged_flair(open_scan(path))
+    judged = judged_image(open_scan(path), title)
     _refuse_error(judged.findings, path)
-    doubts = (message.removeprefix(_OF_FLAIR) for message in _warnings(judged.findings))
+    doubts = (message.removeprefix(f"of the {title}, ") for message in _warnings(judged.findings))
     return replace(judged.scan, doubts=tuple(doubts))
 
 
@@ -94,9 +100,9 @@ def usable_mask(path: Path, flair: Volume | None) -> Scan:
     return replace(judged.scan, doubts=_warnings(judged.findings))
 
 
-def judged_flair(scan: Scan) -> Judged:
-    """What is to be said of a FLAIR."""
-    return Judged(scan, (*_header(scan, "FLAIR"), *inspect_flair(scan.volume)))
+def judged_image(scan: Scan, title: str = "FLAIR") -> Judged:
+    """What is to be said of a scan of a sequence."""
+    return Judged(scan, (*_header(scan, title), *inspect_image(scan.volume, title)))
 
 
 def judged_mask(scan: Scan, flair: Volume | None) -> Judged:

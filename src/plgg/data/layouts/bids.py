@@ -81,14 +81,33 @@ def _add(name: Name, around: _Around, scans: list[Scan], left_out: list[LeftOut]
     else:
         labels = around.participants.labels(around.subject, name.entities.get("ses"))
         mask = fitting[0] if fitting else None
-        scans.append(Scan(around.subject.name, name.path, mask, scan_id, labels))
+        others = _others_of(name, around.subject)
+        scans.append(Scan(around.subject.name, name.path, mask, scan_id, labels, others))
         return
     if LeftOut(label, reason) not in left_out:
         left_out.append(LeftOut(label, reason))
 
 
+_OTHERS = {"t1w": "t1", "t2w": "t2", "pdw": "pd", "swi": "swi"}
+
+
+def _others_of(flair: Name, subject: Path) -> dict[str, Path]:
+    """Other sequences of the FLAIR's session, those that occur once; a T1 after contrast is t1c."""
+    found: dict[str, list[Path]] = {}
+    for name in _raw(subject, tuple(_OTHERS)):
+        if name.entities.get("ses") == flair.entities.get("ses"):
+            contrast = name.suffix == "t1w" and "ce" in name.entities
+            column = "t1c" if contrast else _OTHERS[name.suffix]
+            found.setdefault(column, []).append(name.path)
+    return {column: paths[0] for column, paths in found.items() if len(paths) == 1}
+
+
 def _flairs(subject: Path) -> list[Name]:
     """Names of the raw FLAIRs of a participant."""
+    return _raw(subject, ("flair",))
+
+
+def _raw(subject: Path, suffixes: tuple[str, ...]) -> list[Name]:
     names = [
         parse(path)
         for path in files_below(subject)
@@ -97,7 +116,7 @@ def _flairs(subject: Path) -> list[Name]:
     raw = [
         name
         for name in names
-        if name.suffix == "flair"
+        if name.suffix in suffixes
         and not {"desc", "space"} & set(name.entities)
         and name.entities.get("part", "mag") == "mag"
     ]

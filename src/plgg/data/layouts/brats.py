@@ -32,6 +32,7 @@ from plgg.data.nifti.image import is_nifti, stem
 OLD = r"brats(?:17|18|19|20|2021)_\w*\d"
 NEW = r"brats-(?:gli|ssa)-\d+-\d+"
 FLAIRS, MASKS = ("flair", "t2f"), ("seg",)
+OTHERS = {"t1": ("t1", "t1n"), "t1c": ("t1c", "t1ce"), "t2": ("t2", "t2w")}
 _SITE = re.compile(r"brats1[789]_(cbica|tcia\d+|tmc|uab|washu|mda)_", re.IGNORECASE)
 RESECTION_CAVITY = 4
 """In `BraTS-GLI` masks (2024: after treatment) this is a cavity; before 2023, 4 enhances."""
@@ -56,7 +57,11 @@ def find_named(root: Path, cases: str, choices: Choices) -> Found:
             notes.append(f"{name}: {masks[0].name} is taken as its mask.")
         patient, timepoint = split_name(name)
         labels = tables.labels(name, flair).filled_from(Labels(site=_site(name)))
-        scans.append(Scan(patient, flair, masks[0] if masks else None, timepoint, labels))
+        mask = masks[0] if masks else None
+        others = {
+            column: _of(images, names)[0] for column, names in OTHERS.items() if _of(images, names)
+        }
+        scans.append(Scan(patient, flair, mask, timepoint, labels, others))
     return Found(tuple(scans), tuple(left_out), tuple(notes))
 
 
@@ -88,9 +93,10 @@ def _of(images: _Images, sequences: tuple[str, ...]) -> list[Path]:
 
 def _problem(images: _Images, root: Path) -> str | None:
     flairs, masks = _of(images, FLAIRS), _of(images, MASKS)
+    others = [(column.upper(), _of(images, names)) for column, names in OTHERS.items()]
     if not flairs:
         return "has no FLAIR (a file that ends in _flair or -t2f)"
-    for kind, paths in (("FLAIR", flairs), ("mask", masks)):
+    for kind, paths in (("FLAIR", flairs), ("mask", masks), *others):
         if len(paths) > 1:
             places = listed(path.relative_to(root).as_posix() for path in paths)
             return f"has its {kind} {len(paths)} times ({places}); keep one"

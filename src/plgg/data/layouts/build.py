@@ -188,7 +188,7 @@ def _prepared(
     for done, scan in enumerate(found.scans, start=1):
         try:
             flair, mask = layout.prepare(scan, stage)
-            _require_utf8(flair, mask)
+            _require_utf8(flair, mask, *scan.others.values())
         except PlggError as error:
             left_out.append(LeftOut(scan.name, str(error).rstrip(".")))
         else:
@@ -223,6 +223,7 @@ def _case(scan: Scan, flair: Path, mask: Path | None) -> Case:
         site=labels.site,
         age_years=labels.age_years,
         sex=labels.sex,
+        others={name: _absolute(path) for name, path in scan.others.items()},
     )
 
 

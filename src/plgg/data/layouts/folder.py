@@ -57,8 +57,9 @@ def find(root: Path, choices: Choices) -> Found:
         except _AmbiguousError as reason:
             left_out.append(LeftOut(patient.name, str(reason)))
             continue
-        scans.append(Scan(patient.name, flair, mask))
-        notes += [*([note] if note else []), *_unused(patient, (flair, mask))]
+        others = _others(patient, flair)
+        scans.append(Scan(patient.name, flair, mask, others=others))
+        notes += [*([note] if note else []), *_unused(patient, (flair, mask, *others.values()))]
     unread = [path.relative_to(root) for path in files_below(root) if _is_unread(path)]
     notes += [f"In formats that are not read: {listed(unread)}."] if unread else []
     return Found(tuple(scans), tuple(left_out), tuple(notes))
@@ -105,6 +106,16 @@ def _flair(patient: _Patient, pattern: str | None) -> tuple[Path, str | None]:
     flair = _only([*plain, *_dicom(patient)], patient, "FLAIR", "--flair")
     said = not is_nifti(flair) or stem(flair) == patient.name
     return flair, None if said else f"{patient.name}: {flair.name} is taken as its FLAIR."
+
+
+def _others(patient: _Patient, flair: Path) -> dict[str, Path]:
+    """Other sequences that one file's name alone claims."""
+    found: dict[str, list[Path]] = {}
+    for path in patient.files:
+        name = sequence(stem(path)) if is_nifti(path) and path != flair else None
+        if name:
+            found.setdefault(name, []).append(path)
+    return {name: paths[0] for name, paths in found.items() if len(paths) == 1}
 
 
 def _dicom(patient: _Patient) -> list[Path]:
@@ -165,6 +176,29 @@ _BRAIN = frozenset(("brain", "brainmask", "bet", "skull"))
 _T1_FLAIR = re.compile(r"t1w?[\W_]*flair")
 _ONTO_FLAIR = re.compile(r"[\W_](?:to|in|on|onto|2|space|reg[a-z]*2?|registered)[\W_]*flair")
 _WORDS = _FLAIR | _MASK | _OTHER | _BRAIN
+
+
+_SEQUENCES = {
+    "t1c": ("t1c", "t1ce", "t1gd", "t1post"),
+    "t1": ("t1", "t1w", "t1n", "mprage"),
+    "t2": ("t2", "t2w"),
+    "pd": ("pd",),
+    "swi": ("swi",),
+    "adc": ("adc",),
+}
+
+
+def sequence(stem: str) -> str | None:
+    """The sequence other than FLAIR that a file's name (without suffix) claims, if it claims one.
+
+    >>> sequence("P001_T1ce"), sequence("P001_T2w"), sequence("P001_flair"), sequence("t2_mask")
+    ('t1c', 't2', None, None)
+    """
+    words = set(re.findall(r"[a-z0-9]+", stem.casefold()))
+    if role(stem) != "other" or words & _FLAIR:
+        return None
+    claimed = [name for name, known in _SEQUENCES.items() if words & set(known)]
+    return claimed[0] if len(claimed) == 1 else None
 
 
 def role(stem: str) -> Role:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -45,6 +45,7 @@ class Scan:
         mask: Path of the tumour mask; None where there is none.
         scan_id: Tells the scans of a patient apart; blank where a patient has one scan.
         labels: What the layout's own tables and names say.
+        others: Paths of the other sequences, by their columns in the manifest.
     """
 
     patient_id: str
@@ -52,6 +53,7 @@ class Scan:
     mask: Path | None = None
     scan_id: str = ""
     labels: Labels = field(default_factory=Labels)
+    others: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -107,10 +107,10 @@ def onnx_engine(path: Path) -> Engine:
     names = [output.name for output in session.get_outputs()]
 
     def run(image: NDArray[np.float32]) -> Answer:
-        values = session.run(names, {"image": image[None, None]})
+        values = session.run(names, {"image": image[None]})
         return as_answer(dict(zip(names, values, strict=True)))
 
-    return Engine("onnx, cpu, fp32", record.divisor, run, HOST)
+    return Engine("onnx, cpu, fp32", record.divisor, run, HOST, len(record.config.channels))
 
 
 def openvino_engine(path: Path, *, bf16: bool | None = None) -> Engine:
@@ -136,11 +136,17 @@ def openvino_engine(path: Path, *, bf16: bool | None = None) -> Engine:
 
     def run(image: NDArray[np.float32]) -> Answer:
         request = compiled.create_infer_request()
-        request.infer({"image": image[None, None]})
+        request.infer({"image": image[None]})
         answer = as_answer({name: request.get_tensor(name).data.copy() for name in outputs})
         del request
         # It would keep what its largest image took, and no measure of memory would mean anything.
         compiled.release_memory()
         return answer
 
-    return Engine(f"openvino, cpu, {'bf16' if rough else 'fp32'}", record.divisor, run, HOST)
+    return Engine(
+        f"openvino, cpu, {'bf16' if rough else 'fp32'}",
+        record.divisor,
+        run,
+        HOST,
+        len(record.config.channels),
+    )

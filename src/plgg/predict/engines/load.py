@@ -27,13 +27,13 @@ def torch_engine(network: MultitaskNet, runtime: Runtime) -> Engine:
     """
 
     def run(image: NDArray[np.float32]) -> Answer:
-        tensor = torch.from_numpy(image)[None, None].to(runtime.device)
+        tensor = torch.from_numpy(image)[None].to(runtime.device)
         with torch.inference_mode(), runtime.autocast():
             outputs = network(tensor.to(memory_format=torch.channels_last_3d))
         return as_answer({name: values.float().cpu().numpy() for name, values in outputs.items()})
 
     name = f"pytorch, {runtime.device.type}, {runtime.precision}"
-    return Engine(name, network.divisor, run, meter_of(runtime.device))
+    return Engine(name, network.divisor, run, meter_of(runtime.device), network.n_channels)
 
 
 Builder = Callable[[Path, Checkpoint], Engine]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from plgg.core.volume import Affine, apply_affine, spacing_mm
 from plgg.data.quality import Verdict
-from plgg.preprocess.gates.limits import Limits, at_most
+from plgg.preprocess.gates.limits import Limits, at_least, at_most
 from plgg.preprocess.registration.frame import Aligned
 
 # Mean volume of brain and ventricles by age, from birth over the growth of the first years to the
@@ -112,10 +112,57 @@ def _side(direction: NDArray[np.float64]) -> str:
 # How much brighter than white matter fluid is, and how like a T1 the tissues are.
 FLUID = at_most(0.35, 0.70)
 T1_LIKE = at_most(0.45, 0.60)
+# The same, asked the other way round (docs/channels.md).
+_BRIGHT_FLUID = at_least(0.35, 0.0)
+_T1 = at_least(0.30, 0.0)
 # Myelin is not there yet: grey and white change places on every sequence.
 _MYELINATED_YEARS = 2.0
 _PURE = 0.8
 _FEWEST = 200
+
+
+def contrast(aligned: Aligned, age_years: float | None, sequence: str) -> tuple[Verdict, ...]:
+    """Is the scan the sequence that it is said to be? Asked of FLAIR, T1 and T2; of others nothing.
+
+    Args:
+        aligned: The scan on the atlas.
+        age_years: At the scan, where known.
+        sequence: As in `plgg.config.SEQUENCES`.
+    """
+    if sequence == "flair":
+        return fluid(aligned), t1_like(aligned, age_years)
+    if sequence == "t2":
+        return (_bright_fluid(aligned), t1_like(aligned, age_years, "a T2"))
+    if sequence in ("t1", "t1c"):
+        return (_is_t1(aligned, age_years),)
+    return ()
+
+
+def _bright_fluid(aligned: Aligned) -> Verdict:
+    found = _fluid(aligned)
+    return Verdict(
+        gate="fluid",
+        status="doubtful" if found is None else _BRIGHT_FLUID.status(found),
+        value=None if found is None else round(found, 3),
+        limits=_BRIGHT_FLUID.words(),
+        message="fluid is not brighter than white matter, as on a FLAIR or a T1, not on a T2",
+        remedy="Check that the scan is a T2.",
+    )
+
+
+def _is_t1(aligned: Aligned, age_years: float | None) -> Verdict:
+    found = _t1_like(aligned)
+    status = _T1.status(found)
+    if status == "failed" and age_years is not None and age_years < _MYELINATED_YEARS:
+        status = "doubtful"
+    return Verdict(
+        gate="t1-like",
+        status=status,
+        value=round(found, 3),
+        limits=_T1.words(),
+        message="white matter is not brighter than grey, as it is on a T1",
+        remedy="Check that the scan is a T1.",
+    )
 
 
 def fluid(aligned: Aligned) -> Verdict:
@@ -133,7 +180,7 @@ def fluid(aligned: Aligned) -> Verdict:
     )
 
 
-def t1_like(aligned: Aligned, age_years: float | None) -> Verdict:
+def t1_like(aligned: Aligned, age_years: float | None, wanted: str = "a FLAIR") -> Verdict:
     """Correlation with the atlas, which is a T1, over grey and white matter away from fluid."""
     found = _t1_like(aligned)
     status = T1_LIKE.status(found)
@@ -144,8 +191,8 @@ def t1_like(aligned: Aligned, age_years: float | None) -> Verdict:
         status=status,
         value=round(found, 3),
         limits=T1_LIKE.words(),
-        message="white matter is brighter than grey, as on a T1, not on a FLAIR",
-        remedy="Check that the scan is a FLAIR.",
+        message=f"white matter is brighter than grey, as on a T1, not on {wanted}",
+        remedy=f"Check that the scan is {wanted}.",
     )
 
 

@@ -18,7 +18,9 @@ from plgg.preprocess.registration.frame import Frame, Model, as_image, turned
 _DOF: dict[Model, int] = {"rigid": 6, "similarity": 7, "affine": 12}
 
 
-def greedy(fixed: Frame, moving: Frame, start: Affine, model: Model) -> Affine:
+def greedy(
+    fixed: Frame, moving: Frame, start: Affine, model: Model, *, masked: bool = False
+) -> Affine:
     """Register by normalised mutual information over three resolutions.
 
     Args:
@@ -26,6 +28,7 @@ def greedy(fixed: Frame, moving: Frame, start: Affine, model: Model) -> Affine:
         moving: The scan.
         start: 4×4 matrix from fixed to moving world, mm. Its scale stays where the model has none.
         model: Degrees of freedom that are added to the start.
+        masked: Whether only what lies in the brain of `fixed` counts.
 
     Returns:
         4×4 matrix from fixed to moving world, mm.
@@ -38,14 +41,17 @@ def greedy(fixed: Frame, moving: Frame, start: Affine, model: Model) -> Affine:
     # The start goes into the moving image's header: the engine takes no matrix from memory.
     placed = Volume(moving.image.data, np.linalg.inv(start) @ moving.image.affine)
     engine, words = Greedy3D(), io.StringIO()
+    brain = fixed.image.with_data(fixed.brain.astype(np.float32))
+    mask = {"mask": as_image(brain)} if masked else {}
     with _quiet():
         # Its random samples need a seed, and their order depends on the number of threads.
         engine.execute(
-            f"-d 3 -a -dof {_DOF[model]} -i fixed moving -m NMI -n 100x50x20 -ia-identity "
-            "-o result -seed 1 -threads 1 -V 0",
+            f"-d 3 -a -dof {_DOF[model]} -i fixed moving {'-gm mask ' if masked else ''}-m NMI "
+            "-n 100x50x20 -ia-identity -o result -seed 1 -threads 1 -V 0",
             fixed=as_image(fixed.image),
             moving=as_image(placed),
             result=None,
+            **mask,
             out=words,
             err=words,
         )

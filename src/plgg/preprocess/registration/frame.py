@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from plgg.core.volume import Affine, Volume, apply_affine, index_map, inverse
+from plgg.core.volume import Affine, Volume, apply_affine, corner, index_map, inverse
 from plgg.data.atlas.atlas import Atlas
 from plgg.preprocess.bias import without_bias
 from plgg.preprocess.brain_extraction import bounding_box
@@ -101,7 +101,7 @@ def frame_of(flair: Volume, brain: NDArray[np.bool_]) -> Frame:
     image = onto(Volume(np.where(brain, flair.data, 0)[near], affine), grid)
     plain = np.where(inside, image.data / np.maximum(share.data, 0.5), 0).astype(np.float32)
     box = bounding_box(inside, margin=_MARGIN)
-    scan = Volume(plain[box], corner(grid.affine, box))
+    scan = Volume(plain, grid.affine).crop(box)
     even = without_bias(scan, inside[box])
     return Frame(even.with_data(_levelled(even.data, inside[box])), inside[box])
 
@@ -130,13 +130,6 @@ def view_of(atlas: Atlas) -> AtlasView:
     image = np.where(brain, at_view(atlas.image.data), 0).astype(np.float32)
     tissues = (None if t is None else at_view(t) for t in (atlas.grey, atlas.white, atlas.csf))
     return AtlasView(atlas.name, Frame(Volume(image, grid.affine), brain), *tissues)
-
-
-def corner(affine: Affine, box: tuple[slice, slice, slice]) -> Affine:
-    """The affine of an array cropped to a box."""
-    moved = affine.copy()
-    moved[:3, 3] += affine[:3, :3] @ [part.start for part in box]
-    return moved
 
 
 @dataclass(frozen=True, eq=False)
