@@ -28,10 +28,10 @@ from plgg.data.experiment_folder import ExperimentRecord, arm_folder, write_expe
 from plgg.data.split import Split, make_split
 from plgg.data.store import Store, is_store
 from plgg.evaluate.compare.experiment import compare_experiment
-from plgg.evaluate.compare.text import as_markdown
 from plgg.experiment.demo import make_patients, make_store
 from plgg.experiment.scoring import score_parts
 from plgg.phantom.settings import PhantomSettings
+from plgg.report.comparison import as_markdown
 from plgg.train.run import train
 
 ARMS = ("single", "multitask")

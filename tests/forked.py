@@ -11,7 +11,7 @@ import sys
 
 ROOMS = (
     "cli.app", "evaluate.cohort", "experiment.demo", "experiment.run", "predict.scan",
-    "report.case.page", "report.evaluation.page", "report.experiment.page", "train.run",
+    "report.case.page", "report.evaluation", "report.experiment.page", "train.run",
 )  # fmt: skip
 # Torch imports it when the first optimiser is made.
 LATE = "torch._dynamo"

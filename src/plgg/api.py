@@ -301,7 +301,7 @@ def evaluate(
     from plgg.data.check.table import read_unchecked
     from plgg.data.store import Store, is_store
     from plgg.evaluate.cohort import evaluate_predictions
-    from plgg.report.evaluation.page import write_evaluation_page
+    from plgg.report.evaluation import write_evaluation_page
 
     cases = Store(truth).manifest_cases() if is_store(truth) else read_unchecked(truth)
     folder = out or predictions / "evaluation"
@@ -340,8 +340,8 @@ def compare(
         baseline: Of an experiment, the arm that the others are compared with.
         aim: The gain whose power is told.
     """
+    from plgg.evaluate.compare.contrast import compare_results
     from plgg.evaluate.compare.experiment import compare_experiment
-    from plgg.evaluate.compare.folders import compare_results
     from plgg.evaluate.compare.table import compare_table
 
     if b is not None:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from plgg.core.markdown import escaped, table
+from plgg.core.markdown import escaped
 from plgg.core.tables import defused, plain, write_csv
 from plgg.data.manifest import Case, read_manifest, write_manifest
 from plgg.evaluate.compare.records import find_metric
@@ -17,6 +17,7 @@ from plgg.evaluate.compare.table import read_table
 from plgg.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
 from plgg.evaluate.records import CaseScores
 from plgg.evaluate.summary import summarise
+from plgg.report.table import Table
 
 SIGNS = "=+-@"
 LIVE = [
@@ -164,7 +165,7 @@ def test_markdown_shows_text_and_makes_nothing_of_it(text):
     assert "".join(t.content for t in block.children) == text.replace("\n", " ").replace(
         "\x1b", "\\x1b"
     )
-    rows = reader.render(table([("a", text), (text, "1")]))
+    rows = reader.render(Table(("a", text), ((text, "1"),)).to_markdown())
     assert rows.count("<tr>") == 2
     assert rows.count("<td") == 2
     assert "<a" not in rows

@@ -9,8 +9,7 @@ from scored import write_experiment
 from plgg.core.errors import RunError
 from plgg.evaluate.compare.experiment import compare_experiment
 from plgg.evaluate.compare.table import compare_table
-from plgg.evaluate.compare.table1 import write_table1
-from plgg.evaluate.compare.text import as_markdown, as_rows, write_comparison
+from plgg.report.comparison import as_markdown, statistics_table, write_comparison, write_table1
 
 
 def test_scores_by_hand(experiment):
@@ -79,7 +78,7 @@ def test_json_and_text(experiment, tmp_path):
     assert record["format"] == "plgg-experiment-comparison"
     assert record["won"] == {"multitask": 2}
     assert record["scores"][0]["marker_auc"]["values"] == [None, None]
-    header = as_rows(found)[0]
+    header = statistics_table(found).header
     assert header[1] == "multitask − single, test, over 3 patients"
     assert len(header) == 5
     assert as_markdown(found).count("95 % interval") == 3

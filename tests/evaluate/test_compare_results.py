@@ -10,8 +10,8 @@ import pytest
 from scored import write_evaluation
 
 from plgg.core.errors import ConfigError, RunError
-from plgg.evaluate.compare.folders import compare_results
-from plgg.evaluate.compare.text import as_markdown, as_rows, verdict, write_comparison
+from plgg.evaluate.compare.contrast import compare_results
+from plgg.report.comparison import as_markdown, statistics_table, verdict, write_comparison
 
 
 def only(comparison):
@@ -264,7 +264,8 @@ def test_json_holds_no_nan_and_gives_reasons(tmp_path):
 
 def test_rows_and_markdown_show_the_same_numbers(pair):
     comparison = compare_results(*pair, names=("old", "new"))
-    header, *rows = as_rows(comparison)
+    found = statistics_table(comparison)
+    header, rows = found.header, found.rows
     assert header == ("", "over 12 patients")
     assert rows[0][0] == "mean of old"
     text = as_markdown(comparison)

@@ -4,7 +4,7 @@ import pytest
 
 from plgg.core.errors import RunError
 from plgg.evaluate.compare.table import compare_table
-from plgg.evaluate.compare.text import as_markdown, as_rows
+from plgg.report.comparison import as_markdown, statistics_table
 
 PAPER_SINGLE = (0.62, 0.74, 0.75, 0.77, 0.78, 0.79)
 PAPER_GAIN = (0.13, 0.01, 0.02, 0.01, 0.0, 0.0)
@@ -62,7 +62,8 @@ def test_more_arms_are_each_compared_with_the_first(tmp_path):
     x, y = (contrast.splits.corrected_t.p for contrast in comparison.contrasts)
     assert x < y
     assert [c.adjusted_p for c in comparison.contrasts] == [min(1, 2 * x), max(min(1, 2 * x), y)]
-    assert as_rows(comparison)[0][1:] == ("x − base, over 2 splits", "y − base, over 2 splits")
+    columns = statistics_table(comparison).header[1:]
+    assert columns == ("x − base, over 2 splits", "y − base, over 2 splits")
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from plgg.evaluate.compare.statistics import (
     Aim,
-    chance_to_find,
     corrected_t,
-    fewest,
     holm,
     paired_t,
+    power_of_t_test,
+    smallest_n,
 )
 from plgg.evaluate.compare.table import compare_table
 
@@ -19,6 +20,27 @@ def test_holm_by_hand():
     assert holm([0.2]) == [0.2]
     assert holm([None, 0.02, 0.9]) == [None, pytest.approx(0.04), pytest.approx(0.9)]
     assert holm([]) == []
+
+
+def test_holm_is_the_textbooks_to_the_last_digits():
+    rng = np.random.default_rng(5)
+    for _ in range(100):
+        p = rng.uniform(0, 0.6, rng.integers(1, 9))
+        highest, expected = 0.0, np.empty(p.size)
+        for rank, index in enumerate(np.argsort(p)):
+            highest = max(highest, min(1.0, (p.size - rank) * p[index]))
+            expected[index] = highest
+        assert holm(list(p)) == pytest.approx(expected.tolist(), abs=1e-9)
+
+
+def test_power_is_that_of_the_noncentral_t_to_the_last_digits():
+    rng = np.random.default_rng(6)
+    for _ in range(100):
+        n, effect, ratio = int(rng.integers(2, 60)), rng.uniform(0, 2), rng.choice([0.0, 0.2])
+        critical, centre = stats.t.ppf(0.975, n - 1), effect / np.sqrt(1 / n + ratio)
+        expected = stats.nct.sf(critical, n - 1, centre) + stats.nct.cdf(-critical, n - 1, centre)
+        found = power_of_t_test(n, effect, test_to_train=ratio)
+        assert found == pytest.approx(1.0 if np.isnan(expected) else expected, abs=1e-9)
 
 
 def test_holm_never_orders_otherwise_nor_lowers():
@@ -35,14 +57,14 @@ def test_holm_never_orders_otherwise_nor_lowers():
 @pytest.mark.parametrize(("effect", "n"), [(0.2, 199), (0.5, 34), (0.8, 15)])
 def test_patients_for_cohens_small_medium_and_large_effects(effect, n):
     """The textbook's numbers of pairs for 80 % power at the 5 % level, two-sided."""
-    assert fewest(lambda k: chance_to_find(k, effect), 0.8, 10**6) == n
+    assert smallest_n(lambda k: power_of_t_test(k, effect), 0.8, 10**6) == n
 
 
 def test_power_is_what_simulation_finds():
     rng = np.random.default_rng(1)
     draws = rng.normal(0.6, 1.0, (2000, 15))
     found = np.mean([paired_t(d).p < 0.05 for d in draws])
-    assert chance_to_find(15, 0.6) == pytest.approx(found, abs=0.04)
+    assert power_of_t_test(15, 0.6) == pytest.approx(found, abs=0.04)
 
 
 def test_power_of_the_corrected_test_is_what_simulation_finds():
@@ -56,12 +78,12 @@ def test_power_of_the_corrected_test_is_what_simulation_finds():
     spread = np.sqrt(1 - rho)
     draws += effect * spread
     found = np.mean([corrected_t(d, ratio).p < 0.05 for d in draws])
-    assert chance_to_find(k, effect, test_to_train=ratio) == pytest.approx(found, abs=0.04)
+    assert power_of_t_test(k, effect, test_to_train=ratio) == pytest.approx(found, abs=0.04)
 
 
 def test_splits_of_one_cohort_can_buy_only_so_much():
-    assert fewest(lambda k: chance_to_find(k, 0.5, test_to_train=0.2), 0.8, 1000) is None
-    assert fewest(lambda k: chance_to_find(k, 2.0, test_to_train=0.2), 0.8, 1000) is not None
+    assert smallest_n(lambda k: power_of_t_test(k, 0.5, test_to_train=0.2), 0.8, 1000) is None
+    assert smallest_n(lambda k: power_of_t_test(k, 2.0, test_to_train=0.2), 0.8, 1000) is not None
 
 
 def test_a_table_tells_what_it_would_take(tmp_path):
@@ -76,6 +98,6 @@ def test_a_table_tells_what_it_would_take(tmp_path):
     (other,) = compare_table(path, aim=Aim(0.2, 0.8)).contrasts
     n, spread = other.power.n_splits, other.splits.sd
     chance = [
-        chance_to_find(k, 0.2 / spread, test_to_train=other.test_to_train) for k in (n - 1, n)
+        power_of_t_test(k, 0.2 / spread, test_to_train=other.test_to_train) for k in (n - 1, n)
     ]
     assert chance[0] < 0.8 <= chance[1]

@@ -173,8 +173,8 @@ def test_undefined_is_none_with_a_reason():
         assert (found.statistic, found.p) == (None, None)
         assert found.note
         assert ours.effect_size(d) is None
-        assert ours.corrected_interval(d, 0.2).reason
-    assert ours.patient_interval(np.array([0.3]), rng()).reason
+        assert ours.corrected_interval(d, 0.2).note
+    assert ours.patient_interval(np.array([0.3]), rng()).note
 
 
 def test_all_zero_differences_have_wilcoxon_p_one():
@@ -205,14 +205,14 @@ def test_an_effects_interval_is_found_or_said_not_to_be(n, effect):
     d = effect + np.resize([-1.0, 1.0, 0.3, -0.4], n)
     found, mirrored = ours.effect_interval(d), ours.effect_interval(-d)
     if found.low is None:
-        assert found.reason
+        assert found.note
         return
     assert found.low <= ours.effect_size(d) <= found.high
     assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low), rel=1e-4)
 
 
 def test_an_effect_that_cannot_be_told_has_no_interval():
-    assert ours.effect_interval(np.array([0.1])).reason
+    assert ours.effect_interval(np.array([0.1])).note
     assert ours.effect_interval(np.array([0.1, 0.1])).low is None
     huge = ours.effect_interval(np.array([1.0, 1.0 + 1e-9]))
     assert huge.low is None or huge.low > 0

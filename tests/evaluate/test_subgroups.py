@@ -18,6 +18,7 @@ from plgg.evaluate.predictions import Prediction
 from plgg.evaluate.records import CaseScores
 from plgg.evaluate.subgroups import age_band, grouped, size_band
 from plgg.evaluate.summary import summarise
+from plgg.report.measures import measures
 
 CLASSES = ("a", "b")
 
@@ -131,7 +132,7 @@ def test_abstention_and_baseline_are_counted(rows, summary):
     gap = clinical.network_auc.value - clinical.auc.value
     assert clinical.network_auc.value == pytest.approx(marker.auc.value)
     assert clinical.difference.value == pytest.approx(gap)
-    assert clinical.difference.ci_low < gap < clinical.difference.ci_high
+    assert clinical.difference.low < gap < clinical.difference.high
     assert sum(each.n for each in marker.reliability.bins) == 30
     assert marker.reliability.curve[-1].coverage == 1.0
 
@@ -152,8 +153,9 @@ def test_everything_is_read_back(rows, summary, tmp_path):
     dice = next(x for x in lines if (x["level"], x["metric"]) == ("hill", "dice"))
     assert int(dice["n_patients"]) == 20
     assert float(dice["ci_low"]) < float(dice["mean"]) < float(dice["ci_high"])
-    names = [name for name, *_ in told.as_rows()]
-    assert {"dice, median", "volume interval holds (90% promised)", "clinical-only AUC"} < {*names}
+    names = {measure.label for measure in measures(told.summary)}
+    nominal = "Coverage of volume intervals (90% nominal)"
+    assert {"Dice, median", nominal, "Clinical data alone: AUC (macro)"} < names
 
 
 def test_an_evaluation_of_the_first_version_is_read(rows, summary, tmp_path):
@@ -180,7 +182,7 @@ def test_an_evaluation_of_the_first_version_is_read(rows, summary, tmp_path):
     assert old.summary.marker.auc_by_class["a"].value == aucs["a"]["value"]
     assert old.summary.volumes is None
     assert (old.rows[3].dice, old.rows[3].side) == (rows[3].dice, None)
-    assert old.as_rows()
+    assert measures(old.summary)
 
 
 def test_places_of_the_head():

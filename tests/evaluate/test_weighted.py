@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from bootstrap import patient_interval
 from plgg.evaluate import statistics
 from plgg.evaluate.statistics import N_RESAMPLES, draw, interval
-from plgg.metrics.bootstrap import patient_interval
 from plgg.metrics.calibration import calibration_error, confidence_and_hits, reliability_bins
 from plgg.metrics.classification import balanced_accuracy, class_aucs, macro_auc, macro_f1
 
@@ -92,20 +92,20 @@ def test_intervals_are_those_of_the_bootstrap_one_at_a_time(scans):
         fast = interval(weighted, patients, np.random.default_rng(1))
         slow = patient_interval(plain, patients, np.random.default_rng(2))
         assert fast.value == pytest.approx(slow.value), name
-        width = slow.ci_high - slow.ci_low
-        ends = (fast.ci_low, fast.ci_high)
-        assert ends == pytest.approx((slow.ci_low, slow.ci_high), abs=0.1 * width), name
+        width = slow.high - slow.low
+        ends = (fast.low, fast.high)
+        assert ends == pytest.approx((slow.low, slow.high), abs=0.1 * width), name
         assert fast.n_undefined == pytest.approx(slow.n_undefined, abs=80), name
 
 
 def test_what_cannot_be_known_has_no_ends():
     rng = np.random.default_rng(0)
     nothing = interval(statistics.mean(np.zeros(0)), [], rng)
-    assert (nothing.value, nothing.ci_low) == (None, None)
+    assert (nothing.value, nothing.low) == (None, None)
     one = interval(statistics.mean(np.ones(3)), ["p"] * 3, rng)
-    assert (one.value, one.ci_low, one.ci_high) == (1.0, None, None)
+    assert (one.value, one.low, one.high) == (1.0, None, None)
     never = interval(statistics.ratio(np.ones(2), np.zeros(2)), ["a", "b"], rng)
-    assert (never.value, never.ci_low) == (None, None)
+    assert (never.value, never.low) == (None, None)
     rare = interval(statistics.ratio(np.eye(4)[0], np.eye(4)[0]), list("abcd"), rng)
-    assert (rare.value, rare.ci_low) == (1.0, 1.0)
+    assert (rare.value, rare.low) == (1.0, 1.0)
     assert 400 < rare.n_undefined < 900  # (3/4)⁴ of 2,000

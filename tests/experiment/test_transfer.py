@@ -104,8 +104,8 @@ def test_a_row_is_the_mean_of_its_patients(done):
     folder = plan.away_run(0, "own") / "evaluation" / "test"
     row = transfer_row("a", "b", [folder, plan.out / "nothing"], seed=0)
     (patients,) = row.patients
-    assert row.dice == pytest.approx(np.mean(patients))
-    assert row.low <= row.dice <= row.high
+    assert row.dice.value == pytest.approx(np.mean(patients))
+    assert row.dice.low <= row.dice.value <= row.dice.high
     assert transfer_row("a", "b", [plan.out / "nothing"], seed=0) is None
 
 

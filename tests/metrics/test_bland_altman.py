@@ -17,11 +17,11 @@ def test_the_example_of_1986():
     assert found.bias.value == pytest.approx(-2.1, abs=0.05)
     assert found.sd == pytest.approx(38.8, abs=0.05)
     # They print -22.0 to 17.8 for the bias; limits by 2 sd there, by 1.96 here and in 1999.
-    assert (found.bias.ci_low, found.bias.ci_high) == pytest.approx((-22.0, 17.8), abs=0.2)
+    assert (found.bias.low, found.bias.high) == pytest.approx((-22.0, 17.8), abs=0.2)
     assert found.lower.value == pytest.approx(-2.1 - 1.96 * 38.8, abs=0.1)
     assert found.upper.value == pytest.approx(-2.1 + 1.96 * 38.8, abs=0.1)
     # 1986 gives the limits a standard error of √(3 s² / n) = 16.3, about that of 1999.
-    assert (found.lower.ci_high - found.lower.value) / 2.12 == pytest.approx(16.3, abs=0.5)
+    assert (found.lower.high - found.lower.value) / 2.12 == pytest.approx(16.3, abs=0.5)
 
 
 def test_the_slope_is_that_of_a_regression():
@@ -30,7 +30,7 @@ def test_the_slope_is_that_of_a_regression():
     line = stats.linregress((a + b) / 2, a - b)
     reach = line.stderr * stats.t.ppf(0.975, 15)
     assert found.slope.value == pytest.approx(line.slope)
-    assert (found.slope.ci_low, found.slope.ci_high) == pytest.approx(
+    assert (found.slope.low, found.slope.high) == pytest.approx(
         (line.slope - reach, line.slope + reach)
     )
 
@@ -38,7 +38,7 @@ def test_the_slope_is_that_of_a_regression():
 def test_exchanging_the_two_turns_all_signs():
     there, back = bland_altman(LARGE, MINI), bland_altman(MINI, LARGE)
     assert back.bias.value == -there.bias.value
-    assert (back.lower.value, back.lower.ci_low) == (-there.upper.value, -there.upper.ci_high)
+    assert (back.lower.value, back.lower.low) == (-there.upper.value, -there.upper.high)
     assert back.slope.value == -there.slope.value
 
 
@@ -51,7 +51,7 @@ def test_most_intervals_hold_the_truth():
         found = bland_altman(true + rng.normal(2.0, 3.0, 15), true)
         for name, value in truths.items():
             end = getattr(found, name)
-            held[name] += end.ci_low <= value <= end.ci_high
+            held[name] += end.low <= value <= end.high
     for name, n in held.items():
         assert 0.9 <= n / 400 <= 0.99, name
 
@@ -63,8 +63,8 @@ def test_further_scans_of_a_patient_narrow_nothing():
     for name in ("bias", "lower", "upper", "slope"):
         a, b, c = (getattr(found, name) for found in (once, twice, naive))
         assert b.value == pytest.approx(a.value, abs=1.3)  # the limits' sd has another n - 1
-        assert b.ci_high - b.ci_low == pytest.approx(a.ci_high - a.ci_low, rel=0.04)
-        assert c.ci_high - c.ci_low < b.ci_high - b.ci_low
+        assert b.high - b.low == pytest.approx(a.high - a.low, rel=0.04)
+        assert c.high - c.low < b.high - b.low
 
 
 def test_few_pairs_and_equal_sizes():
@@ -73,4 +73,4 @@ def test_few_pairs_and_equal_sizes():
     assert bland_altman([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], n_independent=2) is None
     assert bland_altman([1.0, 2.0, 4.0], [1.0, 2.0, 3.0]).slope is None
     same = bland_altman([5.0] * 6, [5.0] * 6)
-    assert (same.bias.value, same.lower.value, same.upper.ci_high, same.slope) == (0, 0, 0, None)
+    assert (same.bias.value, same.lower.value, same.upper.high, same.slope) == (0, 0, 0, None)

@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    roc_auc_score,
+)
 
-from plgg.metrics.bootstrap import patient_interval
-from plgg.metrics.classification import macro_auc, macro_f1, score_markers
+from bootstrap import patient_interval
+from plgg.evaluate.records import CaseScores
+from plgg.evaluate.summary import summarise_markers
+from plgg.metrics.classification import balanced_accuracy, macro_auc, macro_f1
 from work import calls
 
 
@@ -30,9 +37,12 @@ def test_scikit_learn_agrees():
     )
     named = chances.argmax(axis=1)
     assert macro_f1(truth, named, 3) == pytest.approx(f1_score(truth, named, average="macro"))
-    found = score_markers(truth, chances)
-    assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, named))
-    assert found.accuracy == pytest.approx((truth == named).mean())
+    expected = pytest.approx(balanced_accuracy_score(truth, named))
+    assert balanced_accuracy(truth, named, 3) == expected
+    found = summary_of(truth, chances)
+    assert found.balanced_accuracy.value == expected
+    assert found.accuracy.value == pytest.approx((truth == named).mean())
+    assert found.confusion == tuple(map(tuple, confusion_matrix(truth, named).tolist()))
 
 
 def test_order_alone_matters_to_the_auc():
@@ -52,18 +62,34 @@ def test_a_class_without_cases_is_left_out():
     assert macro_auc(np.zeros(5, dtype=int), np.ones((5, 2)) / 2) is None
 
 
+def summary_of(truth, probabilities):
+    """The summary of scans of a patient each."""
+    names = "abc"[: probabilities.shape[1]]
+    unknown = dict.fromkeys(("site", "age_years", "sex"))
+    rows = [
+        CaseScores(
+            case_id=f"c{n}",
+            patient_id=f"p{n}",
+            marker=names[true],
+            probabilities=dict(zip(names, p, strict=True)),
+            **unknown,
+        )
+        for n, (true, p) in enumerate(zip(truth, probabilities.tolist(), strict=True))
+    ]
+    return summarise_markers(rows, np.random.default_rng(0))
+
+
 def test_certainty_has_brier_0_or_2():
     truth = np.array([0, 1, 2])
-    assert score_markers(truth, np.eye(3)).brier == 0.0
-    wrong = score_markers(truth, np.eye(3)[[1, 2, 0]])
-    assert wrong.brier == 2.0
-    assert wrong.accuracy == wrong.balanced_accuracy == wrong.f1 == 0.0
+    assert summary_of(truth, np.eye(3)).brier.value == 0.0
+    wrong = summary_of(truth, np.eye(3)[[1, 2, 0]])
+    assert wrong.brier.value == 2.0
+    assert wrong.accuracy.value == wrong.balanced_accuracy.value == wrong.f1.value == 0.0
     assert wrong.confusion == ((0, 1, 0), (0, 0, 1), (1, 0, 0))
 
 
 def test_nothing_known_is_undefined():
-    scores = score_markers(np.zeros(0, dtype=int), np.zeros((0, 3)))
-    assert (scores.auc, scores.f1, scores.brier) == (None, None, None)
+    assert summary_of(np.zeros(0, dtype=int), np.zeros((0, 3))) is None
 
 
 def interval(values, patients, seed=0):
@@ -75,10 +101,10 @@ def interval(values, patients, seed=0):
 def test_interval_holds_the_mean_and_follows_the_seed():
     values = np.random.default_rng(1).normal(size=40)
     found = interval(values, range(40))
-    assert found.ci_low < values.mean() < found.ci_high
+    assert found.low < values.mean() < found.high
     assert found == interval(values, range(40))
     # The standard error of a mean, by theory.
-    assert found.ci_high - found.ci_low == pytest.approx(
+    assert found.high - found.low == pytest.approx(
         2 * 1.96 * values.std(ddof=1) / np.sqrt(40), rel=0.15
     )
 
@@ -87,12 +113,12 @@ def test_scans_of_one_patient_are_not_independent():
     values = np.random.default_rng(2).normal(size=20)
     alone = interval(np.repeat(values, 4), range(80))
     grouped = interval(np.repeat(values, 4), np.repeat(np.arange(20), 4).tolist())
-    assert grouped.ci_high - grouped.ci_low > 1.6 * (alone.ci_high - alone.ci_low)
+    assert grouped.high - grouped.low > 1.6 * (alone.high - alone.low)
 
 
 def test_one_patient_has_no_interval():
     found = interval([0.5, 0.7], ["p", "p"])
-    assert (found.value, found.ci_low, found.n) == (pytest.approx(0.6), None, 2)
+    assert (found.value, found.low, found.n) == (pytest.approx(0.6), None, 2)
 
 
 def test_scans_of_one_patient_weigh_as_one_draw():
@@ -117,7 +143,7 @@ def test_resamples_without_a_class_are_counted_and_left_out():
     few = patient_interval(
         lambda i: 1.0 if len(set(i.tolist())) == 3 else None, "pqr", np.random.default_rng(0)
     )
-    assert (few.value, few.ci_low, few.ci_high) == (1.0, None, None)
+    assert (few.value, few.low, few.high) == (1.0, None, None)
 
 
 def test_the_work_of_an_auc_does_not_grow_with_the_cohort():

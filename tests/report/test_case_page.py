@@ -61,14 +61,14 @@ def test_the_headline_tells_volume_diameters_marker_and_verdicts(full):
     for words in ("90 % interval", "24.", "mL, in one piece", "BRAF fusion", "74 %, calibrated"):
         assert words in told
     assert re.search(r"\d+ × \d+ mm", told)
-    assert "Doubtful brain volume" in told
+    assert "Flagged brain volume" in told
     assert "A brain of 2382 mL is implausible at 50 years." in told
     assert "For research use only.</strong> Not a medical device." in full
 
 
 def test_certainty_gates_and_provenance_are_told(full):
     assert "Expected Dice 0.87" in section(full, "certainty")
-    assert "Brain volume doubtful 2382 880 to 1890 mL" in section(full, "certainty")
+    assert "Brain volume flagged 2382 880 to 1890 mL" in section(full, "certainty")
     told = section(full, "provenance")
     for words in ("ab" * 32, "cd" * 32, "ef" * 32, "torch, cpu, bf16", "target_risk 0.2", "5.1 s"):
         assert words in told

@@ -11,11 +11,21 @@ from PIL import Image
 
 from helper import ODD_AFFINES, TUMOUR_RADIUS_MM, blob_brain, make_affine
 from plgg.core.volume import Volume, apply_affine
-from plgg.report.case import view as shown_module
-from plgg.report.case.slices import acquired_plane, outline_path, spaced, still, strip_of
+from plgg.report.case import view as view_module
+from plgg.report.case.pictures import (
+    acquired_plane,
+    columns,
+    grey_image,
+    map_image,
+    mask_image,
+    mosaic,
+    outline_path,
+    spaced,
+    still,
+    strip_of,
+)
 from plgg.report.case.surface import scene_of, smooth_surface, surface_net
-from plgg.report.case.view import AXES, Prediction, direction, edges, show, tilt_degrees
-from plgg.report.case.viewer import columns, grey_image, map_image, mask_image, mosaic
+from plgg.report.case.view import AXES, Prediction, direction, edges, tilt_degrees, view_of
 
 BALL_ML = 4 / 3 * np.pi * TUMOUR_RADIUS_MM**3 / 1000
 
@@ -24,7 +34,7 @@ def laid(grid):
     """A brain on one of the odd grids, as shown, and its native mask."""
     scan, mask = blob_brain(affine=ODD_AFFINES[grid])
     probability = mask.with_data(mask.data.astype(np.float32))
-    return show(scan, Prediction(mask, probability, None)), mask
+    return view_of(scan, Prediction(mask, probability, None)), mask
 
 
 def inside_of(path, shape):
@@ -197,7 +207,7 @@ def test_the_scene_holds_head_and_tumour_around_its_centre():
 
 def test_large_scans_are_shown_at_half_resolution_in_the_same_place(monkeypatch):
     whole, mask = laid("thick")
-    monkeypatch.setattr(shown_module, "_MOST_VOXELS", whole.mask.size // 3)
+    monkeypatch.setattr(view_module, "_MOST_VOXELS", whole.mask.size // 3)
     small, _ = laid("thick")
     assert small.mask.size <= whole.mask.size / 3
     assert small.spacing_mm[2] == pytest.approx(whole.spacing_mm[2])
@@ -213,7 +223,7 @@ def test_a_scored_scan_with_dark_voxels_below_its_background_is_shown():
     scan, mask = blob_brain()
     brain = scan.data > 0
     scored = np.where(brain, (scan.data - 100.0) / 20.0, 0.0).astype(np.float32)
-    shown = show(Volume(scored, scan.affine), Prediction(mask, mask, mask))
+    shown = view_of(Volume(scored, scan.affine), Prediction(mask, mask, mask))
     size = np.array(shown.grey.shape) * shown.spacing_mm
     assert (size > (124, 156, 116)).all()
     assert shown.uncertainty is not None

@@ -12,10 +12,9 @@ from plgg.core.errors import RunError
 from plgg.evaluate.cohort import evaluate_predictions
 from plgg.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
 from plgg.evaluate.summary import summarise
-from plgg.report.evaluation.page import write_evaluation_page
-from plgg.report.evaluation.sentences import volumes
-from plgg.report.evaluation.tables import measures
-from plgg.report.figures.classification import wilson
+from plgg.report.evaluation import write_evaluation_page
+from plgg.report.figures_classification import wilson
+from plgg.report.measures import measures, volume_sentence
 
 FIGURES = {
     "bland-altman-ml",
@@ -108,7 +107,7 @@ def test_masks_alone_make_a_page_without_the_marker(folder):
     write_evaluation_page(folder)
     rewrite(folder, probabilities={}, predicted_marker=None)
     text = write_evaluation_page(folder).read_text(encoding="utf-8")
-    assert "No scan has both a known and a named marker." in text
+    assert "No scan has both a known and a predicted marker." in text
     assert names(folder) == FIGURES - {"roc", "confusion", "reliability", "risk-coverage"}
 
 
@@ -132,7 +131,7 @@ def test_intervals_and_abstention_are_drawn_and_told(folder):
     text = write_evaluation_page(folder).read_text(encoding="utf-8")
     assert re.search(r"(\d) of \1 answers withheld as unsure\.", text)
     assert "Clinical data alone" in text
-    assert "(90% promised)" in text
+    assert "(90% nominal)" in text
     assert "Bars are the predicted intervals." in text
 
 
@@ -171,7 +170,7 @@ def test_a_bias_that_depends_on_the_size_is_told(folder):
         )
         for n, (row, size) in enumerate(zip(old.rows, sizes.tolist(), strict=True))
     ]
-    told = volumes(summarise(rows, (), seed=0))
+    told = volume_sentence(summarise(rows, (), seed=0))
     assert "below the true one" in told
     assert "falls with the size" in told
 

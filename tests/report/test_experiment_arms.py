@@ -10,10 +10,10 @@ from test_experiment_report import read
 from plgg.data.experiment_folder import note_failure
 from plgg.evaluate.compare.experiment import compare_experiment
 from plgg.evaluate.experiment_records import read_experiment
-from plgg.report.experiment.figures_arms import forest_figure
+from plgg.report.comparison import table1
+from plgg.report.experiment.arms import forest_figure
 from plgg.report.experiment.page import write_experiment_report
-from plgg.report.experiment.sentences import gain, gains_told, is_shown, warnings
-from plgg.report.experiment.tables import table1
+from plgg.report.experiment.sentences import gain, gain_sentences, is_significant, warnings
 
 ARMS = ("single", "wide", "multitask", "best")
 REASON = "the loss is nan in epoch 3, step 2"
@@ -106,7 +106,7 @@ def test_table_1_has_a_heading_for_each_arm(several):
 def test_words_follow_the_adjusted_p(several):
     contrasts = compare_experiment(several).on("test")
     none = [replace(contrast, adjusted_p=0.2) for contrast in contrasts]
-    assert gains_told(none) == [
+    assert gain_sentences(none) == [
         "None of the 3 other models is shown to be better or worse than the single-task model."
     ]
     up, down, open_ = (
@@ -114,25 +114,25 @@ def test_words_follow_the_adjusted_p(several):
         replace(contrasts[1], adjusted_p=0.01, difference=-0.1),
         replace(contrasts[2], adjusted_p=0.06),
     )
-    assert gains_told([up, down, open_]) == [
+    assert gain_sentences([up, down, open_]) == [
         "Shown to be better than the single-task model: wide.",
         "Shown to be worse than the single-task model: multitask.",
         "For the others that is not settled.",
     ]
-    assert gains_told([]) == []
+    assert gain_sentences([]) == []
 
 
 def test_no_p_shows_nothing(several):
     contrast = compare_experiment(several).on("test")[0]
-    assert not is_shown(replace(contrast, adjusted_p=None))
+    assert not is_significant(replace(contrast, adjusted_p=None))
     one = replace(contrast, splits=None, adjusted_p=0.01)
     across = replace(one, interval=replace(one.interval, low=-0.1, high=0.2))
-    assert not is_shown(across)
-    assert is_shown(replace(one, interval=replace(one.interval, low=0.1, high=0.2)))
+    assert not is_significant(across)
+    assert is_significant(replace(one, interval=replace(one.interval, low=0.1, high=0.2)))
 
 
 def test_no_word_on_the_page_contradicts_another(several, page):
     contrasts = compare_experiment(several).on("test")
     for contrast in contrasts:
-        assert is_shown(contrast) == ("hardly chance" in gain(contrast).verdict)
-    assert ("None of the 3 other models" in page.text) == (not any(map(is_shown, contrasts)))
+        assert is_significant(contrast) == ("hardly chance" in gain(contrast).verdict)
+    assert ("None of the 3 other models" in page.text) == (not any(map(is_significant, contrasts)))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,32 +12,30 @@ from test_experiment_report import read
 from plgg.data.experiment_folder import Choice, note_failure
 from plgg.evaluate.compare.experiment import compare_experiment
 from plgg.evaluate.experiment_records import read_experiment
-from plgg.report.experiment.figures_arms import forest_figure
-from plgg.report.experiment.figures_subgroups import subgroups_figure
-from plgg.report.experiment.figures_training import (
+from plgg.report.experiment.arms import forest_figure, forest_picture, reliability
+from plgg.report.experiment.page import write_experiment_report
+from plgg.report.experiment.runs import (
+    grid_points,
+    levels,
+    run_facts,
+    run_records,
+    runs_sentence,
+    runs_table,
+    searched,
+    winners,
+)
+from plgg.report.experiment.subgroups import groups_table, n_left_out, subgroups, subgroups_figure
+from plgg.report.experiment.training import (
     COSINE,
     NORMS,
     WEIGHTS,
     gradient_curves,
-    gradients_told,
+    gradient_pictures,
+    gradient_sentences,
     grid_figure,
+    grid_pictures,
     points,
 )
-from plgg.report.experiment.page import write_experiment_report
-from plgg.report.experiment.panels import forest_picture, gradient_pictures, grid_pictures
-from plgg.report.experiment.provenance import run_facts
-from plgg.report.experiment.runs import (
-    Point,
-    grid_points,
-    levels,
-    run_records,
-    runs_told,
-    searched,
-    winners,
-)
-from plgg.report.experiment.subgroups import n_left_out, subgroups
-from plgg.report.experiment.tables import groups_table, runs_table
-from plgg.report.figures.classification import reliability
 
 KEY = "loss.marker_weight"
 
@@ -158,8 +157,10 @@ def test_the_winners_are_those_of_the_choices(searched_experiment):
     assert "Chosen: 0.1 by split 1; 1 by split 2." in picture.caption
 
 
-def test_a_winner_whose_dice_is_nothing_is_ringed_too():
-    point = Point("multitask", 0, {KEY: "0.1"}, 0.0, None, chosen=True)
+def test_a_winner_whose_dice_is_nothing_is_ringed_too(finished):
+    run = run_records(read_experiment(finished))[0]
+    changes = {"arm": "multitask", "point": f"{KEY}=0.1", "dice": 0.0, "chosen": True}
+    point = replace(run, **changes)
     axes = grid_figure([point], "multitask", KEY).axes[0]
     (rings,) = [c for c in axes.collections if c.get_label() == "chosen"]
     assert rings.get_offsets()[:, 1] == [0.0]
@@ -181,7 +182,7 @@ def test_points_that_failed_or_are_missing_are_named(searched_experiment):
         (1, f"{KEY}=0.1"): "failed",
         (1, f"{KEY}=1"): "done",
     }
-    assert runs_told(runs) == (
+    assert runs_sentence(runs) == (
         f"Of 6 runs, 4 are done; 1 failed (multitask, {KEY}=0.1 on split 2); "
         f"1 not run yet (multitask, {KEY}=1 on split 1)."
     )
@@ -221,7 +222,7 @@ def test_weights_are_drawn_where_training_changed_them(copied):
 
 def test_the_cosine_is_told_of_all_splits(finished):
     experiment = read_experiment(finished)
-    (told,) = gradients_told(experiment)
+    (told,) = gradient_sentences(experiment)
     found = [e["gradients"]["cosine"] for r in experiment.of("multitask") for e in r.epochs]
     assert f"{np.mean(np.array(found) < 0) * 100:.0f} %" in told
     assert f"{abs(np.mean(found)):.2f}" in told
@@ -290,4 +291,4 @@ def test_the_figure_of_groups_holds_every_mean(finished):
     assert sorted(dots) == pytest.approx(sorted(expected))
     for group in groups:
         for found in group.dice.values():
-            assert found.ci_low <= found.value <= found.ci_high
+            assert found.low <= found.value <= found.high

@@ -13,13 +13,13 @@ PREDICTION = (
     "plgg.predict.source",
     "plgg.predict.summary",
     "plgg.report.case.page",
-    "plgg.report.model_card.write",
+    "plgg.predict.batch",
 )
 PIECES = {
     "plgg.report.case.page": "case",
-    "plgg.report.evaluation.page": "evaluation",
+    "plgg.report.evaluation": "evaluation",
     "plgg.report.store_qc": "store_qc",
-    "plgg.report.model_card.write": "model_card",
+    "plgg.report.model_card": "model_card",
 }
 
 
@@ -44,4 +44,4 @@ def test_one_page_does_not_import_the_others(module):
     assert pages == {PIECES[module]}
     assert "torch" not in found
     assert "plgg.report.experiment.page" not in found
-    assert ("matplotlib" in found) == (module == "plgg.report.evaluation.page")
+    assert ("matplotlib" in found) == (module == "plgg.report.evaluation")

@@ -11,10 +11,11 @@ import pytest
 from make_case import make_case
 
 import plgg
+from plgg.core.estimate import Estimate
 from plgg.evaluate.compare.experiment import TransferRow
 from plgg.report import template
 from plgg.report.case.page import write_case_report
-from plgg.report.evaluation.page import write_evaluation_page
+from plgg.report.evaluation import write_evaluation_page
 from plgg.report.experiment.page import write_experiment_report
 from plgg.report.store_qc import write_store_qc
 from plgg.report.transfer import write_transfer_report
@@ -92,7 +93,7 @@ def experiment_page(folder, finished, **_):
 
 
 def transfer_page(folder, **_):
-    row = TransferRow(NASTY, NASTY, ((0.5, 0.6),), 0.55, 0.5, 0.6, None)
+    row = TransferRow(NASTY, NASTY, ((0.5, 0.6),), Estimate(0.55, 0.5, 0.6), None)
     return write_transfer_report(
         folder, [row], home=NASTY, away=NASTY, failed={NASTY: NASTY}, command=NASTY
     )

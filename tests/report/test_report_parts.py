@@ -7,9 +7,9 @@ import pytest
 
 from plgg.evaluate.experiment_records import read_experiment
 from plgg.metrics.overlap import hard_dice
+from plgg.report.experiment.arms import class_list, confusion, probabilities
 from plgg.report.experiment.examples import choose, load_views, scan_figure
-from plgg.report.figures.classification import class_list, confusion, probabilities
-from plgg.report.numbers import duration, listed, number, reach, signed, spread, typographic
+from plgg.report.numbers import duration, interval, listed, number, signed, spread, typographic
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def test_numbers_have_true_signs(value, plain, with_sign):
 
 
 def test_intervals_and_spreads():
-    assert reach(-0.1, 0.25, with_sign=True) == "−0.100 to +0.250"
-    assert reach(None, 0.25) == "–"
+    assert interval(-0.1, 0.25, with_sign=True) == "−0.100 to +0.250"
+    assert interval(None, 0.25) == "–"
     assert spread(0.8, 0.01) == "0.800 ± 0.010"
     assert spread(0.8, None) == "0.800"
 

@@ -117,7 +117,7 @@ def test_every_case_has_a_row_the_worst_first(page):
     header, *rows = Seen(page).rows
     assert [row[0] for row in rows] == ["Y", "Z-1", "C", "D", "A", "B"]
     assert [row[1] for row in rows] == [
-        "0failed", "0failed", "1doubtful", "2not judged", "3good", "3good",
+        "0failed", "0failed", "1flagged", "2not judged", "3good", "3good",
     ]  # fmt: skip
     assert {len(row) for row in rows} == {len(header)}
 
@@ -151,13 +151,13 @@ def test_counts_times_and_settings_stand_at_the_head(page):
     head = page.partition('id="cases"')[0]
     tiles = re.findall(r'"label">([^<]*)</div>\s*<div class="value">([^<]*)<', head)
     assert tiles == [
-        ("Failed", "2"), ("Doubtful", "1"), ("Not judged", "1"), ("Good", "2"),
+        ("Failed", "2"), ("Flagged", "1"), ("Not judged", "1"), ("Good", "2"),
         ("Time a case, median", "6.0 s"),
     ]  # fmt: skip
     assert "worst 1 min 30 s: B" in head
     assert "SRI24" in head
     assert "4 mm" in head
-    assert "Of 6 cases, 2 failed and are not in the store; 1 is doubtful: look there first" in head
+    assert "Of 6 cases, 2 failed and are not in the store; 1 is flagged: look there first" in head
 
 
 def test_pictures_are_named_relatively_and_only_where_they_are(page):

@@ -54,6 +54,6 @@ def test_age_grade_and_marker_in_one_run(shared_data, tmp_path):
     assert {"mae", "rmse", "r2", "r"} <= set(age.metrics)
     # Adults of 20 to 75: whatever is learned in seconds is in years and no further off than that.
     assert 3 < age.metrics["mae"].value < 40
-    assert age.metrics["mae"].ci_low < age.metrics["mae"].value < age.metrics["mae"].ci_high
+    assert age.metrics["mae"].low < age.metrics["mae"].value < age.metrics["mae"].high
     page = (run / "evaluation" / "test" / "evaluation.html").read_text()
     assert "Auxiliary tasks" in page

@@ -15,7 +15,7 @@ from plgg.core.tables import read_csv
 from plgg.data.calibration import read_calibration
 from plgg.data.result import read_result
 from plgg.data.run_folder import read_metrics
-from plgg.evaluate.compare.folders import compare_results
+from plgg.evaluate.compare.contrast import compare_results
 from plgg.evaluate.evaluation import read_evaluation
 from plgg.evaluate.experiment_records import read_experiment
 from plgg.experiment.arms import Design
@@ -24,7 +24,8 @@ from plgg.model.checkpoint import load_checkpoint
 from plgg.predict.ensemble import ensemble
 from plgg.predict.member import load_member
 from plgg.report.case.details import task_facts
-from plgg.report.experiment.tasks import experiment_tasks
+from plgg.report.measures import measures
+from plgg.report.tasks import experiment_tasks
 from plgg.tasks.kinds import KINDS, register_kind
 from plgg.train.run import train
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
@@ -128,7 +129,7 @@ def test_the_evaluation_has_columns_and_metrics_of_every_task(run):
     assert years.n == len(VALIDATION)
     assert "mae" in years.lower_is_better
     mae = years.metrics["mae"]
-    assert mae.ci_low <= mae.value <= mae.ci_high
+    assert mae.low <= mae.value <= mae.high
     grade = found.summary.tasks["grade"]
     assert grade.n == sum(COLUMNS["grade"][n] is not None for n in range(10))
     assert set(grade.metrics) == {"accuracy", "brier", "auc", "balanced_accuracy"}
@@ -139,7 +140,8 @@ def test_the_evaluation_has_columns_and_metrics_of_every_task(run):
     assert {"grade:p:2", "grade:predicted", "years:low", "lesions:deviation"} <= set(rows[0])
     again = found.rows[0].tasks["years"]
     assert again.scores["mae"] == pytest.approx(errors[0])
-    assert any(name == "years: mae" for name, *_ in found.as_rows())
+    labels = {measure.label for measure in measures(found.summary)}
+    assert "years: Mean absolute error, lower is better" in labels
 
 
 def test_the_pages_show_the_tasks(run):
@@ -150,7 +152,7 @@ def test_the_pages_show_the_tasks(run):
     result = read_result(run / "predictions" / "test" / "P10" / "result.json")
     told = dict(task_facts(result))
     assert list(told) == ["grade", "years", "lesions"]
-    assert told["years"].endswith("with a chance of 90 %)")
+    assert told["years"].endswith("with a probability of 90 %)")
     assert told["grade"].endswith("calibrated")
     assert told["lesions"].endswith("no interval: not calibrated")
     assert task_facts(result.model_copy(update={"tasks": {}})) == ()

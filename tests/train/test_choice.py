@@ -17,7 +17,7 @@ from tiny import SMALL_SHAPE, tiny_config, tiny_store
 @pytest.mark.parametrize(
     ("name", "module", "extra"),
     [
-        ("tensorboard", "tensorboard.compat.proto.event_pb2", "plgg[tensorboard]"),
+        ("tensorboard", "torch.utils.tensorboard", "plgg[tensorboard]"),
         ("mlflow", "mlflow.tracking", "plgg[mlflow]"),
         ("mlflow", "sqlalchemy", "plgg[mlflow]"),
     ],

@@ -12,7 +12,7 @@ from plgg.core.progress import EpochEnd, Step
 from plgg.core.records import read_json
 from plgg.data.run_folder import append_metrics, read_metrics, start_run
 from plgg.train.run import train
-from plgg.train.tracking.base import Followed, last_part, moments, parameters, scalars, tags
+from plgg.train.tracking.base import TrackedRun, end_times, last_part, parameters, scalars, tags
 from plgg.train.tracking.follow import TRACKERS, Tracking, tracked
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
@@ -173,7 +173,7 @@ def test_mlflow_knows_settings_and_labels_but_no_patient(store, client, tmp_path
     with follow(run, client):
         pass
     found = client.get_run(id_of(run))
-    assert found.data.params == parameters(Followed(run, "run", "joined"))
+    assert found.data.params == parameters(TrackedRun(run, "run", "joined"))
     assert found.data.params["patches.size"] == "[16, 16, 16]"
     assert found.data.params["loss.marker_weight"] == str(CONFIG.loss.marker_weight)
     assert found.data.tags["split"] == "0"
@@ -190,13 +190,13 @@ def test_a_path_is_told_by_its_end_alone(store, tmp_path):
     assert last_part("/data/anna/runs/first") == "first"
     assert last_part(r"C:\anna\runs\first") == "first"
     assert last_part("built-in") == "built-in"
-    assert "/" not in tags(Followed(begun(tmp_path / "run", store), "run", "single"))["store"]
+    assert "/" not in tags(TrackedRun(begun(tmp_path / "run", store), "run", "single"))["store"]
 
 
-def test_moments_count_back_from_now_by_what_epochs_took():
+def test_end_times_count_back_from_now_by_what_epochs_took():
     records = [{"epoch": 1, "seconds": 50.0}, {"epoch": 2, "seconds": 3.0}, {"epoch": 3}]
-    assert moments(records, 100.0) == [97.0, 100.0, 100.0]
-    assert moments([], 100.0) == []
+    assert end_times(records, 100.0) == [97.0, 100.0, 100.0]
+    assert end_times([], 100.0) == []
 
 
 def unused_port():

@@ -79,7 +79,7 @@ def compare(
     """
     from plgg import api
     from plgg.evaluate.compare.statistics import Aim
-    from plgg.evaluate.compare.text import as_markdown
+    from plgg.report.comparison import as_markdown
 
     found = api.compare(a, b, metric=metric, seed=seed, baseline=baseline, aim=Aim(gain, power))
     typer.echo(json.dumps(found.as_json(), indent=2) if as_json else as_markdown(found))

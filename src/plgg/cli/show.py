@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,10 +150,9 @@ def check_report(report: CheckReport) -> None:
 
 def evaluation(found: Evaluation, *, title: str) -> None:
     """An evaluation's headline numbers with their intervals."""
-    table = _table(title, "metric", "value", "95 % interval", "n")
-    for name, value, interval, n in found.as_rows():
-        _row(table, name, value, interval, n)
-    plain_console().print(table)
+    from plgg.report.measures import measure_table
+
+    plain_console().print(replace(measure_table(found.summary), caption=title).to_rich())
 
 
 def outcomes(found: Sequence[Outcome], out: Path, *, as_json: bool) -> None:

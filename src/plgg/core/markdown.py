@@ -7,7 +7,7 @@ r"""Text from data as Markdown that shows it: no markup, no HTML, no link comes 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from plgg.core.errors import visible
 
@@ -28,24 +28,22 @@ _RULES = (
 
 def escaped(text: str) -> str:
     """Text in one line that Markdown shows as it is, also in the cell of a table."""
-    told = visible(" ".join(text.split()))
-    for found, instead in _RULES:
-        told = found.sub(instead, told)
-    return told
+    shown = visible(" ".join(text.split()))
+    for pattern, instead in _RULES:
+        shown = pattern.sub(instead, shown)
+    return shown
 
 
-def table(rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
-    """Rows as a table, the first of them its header.
-
-    Args:
-        rows: Cells as text.
-        words: Whether all columns are words; else all but the first are numbers, to the right.
-    """
-    header, *body = rows
-    rule = ["---", *["---" if words else "---:"] * (len(header) - 1)]
-    lines = [_line(header), f"| {' | '.join(rule)} |", *map(_line, body)]
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """A row of a table."""
     return f"| {' | '.join(map(escaped, cells))} |"
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """A list of labels and values; blanks are left out."""
+    return "\n".join(f"- **{label}:** {escaped(value)}" for label, value in pairs if value)
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """A list of sentences; blanks are left out."""
+    return "\n".join(f"- {escaped(sentence)}" for sentence in sentences if sentence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,7 @@ from plgg.core.errors import RunError
 from plgg.core.files import write_json
 from plgg.core.records import JsonError, as_record, read_record
 from plgg.core.tables import Cell, read_csv, write_csv
-from plgg.evaluate.records import (
-    VERSION,
-    CaseScores,
-    Interval,
-    Lesions,
-    Markers,
-    Summary,
-    TaskSummary,
-    Volumes,
-)
-
-Line = tuple[str, str, str, str]
+from plgg.evaluate.records import VERSION, CaseScores, Summary
 
 
 @dataclass(frozen=True)
@@ -37,87 +26,11 @@ class Evaluation:
         """The summary as a record for JSON."""
         return self.summary.model_dump(mode="json")
 
-    def as_rows(self) -> list[Line]:
-        """Metric, value, interval and number of cases, as words for a table."""
-        found = self.summary
-        rows = []
-        for name, s in found.segmentation.items():
-            rows.append((name, number(s.mean), reach(s.ci_low, s.ci_high), str(s.n)))
-            if name == "dice":
-                median = reach(s.median_ci_low, s.median_ci_high)
-                rows.append(("dice, median", number(s.median), median, str(s.n)))
-        rows += _lesions(found.lesions)
-        rows += _volumes(found.volumes) if found.volumes else ()
-        rows += _markers(found.marker) if found.marker else ()
-        rows += [line for name, task in found.tasks.items() for line in _task(name, task)]
-        return rows
 
-    def headline(self) -> str:
-        """Dice and AUC in one sentence."""
-        dice = self.summary.segmentation["dice"]
-        said = f"{self.summary.n_patients} patients: mean Dice {number(dice.mean)} "
-        said += f"({reach(dice.ci_low, dice.ci_high)})"
-        if self.summary.marker:
-            auc = self.summary.marker.auc
-            said += f", marker AUC {number(auc.value)} ({reach(auc.ci_low, auc.ci_high)})"
-        return said
-
-
-def _lesions(found: Lesions) -> Iterator[Line]:
-    sensitivity = reach(found.sensitivity_ci_low, found.sensitivity_ci_high)
-    precision = reach(found.precision_ci_low, found.precision_ci_high)
-    yield "lesion sensitivity", number(found.sensitivity), sensitivity, str(found.n)
-    yield "lesion precision", number(found.precision), precision, str(found.found + found.false)
-
-
-def _volumes(found: Volumes) -> Iterator[Line]:
-    limits = found.difference_ml
-    if limits:
-        for name, end in (("lower", limits.lower), ("upper", limits.upper)):
-            yield _line(f"volume, {name} limit of agreement, mL", end, limits.n)
-    if found.coverage:
-        level = found.coverage_level
-        promised = "" if level is None else f" ({level:.0%} promised)"
-        yield _line(f"volume interval holds{promised}", found.coverage, found.n_with_interval)
-
-
-def _markers(found: Markers) -> Iterator[Line]:
-    yield _line("marker AUC", found.auc, found.n)
-    yield _line("balanced accuracy", found.balanced_accuracy, found.n)
-    yield _line("F1", found.f1, found.n)
-    yield _line("Brier", found.brier, found.n)
-    if found.reliability:
-        yield _line("calibration error", found.reliability.ece, found.n)
-    if found.abstention:
-        yield _line("marker withheld, share", found.abstention.share, found.abstention.n)
-        answered = found.abstention.n - found.abstention.n_withheld
-        yield _line("accuracy where not withheld", found.abstention.accuracy, answered)
-    if found.clinical:
-        yield _line("clinical-only AUC", found.clinical.auc, found.clinical.n)
-        yield _line("AUC, network less clinical", found.clinical.difference, found.clinical.n)
-
-
-def _task(name: str, found: TaskSummary) -> Iterator[Line]:
-    for metric, value in found.metrics.items():
-        yield _line(f"{name}: {metric}", value, found.n)
-
-
-def _line(name: str, found: Interval, n: int) -> Line:
-    return name, number(found.value), reach(found.ci_low, found.ci_high), str(n)
-
-
-def number(value: float | None) -> str:
-    """Three decimals, or a dash."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def reach(low: float | None, high: float | None) -> str:
-    """Both ends of an interval, or a dash."""
-    return "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-
-
-_CHANCES = {"p_": "probabilities", "clinical_": "clinical"}
-_FIELDS = [name for name in CaseScores.model_fields if name not in {*_CHANCES.values(), "tasks"}]
+_PROBABILITIES = {"p_": "probabilities", "clinical_": "clinical"}
+_FIELDS = [
+    name for name in CaseScores.model_fields if name not in {*_PROBABILITIES.values(), "tasks"}
+]
 # Of a task, `TASK:FIELD`, `TASK:p:CLASS` and, for the scores, `TASK:METRIC`.
 _TASK_FIELDS = ("truth", "predicted", "value", "low", "high", "level")
 # Files of version 1 do not have them.
@@ -161,7 +74,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Cell]]]:
     columns = [
         (prefix, field, name)
-        for prefix, field in _CHANCES.items()
+        for prefix, field in _PROBABILITIES.items()
         for name in dict.fromkeys(c for row in rows for c in getattr(row, field))
     ]
     tasks = [_task_cells(row) for row in rows]
@@ -191,7 +104,7 @@ def _task_scores(cells: dict[str, str]) -> dict[str, dict[str, Any]]:
     tasks: dict[str, dict[str, Any]] = {}
     for column, text in cells.items():
         name, colon, field = (column or "").partition(":")
-        if not (text and colon) or column.startswith(tuple(_CHANCES)):
+        if not (text and colon) or column.startswith(tuple(_PROBABILITIES)):
             continue
         found = tasks.setdefault(name, {"probabilities": {}, "scores": {}})
         if field in _TASK_FIELDS:
@@ -271,12 +184,12 @@ def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(cells: dict[str, str]) -> CaseScores:
-    chances: dict[str, dict[str, str]] = {field: {} for field in _CHANCES.values()}
+    probabilities: dict[str, dict[str, str]] = {field: {} for field in _PROBABILITIES.values()}
     for name, value in cells.items():
-        for prefix, field in _CHANCES.items():
+        for prefix, field in _PROBABILITIES.items():
             if value and name and name not in _FIELDS and name.startswith(prefix):
-                chances[field][name.removeprefix(prefix)] = value
+                probabilities[field][name.removeprefix(prefix)] = value
     known = {
         name: (cells.get(name, "") if name in _SINCE_2 else cells[name]) or None for name in _FIELDS
     }
-    return as_record(known | chances | {"tasks": _task_scores(cells)}, CaseScores)
+    return as_record(known | probabilities | {"tasks": _task_scores(cells)}, CaseScores)

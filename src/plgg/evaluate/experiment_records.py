@@ -242,8 +242,3 @@ def finite(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
-
-
-def summary_value(evaluation: Evaluation, *keys: str) -> float | None:
-    """A number of `summary.json` by the keys that lead to it; None where it is undefined."""
-    return finite(dig(evaluation.summary_json(), *keys))

@@ -5,11 +5,12 @@ A plain record: nothing is computed here.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from plgg.core.case_id import CaseId, PatientId
+from plgg.core.estimate import Estimate
 from plgg.data.calibration import Bin, RiskPoint
 from plgg.data.result import TaskAnswer
 
@@ -90,17 +91,30 @@ class CaseScores(Record):
 VERSION: Literal[2] = 2
 
 
-class Interval(Record):
-    """A number with its 95 % interval; None where undefined.
-
-    Over resampled patients, unless its place says otherwise. `n_undefined` of the resamples had no
-    such number (a class was not drawn) and were left out.
-    """
+class _Written(Record):
+    """An `Estimate` as it stands in summary.json."""
 
     value: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
     n_undefined: int = 0
+
+
+def _read(found: object) -> Estimate:
+    if isinstance(found, Estimate):
+        return found
+    written = _Written.model_validate(found)
+    ends = written.ci_low, written.ci_high
+    return Estimate(written.value, *ends, n_undefined=written.n_undefined)
+
+
+def _write(found: Estimate) -> dict[str, float | None]:
+    ends = {"ci_low": found.low, "ci_high": found.high}
+    return {"value": found.value, **ends, "n_undefined": found.n_undefined}
+
+
+Interval = Annotated[Estimate, BeforeValidator(_read), PlainSerializer(_write)]
+"""Over resampled patients, unless its place says otherwise."""
 
 
 class Spread(Record):
@@ -115,6 +129,16 @@ class Spread(Record):
     median_ci_low: float | None = None
     median_ci_high: float | None = None
 
+    @property
+    def of_mean(self) -> Estimate:
+        """The mean with its interval."""
+        return Estimate(self.mean, self.ci_low, self.ci_high, self.n)
+
+    @property
+    def of_median(self) -> Estimate:
+        """The median with its interval."""
+        return Estimate(self.median, self.median_ci_low, self.median_ci_high, self.n)
+
 
 class Lesions(Record):
     """Lesions of all cases together."""
@@ -128,6 +152,18 @@ class Lesions(Record):
     sensitivity_ci_high: float | None = None
     precision_ci_low: float | None = None
     precision_ci_high: float | None = None
+
+    @property
+    def of_sensitivity(self) -> Estimate:
+        """Share of the lesions that were detected."""
+        ends = self.sensitivity_ci_low, self.sensitivity_ci_high
+        return Estimate(self.sensitivity, *ends, self.n)
+
+    @property
+    def of_precision(self) -> Estimate:
+        """Share of the predicted parts that are lesions."""
+        ends = self.precision_ci_low, self.precision_ci_high
+        return Estimate(self.precision, *ends, self.found + self.false)
 
 
 class Limits(Record):

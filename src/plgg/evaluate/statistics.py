@@ -1,8 +1,7 @@
 """Statistics of weighted scans, with intervals over resampled patients.
 
-The same numbers as `plgg.metrics.patient_interval` would give, but a statistic is asked once, with
-a row of weights for each resample: how often each scan was drawn. An evaluation has hundreds of
-intervals, so one at a time would take minutes.
+A statistic is asked once for all resamples, with a row of weights for each of them: how often each
+scan was drawn. An evaluation has hundreds of intervals, so one at a time would take minutes.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.evaluate.records import Interval
+from plgg.core.estimate import Estimate
 
 Weights = NDArray[np.float64]
 # From weights of shape (resamples, scans) to values of shape (resamples,); NaN where undefined.
@@ -22,7 +21,7 @@ N_RESAMPLES = 2000
 
 def interval(
     statistic: Statistic, patients: Sequence[Hashable], rng: np.random.Generator
-) -> Interval:
+) -> Estimate:
     """A statistic and its 95 % percentile interval (Efron and Tibshirani 1993) over patients.
 
     Args:
@@ -35,18 +34,18 @@ def interval(
         two patients, or more than half of the resamples are undefined.
     """
     if not patients:
-        return Interval()
+        return Estimate()
     value = _known(statistic(np.ones((1, len(patients))))[0])
     weights = draw(patients, rng)
     if value is None or weights is None:
-        return Interval(value=value)
+        return Estimate(value)
     found = statistic(weights)
     defined = found[np.isfinite(found)]
     n_undefined = len(found) - len(defined)
     if len(defined) < len(found) / 2:
-        return Interval(value=value, n_undefined=n_undefined)
+        return Estimate(value, n_undefined=n_undefined)
     low, high = np.percentile(defined, [2.5, 97.5])
-    return Interval(value=value, ci_low=float(low), ci_high=float(high), n_undefined=n_undefined)
+    return Estimate(value, float(low), float(high), n_undefined=n_undefined)
 
 
 def draw(patients: Sequence[Hashable], rng: np.random.Generator) -> Weights | None:

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.core.estimate import Estimate
 from plgg.evaluate import statistics
 from plgg.evaluate.records import (
     Abstention,
     Baseline,
     CaseScores,
-    Interval,
     Lesions,
     Limits,
     Markers,
@@ -25,9 +25,9 @@ from plgg.evaluate.records import (
 )
 from plgg.evaluate.statistics import Statistic, interval, mean
 from plgg.evaluate.subgroups import TRAITS, grouped
-from plgg.metrics.agreement import Bounded, bland_altman
+from plgg.metrics.agreement import bland_altman
 from plgg.metrics.calibration import N_BINS, confidence_and_hits, reliability_bins, risk_coverage
-from plgg.metrics.classification import score_markers
+from plgg.metrics.classification import confusion
 
 Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -56,7 +56,7 @@ def summarise_markers(rows: Sequence[CaseScores], rng: np.random.Generator) -> M
             name: over(statistics.class_auc(truth, chances, label))
             for label, name in enumerate(classes)
         },
-        confusion=score_markers(truth, chances).confusion,
+        confusion=confusion(truth, chances.argmax(axis=1), len(classes)),
         unknown_markers=tuple(unknown),
         reliability=summarise_reliability(chances, truth, over) if scored else None,
         abstention=_abstention(scored, (chances.argmax(axis=1) == truth).astype(float), rng),
@@ -65,8 +65,8 @@ def summarise_markers(rows: Sequence[CaseScores], rng: np.random.Generator) -> M
 
 
 def _scores(
-    truth: Labels, chances: Scores, over: Callable[[Statistic], Interval]
-) -> dict[str, Interval]:
+    truth: Labels, chances: Scores, over: Callable[[Statistic], Estimate]
+) -> dict[str, Estimate]:
     """The scores that are one number with an interval, by their names in `Markers`."""
     answers, n = chances.argmax(axis=1), chances.shape[1]
     squares = np.square(chances - np.eye(n)[truth]).sum(axis=1)
@@ -115,7 +115,7 @@ def _baseline(
     clinical = np.array([[row.clinical[c] for c in classes] for row in both], dtype=np.float64)
     network, alone = (statistics.macro_auc(truth, scores) for scores in (chances, clinical))
 
-    def over(statistic: Statistic) -> Interval:
+    def over(statistic: Statistic) -> Estimate:
         return interval(statistic, [row.patient_id for row in both], rng)
 
     return Baseline(
@@ -127,7 +127,7 @@ def _baseline(
 
 
 def summarise_reliability(
-    chances: NDArray[np.float64], truth: NDArray[np.int64], over: Callable[[Statistic], Interval]
+    chances: NDArray[np.float64], truth: NDArray[np.int64], over: Callable[[Statistic], Estimate]
 ) -> Reliability:
     """Calibration error, reliability diagram and risk–coverage curve of at least one scan.
 
@@ -178,19 +178,15 @@ def _limits(
         return None
     return Limits(
         n=found.n,
-        bias=_interval(found.bias),
+        bias=found.bias,
         sd=found.sd,
-        lower=_interval(found.lower),
-        upper=_interval(found.upper),
-        slope=_interval(found.slope) if found.slope else None,
+        lower=found.lower,
+        upper=found.upper,
+        slope=found.slope,
     )
 
 
-def _interval(found: Bounded) -> Interval:
-    return Interval(value=found.value, ci_low=found.ci_low, ci_high=found.ci_high)
-
-
-def _coverage(rows: Sequence[CaseScores], rng: np.random.Generator) -> Interval | None:
+def _coverage(rows: Sequence[CaseScores], rng: np.random.Generator) -> Estimate | None:
     if not rows:
         return None
     inside = np.array([_holds(row) for row in rows], dtype=np.float64)
@@ -244,11 +240,11 @@ def _spread(rows: Sequence[CaseScores], metric: str, rng: np.random.Generator) -
         mean=mean.value,
         median=median.value,
         std=float(values.std(ddof=1)) if len(values) > 1 else None,
-        ci_low=mean.ci_low,
-        ci_high=mean.ci_high,
+        ci_low=mean.low,
+        ci_high=mean.high,
         n=len(values),
-        median_ci_low=median.ci_low,
-        median_ci_high=median.ci_high,
+        median_ci_low=median.low,
+        median_ci_high=median.high,
     )
 
 
@@ -278,10 +274,10 @@ def _lesions(rows: Sequence[CaseScores], rng: np.random.Generator) -> Lesions:
         false=int(false.sum()),
         sensitivity=sensitivity.value,
         precision=precision.value,
-        sensitivity_ci_low=sensitivity.ci_low,
-        sensitivity_ci_high=sensitivity.ci_high,
-        precision_ci_low=precision.ci_low,
-        precision_ci_high=precision.ci_high,
+        sensitivity_ci_low=sensitivity.low,
+        sensitivity_ci_high=sensitivity.high,
+        precision_ci_low=precision.low,
+        precision_ci_high=precision.high,
     )
 
 

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.core.estimate import Estimate
 from plgg.data.manifest import Case, target_text
 from plgg.data.result import TaskAnswer
 from plgg.evaluate.predictions import SaidTask
-from plgg.evaluate.records import CaseScores, Interval, TaskScores, TaskSummary
+from plgg.evaluate.records import CaseScores, TaskScores, TaskSummary
 from plgg.evaluate.statistics import draw
 
 Array = NDArray[np.float64]
@@ -118,11 +119,11 @@ def _repeated(scored: Sequence[TaskScores], weights: Array) -> Iterator[TaskScor
             yield one
 
 
-def _interval(value: float, metric: str, drawn: Sequence[dict[str, float]]) -> Interval:
+def _interval(value: float, metric: str, drawn: Sequence[dict[str, float]]) -> Estimate:
     """The 95 % percentile interval, as `plgg.evaluate.statistics.interval` has it."""
     found = [one[metric] for one in drawn if metric in one]
     n_undefined = len(drawn) - len(found)
     if not drawn or len(found) < len(drawn) / 2:
-        return Interval(value=value, n_undefined=n_undefined)
+        return Estimate(value, n_undefined=n_undefined)
     low, high = np.percentile(found, [2.5, 97.5])
-    return Interval(value=value, ci_low=float(low), ci_high=float(high), n_undefined=n_undefined)
+    return Estimate(value, float(low), float(high), n_undefined=n_undefined)

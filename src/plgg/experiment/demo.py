@@ -29,6 +29,7 @@ from plgg.predict.scan import Predictor, predict_scans
 from plgg.predict.source import find_scans
 from plgg.preprocess.cohort import preprocess_cohort
 from plgg.report.experiment.page import write_experiment_report
+from plgg.report.measures import headline
 
 # Voxels of 3 mm and a few hundred steps: what two cores can do in ten minutes. The cross-entropy
 # helps where steps are few.
@@ -176,4 +177,4 @@ def _predict_unseen(experiment: Path, arm: str, manifest: Path, watch: Watch) ->
         evaluation = evaluate_predictions(
             out, read_manifest(manifest), out=evaluated, progress=progress
         )
-    watch.say(evaluation.headline())
+    watch.say(headline(evaluation.summary))

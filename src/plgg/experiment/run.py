@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,17 @@ from plgg.core.output import EXPERIMENT, output_folder
 from plgg.core.progress import Watch
 from plgg.data.experiment_folder import Choice, arm_folder, read_failure, run_of, write_experiment
 from plgg.data.split import same_tests
-from plgg.evaluate.compare.experiment import compare_experiment, repeated_tests
-from plgg.evaluate.compare.records import find_metric
+from plgg.evaluate.compare.experiment import (
+    DICE,
+    compare_experiment,
+    mean_over_patients,
+    repeated_tests,
+)
 from plgg.evaluate.compare.results import read_scores
-from plgg.evaluate.compare.table1 import write_table1
-from plgg.evaluate.compare.text import write_comparison
 from plgg.experiment.on_ray import run_on_ray
 from plgg.experiment.plan import Job, Plan, begin, jobs
 from plgg.experiment.run_job import attempt, is_finished
+from plgg.report.comparison import write_comparison, write_table1
 from plgg.report.experiment.page import write_experiment_report
 
 
@@ -40,14 +42,7 @@ def choose(plan: Plan, jobs: Sequence[Job]) -> None:
 
 
 def _validation_dice(job: Job) -> float | None:
-    """Mean over patients of the mean over their scans."""
-    patients: dict[str, list[float]] = defaultdict(list)
-    found = read_scores(job.run / "evaluation" / "validation", find_metric("dice"))
-    for score in found.values():
-        if score.value is not None:
-            patients[score.patient_id].append(score.value)
-    means = [math.fsum(values) / len(values) for values in patients.values()]
-    return math.fsum(means) / len(means) if means else None
+    return mean_over_patients(read_scores(job.run / "evaluation" / "validation", DICE))
 
 
 def _or_least(value: float | None) -> float:

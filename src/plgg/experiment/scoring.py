@@ -31,8 +31,8 @@ from plgg.predict.out_of_distribution import fit_familiarity
 from plgg.predict.scan import Predictor, predict_scans
 from plgg.predict.source import find_scans
 from plgg.predict.whole_brain import predict_box
-from plgg.report.evaluation.page import write_evaluation_page
-from plgg.report.model_card.write import write_model_card
+from plgg.report.evaluation import write_evaluation_page
+from plgg.report.model_card import write_model_card
 from plgg.tasks.kinds import scores_of
 
 PARTS = ("validation", "test")

@@ -13,14 +13,14 @@ from plgg.core.output import EXPERIMENT, TRANSFER, output_folder
 from plgg.core.progress import Watch
 from plgg.data.split import Split, make_split
 from plgg.data.store import Store
-from plgg.evaluate.compare.experiment import TransferRow, transfer_row, write_rows
+from plgg.evaluate.compare.experiment import TransferRow, transfer_row
 from plgg.experiment.demo import make_patients, make_store
 from plgg.experiment.plan import Job, Plan, begin
 from plgg.experiment.run_job import attempt, is_finished
 from plgg.experiment.scoring import score_parts
 from plgg.phantom.settings import PhantomSettings
 from plgg.report.experiment.page import write_experiment_report
-from plgg.report.transfer import write_transfer_report
+from plgg.report.transfer import write_rows, write_transfer_report
 
 
 @dataclass(frozen=True)

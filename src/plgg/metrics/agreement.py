@@ -9,19 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from plgg.core.estimate import Estimate
+
 # Of the differences, were they normal, 95 % lie within so many standard deviations of their mean.
 _WIDTH = 1.96
 # Of which kind the intervals are.
 _LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """A number with its 95 % interval."""
-
-    value: float
-    ci_low: float
-    ci_high: float
 
 
 @dataclass(frozen=True)
@@ -39,11 +32,11 @@ class Agreement:
     """
 
     n: int
-    bias: Bounded
+    bias: Estimate
     sd: float
-    lower: Bounded
-    upper: Bounded
-    slope: Bounded | None
+    lower: Estimate
+    upper: Estimate
+    slope: Estimate | None
 
 
 def bland_altman(
@@ -82,7 +75,7 @@ def bland_altman(
     )
 
 
-def _slope(sizes: NDArray[np.float64], differences: NDArray[np.float64], m: int) -> Bounded | None:
+def _slope(sizes: NDArray[np.float64], differences: NDArray[np.float64], m: int) -> Estimate | None:
     spread = sizes - sizes.mean()
     square = float(spread @ spread)
     if m < 4 or square <= 0.0:
@@ -94,6 +87,6 @@ def _slope(sizes: NDArray[np.float64], differences: NDArray[np.float64], m: int)
     return _bounded(slope, np.sqrt(variance / (square * m / len(sizes))), m - 2)
 
 
-def _bounded(value: float, error: float, freedom: int) -> Bounded:
+def _bounded(value: float, error: float, freedom: int) -> Estimate:
     reach = float(stats.t.ppf(0.5 + _LEVEL / 2, freedom)) * float(error)
-    return Bounded(value, value - reach, value + reach)
+    return Estimate(value, value - reach, value + reach)

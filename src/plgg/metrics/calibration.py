@@ -43,10 +43,10 @@ def with_temperature(probabilities: Values, temperature: float) -> Values:
 def fit_temperature(logits: Values, truth: Labels) -> float:
     """The temperature of the least negative log likelihood (Guo et al. 2017), within 0.25 to 10.
 
-    Where all of a few scans are named rightly, or none, the likelihood alone would run to 0 or to
-    infinity. So one more patient is made of all of them: it looks like each a little, and about it
-    the answers as they are, at a temperature of 1, are exactly right. It counts as one scan among
-    n, and the likelihood of the others can only gain.
+    Where all of a few scans are classified correctly, or none, the likelihood alone would run to 0
+    or to infinity. So one more patient is made of all of them: it looks like each a little, and
+    about it the answers as they are, at a temperature of 1, are exactly right. It counts as one
+    scan among n, and the likelihood of the others can only gain.
 
     Args:
         logits: Or logarithms of probabilities, finite, shape (n, classes), n at least 1.
@@ -96,7 +96,7 @@ def reliability_bins(confidence: Values, hits: Values, *, n_bins: int = N_BINS) 
     A bin holds its lower edge; the last one holds 1 as well.
 
     Args:
-        confidence: Probability of the named class, shape (n,).
+        confidence: Probability of the predicted class, shape (n,).
         hits: 1 where it is the true one, else 0.
         n_bins: Bins of [0, 1].
     """
@@ -125,7 +125,7 @@ def risk_coverage(confidence: Values, hits: Values) -> tuple[RiskPoint, ...]:
     """Share answered and share of that wrong, for each confidence that occurs, the surest first.
 
     Args:
-        confidence: Probability of the named class, shape (n,).
+        confidence: Probability of the predicted class, shape (n,).
         hits: 1 where it is the true one, else 0.
     """
     return tuple(

@@ -26,8 +26,7 @@ from plgg.predict.options import PredictOptions
 from plgg.predict.scan import Outcome, Predictor, guarded, predict_scans, require_free_places
 from plgg.predict.source import Scan, find_scans
 from plgg.predict.summary import write_summary
-from plgg.report.case.page import write_case_report
-from plgg.report.model_card.write import read_model_card
+from plgg.report.case.page import read_model_card, write_case_report
 
 _GIB = 2**30
 SUMMARY = "summary.csv"

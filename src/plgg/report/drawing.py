@@ -1,7 +1,4 @@
-"""Figures in the page's style: colours (Okabe and Ito), axes, and saving as images.
-
-Okabe and Ito, Color Universal Design (2008).
-"""
+"""Figures in the page's style: axes, forest plots, and saving as images."""
 
 from __future__ import annotations
 
@@ -9,68 +6,29 @@ import base64
 import io
 import re
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
+from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
 from plgg.core.errors import visible
+from plgg.core.estimate import Estimate
+from plgg.report.parts import FAINT, INK, RULE, Picture
 
-INK = "#26323d"
-FAINT = "#66727e"
-RULE = "#dfe4e8"
-TRUTH = "#19e37d"
-PREDICTION = "#ff3df0"
-
-_ARMS = {"single": "#e69f00", "multitask": "#0072b2"}
-_OTHER_ARMS = ("#009e73", "#cc79a7", "#d55e00", "#56b4e9")
-_CLASSES = ("#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#d55e00", "#999999")
-_TITLES = {"single": "Single-task", "multitask": "Multitask"}
 SHAPES = ("o", "^", "s", "D", "v", "P")
-
-
-def arm_colour(arm: str, arms: Sequence[str]) -> str:
-    """The colour of an arm, the same in all figures."""
-    others = [name for name in arms if name not in _ARMS]
-    return _ARMS.get(arm) or _OTHER_ARMS[others.index(arm) % len(_OTHER_ARMS)]
-
-
-def class_colour(index: int) -> str:
-    """The colour of the marker class with this index."""
-    return _CLASSES[index % len(_CLASSES)]
-
-
-def arm_title(arm: str) -> str:
-    """What the paper calls an arm."""
-    return _TITLES.get(arm, arm)
-
-
+DASHED = (0, (4, 3))
+Style = dict[str, Any]
+"""Options of Matplotlib."""
 _DPI = 110
 _PANEL = (5.2, 3.5)
 # Without a fixed salt and date, equal figures would not be equal files.
 _STABLE = {"svg.hashsalt": "plgg"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image inside the page.
-
-    Attributes:
-        source: A data URI.
-        alt: What it shows, for those who cannot see it.
-        caption: What to look at.
-    """
-
-    source: str
-    alt: str
-    caption: str = ""
 
 
 def panel(title: str, *, x: str, y: str, size: tuple[float, float] = _PANEL) -> tuple[Figure, Axes]:
@@ -94,6 +52,77 @@ def legend(axes: Axes, **where: object) -> None:
     """A legend without a frame, if there is anything to name."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=9, labelcolor=INK, **where)
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """A logarithmic axis with plain numbers on it."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def beside(axes: Axes, text: str, at: tuple[float, float], **style: Any) -> None:  # noqa: ANN401
+    """A small text at a height of the data and a share of the width."""
+    options: Style = {"textcoords": "offset points", "color": INK, "fontsize": 9} | style
+    axes.annotate(text, at, xycoords=("axes fraction", "data"), **options)
+
+
+Look = tuple[str, str]
+"""Colour and shape of a series."""
+_LEVEL, _SERIES, _HEAD = 0.2, 0.14, 1.3
+
+
+def forest(
+    groups: Sequence[tuple[str, str, Mapping[str, Estimate | None]]],
+    looks: Mapping[str, Look],
+    *,
+    title: str,
+    x: str,
+    width: float,
+) -> tuple[Figure, Axes]:
+    """A forest plot: groups by trait, in each of them a dot and its interval for every series.
+
+    Args:
+        groups: Trait, level and estimates by series; None where there are too few patients.
+        looks: Of each series.
+        title: Of the figure.
+        x: What the horizontal axis counts.
+        width: Of the figure in inches.
+    """
+    traits = list(dict.fromkeys(trait for trait, _, _ in groups))
+    row = _LEVEL + _SERIES * len(looks)
+    height = _HEAD + row * len(groups) + 2 * _LEVEL * len(traits)
+    figure, axes = panel(title, x=x, y="", size=(width, height))
+    ticks: list[tuple[float, str, str]] = []
+    y = 0.0
+    for trait in traits:
+        ticks.append((y - 0.15, trait, "bold"))
+        y += 0.75
+        for level, found in ((level, found) for of, level, found in groups if of == trait):
+            ticks.append((y, level, "normal"))
+            for index, (name, look) in enumerate(looks.items()):
+                offset = (index - (len(looks) - 1) / 2) * _SERIES / row
+                _whisker(axes, y + offset, found[name], look)
+            y += 1.0
+        y += 0.25
+    axes.set_yticks([at for at, _, _ in ticks], [text for _, text, _ in ticks])
+    for label, (_, _, weight) in zip(axes.get_yticklabels(), ticks, strict=True):
+        label.set(fontweight=weight, color=INK)
+    axes.grid(visible=False, axis="y")
+    axes.set_ylim(y - 0.5, -0.6)
+    return figure, axes
+
+
+def _whisker(axes: Axes, y: float, found: Estimate | None, look: Look) -> None:
+    colour, shape = look
+    if found is None or found.value is None:
+        axes.text(0.0, y, "too few to judge", color=FAINT, fontsize=8, va="center")
+        return
+    if found.ends:
+        axes.plot(found.ends, (y, y), color=colour, linewidth=1.8, alpha=0.5)
+    axes.scatter([found.value], [y], s=30, marker=shape, color=colour, linewidth=0, zorder=3)
 
 
 def as_svg(figure: Figure, alt: str, caption: str = "") -> Picture:
@@ -143,7 +172,7 @@ def save(figure: Figure, where: BinaryIO, **options: Any) -> None:  # noqa: ANN4
         for axis in (axes.xaxis, axes.yaxis):
             formatter = axis.get_major_formatter()
             if isinstance(formatter, FixedFormatter | FuncFormatter):
-                axis.set_major_formatter(FuncFormatter(partial(_lettered, formatter)))
+                axis.set_major_formatter(FuncFormatter(partial(_with_visible_letters, formatter)))
     for text in figure.findobj(Text):
         text.set_text(letters(text.get_text()))
     with warnings.catch_warnings():
@@ -152,7 +181,7 @@ def save(figure: Figure, where: BinaryIO, **options: Any) -> None:  # noqa: ANN4
         figure.savefig(where, **options)
 
 
-def _lettered(formatter: Formatter, value: float, position: int | None) -> str:
+def _with_visible_letters(formatter: Formatter, value: float, position: int | None) -> str:
     return letters(formatter(value, position))
 
 

@@ -1,9 +1,15 @@
-"""Numbers as a reader wants them: fixed decimals, true minus signs, a dash for the unknown."""
+"""Numbers for readers: fixed decimals, true minus signs, a dash for the unknown.
+
+>>> number(-0.12345), interval(0.1, 0.25, digits=2)
+('−0.123', '0.10 to 0.25')
+"""
 
 from __future__ import annotations
 
 import math
 import re
+
+from plgg.core.estimate import Estimate
 
 UNDEFINED = "–"
 
@@ -23,17 +29,44 @@ def signed(value: float | None, digits: int = 3) -> str:
     return f"+{text}" if above else text
 
 
-def reach(low: float | None, high: float | None, *, with_sign: bool = False) -> str:
+def interval(
+    low: float | None, high: float | None, digits: int = 3, *, with_sign: bool = False
+) -> str:
     """Both ends of an interval; a dash where one is unknown."""
     if low is None or high is None:
         return UNDEFINED
     form = signed if with_sign else number
-    return f"{form(low)} to {form(high)}"
+    return f"{form(low, digits)} to {form(high, digits)}"
 
 
-def spread(mean: float | None, sd: float | None) -> str:
+def ends(found: Estimate, digits: int = 3, *, with_sign: bool = False) -> str:
+    """The interval of an estimate; a dash where it has none."""
+    return interval(found.low, found.high, digits, with_sign=with_sign)
+
+
+def estimate(found: Estimate | None, digits: int = 3) -> str:
+    """`0.800 (0.700 to 0.900)`; the number alone where it has no interval."""
+    if found is None:
+        return UNDEFINED
+    within = "" if found.ends is None else f" ({ends(found, digits)})"
+    return number(found.value, digits) + within
+
+
+def spread(mean: float | None, sd: float | None, digits: int = 3) -> str:
     """Mean ± standard deviation, or the mean alone."""
-    return number(mean) if sd is None else f"{number(mean)} ± {number(sd)}"
+    return number(mean, digits) + ("" if sd is None else f" ± {number(sd, digits)}")
+
+
+def p_value(p: float | None) -> str:
+    """As `p = 0.230`; a dash where there is none."""
+    if p is None:
+        return UNDEFINED
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def blank(text: str) -> str:
+    """A text, but nothing in the place of a dash."""
+    return "" if text == UNDEFINED else text
 
 
 def count(n: int, noun: str) -> str:
@@ -43,9 +76,9 @@ def count(n: int, noun: str) -> str:
 
 def listed(names: list[str] | tuple[str, ...], *, at_most: int = 12) -> str:
     """Names in a row; of many, the first."""
-    shown = ", ".join(names[:at_most])
+    first = ", ".join(names[:at_most])
     rest = len(names) - at_most
-    return f"{shown} and {rest} more" if rest > 0 else shown
+    return f"{first} and {rest} more" if rest > 0 else first
 
 
 def duration(seconds: float | None) -> str:

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-import plgg
 from plgg.core.files import write_text
-from plgg.evaluate.compare.experiment import HEADER, TransferRow
-from plgg.report.drawing import INK, Picture, as_svg, panel
-from plgg.report.experiment.tables import Table
-from plgg.report.numbers import number, reach
+from plgg.core.tables import write_csv
+from plgg.evaluate.compare.experiment import TransferRow
+from plgg.report.drawing import as_svg, panel
+from plgg.report.numbers import ends, estimate, number
+from plgg.report.parts import INK
+from plgg.report.table import Table
 from plgg.report.template import render
 
+_HEADER = ("Trained on", "Tested on", "Dice", "95 % interval", "Marker AUC", "Patients", "Splits")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
-@dataclass(frozen=True)
-class TransferPage:
-    """All that the template shows."""
+def transfer_table(rows: Sequence[TransferRow]) -> Table:
+    """A row for each pair of training and test patients."""
+    cells = tuple(
+        (
+            row.trained_on,
+            row.tested_on,
+            number(row.dice.value),
+            ends(row.dice),
+            number(row.marker_auc),
+            str(sum(map(len, row.patients))),
+            str(len(row.patients)),
+        )
+        for row in rows
+    )
+    return Table(_HEADER, cells, words=frozenset({0, 1}))
 
-    title: str
-    lead: str
-    table: Table
-    picture: Picture
-    failed: tuple[str, ...]
-    command: str
-    version: str = field(default=plgg.__version__)
+
+def write_rows(path: Path, rows: Sequence[TransferRow]) -> None:
+    """Write the table as `path`.md and `path`.csv."""
+    table = transfer_table(rows)
+    write_text(path.with_suffix(".md"), table.to_markdown() + "\n")
+    write_csv(path.with_suffix(".csv"), table.header, table.rows)
 
 
 def write_transfer_report(
@@ -55,50 +67,31 @@ def write_transfer_report(
     Returns:
         Path of the page.
     """
-    page = TransferPage(
-        title=f"From {home} to {away}",
-        lead=_lead(rows, home, away),
-        table=Table(HEADER, tuple(row.cells() for row in rows), words=frozenset({0, 1})),
-        picture=as_svg(
+    dice = {(row.trained_on, row.tested_on): estimate(row.dice) for row in rows}
+    page = {
+        "title": f"From {home} to {away}",
+        "home": home,
+        "away": away,
+        "at_home": dice.get((home, home)),
+        "moved": dice.get((home, away)),
+        "own": dice.get((away, away)),
+        "tuned": dice.get((f"{home}, then {away}", away)),
+        "table": transfer_table(rows),
+        "picture": as_svg(
             _figure(rows),
             "Dice of every test patient, by training and test cohort",
             "A dot for each test patient; the bar is the mean over splits with its 95 % interval.",
         ),
-        failed=tuple(f"{name}: {reason}" for name, reason in failed.items()),
-        command=command,
-    )
+        "failed": tuple(f"{name}: {reason}" for name, reason in failed.items()),
+        "command": command,
+    }
     path = out / "report.html"
     write_text(path, render("transfer.html", page))
     return path
 
 
-def _lead(rows: Sequence[TransferRow], home: str, away: str) -> str:
-    """What happened to the model on its way, in two sentences."""
-    by_pair = {(row.trained_on, row.tested_on): row for row in rows}
-    at_home, moved = by_pair.get((home, home)), by_pair.get((home, away))
-    own, tuned = by_pair.get((away, away)), by_pair.get((f"{home}, then {away}", away))
-    said = []
-    if at_home and moved:
-        said.append(
-            f"Trained on {home}, the model reaches a mean test Dice of {_told(at_home)} on {home} "
-            f"and {_told(moved)} on {away}."
-        )
-    if own and tuned:
-        said.append(
-            f"On {away}, a model trained there reaches {_told(own)}, and the first one, trained on "
-            f"there, {_told(tuned)}."
-        )
-    return " ".join(said) or "Not enough is evaluated yet to say more than the table does."
-
-
-def _told(row: TransferRow) -> str:
-    interval = reach(row.low, row.high)
-    return f"{number(row.dice)} ({interval})"
-
-
 def _figure(rows: Sequence[TransferRow]) -> Figure:
-    height = 1.2 + 0.55 * len(rows)
-    figure, axes = panel("Test Dice", x="Dice", y="", size=(8.4, height))
+    figure, axes = panel("Test Dice", x="Dice", y="", size=(8.4, 1.2 + 0.55 * len(rows)))
     cohorts = list(dict.fromkeys(row.tested_on for row in rows))
     for y, row in enumerate(rows):
         values = [value for split in row.patients for value in split]
@@ -106,9 +99,9 @@ def _figure(rows: Sequence[TransferRow]) -> Figure:
         jitter = 0.16 * np.sin(np.arange(len(values)) * 2.4)
         colour = _COLOURS[cohorts.index(row.tested_on) % len(_COLOURS)]
         axes.scatter(values, y + jitter, s=14, alpha=0.45, color=colour, linewidth=0)
-        if row.low is not None and row.high is not None:
-            axes.plot((row.low, row.high), (y, y), color=INK, linewidth=2)
-        axes.scatter([row.dice], [y], s=52, marker="D", color=INK, zorder=3)
+        if row.dice.ends:
+            axes.plot(row.dice.ends, (y, y), color=INK, linewidth=2)
+        axes.scatter([row.dice.value or 0.0], [y], s=52, marker="D", color=INK, zorder=3)
     labels = [f"{row.trained_on}\n→ {row.tested_on}" for row in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=9, color=INK)
     axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -1,74 +1,67 @@
-"""Paired results to a `Contrast`: differences by patient and split."""
+"""`compare_results`: paired differences of two sets of results, by patient and split."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from plgg.core.errors import RunError
+from plgg.core.estimate import Estimate
 from plgg.evaluate.compare import statistics
 from plgg.evaluate.compare.records import (
-    Better,
+    Comparison,
     Contrast,
     Difference,
-    Interval,
     Metric,
     PairedStatistics,
     Unit,
     Unpaired,
+    find_metric,
 )
-from plgg.evaluate.compare.results import Score, split_order
-from plgg.evaluate.compare.statistics import Array
+from plgg.evaluate.compare.results import (
+    Score,
+    Source,
+    find_source,
+    read_scores,
+    short_names,
+    size_ratio,
+    split_order,
+)
+from plgg.evaluate.compare.statistics import Aim, Array, as_family
 
 Results = Mapping[str, Mapping[str, Score]]
 """Scores by split and case."""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A patient in a split: both sides, averaged over the patient's scans there.
-
-    Attributes:
-        split: Name of the split.
-        patient_id: The patient.
-        a: Mean over the scans in a.
-        b: Mean over the same scans in b.
-        n: Number of scans.
-    """
-
-    split: str
-    patient_id: str
-    a: float
-    b: float
-    n: int
+Pairs = Mapping[str, Sequence[Difference]]
+"""By split, for each patient both sides, averaged over the patient's scans there."""
 
 
-def pair(a: Results, b: Results) -> tuple[tuple[Cell, ...], Unpaired]:
+def pair(a: Results, b: Results) -> tuple[Pairs, Unpaired]:
     """Pair by split and case; what cannot be paired is listed.
 
     Raises:
         RunError: If a case is one patient's in a and another's in b.
     """
     left, right = _flat(a), _flat(b)
-    both = [key for key in left if key in right]
-    defined = [key for key in both if None not in (left[key].value, right[key].value)]
+    undefined = []
     grouped: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    for split, case in defined:
-        one, two = left[split, case], right[split, case]
-        patient = _same_patient(case, one, two)
-        if one.value is not None and two.value is not None:
-            grouped[split, patient].append((one.value, two.value))
-    cells = tuple(
-        Cell(split, patient, _mean(x for x, _ in values), _mean(y for _, y in values), len(values))
-        for (split, patient), values in grouped.items()
-    )
-    undefined = set(both) - set(defined)
-    return cells, Unpaired(
-        _labels(set(left) - set(right)), _labels(set(right) - set(left)), _labels(undefined)
-    )
+    for key in (key for key in left if key in right):
+        one, two = left[key], right[key]
+        if one.value is None or two.value is None:
+            undefined.append(key)
+        else:
+            grouped[key[0], _same_patient(key[1], one, two)].append((one.value, two.value))
+    pairs: dict[str, list[Difference]] = defaultdict(list)
+    for (split, patient), values in grouped.items():
+        pairs[split].append(_averaged(patient, values, len(values)))
+    unpaired = (set(left) - set(right), set(right) - set(left), undefined)
+    return pairs, Unpaired(*map(_labels, unpaired))
 
 
 def _flat(results: Results) -> dict[tuple[str, str], Score]:
@@ -88,11 +81,6 @@ def _same_patient(case: str, a: Score, b: Score) -> str:
 
 def _labels(keys: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(sorted(f"{split}/{case}" if split else case for split, case in keys))
-
-
-def _mean(values: Iterable[float]) -> float:
-    known = list(values)
-    return sum(known) / len(known)
 
 
 @dataclass(frozen=True)
@@ -116,37 +104,30 @@ class Question:
     test_to_train: float
 
 
-def contrast_of_cells(cells: Sequence[Cell], unpaired: Unpaired, question: Question) -> Contrast:
+def contrast_of_patients(pairs: Pairs, unpaired: Unpaired, question: Question) -> Contrast:
     """Compare by patient and, with several splits, by split.
 
     Args:
-        cells: At least one patient.
+        pairs: At least one patient.
         unpaired: What could not be paired.
         question: What is compared with what.
     """
-    groups: dict[str, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        groups[cell.split].append(cell)
-    splits = tuple(_averaged(name, groups[name]) for name in sorted(groups, key=split_order))
-    patients = _by_patient(cells)
-    interval = statistics.hierarchical_interval(
-        [_differences(groups[split.name]) for split in splits], _rng(question)
-    )
-    d = _differences(splits)
-    return Contrast(
-        a=question.a,
-        b=question.b,
-        part=question.part,
-        metric=question.metric.label,
-        better=question.metric.better,
-        difference=float(d.mean()),
-        interval=interval,
-        patients=_over_patients(patients, question),
-        splits=_over_splits(splits, question),
+    splits = tuple(_joined(name, pairs[name]) for name in sorted(pairs, key=split_order))
+    by_patient: dict[str, list[Difference]] = defaultdict(list)
+    for found in pairs.values():
+        for one in found:
+            by_patient[one.name].append(one)
+    patients = tuple(_joined(name, by_patient[name]) for name in sorted(by_patient))
+    rng = partial(np.random.default_rng, question.seed)
+    groups = [_differences(pairs[split.name]) for split in splits]
+    return replace(
+        contrast_of_splits(splits, unpaired, question),
+        interval=statistics.hierarchical_interval(groups, rng()),
+        patients=_statistics(
+            patients, statistics.patient_interval(_differences(patients), rng()), question
+        ),
         patient_differences=patients,
         split_differences=splits if len(splits) > 1 else (),
-        unpaired=unpaired,
-        test_to_train=question.test_to_train,
     )
 
 
@@ -161,6 +142,7 @@ def contrast_of_splits(
         question: What is compared with what.
     """
     d = _differences(splits)
+    interval = statistics.corrected_interval(d, question.test_to_train)
     return Contrast(
         a=question.a,
         b=question.b,
@@ -168,9 +150,9 @@ def contrast_of_splits(
         metric=question.metric.label,
         better=question.metric.better,
         difference=float(d.mean()),
-        interval=statistics.corrected_interval(d, question.test_to_train),
+        interval=interval,
         patients=None,
-        splits=_over_splits(splits, question),
+        splits=_statistics(splits, interval, question, unit="split") if d.size > 1 else None,
         patient_differences=(),
         split_differences=tuple(splits),
         unpaired=unpaired,
@@ -183,70 +165,28 @@ def difference_of(name: str, a: float, b: float, n: int | None) -> Difference:
     return Difference(name, a, b, float(statistics.paired_differences(a, b)), n)
 
 
-def _averaged(name: str, cells: Sequence[Cell]) -> Difference:
-    a, b = (float(np.mean([side(cell) for cell in cells])) for side in (_a, _b))
-    return difference_of(name, a, b, sum(cell.n for cell in cells))
+def _averaged(name: str, values: Sequence[tuple[float, float]], n: int | None) -> Difference:
+    a, b = np.mean(values, axis=0).tolist()
+    return difference_of(name, a, b, n)
 
 
-def _by_patient(cells: Sequence[Cell]) -> tuple[Difference, ...]:
-    groups: dict[str, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        groups[cell.patient_id].append(cell)
-    return tuple(_averaged(name, groups[name]) for name in sorted(groups))
+def _joined(name: str, found: Sequence[Difference]) -> Difference:
+    """A split of its patients, or a patient of its splits."""
+    return _averaged(name, [(one.a, one.b) for one in found], sum(one.n or 0 for one in found))
 
 
-def _a(cell: Cell) -> float:
-    return cell.a
-
-
-def _b(cell: Cell) -> float:
-    return cell.b
-
-
-def _differences(values: Sequence[Cell] | Sequence[Difference]) -> Array:
+def _differences(values: Sequence[Difference]) -> Array:
     return statistics.paired_differences([v.a for v in values], [v.b for v in values])
 
 
-def _rng(question: Question) -> np.random.Generator:
-    return np.random.default_rng(question.seed)
-
-
-def _over_patients(patients: Sequence[Difference], question: Question) -> PairedStatistics:
-    return _statistics(
-        patients,
-        unit="patient",
-        better=question.metric.better,
-        interval=lambda d: statistics.patient_interval(d, _rng(question)),
-        test_to_train=None,
-    )
-
-
-def _over_splits(splits: Sequence[Difference], question: Question) -> PairedStatistics | None:
-    if len(splits) < 2:
-        return None
-    ratio = question.test_to_train
-    return _statistics(
-        splits,
-        unit="split",
-        better=question.metric.better,
-        interval=lambda d: statistics.corrected_interval(d, ratio),
-        test_to_train=ratio,
-    )
-
-
 def _statistics(
-    values: Sequence[Difference],
-    *,
-    unit: Unit,
-    better: Better | None,
-    interval: Callable[[Array], Interval],
-    test_to_train: float | None,
+    values: Sequence[Difference], interval: Estimate, question: Question, *, unit: Unit = "patient"
 ) -> PairedStatistics:
     d = _differences(values)
+    ratio = question.test_to_train if unit == "split" else 0.0
     above, below = int((d > 0).sum()), int((d < 0).sum())
-    improved, worse = {"higher": (above, below), "lower": (below, above), None: (None, None)}[
-        better
-    ]
+    counts = {"higher": (above, below), "lower": (below, above), None: (None, None)}
+    improved, worse = counts[question.metric.better]
     return PairedStatistics(
         unit=unit,
         n=d.size,
@@ -255,14 +195,102 @@ def _statistics(
         difference=float(d.mean()),
         sd=float(d.std(ddof=1)) if d.size > 1 else None,
         median=float(np.median(d)),
-        interval=interval(d),
+        interval=interval,
         paired_t=statistics.paired_t(d),
         wilcoxon=statistics.wilcoxon(d),
-        corrected_t=None if test_to_train is None else statistics.corrected_t(d, test_to_train),
+        corrected_t=statistics.corrected_t(d, ratio) if unit == "split" else None,
         effect_size=statistics.effect_size(d),
         n_improved=improved,
         n_equal=int((d == 0).sum()),
         n_worse=worse,
         share_improved=None if improved is None else improved / d.size,
-        effect_interval=statistics.effect_interval(d, test_to_train or 0.0),
+        effect_interval=statistics.effect_interval(d, ratio),
     )
+
+
+def compare_results(
+    a: Path,
+    b: Path,
+    *,
+    names: tuple[str, str] | None = None,
+    metric: str = "dice",
+    part: str = "test",
+    seed: int = 0,
+    aim: Aim | None = None,
+) -> Comparison:
+    """Compare b with a, case by case.
+
+    Cases are paired by split and case, scans averaged within a patient, and differences b − a
+    taken by patient; a patient whom several splits tested counts once in the statistics over
+    patients. What only one side has is listed, never dropped silently.
+
+    Args:
+        a: The baseline: an evaluation folder, a predictions folder that holds `evaluation/`, a run
+            folder, `EXPERIMENT:ARM` or `EXPERIMENT/split-*/ARM`.
+        b: What is compared with it, likewise.
+        names: What to call a and b; by default the ends of their paths.
+        metric: Column of `cases.csv`; of a signed error the absolute value is compared.
+        part: Part of a run, `validation` or `test`.
+        seed: Seed of the bootstrap.
+        aim: The gain whose power is told.
+
+    Raises:
+        RunError: If there is nothing evaluated at a path, or nothing in common.
+        ConfigError: If there is no such metric.
+    """
+    sources = (find_source(a, part=part), find_source(b, part=part))
+    chosen = find_metric(metric)
+    pairs, unpaired = pair(*_aligned(sources, chosen))
+    question = _question_of(sources, names, chosen, seed)
+    if not pairs:
+        raise RunError(
+            f"no case has {metric} in both {question.a} and {question.b}",
+            remedy="Compare results on the same patients and splits.",
+        )
+    contrast = contrast_of_patients(pairs, unpaired, question)
+    paths = tuple(source.path for source in sources)
+    return Comparison(paths, as_family([contrast], aim), _notes(chosen, unpaired))
+
+
+def _question_of(
+    sources: tuple[Source, Source], names: tuple[str, str] | None, metric: Metric, seed: int
+) -> Question:
+    name_a, name_b = names or short_names(source.path for source in sources)
+    parts = {source.part for source in sources}
+    part = parts.pop() if len(parts) == 1 else None
+    folders = [folder for source in sources for folder in source.folders.values()]
+    return Question(
+        a=name_a,
+        b=name_b,
+        part=part,
+        metric=metric,
+        seed=seed,
+        test_to_train=size_ratio(folders, part or "test"),
+    )
+
+
+def _aligned(sources: tuple[Source, Source], metric: Metric) -> tuple[Results, Results]:
+    """Scores of both; two single folders are paired whatever their splits are called."""
+    sizes = [len(source.folders) for source in sources]
+    if min(sizes) == 1 < max(sizes):
+        raise RunError(
+            f"{sources[0].path} has {sizes[0]} splits and {sources[1].path} has {sizes[1]}",
+            remedy="Compare one split with one, or an arm with an arm.",
+        )
+    single = max(sizes) == 1
+    left, right = (
+        {"" if single else name: read_scores(path, metric) for name, path in source.folders.items()}
+        for source in sources
+    )
+    return left, right
+
+
+def _notes(metric: Metric, unpaired: Unpaired) -> tuple[str, ...]:
+    notes = []
+    if metric.absolute:
+        notes.append(f"Absolute values of {metric.name} are compared.")
+    if metric.better is None:
+        notes.append(f"Neither direction of {metric.name} is better.")
+    if unpaired.n:
+        notes.append(f"{unpaired.n} cases could not be paired and are listed.")
+    return tuple(notes)

@@ -15,11 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from plgg.core.errors import RunError
-from plgg.core.files import write_text
-from plgg.core.markdown import table
-from plgg.core.tables import write_csv
+from plgg.core.estimate import Estimate
 from plgg.data.experiment_folder import read_experiment, run_of
-from plgg.evaluate.compare.contrast import Question, contrast_of_cells, pair
+from plgg.evaluate.compare.contrast import Question, contrast_of_patients, pair
 from plgg.evaluate.compare.records import (
     ArmScores,
     Contrast,
@@ -126,8 +124,8 @@ def _contrast(
 ) -> Contrast | None:
     there = [k for k in splits if all((k, arm, part) in pieces for arm in arms)]
     a, b = ({f"split-{k}": pieces[k, arm, part].scores for k in there} for arm in arms)
-    cells, unpaired = pair(a, b)
-    if not cells:
+    pairs, unpaired = pair(a, b)
+    if not pairs:
         return None
     question = Question(
         a=arms[0],
@@ -137,7 +135,7 @@ def _contrast(
         seed=seed,
         test_to_train=size_ratio((pieces[k, arms[0], part].folder for k in there), part),
     )
-    return contrast_of_cells(cells, unpaired, question)
+    return contrast_of_patients(pairs, unpaired, question)
 
 
 def _scores(pieces: _Pieces, arm: str, part: str, splits: tuple[int, ...]) -> ArmScores:
@@ -145,18 +143,25 @@ def _scores(pieces: _Pieces, arm: str, part: str, splits: tuple[int, ...]) -> Ar
     return ArmScores(
         arm=arm,
         part=part,
-        dice=_summary(None if piece is None else _mean(piece.scores) for piece in found),
+        dice=_summary(
+            None if piece is None else mean_over_patients(piece.scores) for piece in found
+        ),
         marker_auc=_summary(None if piece is None else piece.auc for piece in found),
     )
 
 
-def _mean(scores: Mapping[str, Score]) -> float | None:
-    """Mean over patients of the mean over their scans."""
+def patient_means(scores: Mapping[str, Score]) -> list[float]:
+    """For each patient the mean over the scans."""
     patients: dict[str, list[float]] = defaultdict(list)
     for score in scores.values():
         if score.value is not None:
             patients[score.patient_id].append(score.value)
-    means = [math.fsum(values) / len(values) for values in patients.values()]
+    return [math.fsum(values) / len(values) for values in patients.values()]
+
+
+def mean_over_patients(scores: Mapping[str, Score]) -> float | None:
+    """Mean over patients of the mean over their scans; None without any."""
+    means = patient_means(scores)
     return math.fsum(means) / len(means) if means else None
 
 
@@ -209,9 +214,6 @@ def _notes(arms: tuple[str, ...], contrasts: tuple[Contrast, ...]) -> tuple[str,
     return tuple(notes)
 
 
-HEADER = ("Trained on", "Tested on", "Dice", "95 % interval", "Marker AUC", "Patients", "Splits")
-
-
 @dataclass(frozen=True)
 class TransferRow:
     """How well models did on patients that they had not seen.
@@ -220,36 +222,15 @@ class TransferRow:
         trained_on: Name of the training cohort.
         tested_on: Name of the patients' cohort.
         patients: Dice of each patient, for each split.
-        dice: Mean over splits of the mean over patients.
-        low: Lower end of its 95 % interval; None with a single patient.
-        high: Upper end.
-        marker_auc: Mean over splits; None where no marker was named.
+        dice: Mean over splits of the mean over patients; without ends for a single patient.
+        marker_auc: Mean over splits; None where no marker was predicted.
     """
 
     trained_on: str
     tested_on: str
     patients: tuple[tuple[float, ...], ...]
-    dice: float
-    low: float | None
-    high: float | None
+    dice: Estimate
     marker_auc: float | None
-
-    def cells(self) -> tuple[str, ...]:
-        """The row under `HEADER`."""
-        reach = (
-            "–" if self.low is None or self.high is None else f"{self.low:.3f} to {self.high:.3f}"
-        )
-        auc = "–" if self.marker_auc is None else f"{self.marker_auc:.3f}"
-        n = sum(map(len, self.patients))
-        return (
-            self.trained_on,
-            self.tested_on,
-            f"{self.dice:.3f}",
-            reach,
-            auc,
-            str(n),
-            str(len(self.patients)),
-        )
 
 
 def transfer_row(
@@ -265,29 +246,15 @@ def transfer_row(
     if not groups:
         return None
     aucs = [auc for auc in map(read_marker_auc, there) if auc is not None]
-    interval = hierarchical_interval(groups, np.random.default_rng(seed))
     return TransferRow(
         trained_on,
         tested_on,
         tuple(tuple(group.tolist()) for group in groups),
-        float(np.mean([group.mean() for group in groups])),
-        interval.low,
-        interval.high,
+        hierarchical_interval(groups, np.random.default_rng(seed)),
         float(np.mean(aucs)) if aucs else None,
     )
 
 
 def _by_patient(evaluation: Path) -> Array:
     """Dice of each patient, the mean over scans."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for score in read_scores(evaluation, find_metric("dice")).values():
-        if score.value is not None:
-            found[score.patient_id].append(score.value)
-    return np.array([np.mean(values) for values in found.values()], dtype=np.float64)
-
-
-def write_rows(path: Path, rows: Sequence[TransferRow]) -> None:
-    """Write the table as `path`.md and `path`.csv."""
-    cells = [row.cells() for row in rows]
-    write_text(path.with_suffix(".md"), table([HEADER, *cells], words=True) + "\n")
-    write_csv(path.with_suffix(".csv"), HEADER, cells)
+    return np.array(patient_means(read_scores(evaluation, DICE)), dtype=np.float64)

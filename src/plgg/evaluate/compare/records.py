@@ -10,25 +10,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from plgg.core.estimate import Estimate
+
 Better = Literal["higher", "lower"]
 Unit = Literal["patient", "split"]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A 95 % interval of a mean difference.
-
-    Attributes:
-        low: Lower end; None where undefined.
-        high: Upper end; None where undefined.
-        method: How it was made, in words.
-        reason: Why it is undefined; None where it is defined.
-    """
-
-    low: float | None
-    high: float | None
-    method: str
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +62,7 @@ class PairedStatistics:
     difference: float
     sd: float | None
     median: float
-    interval: Interval
+    interval: Estimate
     paired_t: Significance
     wilcoxon: Significance
     corrected_t: Significance | None
@@ -86,7 +71,7 @@ class PairedStatistics:
     n_equal: int
     n_worse: int | None
     share_improved: float | None
-    effect_interval: Interval | None = None
+    effect_interval: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +165,7 @@ class Contrast:
     metric: str
     better: Better | None
     difference: float
-    interval: Interval
+    interval: Estimate
     patients: PairedStatistics | None
     splits: PairedStatistics | None
     patient_differences: tuple[Difference, ...]
@@ -189,6 +174,19 @@ class Contrast:
     test_to_train: float
     adjusted_p: float | None = None
     power: Power | None = None
+
+
+def _json(comparison: Comparison | ExperimentComparison) -> dict[str, Any]:
+    return asdict(comparison, dict_factory=_fields)
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields of a record; the note of an `Estimate` is called `reason` in JSON."""
+    found = dict(pairs)
+    if "n_undefined" in found:
+        written = {key: found[key] for key in ("value", "low", "high", "method")}
+        return written | {"reason": found["note"]}
+    return found
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as a record for JSON; undefined numbers are None."""
-        return {"format": "plgg-comparison", "version": 1, **asdict(self)}
+        return {"format": "plgg-comparison", "version": 1, **_json(self)}
 
 
 @dataclass(frozen=True)
@@ -276,7 +274,7 @@ class ExperimentComparison:
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as a record for JSON; undefined numbers are None."""
-        return {"format": "plgg-experiment-comparison", "version": 1, **asdict(self)}
+        return {"format": "plgg-experiment-comparison", "version": 1, **_json(self)}
 
 
 HIGHER = ("dice", "soft_dice", "surface_dice", "n_lesions_found")

@@ -191,7 +191,7 @@ def read_scores(evaluation: Path, metric: Metric) -> Mapping[str, Score]:
 
 
 def read_marker_auc(evaluation: Path) -> float | None:
-    """Macro AUC of the marker by `summary.json`; None where none was named or could be scored.
+    """Macro AUC of the marker by `summary.json`; None where none was predicted or could be scored.
 
     Raises:
         RunError: If the file is there but cannot be read.

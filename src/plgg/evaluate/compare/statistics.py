@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
-from plgg.evaluate.compare.records import Contrast, Interval, Power, Significance
+from plgg.core.estimate import Estimate
+from plgg.evaluate.compare.records import Contrast, Power, Significance
 
 Array = NDArray[np.float64]
 
@@ -65,14 +67,14 @@ def corrected_t(d: Array, test_to_train: float) -> Significance:
     return Significance(t, float(2.0 * stats.t.sf(abs(t), d.size - 1)))
 
 
-def corrected_interval(d: Array, test_to_train: float) -> Interval:
+def corrected_interval(d: Array, test_to_train: float) -> Estimate:
     """The 95 % interval that belongs to `corrected_t`."""
-    method = "corrected resampled t over splits"
+    method, mean = "corrected resampled t over splits", float(d.mean())
     reason = _undefined(d)
     if reason:
-        return Interval(None, None, method, reason)
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, d.size - 1)) * _standard_error(d, test_to_train)
-    return Interval(float(d.mean()) - reach, float(d.mean()) + reach, method)
+        return Estimate(mean, note=reason, method=method)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, d.size - 1)) * _standard_error(d, test_to_train)
+    return Estimate(mean, mean - half, mean + half, method=method)
 
 
 def _standard_error(d: Array, test_to_train: float) -> float:
@@ -101,17 +103,17 @@ def wilcoxon(d: Array) -> Significance:
     doubled = np.round(2.0 * stats.rankdata(np.abs(nonzero))).astype(np.int64)
     positive = int(doubled[nonzero > 0].sum())
     smaller = min(positive, int(doubled.sum()) - positive)
-    p = min(1.0, 2.0 * float(_rank_sum_chances(doubled)[: smaller + 1].sum()))
+    p = min(1.0, 2.0 * float(_rank_sum_probabilities(doubled)[: smaller + 1].sum()))
     return Significance(smaller / 2.0, p, _floor(nonzero.size))
 
 
-def _rank_sum_chances(doubled: NDArray[np.int64]) -> Array:
-    """Chance of each sum of positive ranks when every sign is a fair coin (scipy's has no ties)."""
-    chances = np.zeros(int(doubled.sum()) + 1)
-    chances[0] = 1.0
+def _rank_sum_probabilities(doubled: NDArray[np.int64]) -> Array:
+    """Probability of each sum of positive ranks if every sign is a fair coin, ties included."""
+    found = np.zeros(int(doubled.sum()) + 1)
+    found[0] = 1.0
     for rank in doubled:
-        chances = 0.5 * (chances + np.concatenate([np.zeros(rank), chances[:-rank]]))
-    return chances
+        found = 0.5 * (found + np.concatenate([np.zeros(rank), found[:-rank]]))
+    return found
 
 
 def _floor(n: int) -> str | None:
@@ -126,7 +128,7 @@ def effect_size(d: Array) -> float | None:
     return None if _undefined(d) else float(d.mean() / d.std(ddof=1))
 
 
-def effect_interval(d: Array, test_to_train: float = 0.0) -> Interval:
+def effect_interval(d: Array, test_to_train: float = 0.0) -> Estimate:
     """The 95 % interval of Cohen's d_z: the effects under which the t that was seen is no surprise.
 
     T of an effect δ follows the non-central t distribution with non-centrality δ / sqrt(1/n +
@@ -139,10 +141,10 @@ def effect_interval(d: Array, test_to_train: float = 0.0) -> Interval:
         d: Differences, shape (n,).
         test_to_train: n_test / n_train for splits that share patients; 0 for patients.
     """
-    method = "non-central t"
+    found = Estimate(effect_size(d), method="non-central t")
     t, reason = corrected_t(d, test_to_train).statistic, _undefined(d)
     if t is None or reason:
-        return Interval(None, None, method, reason)
+        return replace(found, note=reason)
     scale = math.sqrt(1.0 / d.size + test_to_train)
     tail = (1 - LEVEL) / 2
     with warnings.catch_warnings():
@@ -150,13 +152,16 @@ def effect_interval(d: Array, test_to_train: float = 0.0) -> Interval:
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = (_centre(abs(t), d.size - 1, share) for share in (1 - tail, tail))
     if low is None or high is None:
-        return Interval(None, None, method, "the effect is too large for the distribution")
+        return replace(found, note="the effect is too large for the distribution")
     low, high = (low, high) if t >= 0 else (-high, -low)
-    return Interval(low * scale, high * scale, method)
+    return replace(found, low=low * scale, high=high * scale)
 
 
 def _centre(t: float, freedom: int, share: float) -> float | None:
-    """The non-centrality under which `share` of the distribution lies below t."""
+    """The non-centrality under which `share` of the distribution lies below t.
+
+    Own search: `scipy.special.nctdtrinc` is exact to 1e-6 only, and statsmodels stands on it.
+    """
 
     def excess(centre: float) -> float:
         # scipy is at home where the centre is positive; the other half is its mirror image.
@@ -175,18 +180,18 @@ def _centre(t: float, freedom: int, share: float) -> float | None:
     return None
 
 
-def patient_interval(d: Array, rng: np.random.Generator) -> Interval:
+def patient_interval(d: Array, rng: np.random.Generator) -> Estimate:
     """Percentile bootstrap of the mean: patients are drawn with replacement, 10,000 times.
 
     Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    method = "bootstrap over patients"
+    found = Estimate(float(d.mean()), method="bootstrap over patients")
     if d.size < 2:
-        return Interval(None, None, method, "needs two patients or more")
-    return _percentiles(_resampled_means(d, N_RESAMPLES, rng), method)
+        return replace(found, note="needs two patients or more")
+    return _with_percentiles(found, _resampled_means(d, N_RESAMPLES, rng))
 
 
-def hierarchical_interval(groups: Sequence[Array], rng: np.random.Generator) -> Interval:
+def hierarchical_interval(groups: Sequence[Array], rng: np.random.Generator) -> Estimate:
     """Percentile bootstrap of the mean over splits of the mean over patients.
 
     Splits are drawn with replacement, then patients within every split drawn: the interval covers
@@ -206,7 +211,9 @@ def hierarchical_interval(groups: Sequence[Array], rng: np.random.Generator) -> 
     for index, group in enumerate(groups):
         here = drawn == index
         means[here] = _resampled_means(group, int(here.sum()), rng)
-    return _percentiles(means.mean(axis=1), "bootstrap over splits, then patients")
+    mean = float(np.mean([group.mean() for group in groups]))
+    found = Estimate(mean, method="bootstrap over splits, then patients")
+    return _with_percentiles(found, means.mean(axis=1))
 
 
 def _resampled_means(d: Array, times: int, rng: np.random.Generator) -> Array:
@@ -218,26 +225,18 @@ def _resampled_means(d: Array, times: int, rng: np.random.Generator) -> Array:
     return np.concatenate(chunks) if chunks else np.empty(0)
 
 
-def _percentiles(means: NDArray[Any], method: str) -> Interval:
+def _with_percentiles(found: Estimate, means: NDArray[Any]) -> Estimate:
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high), method)
+    return replace(found, low=float(low), high=float(high))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down adjustment: max over p_(j) ≤ p_(i) of min(1, (m − j + 1) · p_(j)).
+    """Holm's step-down adjustment (1979); undefined p values stay undefined and do not count."""
+    from statsmodels.stats.multitest import multipletests
 
-    Undefined ones stay undefined and do not count.
-
-    Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal
-    of Statistics 6, 1979.
-    """
-    order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    highest = 0.0
-    for rank, (p, index) in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * p))
-        adjusted[index] = highest
-    return adjusted
+    known = [p for p in p_values if p is not None]
+    adjusted = iter(multipletests(known, method="holm")[1] if known else ())
+    return [None if p is None else float(next(adjusted)) for p in p_values]
 
 
 def as_family(contrasts: Sequence[Contrast], aim: Aim | None = None) -> tuple[Contrast, ...]:
@@ -279,38 +278,32 @@ class Aim:
     power: float = 0.8
 
 
-def chance_to_find(n: int, effect: float, *, test_to_train: float = 0.0) -> float:
+def power_of_t_test(n: int, effect: float, *, test_to_train: float = 0.0) -> float:
     """Power of the two-sided (corrected) paired t test at the 5 % level.
 
-    T follows the non-central t distribution with n − 1 degrees of freedom and non-centrality
-    effect / sqrt(1/n + n_test/n_train).
-
-    Source: J. Cohen, Statistical Power Analysis, 1988, section 2.3; the second term is that of
-    Nadeau and Bengio, 2003.
+    The non-centrality is effect / sqrt(1/n + n_test/n_train), the second term that of Nadeau and
+    Bengio, 2003; the rest is the paired t test of Cohen, 1988.
 
     Args:
         n: Differences.
         effect: Mean difference over the standard deviation of the differences.
         test_to_train: n_test / n_train for splits that share patients; 0 for patients.
     """
+    from statsmodels.stats.power import TTestPower
+
     if n < 2:
         return 0.0
-    critical = stats.t.ppf(1.0 - ALPHA / 2, n - 1)
-    centre = abs(effect) / math.sqrt(1.0 / n + test_to_train)
-    found = stats.nct.sf(critical, n - 1, centre) + stats.nct.cdf(-critical, n - 1, centre)
-    # scipy gives NaN where the answer is 1 to the last digit.
-    return 1.0 if math.isnan(found) else float(found)
+    scaled = abs(effect) / math.sqrt(1.0 + n * test_to_train)
+    found = float(TTestPower().power(scaled, n, ALPHA))
+    # NaN where the answer is 1 to the last digit.
+    return 1.0 if math.isnan(found) else found
 
 
-def fewest(chance: Callable[[int], float], power: float, most: int) -> int | None:
-    """The smallest n whose chance reaches the power; None where even `most` do not."""
-    if chance(most) < power:
+def smallest_n(power_at: Callable[[int], float], power: float, most: int) -> int | None:
+    """The smallest n that reaches a power; None where even `most` do not."""
+    if power_at(most) < power:
         return None
-    low, high = 1, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if chance(middle) >= power else (middle, high)
-    return high
+    return bisect_left(range(most), power, lo=2, key=power_at)
 
 
 def power_of(contrast: Contrast, aim: Aim) -> Power | None:
@@ -323,21 +316,22 @@ def power_of(contrast: Contrast, aim: Aim) -> Power | None:
     n_splits = n_patients = None
     if splits is not None and splits.sd:
         effect, ratio = aim.gain / splits.sd, contrast.test_to_train
-        n_splits = fewest(
-            lambda n: chance_to_find(n, effect, test_to_train=ratio), aim.power, _MOST_SPLITS
+        n_splits = smallest_n(
+            lambda n: power_of_t_test(n, effect, test_to_train=ratio), aim.power, _MOST_SPLITS
         )
     if patients is not None and patients.sd:
         by_patient = aim.gain / patients.sd
-        n_patients = fewest(lambda n: chance_to_find(n, by_patient), aim.power, _MOST_PATIENTS)
+        n_patients = smallest_n(lambda n: power_of_t_test(n, by_patient), aim.power, _MOST_PATIENTS)
     known = [found for found in (splits, patients) if found is not None and found.sd]
     if not known:
         return None
-    return Power(
-        aim.gain, aim.power, n_splits, n_patients, _told(contrast, aim, n_splits, n_patients)
-    )
+    sentence = _power_sentence(contrast, aim, n_splits, n_patients)
+    return Power(aim.gain, aim.power, n_splits, n_patients, sentence)
 
 
-def _told(contrast: Contrast, aim: Aim, n_splits: int | None, n_patients: int | None) -> str:
+def _power_sentence(
+    contrast: Contrast, aim: Aim, n_splits: int | None, n_patients: int | None
+) -> str:
     clauses = []
     if contrast.splits is not None and contrast.splits.sd:
         clauses.append(

@@ -1,51 +1,163 @@
-"""Classification, uncertainty, verdicts and provenance of one scan as rows of text.
+"""The words of a case page: tiles, volume over time, class, certainty, verdicts, provenance.
 
-Of folders only the names are told: a path may hold what nobody else should read.
+Of folders only the names: a path may hold what nobody else should read.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from plgg.data.quality import Status, Verdict
-from plgg.data.result import Marker, Model, Result, TaskResult
-from plgg.report.case.tiles import gate_name, sentence
-from plgg.report.drawing import class_colour
-from plgg.report.numbers import UNDEFINED, count, number
-
-Facts = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One row of the table of verdicts; message and remedy only where something is odd."""
-
-    name: str
-    status: Status
-    value: str
-    limits: str
-    told: str
+from plgg.data.quality import Quality, Verdict
+from plgg.data.result import (
+    Change,
+    Diameters,
+    Marker,
+    Model,
+    Result,
+    TaskResult,
+    VolumeInterval,
+    read_result,
+)
+from plgg.report.numbers import count, interval, number, signed
+from plgg.report.parts import Facts, Tile, known, status_word
 
 
-def gates_of(result: Result) -> tuple[Gate, ...]:
+def tiles_of(result: Result) -> tuple[Tile, ...]:
+    """In the order of reading."""
+    marker = [_marker(result.marker)] if result.marker else []
+    return (
+        _volume(result),
+        _diameters(result.diameters),
+        *marker,
+        _quality(result.quality),
+        _familiarity(result.familiarity),
+    )
+
+
+def _volume(result: Result) -> Tile:
+    if not result.volume_ml:
+        return Tile("Tumour volume", "0 mL", "no tumour was found", tone="doubtful")
+    within = result.volume_interval
+    n_parts = len(result.components)
+    parts = "in one piece" if n_parts == 1 else f"in {n_parts} parts"
+    note = f"{interval_text(within)} mL" if within else "no interval: not calibrated"
+    return Tile("Tumour volume", volume_text(result.volume_ml), f"{note}, {parts}")
+
+
+def _diameters(found: Diameters | None) -> Tile:
+    if found is None:
+        return Tile("Largest diameters", "–", "nothing to measure")
+    value = f"{number(found.largest_mm, 0)} × {number(found.perpendicular_mm, 0)} mm"
+    depth = number(found.depth_mm, 0)
+    product = number(found.product_mm2 / 100, 1)
+    return Tile("Largest diameters", value, f"{found.plane}; depth {depth} mm; {product} cm²")
+
+
+def _marker(marker: Marker) -> Tile:
+    if marker.withheld:
+        return Tile(
+            "Genetic marker",
+            "Withheld",
+            sentence(marker.statement.removeprefix("Withheld: ")),
+            tone="doubtful",
+        )
+    share = f"{marker.probabilities[marker.predicted]:.0%}".replace("%", " %")
+    kind = "calibrated" if marker.calibrated else "not calibrated"
+    return Tile("Genetic marker", marker.predicted, f"probability {share}, {kind}")
+
+
+def _quality(quality: Quality | None) -> Tile:
+    if quality is None:
+        return Tile("Scan and registration", "Not judged", "no quality gates were run")
+    odd = [gate_name(one.gate) for one in quality.verdicts if one.status != "good"]
+    note = ", ".join(odd) if odd else f"{count(len(quality.verdicts), 'gate')} passed"
+    status = status_word(quality.status).capitalize()
+    return Tile("Scan and registration", status, note, tone=quality.status)
+
+
+def _familiarity(verdict: Verdict | None) -> Tile:
+    label = "Within the training distribution?"
+    if verdict is None:
+        return Tile(label, "Not known", "the model has no record of its training scans")
+    answers = {"good": "Yes", "doubtful": "Uncertain", "failed": "No"}
+    good = verdict.status == "good"
+    note = "like the scans the model was trained on" if good else verdict.message
+    return Tile(label, answers[verdict.status], note, tone=verdict.status)
+
+
+def sentence(clause: str) -> str:
+    """A clause with a capital letter; the others stay as they are."""
+    return clause[:1].upper() + clause[1:]
+
+
+def gate_name(gate: str) -> str:
+    """`brain-overlap` as words."""
+    return gate.replace("-", " ")
+
+
+def course_of(result: Result, prior: Path | None) -> dict[str, object] | None:
+    """Volume over time, and what the last step means; None where it was compared with nothing.
+
+    Args:
+        result: This scan's.
+        prior: Folder of the earlier prediction; without it, its interval is not known.
+    """
+    change = result.change
+    if change is None:
+        return None
+    earlier = read_result(prior / "result.json") if prior else None
+    rows: list[tuple[str, float, VolumeInterval | None]] = []
+    if earlier and earlier.change:
+        rows.append((Path(earlier.change.prior).name, earlier.change.volume_ml, None))
+    before = earlier.volume_interval if earlier else None
+    rows.append((Path(change.prior).name, change.volume_ml, before))
+    rows.append((f"{result.case_id} (this scan)", result.volume_ml, result.volume_interval))
+    most = max(max(ml, found.high_ml if found else 0.0) for _, ml, found in rows) or 1.0
+    moments = [
+        {
+            "name": name,
+            "text": volume_text(ml) + (f" ({interval_text(found)})" if found else ""),
+            # On an axis from 0 to the largest.
+            "share": ml / most,
+            "ends": (found.low_ml / most, found.high_ml / most) if found else None,
+        }
+        for name, ml, found in rows
+    ]
+    return {"moments": moments, "verdict": _verdict(change)}
+
+
+def _verdict(change: Change) -> str:
+    percent = "" if change.percent is None else f" ({signed(change.percent, 0)} %)"
+    text = f"{signed(change.difference_ml, 1)} mL{percent}"
+    if change.product_percent is not None:
+        text += f"; product of the diameters {signed(change.product_percent, 0)} %"
+    sure = {
+        None: "whether that is beyond the measurement's error is not known",
+        True: "beyond the measurement's error: the two intervals are disjoint",
+        False: "within the measurement's error: the two intervals overlap",
+    }[change.beyond_error]
+    return f"{text}; {sure}."
+
+
+def volume_text(ml: float) -> str:
+    """A volume in mL with about three digits."""
+    return f"{number(ml, 0 if ml >= 100 else 1 if ml >= 1 else 2)} mL"
+
+
+def interval_text(found: VolumeInterval) -> str:
+    """An interval with its level, such as `90 % interval 31 to 48`."""
+    digits = 0 if found.high_ml >= 100 else 1 if found.high_ml >= 1 else 2
+    within = interval(found.low_ml, found.high_ml, digits)
+    return f"{found.level:.0%} interval {within}".replace("%", " %")
+
+
+def verdicts_of(result: Result) -> list[Verdict]:
     """Every verdict on the scan, those that are odd first."""
     verdicts = list(result.quality.verdicts) if result.quality else []
     if result.familiarity:
         verdicts.append(result.familiarity)
-    order = {"failed": 0, "doubtful": 1, "good": 2}
-    return tuple(_gate(one) for one in sorted(verdicts, key=lambda one: order[one.status]))
-
-
-def _gate(verdict: Verdict) -> Gate:
-    odd = verdict.status != "good"
-    return Gate(
-        name=gate_name(verdict.gate).capitalize(),
-        status=verdict.status,
-        value=UNDEFINED if verdict.value is None else f"{verdict.value:.4g}".replace("-", "−"),
-        limits=verdict.limits,
-        told=f"{sentence(verdict.message)}. {verdict.remedy}".strip() if odd else "",
-    )
+    order = ("failed", "doubtful", "good")
+    return sorted(verdicts, key=lambda one: order.index(one.status))
 
 
 def certainty_facts(result: Result) -> Facts:
@@ -94,14 +206,18 @@ def model_facts(model: Model) -> Facts:
 
 def scan_facts(result: Result) -> Facts:
     """What was read, and what was done to it."""
-    facts = [("File", Path(result.input.path).name), ("Kind", result.input.kind)]
-    if result.input.chosen:
-        facts.append(("Series", result.input.chosen))
-    facts.append(("Scan, SHA-256", result.input.sha256))
-    if result.quality:
-        facts += [("Atlas", result.quality.atlas), ("Skull stripping", result.quality.stripping)]
-        facts += [("Registration", _registration(result))]
-    return tuple(facts)
+    quality = result.quality
+    return known(
+        (
+            ("File", Path(result.input.path).name),
+            ("Kind", result.input.kind),
+            ("Series", result.input.chosen or ""),
+            ("Scan, SHA-256", result.input.sha256),
+            ("Atlas", quality.atlas if quality else ""),
+            ("Skull stripping", quality.stripping if quality else ""),
+            ("Registration", _registration(result) if quality else ""),
+        )
+    )
 
 
 def _registration(result: Result) -> str:
@@ -115,17 +231,15 @@ def _registration(result: Result) -> str:
 def run_facts(result: Result) -> Facts:
     """How it was predicted."""
     settings = result.inference.model_dump(mode="json")
-    told = ", ".join(f"{name} {_plain(value)}" for name, value in settings.items())
+    chosen = ", ".join(
+        f"{name} {'automatic' if value is None else value}" for name, value in settings.items()
+    )
     return (
         ("Engine", result.engine),
         ("Threshold", f"{result.threshold:.4g}"),
-        ("Settings", told),
-        ("Versions", ", ".join(f"{name} {told}" for name, told in result.versions.items())),
+        ("Settings", chosen),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())),
     )
-
-
-def _plain(value: object) -> str:
-    return "automatic" if value is None else str(value)
 
 
 def time_facts(result: Result) -> Facts:
@@ -138,108 +252,18 @@ def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value >= 0.05 else "< 0.1 s"
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One class.
-
-    Attributes:
-        name: Of the class.
-        share: Its probability.
-        clinical: Its probability from the clinical facts alone; None where not known.
-        colour: Of the bar.
-        first: Whether it is the most probable.
-    """
-
-    name: str
-    share: float
-    clinical: float | None
-    colour: str
-    first: bool
-
-
-@dataclass(frozen=True)
-class MarkerPanel:
-    """All that is said of the marker.
-
-    Attributes:
-        statement: For people.
-        withheld: Whether it is not to be relied on.
-        calibration: Whether probabilities are frequencies.
-        bars: By class, in the model's order.
-        clinical: What the clinical-only bars know; empty where there are none.
-    """
-
-    statement: str
-    withheld: bool
-    calibration: str
-    bars: tuple[Bar, ...]
-    clinical: str
-
-
-def marker_panel(result: Result) -> MarkerPanel | None:
-    """The panel; None where the model names no marker."""
-    marker = result.marker
-    if marker is None:
-        return None
-    clinical = marker.clinical_only or {}
-    bars = tuple(
-        Bar(
-            name,
-            marker.probabilities[name],
-            clinical.get(name),
-            class_colour(n),
-            name == marker.predicted,
-        )
-        for n, name in enumerate(marker.classes)
-    )
-    return MarkerPanel(
-        statement=marker.statement,
-        withheld=marker.withheld,
-        calibration=_calibration(marker),
-        bars=bars,
-        clinical=_clinical(result) if clinical else "",
-    )
-
-
 def task_facts(result: Result) -> Facts:
     """The answer of each further task; none where there is none."""
     return tuple((name, _answer(task)) for name, task in result.tasks.items())
 
 
 def _answer(task: TaskResult) -> str:
-    """`2: 2 61 %, 3 39 %` or `7.31 (2.10 to 12.52 with a chance of 90 %)`."""
+    """`2: 2 61 %, 3 39 %` or `7.31 (2.10 to 12.52 with a probability of 90 %)`."""
     if task.predicted is not None:
         shares = sorted(task.probabilities.items(), key=lambda pair: -pair[1])
-        told = ", ".join(f"{name} {_percent(share)}" for name, share in shares)
-        return f"{task.predicted}: {told}; {'' if task.calibrated else 'not '}calibrated"
+        listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
+        return f"{task.predicted}: {listed}; {'' if task.calibrated else 'not '}calibrated"
     if task.low is None or task.high is None or task.level is None:
         return f"{number(task.value, 2)}; no interval: not calibrated"
-    ends = f"{number(task.low, 2)} to {number(task.high, 2)}"
-    return f"{number(task.value, 2)} ({ends} with a chance of {_percent(task.level)})"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _calibration(marker: Marker) -> str:
-    if marker.calibrated:
-        return (
-            "Calibrated: the temperature was fitted on validation patients, so that of answers "
-            "given with 80 % about 80 % should be right."
-        )
-    return "Not calibrated: these numbers rank the classes; they are no frequencies."
-
-
-def _clinical(result: Result) -> str:
-    """What stood behind the narrow bars."""
-    known = []
-    if result.age_years is not None:
-        known.append(f"age {result.age_years:g} years")
-    if result.sex is not None:
-        known.append(f"sex {result.sex}")
-    told = f" ({', '.join(known)})" if known else ""
-    return (
-        f"From age, sex, and the tumour's place and volume alone{told}, without a look at the "
-        "picture."
-    )
+    within = f"{interval(task.low, task.high, 2)} with a probability of {100 * task.level:.0f} %"
+    return f"{number(task.value, 2)} ({within})"

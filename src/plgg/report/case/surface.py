@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from plgg.core.volume import Volume, apply_affine
-from plgg.report.case.view import Shown
+from plgg.report.case.view import ScanView
 
 Vertices = NDArray[np.float64]
 Faces = NDArray[np.intp]
@@ -116,12 +116,10 @@ class Scene:
     radius_mm: float
 
 
-def scene_of(shown: Shown) -> Scene:
-    """The surfaces of what is shown."""
-    head = smooth_surface(shown.head, _HEAD_MM)
-    tumour = smooth_surface(
-        Volume(shown.mask, shown.affine), _tumour_step_mm(shown.mask, shown.affine)
-    )
+def scene_of(view: ScanView) -> Scene:
+    """The surfaces of head and tumour."""
+    head = smooth_surface(view.head, _HEAD_MM)
+    tumour = smooth_surface(Volume(view.mask, view.affine), _tumour_step_mm(view.mask, view.affine))
     points = np.concatenate([head.vertices, tumour.vertices])
     if not len(points):
         return Scene(None, None, 0.0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from plgg.core.masks import filled
-from plgg.core.volume import Affine, Volume, index_map, inverse, spacing_mm
+from plgg.core.volume import Affine, Volume, index_map, spacing_mm
 
 _PAIRS = (("R", "L"), ("A", "P"), ("S", "I"))
 # A second letter is given from 15 degrees of tilt.
@@ -38,8 +38,8 @@ def direction(vector: NDArray[Any]) -> str:
     """
     unit = np.asarray(vector, dtype=np.float64) / np.linalg.norm(vector)
     order = np.argsort(-np.abs(unit), kind="stable")
-    told = [axis for n, axis in enumerate(order) if n == 0 or abs(unit[axis]) >= _TILT]
-    return "".join(_PAIRS[axis][0 if unit[axis] > 0 else 1] for axis in told)
+    axes = [axis for n, axis in enumerate(order) if n == 0 or abs(unit[axis]) >= _TILT]
+    return "".join(_PAIRS[axis][0 if unit[axis] > 0 else 1] for axis in axes)
 
 
 def edges(affine: Affine, *, columns: int, rows: int) -> Edges:
@@ -133,7 +133,7 @@ class Prediction(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ScanView:
     """What is drawn; all arrays have one shape (X, Y, Z).
 
     Attributes:
@@ -175,7 +175,7 @@ class Shown:
         return int(np.floor(self.native[across, axis] * position + self.native[across, 3] + 1e-6))
 
 
-def show(scan: Volume, prediction: Prediction) -> Shown:
+def view_of(scan: Volume, prediction: Prediction) -> ScanView:
     """Lay out a scan and its prediction for the eye.
 
     Args:
@@ -189,16 +189,16 @@ def show(scan: Volume, prediction: Prediction) -> Shown:
     halves = _halvings(n_voxels, lying.spacing_mm)
     start = np.eye(4)
     start[:3, 3] = [side.start for side in box]
-    kept = _halved_affine(lying.affine @ start, halves)
+    halved = _halved_affine(lying.affine @ start, halves)
     unsure = prediction.uncertainty
     uncertainty = None if unsure is None else _map(unsure, box, halves)
-    return Shown(
+    return ScanView(
         grey=_eight_bits(_halved(lying.data[box], halves), head.low, head.high),
         mask=_halved(mask[box], halves) >= 0.5,
         probability=_map(prediction.probability, box, halves),
         uncertainty=uncertainty,
-        affine=kept,
-        native=index_map(scan.affine, kept),
+        affine=halved,
+        native=index_map(scan.affine, halved),
         head=head.inside,
     )
 
@@ -260,9 +260,3 @@ def _halved_affine(affine: Affine, factors: tuple[int, int, int]) -> Affine:
 def _eight_bits(data: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     share = (np.asarray(data, dtype=np.float32) - low) / (high - low)
     return np.asarray(np.rint(np.clip(share, 0.0, 1.0) * 255.0), dtype=np.uint8)
-
-
-def to_voxels(shown: Shown, points_mm: NDArray[Any]) -> NDArray[np.float64]:
-    """World points of shape (n, 3) as voxel coordinates of what is shown."""
-    back = inverse(shown.affine)
-    return np.asarray(points_mm @ back[:3, :3].T + back[:3, 3], dtype=np.float64)

@@ -20,8 +20,9 @@ from plgg.evaluate.experiment_records import Experiment, Run
 from plgg.evaluate.records import CaseScores
 from plgg.preprocess.brain_extraction import bounding_box
 from plgg.preprocess.resample import resample
-from plgg.report.drawing import PREDICTION, TRUTH, Picture, arm_title, as_png
+from plgg.report.drawing import as_png
 from plgg.report.numbers import number
+from plgg.report.parts import PREDICTION, TRUTH, Facts, Picture, arm_title
 
 # Axis that is cut, its name, and what lies at the left and the right of the picture.
 _PLANES = ((2, "axial", "RL"), (1, "coronal", "RL"), (0, "sagittal", "AP"))
@@ -136,13 +137,13 @@ class Example:
 
     rank: str
     case_id: str
-    facts: tuple[tuple[str, str], ...]
+    facts: Facts
     picture: Picture | None
     problem: str | None = None
 
 
-def arms_to_show(experiment: Experiment) -> tuple[str, ...]:
-    """The arms whose cases are shown: those that name markers, else the last."""
+def example_arms(experiment: Experiment) -> tuple[str, ...]:
+    """The arms whose cases are shown: those that predict markers, else the last."""
     return experiment.marker_arms or experiment.arms[-1:]
 
 
@@ -193,23 +194,24 @@ def _picture(rank: str, run: Run, case: CaseScores, store: Store, mask: Path) ->
     return as_png(figure, alt, colours=_GREYS)
 
 
-def _facts(run: Run, case: CaseScores, n_splits: int) -> tuple[tuple[str, str], ...]:
+def _facts(run: Run, case: CaseScores, n_splits: int) -> Facts:
     facts = [
         ("Dice", number(case.dice)),
         ("Volume", f"{number(case.volume_ml, 1)} mL"),
         ("Predicted", f"{number(case.predicted_volume_ml, 1)} mL"),
     ]
     if case.probabilities:
-        facts += [("Marker", case.marker or "unknown"), ("Model says", _named(case))]
+        facts += [("Marker", case.marker or "unknown"), ("Prediction", _predicted(case))]
     if n_splits > 1:
         facts.append(("Split", str(run.split + 1)))
     return tuple(facts)
 
 
-def _named(case: CaseScores) -> str:
-    """The named class with its probability, and the true one's where that is another."""
-    named = case.predicted_marker or max(case.probabilities, key=case.probabilities.__getitem__)
-    told = f"{named} ({number(case.probabilities.get(named), 2)})"
-    if case.marker and case.marker != named:
-        told += f"; {case.marker} {number(case.probabilities.get(case.marker), 2)}"
-    return told
+def _predicted(case: CaseScores) -> str:
+    """The predicted class with its probability, and the true one's where that is another."""
+    p = case.probabilities
+    predicted = case.predicted_marker or max(p, key=p.__getitem__)
+    text = f"{predicted} ({number(p.get(predicted), 2)})"
+    if case.marker and case.marker != predicted:
+        text += f"; {case.marker} {number(p.get(case.marker), 2)}"
+    return text

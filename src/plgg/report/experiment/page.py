@@ -3,174 +3,43 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import plgg
 from plgg.core.errors import PlggError
 from plgg.core.files import write_text
+from plgg.data.experiment_folder import unseen_folder
 from plgg.data.store import Store
+from plgg.evaluate.compare.contrast import compare_results
 from plgg.evaluate.compare.experiment import compare_experiment
-from plgg.evaluate.compare.records import ExperimentComparison
-from plgg.evaluate.compare.table1 import paragraph
+from plgg.evaluate.compare.records import Contrast, ExperimentComparison
 from plgg.evaluate.experiment_records import Experiment, read_experiment
-from plgg.report import template
-from plgg.report.drawing import Picture, arm_title
-from plgg.report.experiment import provenance, sentences, tables
-from plgg.report.experiment.examples import Example, arms_to_show, examples
-from plgg.report.experiment.figures_training import gradients_told
-from plgg.report.experiment.panels import (
+from plgg.report.comparison import paragraph, statistics_table, table1, verdict
+from plgg.report.experiment import runs, sentences, tables
+from plgg.report.experiment.arms import (
     forest_picture,
-    gradient_pictures,
-    grid_pictures,
     marker_pictures,
     pair_pictures,
+    paired_picture,
+)
+from plgg.report.experiment.examples import example_arms, examples
+from plgg.report.experiment.subgroups import (
+    groups_table,
+    n_left_out,
+    subgroups,
     subgroups_picture,
+)
+from plgg.report.experiment.training import (
+    gradient_pictures,
+    gradient_sentences,
+    grid_pictures,
     training_pictures,
 )
-from plgg.report.experiment.provenance import Facts
-from plgg.report.experiment.runs import run_records, runs_told
-from plgg.report.experiment.sentences import Gain, gain
-from plgg.report.experiment.subgroups import n_left_out, subgroups
-from plgg.report.experiment.tables import Table, groups_table, runs_table
-from plgg.report.experiment.tasks import TasksPanel, experiment_tasks
-from plgg.report.experiment.tiles import Tile, tiles
-from plgg.report.experiment.unseen import Unseen, unseen_section
 from plgg.report.numbers import typographic
-
-
-@dataclass(frozen=True)
-class ArmSection:
-    """What is shown for one arm: its examples, or its marker figures."""
-
-    title: str
-    examples: tuple[Example, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-
-
-@dataclass(frozen=True)
-class Page:
-    """All that the template shows."""
-
-    title: str
-    subtitle: str
-    n_splits: int
-    is_synthetic: bool
-    tiles: list[Tile]
-    summary: list[str]
-    warnings: list[str]
-    cohort: Facts
-    forest: Picture | None
-    gains: list[Gain]
-    table1: Table | None
-    paragraphs: list[str]
-    statistics: Table | None
-    pairs: list[Picture]
-    measures: Table
-    examples: list[ArmSection]
-    markers: list[ArmSection]
-    tasks: TasksPanel | None
-    groups: Table | None
-    groups_picture: Picture | None
-    n_left_out: int
-    grid: list[Picture]
-    training: list[Picture]
-    gradients: list[Picture]
-    gradients_told: list[str]
-    about: tuple[str, ...]
-    unseen: Unseen | None
-    patients: Table | None
-    runs: Table
-    runs_told: str
-    all_done: bool
-    commands: tuple[str, ...]
-    run_facts: Facts
-    versions: Facts
-    version: str = field(default=plgg.__version__)
-
-
-def render(page: Page) -> str:
-    """The page as one HTML text; whatever comes from data is escaped."""
-    return template.render("experiment.html", page)
-
-
-def make_page(
-    experiment: Experiment, comparison: ExperimentComparison | None, store: Store | None
-) -> Page:
-    """Draw everything that the records allow.
-
-    Args:
-        experiment: Its records.
-        comparison: Its statistics; None where nothing is evaluated.
-        store: The cohort; None where it is not at hand.
-    """
-    contrasts = comparison.on("test") if comparison else ()
-    unseen = unseen_section(experiment)
-    shown = arms_to_show(experiment)
-    groups, runs = subgroups(experiment), run_records(experiment)
-    return Page(
-        title=" versus ".join(arm_title(arm).lower() for arm in experiment.arms).capitalize(),
-        subtitle=experiment.folder.resolve().name,
-        n_splits=experiment.n_splits,
-        is_synthetic=sentences.is_synthetic(_patients(experiment, store)),
-        tiles=[*(unseen.tiles if unseen else ()), *tiles(experiment, comparison)],
-        summary=sentences.summary(experiment, comparison),
-        warnings=sentences.warnings(experiment, _failed(store)),
-        cohort=provenance.cohort_facts(store) if store else (),
-        forest=forest_picture(experiment, comparison) if comparison else None,
-        gains=[gain(contrast) for contrast in contrasts],
-        table1=tables.table1(comparison) if comparison else None,
-        paragraphs=_paragraphs(comparison),
-        statistics=tables.all_statistics(comparison) if contrasts and comparison else None,
-        pairs=pair_pictures(experiment, comparison),
-        measures=tables.measures(
-            [(arm_title(a), list(experiment.tests(a))) for a in experiment.arms]
-        ),
-        examples=[
-            ArmSection(arm_title(arm), examples=found)
-            for arm in shown
-            if (found := examples(experiment, arm, store))
-        ],
-        markers=[
-            ArmSection(arm_title(arm), pictures=tuple(marker_pictures(experiment, arm)))
-            for arm in experiment.marker_arms
-        ],
-        tasks=experiment_tasks(experiment),
-        groups=groups_table(groups),
-        groups_picture=subgroups_picture(groups, experiment),
-        n_left_out=n_left_out(experiment),
-        grid=grid_pictures(experiment),
-        training=training_pictures(experiment),
-        gradients=gradient_pictures(experiment),
-        gradients_told=gradients_told(experiment),
-        about=experiment.about,
-        unseen=unseen,
-        patients=tables.patients(experiment),
-        runs=runs_table(runs),
-        runs_told=runs_told(runs),
-        all_done=all(run.state == "done" for run in runs),
-        commands=provenance.commands(experiment),
-        run_facts=provenance.run_facts(experiment, runs),
-        versions=provenance.version_facts(experiment),
-    )
-
-
-def _patients(experiment: Experiment, store: Store | None) -> list[str]:
-    if store is not None:
-        return [case.patient_id for case in store.cohort.cases]
-    return [case.patient_id for arm in experiment.arms for _, case in experiment.tested(arm)]
-
-
-def _failed(store: Store | None) -> list[tuple[str, str]]:
-    return [(case.case_id, case.reason) for case in store.cohort.failed] if store else []
-
-
-def _paragraphs(comparison: ExperimentComparison | None) -> list[str]:
-    if comparison is None:
-        return []
-    told = [paragraph(contrast, comparison) for contrast in comparison.on("test")]
-    return [typographic(text) for text in (*told, *comparison.notes)]
-
+from plgg.report.parts import arm_colour, arm_title, estimate_tile
+from plgg.report.tasks import experiment_tasks
+from plgg.report.template import render
 
 log = logging.getLogger(__name__)
 
@@ -192,9 +61,9 @@ def write_experiment_report(experiment: Path, *, store: Path | None = None) -> P
         OutputError: If the page cannot be written.
     """
     records = read_experiment(experiment)
-    page = make_page(records, _compared(records), _store(records, store))
+    page = _page(records, _compared(records), _store(records, store))
     path = experiment / "report.html"
-    write_text(path, render(page))
+    write_text(path, render("experiment.html", page))
     return path
 
 
@@ -216,3 +85,126 @@ def _store(records: Experiment, store: Path | None) -> Store | None:
     except PlggError as error:
         log.warning("no scans in the report: %s", error)
         return None
+
+
+def _page(
+    experiment: Experiment, comparison: ExperimentComparison | None, store: Store | None
+) -> dict[str, object]:
+    """Everything that the records allow.
+
+    Args:
+        experiment: Its records.
+        comparison: Its statistics; None where nothing is evaluated.
+        store: The cohort; None where it is not at hand.
+    """
+    contrasts = comparison.on("test") if comparison else ()
+    unseen = _unseen(experiment)
+    groups, records = subgroups(experiment), runs.run_records(experiment)
+    arms = {arm: arm_title(arm) for arm in experiment.arms}
+    return {
+        "title": " versus ".join(title.lower() for title in arms.values()).capitalize(),
+        "subtitle": experiment.folder.resolve().name,
+        "n_splits": experiment.n_splits,
+        "is_synthetic": sentences.is_synthetic(_patients(experiment, store)),
+        "tiles": [*(unseen["tiles"] if unseen else ()), *sentences.tiles(experiment, comparison)],
+        "summary": sentences.summary(experiment, comparison),
+        "warnings": sentences.warnings(experiment, _failed(store)),
+        "cohort": runs.cohort_facts(store) if store else (),
+        "forest": forest_picture(experiment, comparison) if comparison else None,
+        "gains": [sentences.gain(contrast) for contrast in contrasts],
+        "table1": table1(comparison) if comparison else None,
+        "paragraphs": _paragraphs(comparison),
+        "statistics": statistics_table(comparison) if contrasts and comparison else None,
+        "pairs": pair_pictures(experiment, comparison),
+        "measures": tables.measures_of_arms(
+            [(title, list(experiment.tests(arm))) for arm, title in arms.items()]
+        ),
+        "examples": [
+            (arms[arm], found)
+            for arm in example_arms(experiment)
+            if (found := examples(experiment, arm, store))
+        ],
+        "markers": [
+            (arms[arm], marker_pictures(experiment, arm)) for arm in experiment.marker_arms
+        ],
+        "tasks": experiment_tasks(experiment),
+        "groups": groups_table(groups),
+        "groups_picture": subgroups_picture(groups, experiment),
+        "n_left_out": n_left_out(experiment),
+        "grid": grid_pictures(experiment),
+        "training": training_pictures(experiment),
+        "gradients": gradient_pictures(experiment),
+        "gradient_sentences": gradient_sentences(experiment),
+        "about": experiment.about,
+        "unseen": unseen,
+        "patients": tables.patients(experiment),
+        "runs": runs.runs_table(records),
+        "runs_sentence": runs.runs_sentence(records),
+        "all_done": all(run.state == "done" for run in records),
+        "commands": runs.commands(experiment),
+        "run_facts": runs.run_facts(experiment, records),
+        "versions": runs.version_facts(experiment),
+    }
+
+
+def _patients(experiment: Experiment, store: Store | None) -> list[str]:
+    if store is not None:
+        return [case.patient_id for case in store.cohort.cases]
+    return [case.patient_id for arm in experiment.arms for _, case in experiment.tested(arm)]
+
+
+def _failed(store: Store | None) -> list[tuple[str, str]]:
+    return [(case.case_id, case.reason) for case in store.cohort.failed] if store else []
+
+
+def _paragraphs(comparison: ExperimentComparison | None) -> list[str]:
+    if comparison is None:
+        return []
+    tests = [paragraph(contrast, comparison) for contrast in comparison.on("test")]
+    return [typographic(text) for text in (*tests, *comparison.notes)]
+
+
+def _unseen(experiment: Experiment) -> dict[str, Any] | None:
+    """Further patients of no split, whom every arm predicted; None where there are none."""
+    if not experiment.unseen:
+        return None
+    evaluations = experiment.unseen.items()
+    contrasts = _contrasts_of_unseen(experiment)
+    dice = [
+        estimate_tile(
+            f"{arm_title(arm)}: Dice, unseen patients",
+            found.summary.segmentation["dice"].of_mean,
+            colour=arm_colour(arm, experiment.arms),
+        )
+        for arm, found in evaluations
+    ]
+    return {
+        "n_patients": len({case.patient_id for _, found in evaluations for case in found.rows}),
+        "gains": [_gain(contrast) for contrast in contrasts],
+        "tiles": [*dice, *(sentences.gain_tile(contrast, ", unseen") for contrast in contrasts)],
+        "pictures": [paired_picture(c, experiment) for c in contrasts if c.patient_differences],
+        "measures": tables.measures_of_arms([(arm_title(a), [found]) for a, found in evaluations]),
+    }
+
+
+def _contrasts_of_unseen(experiment: Experiment) -> Sequence[Contrast]:
+    """Each other arm against the baseline, patient by patient."""
+    baseline, *others = experiment.arms
+    if baseline not in experiment.unseen:
+        return []
+    found: list[Contrast] = []
+    for arm in (other for other in others if other in experiment.unseen):
+        a, b = (unseen_folder(experiment.folder, name) for name in (baseline, arm))
+        try:
+            compared = compare_results(a, b, names=(baseline, arm), seed=experiment.record.seed)
+        except PlggError as error:
+            log.warning("no statistics of the unseen patients in the report: %s", error)
+            continue
+        found += compared.contrasts
+    return found
+
+
+def _gain(contrast: Contrast) -> str:
+    within = sentences.interval_of(contrast)
+    interval = f" 95 % interval of the difference in Dice: {within}." if within else ""
+    return typographic(verdict(contrast)) + interval

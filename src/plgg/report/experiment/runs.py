@@ -1,4 +1,4 @@
-"""Every job of an experiment: its state, time and folder; and the points of its grid.
+"""Every job of an experiment: its state, time and machine; the points of its grid; provenance.
 
 A run is one arm on one split, or one point of its grid there.
 """
@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import Literal
 
 from plgg.core.errors import PlggError
-from plgg.data.experiment_folder import arm_folder, points_of, read_choice, read_failure
+from plgg.data.experiment_folder import arm_folder, read_choice, read_failure
 from plgg.data.run_folder import read_environment
+from plgg.data.store import Store
 from plgg.evaluate.evaluation import read_evaluation
 from plgg.evaluate.experiment_records import (
     PARTS,
     Experiment,
     Record,
+    Run,
     dig,
     finite,
     read_epochs,
-    summary_value,
 )
-from plgg.report.drawing import arm_title
-from plgg.report.numbers import count, listed
+from plgg.report.numbers import UNDEFINED, blank, count, duration, listed, number
+from plgg.report.parts import Facts, arm_title, known
+from plgg.report.table import Column, Table, table_of
 
 State = Literal["done", "failed", "begun", "not run yet"]
 
@@ -47,6 +49,8 @@ class RunRecord:
         seconds: Time of all epochs.
         waited: Share of that time spent waiting for data; None where that is not recorded.
         machine: What it ran on; empty where unknown.
+        dice: Mean validation Dice, that by which points are chosen; None where it is not there.
+        auc: Marker AUC on validation; None likewise.
     """
 
     split: int
@@ -61,6 +65,14 @@ class RunRecord:
     seconds: float
     waited: float | None
     machine: Mapping[str, object]
+    dice: float | None = None
+    auc: float | None = None
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The settings of its point by their keys, as text."""
+        parts = (part.partition("=") for part in self.point.split(",") if "=" in part)
+        return {key: value for key, _, value in parts}
 
 
 def run_records(experiment: Experiment) -> tuple[RunRecord, ...]:
@@ -97,6 +109,9 @@ def _record(experiment: Path, split: int, arm: str, point: str) -> RunRecord:
     epochs, _ = read_epochs(run)
     seconds = sum(finite(dig(epoch, "seconds")) or 0.0 for epoch in epochs)
     best = _best(epochs)
+    dice, auc = _validation(run) if point else (None, None)
+    if choice is not None and choice.scores.get(point) is not None:
+        dice = choice.scores[point]
     return RunRecord(
         split=split,
         arm=arm,
@@ -110,6 +125,8 @@ def _record(experiment: Path, split: int, arm: str, point: str) -> RunRecord:
         seconds=seconds,
         waited=_waited(epochs, seconds),
         machine=_machine(run),
+        dice=dice,
+        auc=auc,
     )
 
 
@@ -121,20 +138,20 @@ def _state(run: Path, epochs: list[Record]) -> State:
 
 def _best(epochs: list[Record]) -> tuple[float, int] | None:
     """Validation Dice and epoch of the checkpoint that training keeps as the best."""
-    known = [
+    scored = [
         (dice, -int(epoch["epoch"]))
         for epoch in epochs
         if (dice := finite(dig(epoch, "validation", "dice"))) is not None
     ]
-    if not known:
+    if not scored:
         return None
-    dice, epoch = max(known)
+    dice, epoch = max(scored)
     return dice, -epoch
 
 
 def _waited(epochs: list[Record], seconds: float) -> float | None:
-    known = [w for epoch in epochs if (w := finite(dig(epoch, "waited"))) is not None]
-    return sum(known) / seconds if known and seconds else None
+    shares = [w for epoch in epochs if (w := finite(dig(epoch, "waited"))) is not None]
+    return sum(shares) / seconds if shares and seconds else None
 
 
 def _machine(run: Path) -> Mapping[str, object]:
@@ -142,16 +159,16 @@ def _machine(run: Path) -> Mapping[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def runs_told(runs: tuple[RunRecord, ...]) -> str:
+def runs_sentence(runs: tuple[RunRecord, ...]) -> str:
     """How many runs are done, and which are not."""
     states = Counter(run.state for run in runs)
     are = "is" if states["done"] == 1 else "are"
-    told = [f"Of {count(len(runs), 'run')}, {states['done']} {are} done"]
+    clauses = [f"Of {count(len(runs), 'run')}, {states['done']} {are} done"]
     for state in ("failed", "begun", "not run yet"):
         names = [run_title(run) for run in runs if run.state == state]
         if names:
-            told.append(f"{states[state]} {state} ({listed(names, at_most=6)})")
-    return "; ".join(told) + "."
+            clauses.append(f"{states[state]} {state} ({listed(names, at_most=6)})")
+    return "; ".join(clauses) + "."
 
 
 def run_title(run: RunRecord) -> str:
@@ -160,63 +177,27 @@ def run_title(run: RunRecord) -> str:
     return f"{arm_title(run.arm).lower()}{point} on split {run.split + 1}"
 
 
-@dataclass(frozen=True)
-class Point:
-    """One point of the grid on one split.
-
-    Attributes:
-        arm: Whose.
-        split: Number of the split.
-        values: The setting's value by its key, as text.
-        dice: Mean validation Dice, that by which points are chosen; None where it is not there.
-        auc: Marker AUC on validation; None likewise.
-        chosen: Whether this split's validation patients chose it.
-    """
-
-    arm: str
-    split: int
-    values: dict[str, str]
-    dice: float | None
-    auc: float | None
-    chosen: bool
-
-
-def grid_points(experiment: Experiment) -> tuple[Point, ...]:
-    """Every point that is evaluated, split by split; empty without a grid."""
-    found = []
-    for split in range(experiment.n_splits):
-        for arm in experiment.arms:
-            choice = read_choice(arm_folder(experiment.folder, split, arm))
-            for name, run in points_of(experiment.folder, split, arm).items():
-                dice, auc = _validation(run)
-                if choice is not None and choice.scores.get(name) is not None:
-                    dice = choice.scores[name]
-                if dice is None and auc is None:
-                    continue
-                values = dict(part.split("=", 1) for part in name.split(","))
-                chosen = choice is not None and choice.point == name
-                found.append(Point(arm, split, values, dice, auc, chosen))
-    return tuple(found)
+def grid_points(experiment: Experiment) -> tuple[RunRecord, ...]:
+    """Every point of a grid that is evaluated, split by split; empty without a grid."""
+    records = run_records(experiment)
+    return tuple(r for r in records if r.point and (r.dice is not None or r.auc is not None))
 
 
 def _validation(run: Path) -> tuple[float | None, float | None]:
     """Dice and AUC of the validation part; None where there is none."""
     try:
-        evaluation = read_evaluation(run / "evaluation" / "validation")
+        summary = read_evaluation(run / "evaluation" / "validation").summary
     except PlggError:
         return None, None
-    return (
-        summary_value(evaluation, "segmentation", "dice", "mean"),
-        summary_value(evaluation, "marker", "auc", "value"),
-    )
+    return summary.segmentation["dice"].mean, summary.marker.auc.value if summary.marker else None
 
 
-def searched(points: Sequence[Point]) -> tuple[str, ...]:
+def searched(points: Sequence[RunRecord]) -> tuple[str, ...]:
     """The settings that the points differ in."""
     return tuple(dict.fromkeys(key for point in points for key in point.values))
 
 
-def levels(points: Sequence[Point], key: str) -> tuple[str, ...]:
+def levels(points: Sequence[RunRecord], key: str) -> tuple[str, ...]:
     """The values of a setting, numbers in their order, words as they come."""
     values = list(dict.fromkeys(point.values[key] for point in points if key in point.values))
     try:
@@ -225,10 +206,149 @@ def levels(points: Sequence[Point], key: str) -> tuple[str, ...]:
         return tuple(values)
 
 
-def winners(points: Sequence[Point], key: str) -> dict[str, list[int]]:
+def winners(points: Sequence[RunRecord], key: str) -> dict[str, list[int]]:
     """The splits that chose each value of a setting, for the values that any chose."""
     return {
         value: splits
         for value in levels(points, key)
         if (splits := [p.split for p in points if p.chosen and p.values.get(key) == value])
     }
+
+
+_RUN_COLUMNS: tuple[Column[RunRecord], ...] = (
+    Column("Split", lambda run: str(run.split + 1)),
+    Column("Arm", lambda run: arm_title(run.arm), is_words=True),
+    Column(
+        "Point", lambda run: f"{run.point} (chosen)" if run.chosen else run.point, is_words=True
+    ),
+    Column(
+        "State",
+        lambda run: f"failed: {run.error}" if run.state == "failed" else run.state,
+        is_words=True,
+    ),
+    Column("Epochs", lambda run: str(run.n_epochs)),
+    Column("Best at", lambda run: _best_at(run)),
+    Column("Time", lambda run: duration(run.seconds if run.n_epochs else None)),
+    Column("Waited", lambda run: UNDEFINED if run.waited is None else f"{100 * run.waited:.1f} %"),
+    Column("Machine", lambda run: _card_or_processor(run.machine), is_words=True),
+)
+
+
+def runs_table(runs: Sequence[RunRecord]) -> Table:
+    """Runs by split and arm, with all points of a grid; those that are not there are named."""
+    return table_of(runs, _RUN_COLUMNS)
+
+
+def _best_at(run: RunRecord) -> str:
+    return UNDEFINED if run.best_epoch is None else f"{run.best_epoch} ({number(run.best_dice)})"
+
+
+def _named(machine: Mapping[str, object], *keys: str) -> list[str]:
+    return [str(machine[key]) for key in keys if machine.get(key)]
+
+
+def _cores(machine: Mapping[str, object]) -> list[str]:
+    cores = finite(machine.get("cores"))
+    return [count(int(cores), "core")] if cores else []
+
+
+def _card_or_processor(machine: Mapping[str, object]) -> str:
+    """The card where there is one, else the processor with its cores."""
+    cards = _named(machine, "gpu", "device")[:1]
+    return ", ".join(cards or [*_named(machine, "processor"), *_cores(machine)]) or UNDEFINED
+
+
+def cohort_facts(store: Store) -> Facts:
+    """Who is in the store."""
+    cases = store.cohort.cases
+    ages = sorted(case.age_years for case in cases if case.age_years is not None)
+    facts = (
+        ("Patients", str(len({case.patient_id for case in cases}))),
+        ("Scans", str(len(cases))),
+        ("Scans with a mask", str(sum(case.has_mask for case in cases))),
+        ("Markers", _counted([case.marker or "unknown" for case in cases])),
+        ("Age, years", f"{number(ages[0], 1)} to {number(ages[-1], 1)}" if ages else ""),
+        ("Sex", _counted([case.sex for case in cases if case.sex])),
+        ("Sites", _counted([case.site for case in cases if case.site])),
+        ("Grid", f"SRI24 atlas, {store.cohort.spacing_mm:g} mm"),
+    )
+    return known(facts)
+
+
+def _counted(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(Counter(names).items()))
+
+
+def run_facts(experiment: Experiment, runs: Sequence[RunRecord]) -> Facts:
+    """How it was trained.
+
+    Args:
+        experiment: Its records.
+        runs: All its runs; of a grid also those that were not chosen.
+    """
+    record = experiment.record
+    epochs = {run.n_epochs for run in runs if run.n_epochs}
+    seconds = sum(run.seconds for run in runs)
+    facts = (
+        ("Preset", record.preset),
+        ("Arms", ", ".join(experiment.arms)),
+        ("Splits", _splits(experiment)),
+        ("Seed", str(record.seed)),
+        ("Epochs", _range(epochs)),
+        ("Settings", _settings(experiment.runs)),
+        ("Time of the commands", blank(duration(record.seconds))),
+        (
+            "Time of training",
+            duration(seconds) if (seconds := sum(run.seconds for run in runs)) else "",
+        ),
+        ("Machine", _machine_of(experiment.runs)),
+    )
+    return known(facts)
+
+
+def _splits(experiment: Experiment) -> str:
+    sizes = next((run.sizes for run in experiment.runs if run.sizes), {})
+    parts = ", ".join(f"{n} {part}" for part, n in sizes.items())
+    return f"{experiment.n_splits}" + (f" (scans in the first: {parts})" if parts else "")
+
+
+def _range(values: set[int]) -> str:
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _settings(runs: Sequence[Run]) -> str:
+    config = next((run.config for run in runs if run.config), {})
+    settings = (
+        ("learning rate", dig(config, "optimiser", "learning_rate")),
+        ("λ", dig(config, "loss", "marker_weight")),
+        ("batch", dig(config, "patches", "batch")),
+        ("patch", "×".join(map(str, dig(config, "patches", "size") or ()))),
+        ("first filters", dig(config, "model", "init_filters")),
+    )
+    return ", ".join(f"{name} {value}" for name, value in settings if value not in (None, ""))
+
+
+def _machine_of(runs: Sequence[Run]) -> str:
+    """System, processor, memory and card of the first run that tells."""
+    machine = next((m for run in runs if (m := dig(run.environment, "machine"))), None)
+    if not isinstance(machine, dict):
+        return ""
+    memory = finite(machine.get("memory_gib"))
+    parts = [*_named(machine, "system", "processor"), *_cores(machine)]
+    parts += [f"{memory:g} GiB of memory"] if memory else []
+    return ", ".join([*parts, *_named(machine, "gpu", "device")])
+
+
+def version_facts(experiment: Experiment) -> Facts:
+    """Packages and their versions, of the first run that tells."""
+    found = (dig(run.environment, "versions") for run in experiment.runs)
+    versions: Record = next((record for record in found if record and isinstance(record, dict)), {})
+    return tuple((str(name), str(version)) for name, version in versions.items())
+
+
+def commands(experiment: Experiment) -> tuple[str, ...]:
+    """What was typed."""
+    return tuple(command for command in experiment.record.commands if command)

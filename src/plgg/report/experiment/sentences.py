@@ -7,15 +7,26 @@ adjusted for their number.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from plgg.core.estimate import Estimate
 from plgg.evaluate.compare.records import Contrast, ExperimentComparison
-from plgg.evaluate.compare.text import verdict
-from plgg.evaluate.experiment_records import Experiment, summary_value
-from plgg.report.drawing import arm_title
-from plgg.report.numbers import UNDEFINED, count, listed, number, reach, signed, spread, typographic
+from plgg.evaluate.experiment_records import Experiment
+from plgg.report.comparison import SIGNIFICANT, verdict
+from plgg.report.numbers import (
+    UNDEFINED,
+    blank,
+    count,
+    ends,
+    listed,
+    number,
+    signed,
+    spread,
+    typographic,
+)
+from plgg.report.parts import GREY, Tile, arm_colour, arm_title, estimate_tile
 
-_SIGNIFICANT = 0.05
+_FEW = 10
 
 
 @dataclass(frozen=True)
@@ -40,38 +51,46 @@ def gain(contrast: Contrast) -> Gain:
     return Gain(title, typographic(verdict(contrast)), typographic(needed))
 
 
-def gains_told(contrasts: Sequence[Contrast]) -> list[str]:
+def gain_tile(contrast: Contrast, patients: str = "") -> Tile:
+    """A difference of Dice with the interval to go by."""
+    within = interval_of(contrast)
+    label = f"Δ Dice, {arm_title(contrast.b).lower()} − {arm_title(contrast.a).lower()}{patients}"
+    note = f"95 % interval {within}" if within else ""
+    return Tile(label, signed(contrast.difference), note, GREY)
+
+
+def gain_sentences(contrasts: Sequence[Contrast]) -> list[str]:
     """What may be concluded, for a reader who is no statistician.
 
     One arm beside the baseline with its interval; of several which of them are shown to differ, as
     their numbers stand in the figure.
     """
     if len(contrasts) == 1:
-        return [_difference(contrasts[0]), _concluded(contrasts[0])]
+        return [_difference(contrasts[0]), _conclusion(contrasts[0])]
     if not contrasts:
         return []
     baseline = arm_title(contrasts[0].a).lower()
-    shown = [c for c in contrasts if is_shown(c)]
-    if not shown:
+    significant = [c for c in contrasts if is_significant(c)]
+    if not significant:
         return [
             f"None of the {len(contrasts)} other models is shown to be better or worse than the "
             f"{baseline} model."
         ]
-    told = []
+    sentences = []
     for word, above in (("better", True), ("worse", False)):
-        names = [arm_title(c.b).lower() for c in shown if (c.difference > 0) is above]
+        names = [arm_title(c.b).lower() for c in significant if (c.difference > 0) is above]
         if names:
-            told.append(f"Shown to be {word} than the {baseline} model: {listed(names)}.")
-    if len(shown) < len(contrasts):
-        told.append("For the others that is not settled.")
+            sentences.append(f"Shown to be {word} than the {baseline} model: {listed(names)}.")
+    if len(significant) < len(contrasts):
+        sentences.append("For the others that is not settled.")
     if contrasts[0].splits is None:
-        told.append("One split cannot tell how much of that is chance in training.")
-    return told
+        sentences.append("One split cannot tell how much of that is chance in training.")
+    return sentences
 
 
 def _difference(contrast: Contrast) -> str:
-    told = interval_of(contrast)
-    interval = f" (95 % interval {told})" if told else ""
+    within = interval_of(contrast)
+    interval = f" (95 % interval {within})" if within else ""
     return (
         f"{arm_title(contrast.b)} minus {arm_title(contrast.a).lower()} is "
         f"{signed(contrast.difference)}{interval}."
@@ -81,12 +100,11 @@ def _difference(contrast: Contrast) -> str:
 def interval_of(contrast: Contrast) -> str:
     """The interval to go by: over splits that share patients the corrected one; may be blank."""
     found = contrast.splits.interval if contrast.splits else contrast.interval
-    told = reach(found.low, found.high, with_sign=True)
-    return "" if told == UNDEFINED else told
+    return blank(ends(found, with_sign=True))
 
 
-def _concluded(contrast: Contrast) -> str:
-    if not is_shown(contrast):
+def _conclusion(contrast: Contrast) -> str:
+    if not is_significant(contrast):
         return "That does not settle which of them is better."
     better = contrast.b if contrast.difference > 0 else contrast.a
     if contrast.splits is None:
@@ -97,30 +115,75 @@ def _concluded(contrast: Contrast) -> str:
     return f"The evidence favours the {arm_title(better).lower()} model."
 
 
-def is_shown(contrast: Contrast) -> bool:
+def is_significant(contrast: Contrast) -> bool:
     """Whether a difference is hardly chance, by the p value that its verdict tells.
 
     Of one split its interval, which so few patients make too narrow, has to leave zero out as well.
     """
-    if contrast.adjusted_p is None or contrast.adjusted_p >= _SIGNIFICANT:
+    if contrast.adjusted_p is None or contrast.adjusted_p >= SIGNIFICANT:
         return False
-    low, high = contrast.interval.low, contrast.interval.high
     if contrast.splits is not None:
         return True
-    return low is not None and high is not None and (low > 0 or high < 0)
+    within = contrast.interval.ends
+    return within is not None and (within[0] > 0 or within[1] < 0)
 
 
-_FEW = 10
+def tiles(experiment: Experiment, comparison: ExperimentComparison | None) -> list[Tile]:
+    """Dice of each arm, its gain over the baseline, and its marker AUC."""
+    if comparison is None:
+        return []
+    return [
+        *(_score_tile(experiment, comparison, arm, "Dice", "test Dice") for arm in experiment.arms),
+        *map(gain_tile, comparison.on("test")),
+        *(
+            _score_tile(experiment, comparison, arm, "AUC", "marker AUC")
+            for arm in experiment.marker_arms
+        ),
+    ]
+
+
+def _score_tile(
+    experiment: Experiment, comparison: ExperimentComparison, arm: str, kind: str, label: str
+) -> Tile:
+    found, sd = score(experiment, comparison, arm, kind)
+    colour = arm_colour(arm, experiment.arms)
+    tile = estimate_tile(f"{arm_title(arm)}: {label}", found, colour=colour)
+    return tile if sd is None else replace(tile, note=f"± {number(sd)} (SD over splits)")
+
+
+def score(
+    experiment: Experiment, comparison: ExperimentComparison, arm: str, kind: str
+) -> tuple[Estimate, float | None]:
+    """Mean test Dice or AUC: of one split with its interval, of several with its spread."""
+    scores = comparison.of(arm, "test")
+    found = scores.dice if kind == "Dice" else scores.marker_auc
+    test = next(experiment.tests(arm), None)
+    if experiment.n_splits > 1 or found.mean is None or test is None:
+        return Estimate(found.mean), found.sd
+    marker = test.summary.marker
+    if kind == "Dice":
+        of_split = test.summary.segmentation["dice"].of_mean
+    else:
+        of_split = marker.auc if marker else Estimate()
+    return replace(of_split, value=found.mean), None
+
+
+def _score_text(
+    experiment: Experiment, comparison: ExperimentComparison, arm: str, kind: str
+) -> str:
+    found, sd = score(experiment, comparison, arm, kind)
+    within = f" (95 % interval {ends(found)})" if found.ends else ""
+    return spread(found.value, sd) + within
 
 
 def summary(experiment: Experiment, comparison: ExperimentComparison | None) -> list[str]:
     """A paragraph for a reader who is no statistician."""
     if comparison is None:
         return ["Nothing is evaluated yet, so there is nothing to sum up."]
-    told = [_who(experiment), _outlines(experiment, comparison)]
-    told += gains_told(comparison.on("test"))
-    told.append(_markers(experiment, comparison))
-    return [sentence for sentence in told if sentence]
+    sentences = [_who(experiment), _outlines(experiment, comparison)]
+    sentences += gain_sentences(comparison.on("test"))
+    sentences.append(_markers(experiment, comparison))
+    return [sentence for sentence in sentences if sentence]
 
 
 def _who(experiment: Experiment) -> str:
@@ -135,53 +198,28 @@ def _who(experiment: Experiment) -> str:
 
 
 def _outlines(experiment: Experiment, comparison: ExperimentComparison) -> str:
-    told = [
-        f"{dice_of(experiment, comparison, arm)} for the {arm_title(arm).lower()} model"
+    parts = [
+        f"{_score_text(experiment, comparison, arm, 'Dice')} for the {arm_title(arm).lower()} model"
         for arm in comparison.arms
         if comparison.of(arm, "test").dice.mean is not None
     ]
-    if not told:
+    if not parts:
         return ""
     return (
         f"The overlap of the outlined tumour with the truth (Dice; 1 is perfect, 0 is none) was on "
-        f"average {_joined(told)}."
+        f"average {_joined(parts)}."
     )
 
 
-def dice_of(experiment: Experiment, comparison: ExperimentComparison, arm: str) -> str:
-    """Mean test Dice, of several splits with its spread, of one with its interval."""
-    scores = comparison.of(arm, "test").dice
-    if experiment.n_splits > 1 or scores.mean is None:
-        return spread(scores.mean, scores.sd)
-    return number(scores.mean) + _interval(experiment, arm, "segmentation", "dice")
-
-
-def auc_of(experiment: Experiment, comparison: ExperimentComparison, arm: str) -> str:
-    """Mean test AUC of the marker, likewise."""
-    scores = comparison.of(arm, "test").marker_auc
-    if experiment.n_splits > 1 or scores.mean is None:
-        return spread(scores.mean, scores.sd)
-    return number(scores.mean) + _interval(experiment, arm, "marker", "auc")
-
-
-def _interval(experiment: Experiment, arm: str, *keys: str) -> str:
-    """The interval of the only split, in brackets; blank where there is none."""
-    found = next(experiment.tests(arm), None)
-    if found is None:
-        return ""
-    told = reach(summary_value(found, *keys, "ci_low"), summary_value(found, *keys, "ci_high"))
-    return "" if told == UNDEFINED else f" (95 % interval {told})"
-
-
 def _markers(experiment: Experiment, comparison: ExperimentComparison) -> str:
-    told = [
+    parts = [
         f"an AUC of {auc} by the {arm_title(arm).lower()} model"
         for arm in experiment.marker_arms
-        if (auc := auc_of(experiment, comparison, arm)) != UNDEFINED
+        if (auc := _score_text(experiment, comparison, arm, "AUC")) != UNDEFINED
     ]
-    if not told:
+    if not parts:
         return ""
-    return f"The genetic marker was ranked with {_joined(told)}; 0.5 is guessing, 1 is perfect."
+    return f"The genetic marker was ranked with {_joined(parts)}; 0.5 is chance, 1 is perfect."
 
 
 def _joined(parts: Sequence[str]) -> str:
@@ -201,26 +239,25 @@ def warnings(experiment: Experiment, failed: Sequence[tuple[str, str]]) -> list[
         experiment: Its records.
         failed: Case and reason of each scan that could not be preprocessed.
     """
-    told = [
+    found = [
         f"Split {run.split + 1}, {run.arm}: the marker head has collapsed, it gives every patient "
         "the same answer. Its probabilities mean nothing."
         for run in experiment.runs
         if run.collapsed
     ]
     for run in experiment.runs:
-        for part, found in run.evaluations.items():
+        for part, evaluation in run.evaluations.items():
             where = f"Split {run.split + 1}, {run.arm}, {part}"
-            told += [
+            found += [
                 f"{where}: {one.case_id} could not be scored: {one.reason}"
-                for one in found.summary.failed
+                for one in evaluation.summary.failed
             ]
-            if found.summary.missing:
-                names = listed(found.summary.missing)
-                told.append(f"{where}: no prediction of {names}.")
-    told += _few(experiment)
-    told += _uneven(experiment)
-    told += [f"{case} could not be preprocessed and is in no split: {why}" for case, why in failed]
-    return [*told, *experiment.notes]
+            if evaluation.summary.missing:
+                found.append(f"{where}: no prediction of {listed(evaluation.summary.missing)}.")
+    found += _few(experiment)
+    found += _uneven(experiment)
+    found += [f"{case} could not be preprocessed and is in no split: {why}" for case, why in failed]
+    return [*found, *experiment.notes]
 
 
 def _few(experiment: Experiment) -> list[str]:

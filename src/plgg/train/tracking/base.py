@@ -1,4 +1,4 @@
-"""`Tracker`: what experiment trackers are given: metrics, settings, tags; never patients."""
+"""`Tracker`: what experiment trackers receive: metrics, settings, tags; never patients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Ended = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 @dataclass(frozen=True)
-class Followed:
+class TrackedRun:
     """A run that is tracked.
 
     Attributes:
@@ -36,31 +36,23 @@ class Followed:
 
 
 class Tracker(Protocol):
-    """Someone who keeps curves. Any error may come out of it; `follow` is on guard."""
+    """Where curves are logged. Any error may come out of it; `follow` guards training."""
 
-    def bring(self, records: Sequence[Record]) -> None:
+    def log(self, records: Sequence[Record]) -> None:
         """Add the epochs, lines of `metrics.jsonl`, that are not there yet."""
 
     def close(self, ended: Ended) -> None:
-        """Let go."""
+        """End the run there."""
 
 
 # Servers since MLflow 1.28 take at least as much.
 _LONGEST = 500
 
 
-def parameters(followed: Followed) -> dict[str, str]:
+def parameters(tracked: TrackedRun) -> dict[str, str]:
     """The run's settings by their dotted keys, as `--set` takes them; long ones are cut."""
-    found = _flat_settings(read_config(followed.run).model_dump(mode="json"), "")
-    return {key: _text(value)[:_LONGEST] for key, value in found.items()}
-
-
-def _flat_settings(values: Mapping[str, Any], before: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{before}{key}"
-        found |= _flat_settings(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return found
+    settings = _flat(read_config(tracked.run).model_dump(mode="json"), ".")
+    return {key: _text(value)[:_LONGEST] for key, value in settings.items()}
 
 
 def _text(value: object) -> str:
@@ -72,15 +64,15 @@ def last_part(path: str) -> str:
     return PureWindowsPath(PurePosixPath(path).name).name or path
 
 
-def tags(followed: Followed) -> dict[str, str]:
+def tags(tracked: TrackedRun) -> dict[str, str]:
     """Split, arm, store, experiment and version; what is not known is left out."""
-    store = read_environment(followed.run).get("store")
-    split = split_number(followed.run)
+    store = read_environment(tracked.run).get("store")
+    split = split_number(tracked.run)
     found = {
         "split": "" if split is None else str(split),
-        "arm": followed.arm,
+        "arm": tracked.arm,
         "store": last_part(store) if isinstance(store, str) else "",
-        "experiment": followed.group,
+        "experiment": tracked.group,
         "plgg": __version__,
     }
     return {key: value for key, value in found.items() if value}
@@ -91,19 +83,22 @@ def scalars(record: Record) -> dict[str, float]:
 
     What is null was not measured and is left out; true and false are 1 and 0.
     """
-    found = _flat({key: value for key, value in record.items() if key != "epoch"}, "")
+    found = _flat({key: value for key, value in record.items() if key != "epoch"}, "/")
     return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
 
 
-def _flat(values: Mapping[str, Any], before: str) -> dict[str, Any]:
+def _flat(values: Mapping[str, Any], joint: str) -> dict[str, Any]:
+    """Nested values by their keys, joined."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        name = f"{before}{key}"
-        found |= _flat(value, f"{name}/") if isinstance(value, Mapping) else {name: value}
+        if isinstance(value, Mapping):
+            found |= {f"{key}{joint}{name}": one for name, one in _flat(value, joint).items()}
+        else:
+            found[key] = value
     return found
 
 
-def moments(records: Sequence[Record], now: float) -> list[float]:
+def end_times(records: Sequence[Record], now: float) -> list[float]:
     """When each epoch ended, in seconds as `time.time()`, had they all been run without a pause.
 
     The last ended now. Lines do not say when they were written, only how long they took.

@@ -13,11 +13,11 @@ from pathlib import Path
 from plgg.core.errors import ConfigError
 from plgg.core.progress import EpochEnd, Listener, Step
 from plgg.data.run_folder import read_metrics
-from plgg.train.tracking.base import Ended, Followed, Tracker
+from plgg.train.tracking.base import Ended, TrackedRun, Tracker
 from plgg.train.tracking.mlflow import Mlflow, mlflow_uri, require_mlflow
 from plgg.train.tracking.tensorboard import TensorBoard, require_tensorboard
 
-TRACKERS: dict[str, tuple[Callable[[], None], Callable[[Followed], Tracker]]] = {
+TRACKERS: dict[str, tuple[Callable[[], None], Callable[[TrackedRun], Tracker]]] = {
     "tensorboard": (require_tensorboard, TensorBoard),
     "mlflow": (require_mlflow, Mlflow),
 }
@@ -66,60 +66,60 @@ _PAUSE_FACTOR = 10.0
 def tracked(
     run: Path, tracking: Tracking, listener: Listener, *, name: str, arm: str
 ) -> Iterator[Listener]:
-    """A listener for training that tells `listener` and then the trackers.
+    """A listener for training that calls `listener` and then the trackers.
 
-    At the end, and so also of a run that had nothing left to do, they are brought what they lack.
+    At the end, and so also of a run that had nothing left to do, they are sent what they lack.
 
     Args:
         run: The run folder.
         tracking: The trackers.
-        listener: Told first.
+        listener: Called first.
         name: Of the run, for people.
         arm: Its arm in the experiment.
     """
-    followed = Followed(run, name, arm, tracking.group, tracking.mlflow_uri)
-    guards = [_Guarded(key, TRACKERS[key][1](followed), run) for key in tracking.names]
-    heard = False
+    tracked_run = TrackedRun(run, name, arm, tracking.group, tracking.mlflow_uri)
+    guards = [_GuardedTracker(key, TRACKERS[key][1](tracked_run), run) for key in tracking.names]
+    has_begun = False
 
-    def tell(event: Step | EpochEnd) -> None:
-        nonlocal heard
+    def listen(event: Step | EpochEnd) -> None:
+        nonlocal has_begun
         listener(event)
-        heard = True
+        has_begun = True
         if isinstance(event, EpochEnd):
             for guard in guards:
-                guard.bring()
+                guard.log()
 
     ended: Ended = "FAILED"
     try:
-        yield tell
+        yield listen
         ended = "FINISHED"
     except KeyboardInterrupt:
         ended = "KILLED"
         raise
     finally:
         # The folder of a run that was refused holds another run.
-        if heard or ended == "FINISHED":
+        if has_begun or ended == "FINISHED":
             for guard in guards:
                 guard.close(ended)
 
 
-class _Guarded:
-    """A tracker whose failure is told once, and costs training little."""
+class _GuardedTracker:
+    """A tracker whose failure is logged once, and costs training little."""
 
     def __init__(self, name: str, tracker: Tracker, run: Path) -> None:
         self.name, self.tracker, self.run = name, tracker, run
         self.broken = self.warned = False
         self.pause_until = 0.0
 
-    def bring(self) -> None:
-        """Tell of all epochs so far, unless it failed a short time ago."""
+    def log(self) -> None:
+        """Log all epochs so far, unless it failed a short time ago."""
         if time.monotonic() >= self.pause_until:
-            self._try(lambda: self.tracker.bring(read_metrics(self.run)))
+            self._try(lambda: self.tracker.log(read_metrics(self.run)))
 
     def close(self, ended: Ended) -> None:
         """A last time; one that is broken is not waited for where something else is."""
         if not self.broken or ended == "FINISHED":
-            self._try(lambda: self.tracker.bring(read_metrics(self.run)))
+            self._try(lambda: self.tracker.log(read_metrics(self.run)))
         if not self.broken:
             self._try(lambda: self.tracker.close(ended))
 

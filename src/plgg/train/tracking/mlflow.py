@@ -17,7 +17,7 @@ from plgg.core.errors import ConfigError
 from plgg.core.files import write_json
 from plgg.core.records import JsonError, read_json
 from plgg.data.run_folder import Record
-from plgg.train.tracking.base import Ended, Followed, moments, parameters, scalars, tags
+from plgg.train.tracking.base import Ended, TrackedRun, end_times, parameters, scalars, tags
 
 EXPERIMENT = "plgg"
 _FILE = "mlflow.json"
@@ -64,20 +64,20 @@ def _silence() -> None:
 
 
 class Mlflow:
-    """A run of MLflow's; connected when there is something to tell.
+    """A run of MLflow's; connected when there is something to log.
 
     Args:
-        followed: The run.
+        tracked: The run.
     """
 
-    def __init__(self, followed: Followed) -> None:
+    def __init__(self, tracked: TrackedRun) -> None:
         _silence()
-        self.followed = followed
+        self.tracked = tracked
         self._client: Any = None
         self._id = ""
         self._known: dict[str, set[int]] = {}
 
-    def bring(self, records: Sequence[Record]) -> None:
+    def log(self, records: Sequence[Record]) -> None:
         """Send the numbers that MLflow does not have."""
         if not records:
             return
@@ -100,25 +100,25 @@ class Mlflow:
     def _missing(self, records: Sequence[Record]) -> Iterator[Any]:
         from mlflow.entities import Metric
 
-        for record, moment in zip(records, moments(records, time.time()), strict=True):
+        for record, ended in zip(records, end_times(records, time.time()), strict=True):
             for key, value in scalars(record).items():
                 if record["epoch"] not in self._known.get(key, ()):
-                    yield Metric(key, value, int(1000 * moment), record["epoch"])
+                    yield Metric(key, value, int(1000 * ended), record["epoch"])
 
     def _connect(self, epoch: int) -> None:
         from mlflow.tracking import MlflowClient
 
-        self._client = MlflowClient(tracking_uri=self.followed.mlflow_uri)
-        found = self._found(epoch) or self._created()
-        self._client.update_run(found.info.run_id, status="RUNNING")
-        self._log_parameters(found)
-        self._id = found.info.run_id
+        self._client = MlflowClient(tracking_uri=self.tracked.mlflow_uri)
+        run = self._resumed(epoch) or self._created()
+        self._client.update_run(run.info.run_id, status="RUNNING")
+        self._log_parameters(run)
+        self._id = run.info.run_id
 
-    def _found(self, epoch: int) -> Any:  # noqa: ANN401 - MLflow is optional
+    def _resumed(self, epoch: int) -> Any:  # noqa: ANN401 - MLflow is optional
         """The run of before, if it is there and not ahead of this one."""
         from mlflow.exceptions import MlflowException
 
-        known = _known_id(self.followed.run)
+        known = _known_id(self.tracked.run)
         if known is None:
             return None
         try:
@@ -140,16 +140,16 @@ class Mlflow:
 
     def _created(self) -> Any:  # noqa: ANN401
         run = self._client.create_run(
-            _experiment(self._client), tags=tags(self.followed), run_name=self.followed.name
+            _experiment(self._client), tags=tags(self.tracked), run_name=self.tracked.name
         )
-        write_json(self.followed.run / _FILE, {"run_id": run.info.run_id})
+        write_json(self.tracked.run / _FILE, {"run_id": run.info.run_id})
         return run
 
     def _log_parameters(self, run: Any) -> None:  # noqa: ANN401
         from mlflow.entities import Param
 
         known = run.data.params
-        missing = (Param(k, v) for k, v in parameters(self.followed).items() if k not in known)
+        missing = (Param(k, v) for k, v in parameters(self.tracked).items() if k not in known)
         while batch := list(islice(missing, _PARAMETERS)):
             self._client.log_batch(run.info.run_id, params=batch)
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from plgg.core.errors import ConfigError
 from plgg.core.files import make_folder
 from plgg.data.run_folder import Record
-from plgg.train.tracking.base import Ended, Followed, moments, scalars
+from plgg.train.tracking.base import Ended, TrackedRun, end_times, scalars
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 FOLDER = "tensorboard"
-# What TensorBoard takes for a file of events; it reads them in the order of their names.
-_FILES = "events.out.tfevents."
+_SUFFIX = ".plgg"
 
 
 def require_tensorboard() -> None:
@@ -29,8 +31,7 @@ def require_tensorboard() -> None:
         ConfigError: If it is not installed.
     """
     try:
-        import tensorboard.compat.proto.event_pb2
-        import tensorboard.summary.writer.record_writer  # noqa: F401
+        import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
         raise ConfigError(
             "the package tensorboard is not installed", remedy='pip install "plgg[tensorboard]".'
@@ -41,32 +42,30 @@ class TensorBoard:
     """A file of events; begun anew after an error.
 
     Args:
-        followed: The run.
+        tracked: The run.
     """
 
-    def __init__(self, followed: Followed) -> None:
-        self.folder = followed.run / FOLDER
-        self.told = 0
-        self._writer: Any = None
+    def __init__(self, tracked: TrackedRun) -> None:
+        self.folder = tracked.run / FOLDER
+        self.last_epoch = 0
+        self._writer: SummaryWriter | None = None
 
-    def bring(self, records: Sequence[Record]) -> None:
+    def log(self, records: Sequence[Record]) -> None:
         """Add the epochs that the file does not have."""
-        new = [record["epoch"] > self.told for record in records]
-        if not any(new):
+        if not records or records[-1]["epoch"] <= self.last_epoch:
             return
         try:
-            self._writer = self._writer or _begun(self.folder)
-            for record, moment, is_new in zip(
-                records, moments(records, time.time()), new, strict=True
-            ):
-                if is_new:
-                    self._writer.write(_event(record, moment))
+            self._writer = self._writer or _new_writer(self.folder)
+            for record, ended in zip(records, end_times(records, time.time()), strict=True):
+                if record["epoch"] > self.last_epoch:
+                    for name, value in scalars(record).items():
+                        self._writer.add_scalar(name, value, record["epoch"], ended)
             self._writer.flush()
         except OSError:
             # Half an event would hide those after it.
-            self.told, self._writer = 0, None
+            self.last_epoch, self._writer = 0, None
             raise
-        self.told = records[-1]["epoch"]
+        self.last_epoch = records[-1]["epoch"]
 
     def close(self, ended: Ended) -> None:  # noqa: ARG002 - its format knows no end
         """Close the file."""
@@ -74,29 +73,13 @@ class TensorBoard:
             self._writer.close()
 
 
-def _begun(folder: Path) -> Any:  # noqa: ANN401 - without types
+def _new_writer(folder: Path) -> SummaryWriter:
     """A new file in place of those that are there."""
-    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-    from tensorboard.summary.writer.record_writer import RecordWriter
+    from torch.utils.tensorboard import SummaryWriter
 
-    old = list(make_folder(folder).glob(f"{_FILES}*.plgg"))
-    # In nanoseconds of one length: a later file has a later name.
-    writer = RecordWriter((folder / f"{_FILES}{time.time_ns():020d}.plgg").open("xb"))
-    now = time.time()
-    writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
-    # A TensorBoard that is open drops what it holds of these steps.
-    start = SessionLog(status=SessionLog.START)
-    writer.write(Event(wall_time=now, step=1, session_log=start).SerializeToString())
+    old = list(make_folder(folder).glob(f"events.out.tfevents.*{_SUFFIX}"))
+    # A TensorBoard that is open drops what it holds from the first step on.
+    writer = SummaryWriter(str(folder), purge_step=1, filename_suffix=_SUFFIX)
     for path in old:
         path.unlink()
     return writer
-
-
-def _event(record: Record, moment: float) -> bytes:
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-    values = [Summary.Value(tag=tag, simple_value=x) for tag, x in scalars(record).items()]
-    event = Event(wall_time=moment, step=record["epoch"], summary=Summary(value=values))
-    found: bytes = event.SerializeToString()
-    return found

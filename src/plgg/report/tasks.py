@@ -7,24 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from plgg.core.estimate import Estimate
 from plgg.evaluate.evaluation import Evaluation
 from plgg.evaluate.experiment_records import Experiment
-from plgg.evaluate.records import CaseScores, Interval, TaskSummary
-from plgg.report.drawing import FAINT, SHAPES, Picture, arm_colour, arm_title, as_svg, legend, panel
-from plgg.report.experiment.tables import Table
-from plgg.report.numbers import UNDEFINED, number, reach, spread
+from plgg.evaluate.records import CaseScores
+from plgg.report.drawing import SHAPES, as_svg, legend, panel
+from plgg.report.measures import task_label
+from plgg.report.numbers import UNDEFINED, ends, estimate, number, spread
+from plgg.report.parts import FAINT, Picture, arm_colour, arm_title
+from plgg.report.table import Table
 
-_LABELS = {
-    "auc": "AUC (macro, one against the rest)",
-    "balanced_accuracy": "Balanced accuracy",
-    "accuracy": "Accuracy",
-    "brier": "Brier score",
-    "mae": "Mean absolute error",
-    "rmse": "Root mean square error",
-    "r2": "R²",
-    "r": "Pearson’s r",
-    "coverage": "True values inside their interval, share",
-}
 _SIZE = (4.6, 4.0)
 
 
@@ -50,7 +42,7 @@ def evaluation_tasks(found: Evaluation) -> TasksPanel | None:
     if not found.summary.tasks:
         return None
     rows = tuple(
-        (name, _label(metric, task), number(value.value), reach(value.ci_low, value.ci_high), n)
+        (name, task_label(metric, task), number(value.value), ends(value), n)
         for name, task in found.summary.tasks.items()
         for n in (str(task.n),)
         for metric, value in task.metrics.items()
@@ -87,24 +79,20 @@ def _arm_rows(arm: str, tests: Sequence[Evaluation]) -> list[tuple[str, ...]]:
         for metric in dict.fromkeys(metric for task in mine for metric in task.metrics):
             values = [task.metrics[metric] for task in mine if metric in task.metrics]
             n = str(sum(task.n for task in mine))
-            rows.append((arm_title(arm), name, _label(metric, mine[0]), _over_splits(values), n))
+            rows.append(
+                (arm_title(arm), name, task_label(metric, mine[0]), _over_splits(values), n)
+            )
     return rows
 
 
-def _over_splits(values: Sequence[Interval]) -> str:
+def _over_splits(values: Sequence[Estimate]) -> str:
     """Of one split the interval over patients; of several the standard deviation over them."""
     known = [one.value for one in values if one.value is not None]
     if not known:
         return UNDEFINED
     if len(values) > 1:
         return spread(fmean(known), stdev(known) if len(known) > 1 else None)
-    told = reach(values[0].ci_low, values[0].ci_high)
-    return number(known[0]) if told == UNDEFINED else f"{number(known[0])} ({told})"
-
-
-def _label(metric: str, task: TaskSummary) -> str:
-    name = _LABELS.get(metric, metric)
-    return f"{name}, lower is better" if metric in task.lower_is_better else name
+    return estimate(values[0])
 
 
 def _pictures(cases: dict[str, list[CaseScores]], arms: Sequence[str]) -> tuple[Picture, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from plgg.evaluate.experiment_records import Experiment, Run, dig, finite
-from plgg.report.drawing import FAINT, INK, arm_colour, arm_title, legend, panel
-from plgg.report.experiment.runs import Point, levels
-from plgg.report.figures.volume import logarithmic
-from plgg.report.numbers import signed
+from plgg.report.drawing import DASHED, Style, as_png, as_svg, beside, legend, logarithmic, panel
+from plgg.report.experiment.runs import RunRecord, grid_points, levels, searched, winners
+from plgg.report.numbers import count, number, signed
+from plgg.report.parts import BLUE, FAINT, INK, Picture, arm_colour, arm_title
 
 Points = list[tuple[int, float]]
 
@@ -29,8 +29,8 @@ class Curve:
         title: Its title.
         label: What the vertical axis counts.
         keys: Where the number lies in a line of `metrics.jsonl`.
-        guess: Value to be told from, such as that of guessing; None where there is none.
-        guessed: What that value is.
+        reference: A value to compare with, such as that of chance; None where there is none.
+        meaning: What that value is.
         share: Whether it lies between 0 and 1.
         logarithmic: Whether it is drawn on a logarithmic axis.
     """
@@ -38,9 +38,9 @@ class Curve:
     title: str
     label: str
     keys: tuple[str, str]
-    guess: float | None = None
+    reference: float | None = None
     share: bool = False
-    guessed: str = "guessing"
+    meaning: str = "chance"
     logarithmic: bool = False
 
 
@@ -66,18 +66,10 @@ def training_figure(experiment: Experiment, curve: Curve) -> Figure:
     for arm in experiment.arms:
         lines = [line for run in experiment.of(arm) if (line := points(run, curve))]
         _draw_lines(axes, lines, arm_colour(arm, experiment.arms), arm_title(arm))
-    if curve.guess is not None:
-        axes.axhline(curve.guess, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
-        axes.annotate(
-            curve.guessed,
-            (1, curve.guess),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 3),
-            textcoords="offset points",
-            ha="right",
-            color=FAINT,
-            fontsize=8.5,
-        )
+    if curve.reference is not None:
+        axes.axhline(curve.reference, color=FAINT, linewidth=1, linestyle=DASHED)
+        style = {"xytext": (-2, 3), "ha": "right", "color": FAINT, "fontsize": 8.5}
+        beside(axes, curve.meaning, (1, curve.reference), **style)
     if curve.share:
         axes.set_ylim(-0.03, 1.03)
     if curve.logarithmic:
@@ -121,7 +113,7 @@ COSINE = Curve(
     "cosine",
     ("gradients", "cosine"),
     0.0,
-    guessed="no effect on each other",
+    meaning="no effect on each other",
 )
 _NORM = "norm on the encoder"
 NORMS = (
@@ -145,21 +137,21 @@ def _moves(experiment: Experiment, curve: Curve) -> bool:
     return any(len({value for _, value in points(run, curve)}) > 1 for run in experiment.runs)
 
 
-def gradients_told(experiment: Experiment) -> list[str]:
+def gradient_sentences(experiment: Experiment) -> list[str]:
     """A sentence for each arm whose cosine was measured: its mean, and how often it is below 0."""
-    told = []
+    sentences = []
     for arm in experiment.arms:
         found = [value for run in experiment.of(arm) for _, value in points(run, COSINE)]
         if found:
             against = sum(value < 0 for value in found) / len(found)
-            told.append(
+            sentences.append(
                 f"{arm_title(arm)}: the cosine is {signed(statistics.fmean(found), 2)} on average "
                 f"and below 0 in {100 * against:.0f} % of the epochs."
             )
-    return told
+    return sentences
 
 
-_DICE, _AUC = "#0072b2", "#d55e00"
+_DICE, _AUC = BLUE, "#d55e00"
 # The two lines stand a little apart, so that neither hides the other's spread.
 _APART = 0.05
 _SYMBOLS = {"loss.marker_weight": "λ, the weight of the marker's loss"}
@@ -170,7 +162,7 @@ def setting_name(key: str) -> str:
     return _SYMBOLS.get(key, key)
 
 
-def grid_figure(points: Sequence[Point], arm: str, key: str) -> Figure:
+def grid_figure(points: Sequence[RunRecord], arm: str, key: str) -> Figure:
     """Means over splits and the other settings as lines, splits as dots, the chosen ringed.
 
     Whiskers are one standard deviation to either side.
@@ -180,11 +172,14 @@ def grid_figure(points: Sequence[Point], arm: str, key: str) -> Figure:
     figure, axes = panel(
         f"Search of {key}, {arm_title(arm).lower()}", x=setting_name(key), y="on validation"
     )
-    for of, shift, colour, name in (
-        (_dice, -_APART, _DICE, "Dice"),
-        (_auc, _APART, _AUC, "marker AUC"),
+    for attribute, shift, colour, name in (
+        ("dice", -_APART, _DICE, "Dice"),
+        ("auc", _APART, _AUC, "marker AUC"),
     ):
-        by_value = [_known(mine, key, value, of) for value in values]
+        by_value = [
+            [y for p in mine if p.values[key] == value and (y := getattr(p, attribute)) is not None]
+            for value in values
+        ]
         _line(axes, by_value, shift, colour=colour, name=name)
     _rings(axes, [(values.index(p.values[key]) - _APART, p.dice) for p in mine if p.chosen])
     axes.set_xticks(range(len(values)), values, color=INK)
@@ -197,30 +192,9 @@ def _rings(axes: Axes, chosen: Sequence[tuple[float, float | None]]) -> None:
     """A ring around the Dice of each winner."""
     known = [(x, y) for x, y in chosen if y is not None]
     if known:
-        axes.scatter(
-            [x for x, _ in known],
-            [y for _, y in known],
-            s=70,
-            facecolor="none",
-            edgecolor=INK,
-            linewidth=1.2,
-            label="chosen",
-            zorder=4,
-        )
-
-
-def _dice(point: Point) -> float | None:
-    return point.dice
-
-
-def _auc(point: Point) -> float | None:
-    return point.auc
-
-
-def _known(
-    points: Sequence[Point], key: str, value: str, of: Callable[[Point], float | None]
-) -> list[float]:
-    return [y for p in points if p.values[key] == value and (y := of(p)) is not None]
+        style: Style = {"facecolor": "none", "edgecolor": INK, "linewidth": 1.2}
+        x, y = zip(*known, strict=True)
+        axes.scatter(x, y, s=70, label="chosen", zorder=4, **style)
 
 
 def _line(
@@ -236,3 +210,66 @@ def _line(
             axes.plot((x, x), (mean - sd, mean + sd), color=colour, linewidth=1, alpha=0.6)
     means = [(x, float(np.mean(found))) for x, found in known]
     axes.plot(*zip(*means, strict=True), color=colour, linewidth=2, marker="o", label=name)
+
+
+# Above so many points an SVG grows larger than a PNG.
+_MANY_POINTS = 3000
+
+
+def training_pictures(experiment: Experiment) -> list[Picture]:
+    """A picture for each curve that any run has points of."""
+    return [p for curve in CURVES if (p := curve_picture(experiment, curve)) is not None]
+
+
+def gradient_pictures(experiment: Experiment) -> list[Picture]:
+    """How the two tasks pull at the encoder; none where only one task is learnt."""
+    found = (curve_picture(experiment, curve) for curve in gradient_curves(experiment))
+    return [picture for picture in found if picture is not None]
+
+
+def curve_picture(experiment: Experiment, curve: Curve) -> Picture | None:
+    """A curve with its last values in words; None where no run has points of it."""
+    n_points = sum(len(points(run, curve)) for run in experiment.runs)
+    if not n_points:
+        return None
+    last = [
+        f"{arm_title(arm)} ends at {number(float(np.mean(ends)))}"
+        for arm in experiment.arms
+        if (ends := [p[-1][1] for run in experiment.of(arm) if (p := points(run, curve))])
+    ]
+    alt = f"{curve.title} over the epochs. {'; '.join(last)}."
+    store = as_svg if n_points <= _MANY_POINTS else as_png
+    return store(training_figure(experiment, curve), alt)
+
+
+def grid_pictures(experiment: Experiment) -> list[Picture]:
+    """A picture for each searched setting and arm; none without a grid."""
+    points = grid_points(experiment)
+    return [
+        _search(mine, arm, key)
+        for arm in experiment.arms
+        if (mine := [point for point in points if point.arm == arm])
+        for key in searched(mine)
+    ]
+
+
+def _search(points: Sequence[RunRecord], arm: str, key: str) -> Picture:
+    choices = "; ".join(
+        f"{value} by {_splits(splits)}" for value, splits in winners(points, key).items()
+    )
+    chosen = f" Chosen: {choices}." if choices else " Nothing is chosen yet."
+    others = " and values of the other settings" if len(searched(points)) > 1 else ""
+    alt = (
+        f"Validation Dice and marker AUC against {setting_name(key)} for "
+        f"{arm_title(arm).lower()}.{chosen}"
+    )
+    caption = (
+        f"Dots are splits{others}, lines their means, whiskers a standard deviation; rings are "
+        f"the winners by validation Dice.{chosen}"
+    )
+    return as_svg(grid_figure(points, arm, key), alt, caption)
+
+
+def _splits(numbers: Sequence[int]) -> str:
+    names = ", ".join(str(number + 1) for number in numbers)
+    return f"{count(len(numbers), 'split').partition(' ')[2]} {names}"

@@ -1,21 +1,25 @@
-"""Slices as pictures that need no script: outline, letters, diameters.
+"""Pictures of a scan: slices that need no script, and what the viewer draws from.
 
-The image is drawn in millimetres, so that voxels have their true shape; outlines run along the
-voxels' edges, hiding nothing.
+A slice is drawn in millimetres, so that voxels have their true shape; outlines run along the
+voxels' edges, hiding nothing. For the viewer axial slices lie side by side, row by row.
 """
 
 from __future__ import annotations
 
+import base64
+import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from plgg.core.volume import apply_affine, inverse
 from plgg.data.result import Diameters
-from plgg.report.case.view import AXES, Edges, Plane, Shown, edges, to_voxels
-from plgg.report.case.viewer import grey_image
+from plgg.report.case.view import AXES, Edges, Plane, ScanView, edges
 
 Line = tuple[float, float, float, float]
 
@@ -57,27 +61,27 @@ class Still:
         )
 
 
-def still(shown: Shown, plane: Plane, position: int, *, lines: Sequence[Line] = ()) -> Still:
+def still(view: ScanView, plane: Plane, position: int, *, lines: Sequence[Line] = ()) -> Still:
     """Draw a slice.
 
     Args:
-        shown: What is shown.
+        view: The scan and its maps.
         plane: Which slices.
-        position: Which of them, an index of `shown`.
+        position: Which of them, an index along its axis.
         lines: In voxels of the slice, from the first voxel's centre.
     """
     across, columns, rows = AXES[plane]
-    grey, mask = (np.take(data, position, axis=across).T for data in (shown.grey, shown.mask))
-    width, height = shown.spacing_mm[columns], shown.spacing_mm[rows]
+    grey, mask = (np.take(data, position, axis=across).T for data in (view.grey, view.mask))
+    width, height = view.spacing_mm[columns], view.spacing_mm[rows]
     return Still(
         plane=plane,
-        index=shown.native_index(across, position),
+        index=view.native_index(across, position),
         image=grey_image(np.ascontiguousarray(grey)),
         width_mm=round(float(grey.shape[1] * width), 2),
         height_mm=round(float(grey.shape[0] * height), 2),
         pixel_mm=(round(float(width), 5), round(float(height), 5)),
         outline=outline_path(mask),
-        edges=edges(shown.affine, columns=columns, rows=rows),
+        edges=edges(view.affine, columns=columns, rows=rows),
         lines=tuple(_in_mm(line, float(width), float(height)) for line in lines),
     )
 
@@ -128,28 +132,28 @@ class Strip:
     n_slices: int
 
 
-def acquired_plane(shown: Shown) -> Plane:
+def acquired_plane(view: ScanView) -> Plane:
     """The plane of the scan's own slices: across its thickest axis; axial if all are alike."""
     planes: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
-    thickness = {plane: shown.spacing_mm[AXES[plane][0]] for plane in planes}
+    thickness = {plane: view.spacing_mm[AXES[plane][0]] for plane in planes}
     return max(planes, key=lambda plane: round(float(thickness[plane]), 2))
 
 
-def strip_of(shown: Shown, diameters: Diameters | None) -> Strip:
+def strip_of(view: ScanView, diameters: Diameters | None) -> Strip:
     """Choose slices and draw them; the plane is that of the diameters, or the scan's own."""
-    plane = diameters.plane if diameters else acquired_plane(shown)
+    plane = diameters.plane if diameters else acquired_plane(view)
     across, columns, rows = AXES[plane]
     others = tuple(axis for axis in range(3) if axis != across)
-    filled = np.flatnonzero(shown.mask.any(axis=others)).tolist()
+    filled = np.flatnonzero(view.mask.any(axis=others)).tolist()
     lines: tuple[Line, ...] = ()
     at = None
     if diameters:
-        ends = to_voxels(shown, np.array(diameters.ends_mm))
+        ends = apply_affine(inverse(view.affine), np.array(diameters.ends_mm))
         a, b, c, d = ends[:, [columns, rows]].tolist()
         lines = ((a[0], a[1], b[0], b[1]), (c[0], c[1], d[0], d[1]))
-        at = int(np.clip(np.rint(ends[:, across].mean()), 0, shown.mask.shape[across] - 1))
+        at = int(np.clip(np.rint(ends[:, across].mean()), 0, view.mask.shape[across] - 1))
     chosen = spaced(filled, keep=at)
-    stills = (still(shown, plane, n, lines=lines if n == at else ()) for n in chosen)
+    stills = (still(view, plane, n, lines=lines if n == at else ()) for n in chosen)
     return Strip(plane, tuple(stills), chosen.index(at) if at in chosen else None, len(filled))
 
 
@@ -163,3 +167,88 @@ def spaced(slices: list[int], *, keep: int | None, most: int = _MOST) -> list[in
         return sorted([*chosen, keep])
     nearest = min(chosen[1:-1], key=lambda n: abs(n - keep))
     return sorted([keep if n == nearest else n for n in chosen])
+
+
+_QUALITY = 82
+# Steps of the maps: 32 levels are more than the eye tells apart in an overlay.
+_STEP = 8
+
+
+def columns(shape: tuple[int, ...]) -> int:
+    """How many slices lie in a row, so that the image is about square."""
+    x, y, z = shape
+    return max(1, min(z, math.ceil(math.sqrt(z * y / x))))
+
+
+def mosaic(volume: NDArray[Any]) -> NDArray[Any]:
+    """The slices `[:, :, z].T` of an array of shape (X, Y, Z), side by side; blanks at the end."""
+    x, y, z = volume.shape
+    across = columns(volume.shape)
+    down = math.ceil(z / across)
+    slices = np.zeros((down * across, y, x), volume.dtype)
+    slices[:z] = volume.transpose(2, 1, 0)
+    grid = slices.reshape(down, across, y, x).swapaxes(1, 2)
+    return grid.reshape(down * y, across * x)
+
+
+def grey_image(pixels: NDArray[np.uint8]) -> str:
+    """Greys as a data URI of a WebP; small, errors of a few greys."""
+    raw = io.BytesIO()
+    Image.fromarray(pixels).save(raw, format="webp", quality=_QUALITY, method=2)
+    return uri("webp", raw.getvalue())
+
+
+def map_image(pixels: NDArray[np.uint8]) -> str:
+    """A map as a data URI of a PNG, exact to half a step; 0 and 255 stay."""
+    steps = np.minimum(np.rint(pixels / _STEP) * _STEP, 255)
+    return _png(Image.fromarray(steps.astype(np.uint8)))
+
+
+def mask_image(pixels: NDArray[np.bool_]) -> str:
+    """A mask as a data URI of a PNG, exact."""
+    return _png(
+        Image.fromarray(pixels.astype(np.uint8) * 255).convert("1", dither=Image.Dither.NONE)
+    )
+
+
+def _png(image: Image.Image) -> str:
+    raw = io.BytesIO()
+    image.save(raw, format="png", compress_level=6)
+    return uri("png", raw.getvalue())
+
+
+def uri(kind: str, data: bytes) -> str:
+    """Bytes of an image as an address that holds them."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def viewer_data(view: ScanView) -> dict[str, Any]:
+    """All that the script needs.
+
+    Returns:
+        `shape`, `spacing` (mm), `start` (voxel to look at first), `across` (slices in a row of the
+        images), `images` by name, `letters` (left, right, top, bottom) by plane, and `index`: the
+        file's voxel index of every slice along each axis.
+    """
+    images = {
+        "grey": grey_image(mosaic(view.grey)),
+        "mask": mask_image(mosaic(view.mask)),
+        "probability": map_image(mosaic(view.probability)),
+    }
+    if view.uncertainty is not None:
+        images["uncertainty"] = map_image(mosaic(view.uncertainty))
+    return {
+        "shape": list(view.grey.shape),
+        "spacing": [round(float(mm), 5) for mm in view.spacing_mm],
+        "start": list(view.centre),
+        "across": columns(view.grey.shape),
+        "images": images,
+        "letters": {
+            plane: list(edges(view.affine, columns=columns_, rows=rows))
+            for plane, (_, columns_, rows) in AXES.items()
+        },
+        "index": [
+            [view.native_index(axis, n) for n in range(size)]
+            for axis, size in enumerate(view.grey.shape)
+        ],
+    }
