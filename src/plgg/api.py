@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from plgg.evaluate.compare.statistics import Aim
     from plgg.evaluate.evaluation import Evaluation
     from plgg.evaluate.tasks import Scorer
-    from plgg.experiment.arms import Design
+    from plgg.experiment.options import Course, Design
     from plgg.experiment.run import Done
-    from plgg.experiment.transfer import Course, Transferred
+    from plgg.experiment.transfer import Transferred
     from plgg.export.run import Exported
     from plgg.phantom.settings import PhantomSettings
     from plgg.predict.engine import Format
@@ -378,8 +378,9 @@ def experiment(
     typed_paths.require_run(config.init.run)
     typed_paths.require_output(out)
     from plgg.data.store import Store
-    from plgg.experiment.arms import Design, require_own, resolve_arms
+    from plgg.experiment.arms import require_own, resolve_arms
     from plgg.experiment.grid import parse_grid
+    from plgg.experiment.options import Design
     from plgg.experiment.plan import Plan
     from plgg.train.tracking.follow import choose_trackers
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from plgg import api
 from plgg.core.errors import PlggError
-from plgg.experiment.arms import Design
-from plgg.experiment.plan import Workers
+from plgg.experiment.options import Design, Workers
 from tiny import tiny_config
 
 CONFIG = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=2")

@@ -6,7 +6,8 @@ from plgg.config import PRESETS, with_settings
 from plgg.core.errors import ConfigError
 from plgg.experiment.arms import resolve_arms
 from plgg.experiment.grid import parse_grid, points
-from plgg.experiment.plan import Plan, Workers, jobs
+from plgg.experiment.options import Workers
+from plgg.experiment.plan import Plan, jobs
 from tiny import SMALL_SHAPE, tiny_config, tiny_store
 
 BASE = tiny_config("seed=7")

@@ -17,7 +17,7 @@ from plgg.core.output import EXPERIMENT, output_folder
 from plgg.core.records import read_json
 from plgg.data.experiment_folder import failures, points_of, read_choice, run_of
 from plgg.data.run_folder import read_metrics
-from plgg.experiment.plan import Workers
+from plgg.experiment.options import Workers
 from plgg.model.checkpoint import read_meta
 from tiny import SMALL_SHAPE, tiny_store
 

@@ -18,7 +18,7 @@ from plgg.data.run_folder import read_metrics
 from plgg.evaluate.compare.contrast import compare_results
 from plgg.evaluate.evaluation import read_evaluation
 from plgg.evaluate.experiment_records import read_experiment
-from plgg.experiment.arms import Design
+from plgg.experiment.options import Design
 from plgg.experiment.scoring import score_run
 from plgg.model.checkpoint import load_checkpoint
 from plgg.predict.ensemble import ensemble

@@ -9,7 +9,7 @@ import pytest
 
 from plgg import api
 from plgg.core.errors import ConfigError
-from plgg.experiment.arms import Design
+from plgg.experiment.options import Design
 from plgg.train.tracking.follow import Tracking, choose_trackers
 from tiny import SMALL_SHAPE, tiny_config, tiny_store
 

@@ -69,8 +69,7 @@ def experiment(
     Example: plgg experiment store --out results --splits 6 --grid loss.marker_weight=0,.1,.3,1
     """
     from plgg import api
-    from plgg.experiment.arms import Design
-    from plgg.experiment.plan import Workers
+    from plgg.experiment.options import Design, Workers
 
     config = api.configure(preset, seed=seed, settings=options.with_epochs(settings, epochs))
     if ray_address is not None and workers != "ray":
@@ -129,8 +128,7 @@ def transfer(
     Example: plgg transfer adults-store children-store --out results --splits 6
     """
     from plgg import api
-    from plgg.experiment.demo import SYNTHETIC_SETTINGS
-    from plgg.experiment.transfer import Course
+    from plgg.experiment.options import SYNTHETIC_SETTINGS, Course
 
     if (home is None or away is None) == (phantoms is None):
         raise ConfigError(

@@ -4,37 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from plgg.config import PRESETS, Config, with_settings
 from plgg.core.case_id import case_id_fault, first_twin
 from plgg.core.errors import ConfigError
-from plgg.experiment.plan import Workers
-
-
-@dataclass(frozen=True)
-class Design:
-    """Splits, arms and who does the runs.
-
-    Attributes:
-        splits: How many.
-        arms: Names: single, multitask, a preset's, or one that is defined; the first is the
-            baseline.
-        defined: `NAME=ARM key=value …`, from single, multitask or a preset.
-        grid: `key=value,value,…`; the winner of each split is chosen on its validation patients.
-        workers: Who does the runs.
-        command: What was typed, for the report.
-        track: Who keeps their curves: tensorboard, mlflow.
-    """
-
-    splits: int = 6
-    arms: tuple[str, ...] = ("single", "multitask")
-    defined: tuple[str, ...] = ()
-    grid: tuple[str, ...] = ()
-    workers: Workers = field(default_factory=Workers)
-    command: str = ""
-    track: tuple[str, ...] = ()
-
 
 KINDS = ("single", "multitask")
 # Blanks within braces and brackets belong to a value: tasks={segmentation: segmentation}.

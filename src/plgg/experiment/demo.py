@@ -33,17 +33,6 @@ from plgg.report.measures import headline
 
 # Voxels of 3 mm and a few hundred steps: what two cores can do in ten minutes. The cross-entropy
 # helps where steps are few.
-SYNTHETIC_SETTINGS = (
-    "grid.spacing_mm=3",
-    # Synthetic heads are made in the atlas' space; registering them would only take time.
-    "preprocess.registration=centre",
-    "patches.size=[56,64,48]",
-    "optimiser.epochs=22",
-    "optimiser.learning_rate=0.0015",
-    "loss.voxel_weight=1",
-    "model.marker.dropout=0.5",
-    "validate_every=4",
-)
 
 
 def make_patients(folder: Path, settings: PhantomSettings, watch: Watch) -> Path:

@@ -18,7 +18,8 @@ from plgg.core.progress import Silent
 from plgg.data.experiment_folder import note_failure
 from plgg.data.split import Split
 from plgg.data.store import Store
-from plgg.experiment.plan import Job, Workers
+from plgg.experiment.options import Workers
+from plgg.experiment.plan import Job
 from plgg.experiment.run_job import attempt
 
 # Of a process that was killed; an error of the run itself is not Ray's to repeat.

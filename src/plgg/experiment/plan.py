@@ -18,30 +18,8 @@ from plgg.data.experiment_folder import (
 from plgg.data.split import Split, make_split
 from plgg.data.store import Store, require_channels
 from plgg.experiment.grid import Grid, points, values_of
+from plgg.experiment.options import Workers
 from plgg.train.tracking.follow import Tracking
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Who does the runs.
-
-    Attributes:
-        kind: `local`, one after the other in this process, or `ray`.
-        address: Of a Ray cluster; None starts one on this machine.
-        cpus: Processor cores of a run.
-        gpus: GPUs of a run, or a share of one; None takes one where there are any.
-        retries: How often a failed run is tried again at once.
-    """
-
-    kind: str = "local"
-    address: str | None = None
-    cpus: int = 1
-    gpus: float | None = None
-    retries: int = 0
-
-    def __post_init__(self) -> None:
-        if self.kind not in {"local", "ray"}:
-            raise ConfigError(f"no workers are called {self.kind!r}", remedy="Choose local or ray.")
 
 
 @dataclass(frozen=True)

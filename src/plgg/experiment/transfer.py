@@ -15,31 +15,13 @@ from plgg.data.split import Split, make_split
 from plgg.data.store import Store
 from plgg.evaluate.compare.experiment import TransferRow, transfer_row
 from plgg.experiment.demo import make_patients, make_store
+from plgg.experiment.options import Course
 from plgg.experiment.plan import Job, Plan, begin
 from plgg.experiment.run_job import attempt, is_finished
 from plgg.experiment.scoring import score_parts
 from plgg.phantom.settings import PhantomSettings
 from plgg.report.experiment.page import write_experiment_report
 from plgg.report.transfer import write_rows, write_transfer_report
-
-
-@dataclass(frozen=True)
-class Course:
-    """How far to go.
-
-    Attributes:
-        splits: Of both cohorts.
-        tuning: `key=value` settings of the fine-tuning alone.
-        frozen_stages: Stages of the encoder that fine-tuning leaves as they were.
-        patients: Of each synthetic cohort, where no stores are named.
-        command: What was typed, for the reports.
-    """
-
-    splits: int = 1
-    tuning: tuple[str, ...] = ()
-    frozen_stages: int = 0
-    patients: int = 40
-    command: str = ""
 
 
 def transfer_of(home: Store, away: Store, out: Path, config: Config, course: Course) -> Transfer:

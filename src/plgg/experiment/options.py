@@ -1,0 +1,86 @@
+"""What may be asked of experiments, as typed; importing it loads no heavy library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from plgg.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far to go.
+
+    Attributes:
+        splits: Of both cohorts.
+        tuning: `key=value` settings of the fine-tuning alone.
+        frozen_stages: Stages of the encoder that fine-tuning leaves as they were.
+        patients: Of each synthetic cohort, where no stores are named.
+        command: What was typed, for the reports.
+    """
+
+    splits: int = 1
+    tuning: tuple[str, ...] = ()
+    frozen_stages: int = 0
+    patients: int = 40
+    command: str = ""
+
+
+SYNTHETIC_SETTINGS = (
+    "grid.spacing_mm=3",
+    # Synthetic heads are made in the atlas' space; registering them would only take time.
+    "preprocess.registration=centre",
+    "patches.size=[56,64,48]",
+    "optimiser.epochs=22",
+    "optimiser.learning_rate=0.0015",
+    "loss.voxel_weight=1",
+    "model.marker.dropout=0.5",
+    "validate_every=4",
+)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does the runs.
+
+    Attributes:
+        kind: `local`, one after the other in this process, or `ray`.
+        address: Of a Ray cluster; None starts one on this machine.
+        cpus: Processor cores of a run.
+        gpus: GPUs of a run, or a share of one; None takes one where there are any.
+        retries: How often a failed run is tried again at once.
+    """
+
+    kind: str = "local"
+    address: str | None = None
+    cpus: int = 1
+    gpus: float | None = None
+    retries: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in {"local", "ray"}:
+            raise ConfigError(f"no workers are called {self.kind!r}", remedy="Choose local or ray.")
+
+
+@dataclass(frozen=True)
+class Design:
+    """Splits, arms and who does the runs.
+
+    Attributes:
+        splits: How many.
+        arms: Names: single, multitask, a preset's, or one that is defined; the first is the
+            baseline.
+        defined: `NAME=ARM key=value …`, from single, multitask or a preset.
+        grid: `key=value,value,…`; the winner of each split is chosen on its validation patients.
+        workers: Who does the runs.
+        command: What was typed, for the report.
+        track: Who keeps their curves: tensorboard, mlflow.
+    """
+
+    splits: int = 6
+    arms: tuple[str, ...] = ("single", "multitask")
+    defined: tuple[str, ...] = ()
+    grid: tuple[str, ...] = ()
+    workers: Workers = field(default_factory=Workers)
+    command: str = ""
+    track: tuple[str, ...] = ()
