@@ -214,10 +214,10 @@ def test_a_case_that_cannot_be_checked_ends_nothing(tmp_path, monkeypatch):
     true = one_case.judged_image
     calls = iter((True, False))
 
-    def judge(scan):
+    def judge(scan, sequence):
         if next(calls):
             raise RecursionError
-        return true(scan)
+        return true(scan, sequence)
 
     monkeypatch.setattr(one_case, "judged_image", judge)
     report = folder.check()

@@ -6,18 +6,23 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom.uid import generate_uid
 from scipy import ndimage
 
+from dicom_series import write_series
 from plgg.config import preset, with_settings
 from plgg.core.errors import ManifestError
 from plgg.core.volume import Volume, apply_affine, inverse
+from plgg.data.dicom.series import holds_sequence
 from plgg.data.manifest import Case, read_manifest, write_manifest
 from plgg.data.nifti.image import read_volume, write_volume
+from plgg.data.scan import open_scan
 from plgg.data.store import Store, read_record
 from plgg.data.store_arrays import OUTSIDE
 from plgg.phantom.cohort import make_cohort
 from plgg.phantom.patient import make_scan, movement
 from plgg.phantom.settings import phantom_settings
+from plgg.predict.source import find_scans
 from plgg.preprocess.brain_extraction import find_brain
 from plgg.preprocess.cohort import preprocess_cohort
 from plgg.preprocess.coregistration import coregister
@@ -251,3 +256,28 @@ def test_four_real_sequences_that_were_registered_before_stay_as_they_lie(shared
         np.testing.assert_array_equal(matrix, np.eye(4))
     verdicts = [v for v in record.quality.verdicts if v.gate == "coregistration"]
     assert [v.status for v in verdicts] == ["good"] * 3
+
+
+def test_the_series_of_a_study_are_chosen_by_their_headers(tmp_path):
+    flair, _ = make_scan(SETTINGS, 0, "other", scan=0)
+    t2, _ = make_scan(SETTINGS, 0, "other", scan=0, sequence="t2")
+    study = generate_uid()
+    times = {"flair": (120.0, 2500.0, 5), "t2": (100.0, None, 6)}
+    for name, scan, words in (("flair", flair, "T2 FLAIR ax"), ("t2", t2, "T2 TSE ax")):
+        echo, inversion, number = times[name]
+        write_series(tmp_path / "study" / name, scan, description=words, number=number,
+                     echo_ms=echo, inversion_ms=inversion,
+                     tags={"StudyInstanceUID": study, "PatientID": "X"})  # fmt: skip
+    for name, scan in (("flair", flair), ("t2", t2)):
+        assert holds_sequence(tmp_path / "study", name)
+        read = open_scan(tmp_path / "study", name).volume
+        np.testing.assert_array_equal(np.sort(read.data, axis=None), np.sort(scan.data, axis=None))
+    assert not holds_sequence(tmp_path / "study", "t1")
+    (found,) = find_scans([tmp_path / "study"])
+    two = config("channels=[flair,t2,t1]", "grid.spacing_mm=4")
+    loaded = found.load(two)
+    assert loaded.sequences == ("flair", "t2")
+    assert not (loaded.image[2] != OUTSIDE).any()
+    alone = found.load(config("channels=[t2]", "grid.spacing_mm=4"))
+    assert alone.sequences == ("t2",)
+    assert found.digest(two) != found.digest(config("channels=[t2]"))

@@ -45,11 +45,12 @@ class Scan:
     says_how: bool = True
 
 
-def open_scan(path: Path) -> Scan:
+def open_scan(path: Path, sequence: str = "flair") -> Scan:
     """Read one scan, and say what was chosen and what is in doubt.
 
     Args:
         path: A NIfTI file, or a folder, a zip or an enhanced file of DICOM.
+        sequence: Which one is looked for among several series.
 
     Raises:
         InputError: If there is nothing, or nothing that can be read as one upright scan.
@@ -62,7 +63,7 @@ def open_scan(path: Path) -> Scan:
             return Scan(
                 found.volume, doubts=found.doubts, sha256=found.sha256, says_how=found.says_how
             )
-        return _dicom(path)
+        return _dicom(path, sequence)
 
 
 def _refuse_folder(path: Path) -> None:
@@ -74,8 +75,8 @@ def _refuse_folder(path: Path) -> None:
         )
 
 
-def _dicom(path: Path) -> Scan:
-    found = read_dicom(path)
+def _dicom(path: Path, sequence: str) -> Scan:
+    found = read_dicom(path, sequence=sequence)
     return Scan(
         found.volume,
         f"{found.series}: {found.why}",

@@ -161,7 +161,8 @@ class Predictor:
             write_probability(aside / PROBABILITY, tumour)
             write_probability(aside / UNCERTAINTY, tumour.with_data(entropy(tumour.data)))
             if scan.kind == "dicom":
-                lost = _write_segmentation(aside / SEGMENTATION, found.mask, scan)
+                reference = found.loaded.sequences[0]
+                lost = _write_segmentation(aside / SEGMENTATION, found.mask, scan, reference)
                 result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
             written = {path.name: sha256(path) for path in sorted(aside.iterdir())}
             result = result.model_copy(update={"files": written})
@@ -176,10 +177,10 @@ def _as_given(given: float | str | None, kept: float | str | None, scan: Scan) -
     return given == kept or (given is None and scan.kind == "dicom")
 
 
-def _write_segmentation(path: Path, mask: Volume, scan: Scan) -> tuple[str, ...]:
+def _write_segmentation(path: Path, mask: Volume, scan: Scan, sequence: str) -> tuple[str, ...]:
     """Write the DICOM SEG; a source that cannot carry one costs that file alone, and is told."""
     try:
-        write_segmentation(path, mask, scan.path)
+        write_segmentation(path, mask, scan.path, sequence)
     except InputError as error:
         return (f"{_NO_SEGMENTATION}: {error.what}",)
     return ()

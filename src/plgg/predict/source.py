@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import Config, same_preprocessing
-from plgg.config.base import TITLES
 from plgg.core.case_id import case_id_of
 from plgg.core.errors import InputError
 from plgg.core.regular import is_there
 from plgg.core.volume import Volume
 from plgg.data.check.usable import usable_image
 from plgg.data.dicom.find import is_dicom
+from plgg.data.dicom.series import holds_sequence
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import is_nifti
 from plgg.data.quality import Quality
@@ -218,14 +218,18 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
     def sequences(config: Config) -> dict[str, Path]:
         if single is None:
             return case.sequences(config.channels)
-        first = next(name for name in config.channels if name not in case.images)
-        named = {first: single, **case.images}
+        free = [name for name in config.channels if name not in case.images]
+        named = dict(case.images)
+        if len(free) > 1 and is_dicom(single):  # A study: what it holds, by its headers.
+            named |= {name: single for name in free if holds_sequence(single, name)}
+        if single not in named.values() and free:
+            named[free[0]] = single
         return {name: named[name] for name in config.channels if name in named}
 
     def load(config: Config) -> Loaded:
         route = route_for(config)
         paths = sequences(config)
-        scans = {name: usable_image(path, TITLES[name]) for name, path in paths.items()}
+        scans = {name: usable_image(path, name) for name, path in paths.items()}
         reference, *others = scans
         scan = scans[reference]
         age_years = scan.age_years if case.age_years is None else case.age_years

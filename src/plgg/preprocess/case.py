@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plgg.config import same_preprocessing
-from plgg.config.base import TITLES
 from plgg.core.errors import PlggError
 from plgg.core.placement import as_rows
 from plgg.core.volume import Volume
@@ -17,7 +16,7 @@ from plgg.data.budget import scan_limit
 from plgg.data.check.usable import require_usable, usable_image, usable_scans
 from plgg.data.manifest import Case
 from plgg.data.quality import Quality
-from plgg.data.scan import Scan, read_scan, scan_sha256
+from plgg.data.scan import Scan, open_scan, scan_sha256
 from plgg.data.store import (
     CaseRecord,
     StoredCase,
@@ -82,7 +81,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
     reference, path = next(iter(paths.items()))
     route = replace(route, sequence=reference)
     read, outlined = usable_scans(case, route.channels)
-    others = {n: usable_image(p, TITLES[n]) for n, p in paths.items() if n != reference}
+    others = {n: usable_image(p, n) for n, p in paths.items() if n != reference}
     flair, mask = read.volume, outlined.volume if outlined else None
     volumes = {name: scan.volume for name, scan in others.items()}
     arrived = travel(flair, mask, route, age_years=case.age_years, others=volumes)
@@ -163,7 +162,8 @@ def _draw_failed(
 def _readable(case: Case, route: Route) -> Volume | None:
     """The scan where it can be read, whatever the reason why it cannot."""
     try:
-        return read_scan(next(iter(case.sequences(route.channels).values())))
+        name, path = next(iter(case.sequences(route.channels).items()))
+        return open_scan(path, name).volume
     except Exception as error:  # noqa: BLE001 - the same guard, while what failed is drawn
         log.info("case %s cannot be drawn: %s", case.case_id, told(error))
         return None

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -22,7 +21,7 @@ from plgg.data.check.mask import axes_of
 from plgg.data.check.report import CaseRow, Finding
 from plgg.data.check.usable import Judged, judged_image, judged_mask
 from plgg.data.manifest import Case
-from plgg.data.scan import Scan, open_scan
+from plgg.data.scan import open_scan
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +68,12 @@ def _unchecked(error: Exception) -> Finding:
 
 def _examined(case: Case) -> Examined:
     (name, path), *others = case.sequences().items()
-    flair, findings = _looked_at(path, TITLES[name], partial(judged_image, title=TITLES[name]))
+    flair, findings = _image(path, name)
     for name, path in others:
-        findings += _looked_at(path, TITLES[name], partial(judged_image, title=TITLES[name]))[1]
-    mask: Volume | None = None
-    if case.mask is not None:
-        mask, more = _looked_at(case.mask, "mask", lambda scan: judged_mask(scan, flair))
+        findings += _image(path, name)[1]
+    mask, outline = None, case.mask
+    if outline is not None:
+        mask, more = _looked_at(outline, "mask", lambda: judged_mask(open_scan(outline), flair))
         findings += more
     return _summed_up(case, flair, mask, findings)
 
@@ -86,11 +85,17 @@ def _summed_up(
     return Examined(case, _row(case, flair, mask, found), found, _hash(flair), _hash(mask))
 
 
+def _image(path: Path, sequence: str) -> tuple[Volume | None, list[Finding]]:
+    return _looked_at(
+        path, TITLES[sequence], lambda: judged_image(open_scan(path, sequence), sequence)
+    )
+
+
 def _looked_at(
-    path: Path, role: str, judge: Callable[[Scan], Judged]
+    path: Path, role: str, judge: Callable[[], Judged]
 ) -> tuple[Volume | None, list[Finding]]:
     try:
-        judged = judge(open_scan(path))
+        judged = judge()
     except PlggError as error:
         code = "unreadable" if is_there(path) else "missing-file"
         message = f"the {role} {path}: {error.what}"

@@ -65,23 +65,26 @@ def usable_scans(case: Case, channels: Sequence[str] = SEQUENCES) -> tuple[Scan,
         InputError: For the first error that is found in the FLAIR, then in the mask.
     """
     name, path = next(iter(case.sequences(channels).items()))
-    reference = usable_image(path, TITLES[name])
+    reference = usable_image(path, name)
     return reference, usable_mask(case.mask, reference.volume) if case.mask else None
 
 
-def usable_image(path: Path, title: str = "FLAIR") -> Scan:
+def usable_image(path: Path, sequence: str = "flair") -> Scan:
     """Read a scan and refuse what a check calls an error; its `doubts` hold the warnings.
 
     Args:
         path: Where it lies.
-        title: What its sequence is called.
+        sequence: What it is said to be.
 
     Raises:
         InputError: For the first error that is found in it.
     """
-    judged = judged_image(open_scan(path), title)
+    judged = judged_image(open_scan(path, sequence), sequence)
     _refuse_error(judged.findings, path)
-    doubts = (message.removeprefix(f"of the {title}, ") for message in _warnings(judged.findings))
+    doubts = (
+        message.removeprefix(f"of the {TITLES[sequence]}, ")
+        for message in _warnings(judged.findings)
+    )
     return replace(judged.scan, doubts=tuple(doubts))
 
 
@@ -100,8 +103,9 @@ def usable_mask(path: Path, flair: Volume | None) -> Scan:
     return replace(judged.scan, doubts=_warnings(judged.findings))
 
 
-def judged_image(scan: Scan, title: str = "FLAIR") -> Judged:
+def judged_image(scan: Scan, sequence: str = "flair") -> Judged:
     """What is to be said of a scan of a sequence."""
+    title = TITLES[sequence]
     return Judged(scan, (*_header(scan, title), *inspect_image(scan.volume, title)))
 
 

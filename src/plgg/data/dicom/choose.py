@@ -1,23 +1,27 @@
-"""Which of several stacks is the FLAIR, and why. Decides by headers alone; never by pixels."""
+"""Which of several stacks is the wanted sequence, and why: by headers alone, never by pixels."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
+from plgg.config.base import TITLES
 from plgg.core.errors import InputError
 from plgg.data.dicom.stack import Stack
 
 _MOST_LISTED = 12
 
 
-def choose_stack(stacks: list[Stack], *, series: int | None, path: Path) -> tuple[Stack, str]:
+def choose_stack(
+    stacks: list[Stack], *, series: int | None, path: Path, sequence: str = "flair"
+) -> tuple[Stack, str]:
     """The stack to read, and one clause that says why.
 
     Args:
         stacks: All that were found; at least one.
         series: SeriesNumber that the user named, if any.
         path: For messages.
+        sequence: What is looked for.
 
     Raises:
         InputError: If the choice is not clear, the named one is not there, or patients are mixed.
@@ -26,8 +30,8 @@ def choose_stack(stacks: list[Stack], *, series: int | None, path: Path) -> tupl
     if series is not None:
         return _named(stacks, series, path), "named by its number"
     if len(stacks) == 1:
-        return stacks[0], _why_only(stacks[0])
-    return _best(stacks, path)
+        return stacks[0], _why_only(stacks[0], sequence)
+    return _best(stacks, path, sequence)
 
 
 def _refuse_several_patients(stacks: list[Stack], path: Path) -> None:
@@ -54,12 +58,15 @@ def _named(stacks: list[Stack], number: int, path: Path) -> Stack:
     return found[0]
 
 
-def _why_only(stack: Stack) -> str:
-    evidence = _evidence(stack) if stack.is_flair else "; its headers do not say FLAIR"
+def _why_only(stack: Stack, sequence: str) -> str:
+    said = stack.is_of(sequence)
+    evidence = _evidence(stack) if said else f"; its headers do not say {TITLES[sequence]}"
     return f"the only series{evidence}"
 
 
 def _evidence(stack: Stack) -> str:
+    if not stack.is_flair:
+        return f"; its headers say {_bare(stack.kind)}"
     said = ["FLAIR is in its description"] if stack.named_flair else []
     if stack.timed_flair:
         said.append(f"TE {stack.first.echo_ms:.4g} ms and TI {stack.first.inversion_ms:.4g} ms fit")
@@ -72,25 +79,26 @@ def _rank(stack: Stack) -> tuple[bool, bool, bool, int]:
     return not stack.derived, not stack.after_contrast, both, stack.n_images
 
 
-def _best(stacks: list[Stack], path: Path) -> tuple[Stack, str]:
-    flairs = [stack for stack in stacks if stack.is_flair]
+def _best(stacks: list[Stack], path: Path, sequence: str) -> tuple[Stack, str]:
+    title = TITLES[sequence]
+    flairs = [stack for stack in stacks if stack.is_of(sequence)]
     if not flairs:
         raise InputError(
-            f"none of {len(stacks)} series looks like a FLAIR: {listing(stacks)}",
+            f"none of {len(stacks)} series looks like a {title}: {listing(stacks)}",
             where=path,
             remedy="Name the one that is by its series number, or keep only its files.",
         )
     studies = len({stack.first.study for stack in flairs})
     if studies > 1:
         raise InputError(
-            f"holds FLAIRs of {studies} studies: {listing(flairs)}",
+            f"holds {title}s of {studies} studies: {listing(flairs)}",
             where=path,
             remedy="Give each study a folder of its own, or name one by its series number.",
         )
     first, *others = sorted(flairs, key=lambda s: (*(-int(part) for part in _rank(s)), s.acquired))
     if others and (_rank(first), first.acquired) == (_rank(others[0]), others[0].acquired):
         raise InputError(
-            f"holds FLAIRs that their headers do not tell apart: {listing([first, others[0]])}",
+            f"holds {title}s that their headers do not tell apart: {listing([first, others[0]])}",
             where=path,
             remedy="Keep only the files of the one that is meant.",
         )
@@ -98,7 +106,7 @@ def _best(stacks: list[Stack], path: Path) -> tuple[Stack, str]:
     kinds = Counter(stack.kind for stack in rest)
     told = ", ".join(f"{count} {_bare(kind)}" for kind, count in kinds.items())
     why = _evidence(first).removeprefix("; ")
-    why += f"; {_over(first, others)}" if others else ""
+    why += f"; {_over(first, others, title)}" if others else ""
     return first, why + (f"; the other series: {told}" if told else "")
 
 
@@ -106,7 +114,7 @@ def _bare(kind: str) -> str:
     return kind.removeprefix("a ").removeprefix("an ")
 
 
-def _over(first: Stack, others: list[Stack]) -> str:
+def _over(first: Stack, others: list[Stack], title: str) -> str:
     """What it was preferred to, and by which rule."""
     names = " and ".join(_short(stack) for stack in others[:3])
     mine, theirs = _rank(first), _rank(others[0])
@@ -120,7 +128,7 @@ def _over(first: Stack, others: list[Stack]) -> str:
         rule = "has more slices"
     else:
         rule = "was acquired first"
-    return f"{names} would be a FLAIR too, but this one {rule}"
+    return f"{names} would be a {title} too, but this one {rule}"
 
 
 def _short(stack: Stack) -> str:
@@ -128,16 +136,16 @@ def _short(stack: Stack) -> str:
     return "an unnumbered series" if number is None else f"series {number}"
 
 
-def doubts_of(stack: Stack) -> tuple[str, ...]:
-    """What the headers of the chosen stack say against its being the FLAIR; one clause each."""
+def doubts_of(stack: Stack, sequence: str = "flair") -> tuple[str, ...]:
+    """What the headers of the chosen stack say against its being that sequence; one clause each."""
     found = []
     if stack.kind == "of an unknown kind":
         found.append("its headers do not say which sequence it is")
-    elif not stack.is_flair:
-        found.append(f"by its headers it is {stack.kind}, not a FLAIR")
+    elif not stack.is_of(sequence):
+        found.append(f"by its headers it is {stack.kind}, not a {TITLES[sequence]}")
     elif stack.derived:
         found.append("its headers say that it was derived from other images, not acquired")
-    if stack.after_contrast:
+    if stack.after_contrast and sequence != "t1c":
         found.append("its headers name a contrast agent")
     return tuple(f"{clause} ({stack.describe()})" for clause in found)
 

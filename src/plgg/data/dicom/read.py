@@ -49,19 +49,20 @@ class DicomScan:
     sex: str | None
 
 
-def read_dicom(path: Path, *, series: int | None = None) -> DicomScan:
-    """Read the FLAIR among the DICOM files at a path.
+def read_dicom(path: Path, *, series: int | None = None, sequence: str = "flair") -> DicomScan:
+    """Read the FLAIR, or another sequence, among the DICOM files at a path.
 
     Args:
         path: A folder (searched to the bottom), a zip, or one enhanced multi-frame file.
         series: SeriesNumber to read instead of what the headers would choose.
+        sequence: What is looked for, as in `plgg.config.SEQUENCES`.
 
     Raises:
         InputError: If there is no DICOM, a file is damaged, the FLAIR cannot be told, the slices
             do not make one regular, upright stack, or it would take too much memory.
     """
     with discreet(), dicom_files(path) as files:
-        found = choose_series(files, series=series)
+        found = choose_series(files, series=series, sequence=sequence)
         data = _pixels(found, files)
     return DicomScan(
         volume=Volume(data, found.affine),

@@ -30,19 +30,20 @@ _NAME = "plgg"
 _LABEL = "Tumour"
 
 
-def write_segmentation(path: Path, mask: Volume, source: Path) -> None:
+def write_segmentation(path: Path, mask: Volume, source: Path, sequence: str = "flair") -> None:
     """Write a binary DICOM SEG of one segment.
 
     Args:
         path: The file.
         mask: Tumour on the grid that `plgg.data.scan.read_scan(source)` gives, boolean.
         source: The folder, zip or enhanced file that the scan was read from.
+        sequence: Which of its series was read.
 
     Raises:
         InputError: If the source is gone, is another scan than the mask's, or lacks what a
             segmentation must refer to.
     """
-    frames = source_frames(source, mask)
+    frames = source_frames(source, mask, sequence)
     with discreet(), written_aside(path) as aside:
         packed = BytesIO()
         with refusing(lambda: lacking(source)):

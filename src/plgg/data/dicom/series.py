@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -11,10 +12,10 @@ from plgg.core.errors import InputError
 from plgg.core.volume import Affine
 from plgg.data.budget import require_affordable
 from plgg.data.dicom.choose import choose_stack, doubts_of
-from plgg.data.dicom.find import DicomFiles
+from plgg.data.dicom.find import DicomFiles, dicom_files
 from plgg.data.dicom.frame import Picture, read_pictures
 from plgg.data.dicom.geometry import lattice
-from plgg.data.dicom.limits import require_parsable
+from plgg.data.dicom.limits import discreet, require_parsable
 from plgg.data.dicom.stack import Stack, stacks_of
 from plgg.data.foreign import refusing
 
@@ -43,14 +44,20 @@ class ChosenSeries:
     affine: Affine
 
 
-def choose_series(files: DicomFiles, *, series: int | None = None) -> ChosenSeries:
-    """The FLAIR among DICOM files, by their headers alone; the same at every call.
+def choose_series(
+    files: DicomFiles, *, series: int | None = None, sequence: str = "flair"
+) -> ChosenSeries:
+    """The FLAIR, or another sequence, among DICOM files, by their headers alone.
+
+    The same at every call.
 
     Raises:
         InputError: As `read_dicom`.
     """
     pictures, copies = _without_copies(_pictures(files))
-    stack, why = choose_stack(stacks_of(pictures), series=series, path=files.path)
+    stack, why = choose_stack(
+        stacks_of(pictures), series=series, path=files.path, sequence=sequence
+    )
     _refuse_unusable(stack, files)
     _require_affordable(stack, files)
     order, affine = lattice(stack.pictures, files.path)
@@ -66,11 +73,22 @@ def choose_series(files: DicomFiles, *, series: int | None = None) -> ChosenSeri
     return ChosenSeries(
         stack,
         why,
-        (*files.doubts, *doubts_of(stack)),
+        (*files.doubts, *doubts_of(stack, sequence)),
         tuple(stack.pictures[index] for index in order),
         mine,
         affine,
     )
+
+
+def holds_sequence(path: Path, sequence: str) -> bool:
+    """Whether the headers of some series at a path say that it is that sequence.
+
+    Raises:
+        InputError: If the files cannot be read.
+    """
+    with discreet(), dicom_files(path) as files:
+        pictures, _ = _without_copies(_pictures(files))
+        return any(stack.is_of(sequence) for stack in stacks_of(pictures))
 
 
 def _pictures(files: DicomFiles) -> list[Picture]:

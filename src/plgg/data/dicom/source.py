@@ -50,19 +50,20 @@ class SourceFrames:
     frames: tuple[int, ...] | None
 
 
-def source_frames(path: Path, like: Volume) -> SourceFrames:
+def source_frames(path: Path, like: Volume, sequence: str = "flair") -> SourceFrames:
     """The frames of the series that `read_dicom` reads at a path.
 
     Args:
         path: A folder, a zip or an enhanced file.
         like: Anything on the grid of that scan.
+        sequence: Which of the series was read.
 
     Raises:
         InputError: If it cannot be read, is not the scan that lies on this grid, or does not say
             which patient's study it belongs to.
     """
     with discreet(), dicom_files(path) as files:
-        found = choose_series(files)
+        found = choose_series(files, sequence=sequence)
         rows, columns = found.pictures[0].shape
         _refuse_other((columns, rows, len(found.pictures)), found.affine, like, path)
         names = list(dict.fromkeys(picture.file for picture in found.pictures))

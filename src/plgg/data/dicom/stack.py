@@ -126,6 +126,18 @@ class Stack:
         """Whether it is a FLAIR, acquired or derived, and nothing speaks against it."""
         return not self.reason_against and self.sequence == "a FLAIR"
 
+    def is_of(self, sequence: str) -> bool:
+        """Whether its headers say that it is a sequence of `plgg.config.SEQUENCES`."""
+        if sequence == "flair":
+            return self.is_flair
+        if self.reason_against:
+            return False
+        if sequence in ("t1", "t1c"):
+            return self.sequence == "T1-like" and self.after_contrast == (sequence == "t1c")
+        if sequence in ("swi", "adc"):
+            return sequence.upper() in self.first.words
+        return self.sequence == f"{sequence.upper()}-like"
+
     @property
     def after_contrast(self) -> bool:
         """Whether a contrast agent is named, or the description says that it was given."""
