@@ -108,7 +108,7 @@ def seen_much(batch=4, *, shared=50.0, apart=0.02):
 
     for _ in range(300):
         layer(draw(batch))
-        layer.commit()
+        layer.update_running_stats()
     return layer.eval(), draw
 
 
@@ -137,7 +137,7 @@ def test_standardise_bears_a_first_batch_of_one_and_constant_features():
     layer = Standardise(3).train()
     for _ in range(3):
         out = layer(torch.full((1, 3), 7.0))
-        layer.commit()
+        layer.update_running_stats()
         assert out.abs().max() < 1.0
 
 
@@ -211,7 +211,7 @@ def test_checkpointing_changes_no_gradient():
     for checkpointing in (False, True):
         network = tiny("multitask", "model.dropout=0.3").train()
         network.checkpointing = checkpointing
-        network.expect(torch.tensor([5]))
+        network.seed_dropout(torch.tensor([5]))
         outputs = network(image)
         (outputs["segmentation"].mean() + outputs["marker"].sum()).backward()
         found.append([p.grad for p in network.parameters()])
@@ -257,7 +257,7 @@ def test_standardise_learns_the_same_from_a_batch_and_from_its_pieces(parts):
     layer = Standardise(3).train()
     for piece in features.split(parts):
         layer(piece)
-    layer.commit()
+    layer.update_running_stats()
     torch.testing.assert_close(layer.mean, 0.05 * features.mean(dim=0))
     torch.testing.assert_close(layer.square, 0.05 * features.square().mean(dim=0))
     assert float(layer.weight) == pytest.approx(0.05)

@@ -83,16 +83,16 @@ class MultitaskNet(nn.Module):
         self,
         image: Image,
         patient: Float[Tensor, "batch 4"] | None = None,
-        told: Int[Tensor, " batch"] | None = None,
+        conditioning_class: Int[Tensor, " batch"] | None = None,
     ) -> dict[str, Any]:
         """Logits by head, and the pooled bottleneck.
 
         Args:
             image: z-scores, every side a multiple of `divisor`; a missing sequence is 0.
             patient: Age and sex; without them the marker is what the image alone says.
-            told: Index of the class that a guided outline is told in training, -1 where it is
-                unknown. After training it is told the branch's own answer to the image. The branch
-                itself always looks at the outline that was told nothing.
+            conditioning_class: Index of the class that conditions the segmentation in training, -1
+                where it is unknown. After training that is the branch's own answer to the image.
+                The branch itself always looks at the outline without a condition.
 
         Returns:
             segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm, and
@@ -114,8 +114,8 @@ class MultitaskNet(nn.Module):
         if self.guide is not None:
             # By the image alone, whatever is known of the patient: exported networks know no more.
             answer = (
-                self.guide.as_answer(told)
-                if self.training and told is not None
+                self.guide.as_answer(conditioning_class)
+                if self.training and conditioning_class is not None
                 else self.heads["marker"](bottleneck, image, outlines[0]).softmax(dim=1)
             )
             outputs["segmentation"] = outlines[0] + self._whole(self.guide(last, answer))
@@ -154,7 +154,7 @@ class MultitaskNet(nn.Module):
         bottleneck, skips = backbone.encode(image)
         return bottleneck, list(skips)
 
-    def expect(self, seeds: Tensor, *, counted: bool = True) -> None:
+    def seed_dropout(self, seeds: Tensor, *, counted: bool = True) -> None:
         """Prepare for the next patches of a training step.
 
         Args:
@@ -168,11 +168,11 @@ class MultitaskNet(nn.Module):
         for number, layer in enumerate(layers):
             layer.draw(seeds, number)
 
-    def commit(self, reduce: Reduce = lambda sums: sums) -> None:
+    def update_running_stats(self, reduce: Reduce = lambda sums: sums) -> None:
         """Take what a training step showed into the running moments."""
         for layer in self.modules():
             if isinstance(layer, Standardise):
-                layer.commit(reduce)
+                layer.update_running_stats(reduce)
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """What both tasks share."""

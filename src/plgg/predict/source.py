@@ -25,7 +25,7 @@ from plgg.data.quality import Quality
 from plgg.data.scan import scan_name, scan_sha256
 from plgg.data.store import Store, is_store, read_record
 from plgg.preprocess.normalise import Prepared
-from plgg.preprocess.pipeline import travel
+from plgg.preprocess.pipeline import preprocess_scan
 from plgg.preprocess.setup import route_for
 
 
@@ -233,7 +233,7 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
         reference, *others = scans
         scan = scans[reference]
         age_years = scan.age_years if case.age_years is None else case.age_years
-        arrived = travel(
+        preprocessed = preprocess_scan(
             scan.volume,
             None,
             replace(route, sequence=reference),
@@ -242,10 +242,10 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
         )
         hashes = [scans[name].sha256 or _digest(paths[name]) for name in scans]
         return Loaded(
-            arrived.prepared,
-            arrived.prepared.stacked(config.channels, reference),
-            (reference, *arrived.reference_from),
-            arrived.quality,
+            preprocessed.prepared,
+            preprocessed.prepared.stacked(config.channels, reference),
+            (reference, *preprocessed.reference_from),
+            preprocessed.quality,
             native=scan.volume,
             chosen=scan.chosen,
             doubts=tuple(doubt for one in scans.values() for doubt in one.doubts),
