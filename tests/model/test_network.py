@@ -6,7 +6,6 @@ from monai.networks.nets import SegResNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 
 from plgg.config import preset
-from plgg.model.backbone import bottleneck_channels
 from plgg.model.device import Runtime, choose_runtime
 from plgg.model.layers import SeededDropout, Standardise
 from plgg.model.network import MultitaskNet, build_network
@@ -48,7 +47,7 @@ def test_shapes_follow_the_settings(down, up):
     with torch.no_grad():
         outputs = network(torch.zeros(2, 1, 16, 24, 8))
         bottleneck, _ = network.encode(torch.zeros(2, 1, 16, 24, 8))
-    assert bottleneck.shape[1] == bottleneck_channels(model)
+    assert bottleneck.shape[1] == model.init_filters * model.divisor // model.stem
     assert bottleneck.shape[2:] == tuple(n // model.divisor for n in (16, 24, 8))
     assert outputs["segmentation"].shape == (2, 1, 16, 24, 8)
     assert outputs["marker"].shape == (2, 5)

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from plgg.config import MARKER, SEGMENTATION, Arm, LossConfig, ModelConfig
 from plgg.core.patient import patient_inputs
-from plgg.model.backbone import BACKBONES, bottleneck_channels, decode, encoder_stages
+from plgg.model.backbone import build_backbone
 from plgg.model.classification_head import Guide, ScalarHead
 from plgg.model.layers import Reduce, SeededDropout, Standardise
 from plgg.tasks.base import AuxiliaryTask, BodySpec
@@ -61,23 +61,20 @@ class MultitaskNet(nn.Module):
         self.divisor, self.stem, self.n_channels = settings.divisor, settings.stem, n_channels
         # Whether inner features are computed again in the backward pass rather than kept.
         self.checkpointing = False
-        self.backbone = BACKBONES["segresnet"](settings, n_channels)
-        # The backbone's own last layer is the segmentation head.
-        heads: dict[str, nn.Module] = {SEGMENTATION: self.backbone.get_submodule("conv_final")}
-        self.backbone.set_submodule("conv_final", nn.Identity())
+        self.backbone: Any = build_backbone(settings, n_channels)
+        out = settings.stem**3
+        heads: dict[str, nn.Module] = {SEGMENTATION: self.backbone.head(out)}
         # Outlines at half, a quarter … of the resolution; used in training alone.
         self.n_deep = settings.deep_supervision
         for level in range(1, self.n_deep + 1):
-            width = settings.init_filters * 2**level
-            heads[f"deep_{level}"] = nn.Conv3d(width, settings.stem**3, kernel_size=1)
+            heads[f"deep_{level}"] = nn.Conv3d(self.backbone.widths[level], out, kernel_size=1)
         auxiliary = marker_alone(n_classes) if tasks is None else tasks
         self.auxiliary = tuple(auxiliary) if arm == "multitask" else ()
-        body = _body_spec(settings)
+        body = _body_spec(self.backbone.widths[-1], settings)
         heads |= {name: auxiliary[name].head(body) for name in self.auxiliary}
         self.heads = nn.ModuleDict(heads)
         guided = MARKER in self.auxiliary and settings.marker.guides_outline
-        width, out = settings.init_filters, settings.stem**3
-        self.guide = Guide(n_classes, width, out) if guided else None
+        self.guide = Guide(n_classes, self.backbone.widths[0], out) if guided else None
 
     def forward(
         self,
@@ -131,8 +128,8 @@ class MultitaskNet(nn.Module):
 
         The coarse ones are given in training alone. No outline has been told the marker.
         """
-        bottleneck, skips = self.encode(image)
-        decoded = decode(self.backbone, bottleneck, skips)
+        bottleneck, features = self.encode(image)
+        decoded = self.backbone.decode(features)
         *before, layer = self.heads["segmentation"].children()
         last = nn.Sequential(*before)(decoded[-1])
         outlines = [layer(last)]
@@ -146,13 +143,12 @@ class MultitaskNet(nn.Module):
         return pixelshuffle(outline, 3, self.stem) if self.stem > 1 else outline
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
-        """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and the skips."""
-        backbone: Any = self.backbone
+        """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and all levels."""
         if self.stem > 1:
             blocks = pixelunshuffle(image, 3, self.stem)
             image = blocks.contiguous(memory_format=torch.channels_last_3d)
-        bottleneck, skips = backbone.encode(image)
-        return bottleneck, list(skips)
+        features: list[Tensor] = self.backbone.encode(image)
+        return features[-1], features
 
     def seed_dropout(self, seeds: Tensor, *, counted: bool = True) -> None:
         """Prepare for the next patches of a training step.
@@ -176,18 +172,18 @@ class MultitaskNet(nn.Module):
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """What both tasks share."""
-        stages = encoder_stages(self.backbone)
+        stages = self.backbone.stages()
         return [p for stage in stages for layer in stage for p in layer.parameters()]
 
     def freeze(self, n_stages: int) -> None:
         """Keep the first stages of the encoder, from the image on, as they are."""
-        for stage in encoder_stages(self.backbone)[:n_stages]:
+        for stage in self.backbone.stages()[:n_stages]:
             for layer in stage:
                 layer.requires_grad_(requires_grad=False)
 
 
-def _body_spec(settings: ModelConfig) -> BodySpec:
-    channels, divisor = bottleneck_channels(settings), settings.divisor
+def _body_spec(channels: int, settings: ModelConfig) -> BodySpec:
+    divisor = settings.divisor
 
     def make_head(n_outputs: int) -> nn.Module:
         return ScalarHead(channels, n_outputs, settings.marker, divisor=divisor)
