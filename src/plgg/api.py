@@ -17,6 +17,8 @@ from plgg.core.progress import Silent, Watch
 from plgg.predict.options import PredictOptions
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from plgg.data.check.report import CheckReport
     from plgg.data.layouts.build import Written
     from plgg.data.layouts.listing import Choices
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from plgg.experiment.transfer import Transferred
     from plgg.export.run import Exported
     from plgg.phantom.settings import PhantomSettings
+    from plgg.predict.arrays import Images, Segmentation
     from plgg.predict.engine import Format
     from plgg.predict.scan import Outcome
 
@@ -250,6 +253,38 @@ def predict(
     from plgg.predict.batch import Request, predict_batch
 
     return predict_batch(Request(tuple(inputs), tuple(runs), out, options), watch)
+
+
+def segment(
+    image: ArrayLike | Images,
+    affine: ArrayLike | None = None,
+    *,
+    model: Path | Sequence[Path],
+    options: PredictOptions = EVERYTHING,
+) -> Segmentation:
+    """Outline the tumour of one patient whose images are in memory; nothing is written.
+
+    The way is that of `predict`, gates included, and so is the mask.
+
+    Args:
+        image: Array of shape (I, J, K), skull on or off, of the sequence that the model wants
+            first; or `{sequence: (array, affine)}`.
+        affine: 4×4, from voxel indices to mm, RAS+, as NIfTI and nibabel have it.
+        model: Folder of a training run; of several, an ensemble.
+        options: Of these `age_years`, `sex`, `atlas`, `engine`, `settings` and `scan_gib`.
+
+    Returns:
+        The mask and the probability on the grid of the image, volume, marker, tasks, verdicts.
+
+    Raises:
+        InputError: If an array cannot be used, or a gate refuses the scan.
+        PlggError: If the models do not fit together.
+    """
+    runs = [Path(model)] if isinstance(model, Path | str) else [Path(run) for run in model]
+    _require_prediction((), runs, options)
+    from plgg.predict.arrays import segment_arrays
+
+    return segment_arrays(image, affine, runs, options)
 
 
 def _require_prediction(
