@@ -138,7 +138,7 @@ def _volume(image: ArrayLike, affine: ArrayLike, where: str) -> Volume:
 def _scan(given: Mapping[str | None, Volume], options: PredictOptions) -> Scan:
     def load(config: Config) -> Loaded:
         named = {name or config.channels[0]: volume for name, volume in given.items()}
-        scans = {
+        scans: dict[str, NativeScan] = {
             name: usable_scan(NativeScan(named[name]), name, Path(name))
             for name in config.channels
             if name in named
