@@ -28,7 +28,7 @@ from plgg.data.nifti.image import write_volume
 from plgg.data.scan import read_scan
 from plgg.phantom.patient import make_scan
 from plgg.phantom.settings import phantom_settings
-from plgg.preprocess.pipeline import Arrived, travel
+from plgg.preprocess.pipeline import PreprocessedScan, preprocess_scan
 from plgg.preprocess.setup import Route, route_for
 
 # What may become of a scan, in the words of the table.
@@ -62,8 +62,8 @@ def found_healthy(options: argparse.Namespace, route: Route, folder: Path) -> He
         # Off the atlas' grid, as any scan is that was not registered.
         moved = made.affine + np.array([[0, 0, 0, 9.0], [0, 0, 0, -7.0], [0, 0, 0, 5.0], [0] * 4])
         scan = Volume(made.data.astype(np.float32), moved)
-    arrived = travel(scan, None, route)
-    placed, doubts = arrived.placed, _doubtful(arrived)
+    preprocessed = preprocess_scan(scan, None, route)
+    placed, doubts = preprocessed.placed, _doubtful(preprocessed)
     return Healthy(scan, placed.brain, placed.native_to_atlas, doubts, options.dicom, folder)
 
 
@@ -88,19 +88,19 @@ def asked(path: Path, route: Route, *, known: frozenset[str]) -> tuple[set[str],
     """What becomes of a scan at the users' door, and in which words; known doubts do not count."""
     try:
         flair, _ = require_usable(Case("fault", "fault", path))
-        arrived = travel(flair, None, route)
+        preprocessed = preprocess_scan(flair, None, route)
     except PlggError as error:
         return {REFUSED}, str(error)
-    doubts = _doubtful(arrived) - known
-    notes = {verdict.gate for verdict in arrived.quality.verdicts} & {"already-registered"}
+    doubts = _doubtful(preprocessed) - known
+    notes = {verdict.gate for verdict in preprocessed.quality.verdicts} & {"already-registered"}
     found = {word for word, gates in ((DOUBTED, doubts), (NOTED, notes)) if gates}
-    said = [v.message for v in arrived.quality.verdicts if v.gate in doubts | notes]
+    said = [v.message for v in preprocessed.quality.verdicts if v.gate in doubts | notes]
     return found or {PASSED}, "; ".join(said)
 
 
-def _doubtful(arrived: Arrived) -> frozenset[str]:
+def _doubtful(preprocessed: PreprocessedScan) -> frozenset[str]:
     """Names of the gates that are in doubt."""
-    return frozenset(v.gate for v in arrived.quality.verdicts if v.status == "doubtful")
+    return frozenset(v.gate for v in preprocessed.quality.verdicts if v.status == "doubtful")
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def ours(folder: Path, config: Config, repeats: int) -> dict[str, Any]:
         def step(pieces: Any) -> None:  # noqa: ANN401
             trainer.optimiser.zero_grad(set_to_none=True)
             moved = [piece.to(trainer.runtime.device) for piece in pieces]
-            trainer.descent.step(moved, apart=False)
+            trainer.task_gradients.backward(moved, apart=False)
             trainer.optimiser.step()
 
         return {

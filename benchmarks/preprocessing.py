@@ -41,7 +41,7 @@ from plgg.data.quality import Quality
 from plgg.data.scan import scan_name
 from plgg.metrics.overlap import hard_dice
 from plgg.preprocess.normalise import restore
-from plgg.preprocess.pipeline import Arrived, RejectedScanError, travel
+from plgg.preprocess.pipeline import PreprocessedScan, RejectedScanError, preprocess_scan
 from plgg.preprocess.registration.frame import view_of
 from plgg.preprocess.setup import Route, route_for
 
@@ -141,18 +141,18 @@ def measured(case: Case, route: Route) -> Row:
         flair, mask = require_usable(case)
         row.seconds["read"] = round(time.process_time() - cpu, 3)
         row.spacing_mm = "×".join(f"{n:.2f}" for n in flair.spacing_mm)
-        arrived = travel(flair, mask, route, age_years=case.age_years)
+        preprocessed = preprocess_scan(flair, mask, route, age_years=case.age_years)
     except RejectedScanError as error:
         row.said = str(error)
         judged(row, error.quality, error.placed.method if error.placed else "")
     except PlggError as error:
         row.said = str(error).replace(str(case.flair), case.flair.name)
     else:
-        judged(row, arrived.quality, arrived.placed.method)
+        judged(row, preprocessed.quality, preprocessed.placed.method)
     row.wall_s = round(time.perf_counter() - wall, 2)
     row.cpu_s = round(time.process_time() - cpu, 2)
     if row.outcome != "refused":
-        returned(row, flair, mask, arrived)
+        returned(row, flair, mask, preprocessed)
     return row
 
 
@@ -169,9 +169,9 @@ def judged(row: Row, quality: Quality, method: str) -> None:
     row.said = row.said or "; ".join(doubts)
 
 
-def returned(row: Row, flair: Volume, mask: Volume | None, arrived: Arrived) -> None:
+def returned(row: Row, flair: Volume, mask: Volume | None, preprocessed: PreprocessedScan) -> None:
     """The restore law: masks, affine and landmarks."""
-    prepared, brain = arrived.prepared, arrived.placed.brain
+    prepared, brain = preprocessed.prepared, preprocessed.placed.brain
     blank = np.zeros(prepared.image.shape, np.uint8)
     back = restore(blank if prepared.mask is None else prepared.mask, prepared.placement)
     row.affine_same = bool(np.array_equal(back.affine, flair.affine))

@@ -129,7 +129,7 @@ def copied(made: Store, store: Path, original: StoredCase, number: int) -> Store
     return case
 
 
-def alone(store: Path, options: argparse.Namespace) -> dict[str, Any]:
+def no_sync(store: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Train on a store in a process of its own."""
     drop_from_cache(store)
     command = [sys.executable, __file__, "--store", str(store), "--size", options.size]

@@ -18,7 +18,13 @@ CLASSES = ("fusion", "other", "v600e")
 def make_run(folder, *settings, seed=0, classes=CLASSES):
     """A run folder with a best checkpoint."""
     config = tiny_config(*settings)
-    network = build_network(config.model, n_classes=len(classes), arm=config.arm, seed=seed)
+    network = build_network(
+        config.model,
+        n_classes=len(classes),
+        arm=config.arm,
+        seed=seed,
+        n_channels=len(config.channels),
+    )
     save_checkpoint(
         folder / "checkpoints",
         "best",

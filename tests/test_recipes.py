@@ -46,13 +46,20 @@ DRIVER = """
 import csv, json, sys
 from pathlib import Path
 
-from mine import channel, gate, loss, metric, task
+from mine import backbone, channel, gate, loss, metric, task
 from plgg import api
 from plgg.phantom.settings import phantom_settings
 
+def read_names(run):
+    from plgg.model.checkpoint import load_checkpoint
+
+    return sorted(load_checkpoint(run, "best").network().backbone.state_dict())
+
+
 folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
 tasks = "tasks={segmentation: segmentation, age_years: absolute}"
-config = api.configure("small", settings=[*settings, tasks, "loss.segmentation=tversky"])
+chosen = ["loss.segmentation=tversky", "model.backbone=slices", tasks]
+config = api.configure("small", settings=[*settings, *chosen])
 cases = api.phantom(folder / "patients", phantom_settings(n_patients=6, spacing_mm=4.0, seed=3))
 manifest = folder / "patients" / "manifest.csv"
 cohort = api.preprocess(manifest, folder / "store", config, workers=0)
@@ -64,6 +71,7 @@ with (folder / "run" / "evaluation" / "test" / "cases.csv").open(encoding="utf-8
 evaluation = api.evaluate(folder / "run" / "predictions" / "test", manifest)
 print(json.dumps({
     "failed": len(cohort.failed),
+    "parameters": read_names(folder / "run"),
     "train": json.loads(lines[-1])["train"],
     "rows": rows,
     "read": [row.metrics for row in evaluation.rows],
@@ -96,12 +104,18 @@ def done(tmp_path_factory):
 
 
 def test_every_recipe_has_code():
-    assert {"loss.py", "task.py", "metric.py", "gate.py", "channel.py"} <= set(RECIPES)
-    assert len(CONTRIBUTING.read_text(encoding="utf-8").splitlines()) <= 180
+    assert {"loss.py", "task.py", "metric.py", "gate.py", "backbone.py", "channel.py"} <= set(
+        RECIPES
+    )
+    assert len(CONTRIBUTING.read_text(encoding="utf-8").splitlines()) <= 200
 
 
 def test_a_loss_is_trained_on(done):
     assert 0 < done["train"]["segmentation"] < 1.01
+
+
+def test_a_backbone_is_trained_and_read_back(done):
+    assert {name.partition(".")[0] for name in done["parameters"]} == {"fine", "coarse", "up"}
 
 
 def test_a_task_is_learnt_told_and_scored(done):

@@ -255,19 +255,19 @@ def train(
     cohort = Store(store)
     drawn = make_split(cohort.cohort.cases, k=split, seed=config.seed)
     from plgg.experiment.scoring import PARTS, score_run
-    from plgg.train.distributed import gather_team
+    from plgg.train.distributed import join_process_group
     from plgg.train.run import train as train_run
 
-    team = gather_team(config.precision, devices=devices, nodes=nodes)
-    if not team.first:
-        train_run(cohort, run, config, drawn, team=team)
+    team = join_process_group(config.precision, devices=devices, nodes=nodes)
+    if not team.is_main:
+        train_run(cohort, run, config, drawn, group=team)
         return {}
     _say_warned(cohort, watch)
     with (
         watch.training(config.arm) as listener,
         tracked(run, tracking, listener, name=run.resolve().name, arm=config.arm) as told,
     ):
-        train_run(cohort, run, config, drawn, team=team, listener=told)
+        train_run(cohort, run, config, drawn, group=team, listener=told)
     score_run(cohort, run, drawn, watch, label=config.arm)
     return {part: read_evaluation(run / "evaluation" / part) for part in PARTS}
 

@@ -40,9 +40,11 @@ def tree(tmp_path):
         folder = tmp_path / "predictions" / name
         save(folder / "mask.nii.gz", predicted, mask.affine)
         save(folder / "probability.nii.gz", predicted.astype(np.float32), mask.affine)
-        chances = {marker: 0.8, CLASSES[1 - number % 2]: 0.2}
-        chances = {c: chances[c] for c in CLASSES}
-        result = {"marker": {"classes": CLASSES, "probabilities": chances, "predicted": marker}}
+        probabilities = {marker: 0.8, CLASSES[1 - number % 2]: 0.2}
+        probabilities = {c: probabilities[c] for c in CLASSES}
+        result = {
+            "marker": {"classes": CLASSES, "probabilities": probabilities, "predicted": marker}
+        }
         (folder / "result.json").write_text(json.dumps(result))
     return tmp_path / "predictions", cases, tmp_path / "out"
 

@@ -1,4 +1,4 @@
-"""Adjusted p values and power: known answers, and chances that simulation gives as well."""
+"""Adjusted p values and power: known answers, and probabilities that simulation gives as well."""
 
 import numpy as np
 import pytest

@@ -157,7 +157,7 @@ def test_hierarchical_bootstrap_sees_the_spread_between_splits():
 
 
 def test_hierarchical_bootstrap_of_single_patients_by_hand():
-    # Two splits of one patient each: the mean is 0, 1/2 or 1 with chances 1/4, 1/2, 1/4.
+    # Two splits of one patient each: the mean is 0, 1/2 or 1 with probabilities 1/4, 1/2, 1/4.
     found = ours.hierarchical_interval([np.array([0.0]), np.array([1.0])], rng())
     assert (found.low, found.high) == (0.0, 1.0)
 

@@ -11,6 +11,7 @@ from plgg.core.errors import ConfigError, OutputError, RunError
 from plgg.core.files import sha256
 from plgg.export import run as export_module
 from plgg.export.run import FORMATS, Written, export_run
+from plgg.model.checkpoint import load_checkpoint
 from plgg.model.network import marker_alone
 from plgg.predict.engine import FILE, ExportRecord
 from plgg.predict.engines.load import load_engine
@@ -208,3 +209,21 @@ def test_a_folder_that_is_no_export_is_left_alone(tmp_path):
     assert (out / "thesis.txt").read_text() == "x"
     again = [export_run(run, tmp_path / "out", "monai-bundle").record for _ in range(2)]
     assert again[0] == again[1]
+
+
+def test_a_network_of_two_sequences_is_exported_and_answers_alike(tmp_path):
+    run = make_run(
+        tmp_path / "run",
+        "model.blocks_down=[1,1,1]",
+        "model.blocks_up=[1,1]",
+        "channels=[flair,t2]",
+    )
+    made = export_run(run, None, "onnx")
+    assert max(made.largest_difference.values()) < 1e-3
+    engine = load_engine("onnx", run, load_checkpoint(run, "best"))
+    assert engine.n_channels == 2
+    image = np.random.default_rng(0).standard_normal((2, 24, 24, 24), dtype=np.float32)
+    ours = load_engine("pytorch", run, load_checkpoint(run, "best"))(image)
+    np.testing.assert_allclose(engine(image).segmentation, ours.segmentation, atol=2e-3)
+    with pytest.raises(ConfigError, match="a MONAI bundle reads one image"):
+        export_run(run, None, "monai-bundle")

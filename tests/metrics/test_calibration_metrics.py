@@ -23,8 +23,8 @@ def answers(n, *, classes=3, seed=0, sharpness=1.5):
     """Logits that are exactly right, and truths drawn from them."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, sharpness, (n, classes))
-    chances = softmax(logits, axis=1).cumsum(axis=1)
-    return logits, (rng.random((n, 1)) > chances).sum(axis=1)
+    probabilities = softmax(logits, axis=1).cumsum(axis=1)
+    return logits, (rng.random((n, 1)) > probabilities).sum(axis=1)
 
 
 def test_the_calibration_error_is_what_a_pencil_gives():
@@ -43,8 +43,8 @@ def test_a_bin_holds_its_lower_edge_and_the_last_one_holds_1():
 
 
 def test_the_likelihood_is_what_a_pencil_gives_and_never_infinite():
-    chances = np.array([[0.5, 0.5], [0.25, 0.75]])
-    assert negative_log_likelihood(chances, np.array([0, 0])) == pytest.approx(np.log(8) / 2)
+    probabilities = np.array([[0.5, 0.5], [0.25, 0.75]])
+    assert negative_log_likelihood(probabilities, np.array([0, 0])) == pytest.approx(np.log(8) / 2)
     assert negative_log_likelihood(np.array([[0.0, 1.0]]), np.array([0])) < 30
 
 
@@ -91,12 +91,12 @@ def test_answers_that_say_nothing_keep_their_temperature():
 @given(st.integers(1, 20), st.integers(2, 5), st.integers(0, 10_000), st.floats(0.1, 20.0))
 def test_the_fit_never_makes_the_likelihood_worse(n, classes, seed, sharpness):
     rng = np.random.default_rng(seed)
-    chances = softmax(rng.normal(0, sharpness, (n, classes)), axis=1)
+    probabilities = softmax(rng.normal(0, sharpness, (n, classes)), axis=1)
     truth = rng.integers(0, classes, n)
-    temperature = fit_temperature(log_probabilities(chances), truth)
+    temperature = fit_temperature(log_probabilities(probabilities), truth)
     assert 0.25 <= temperature <= 10
-    mended = with_temperature(chances, temperature)
-    before = negative_log_likelihood(chances, truth)
+    mended = with_temperature(probabilities, temperature)
+    before = negative_log_likelihood(probabilities, truth)
     assert negative_log_likelihood(mended, truth) <= before + 1e-6
 
 
@@ -104,12 +104,12 @@ def test_the_fit_never_makes_the_likelihood_worse(n, classes, seed, sharpness):
 @given(st.integers(0, 10_000), st.floats(0.25, 10.0), st.floats(0.25, 10.0))
 def test_temperatures_multiply_and_keep_the_order(seed, one, other):
     # No answer so sure that it would be cut off at the least probability on the way.
-    chances = 0.1 + 0.6 * np.random.default_rng(seed).dirichlet(np.ones(4))
-    twice = with_temperature(with_temperature(chances, one), other)
-    np.testing.assert_allclose(twice, with_temperature(chances, one * other), atol=1e-6)
-    np.testing.assert_allclose(with_temperature(chances, 1.0), chances, atol=1e-9)
+    probabilities = 0.1 + 0.6 * np.random.default_rng(seed).dirichlet(np.ones(4))
+    twice = with_temperature(with_temperature(probabilities, one), other)
+    np.testing.assert_allclose(twice, with_temperature(probabilities, one * other), atol=1e-6)
+    np.testing.assert_allclose(with_temperature(probabilities, 1.0), probabilities, atol=1e-9)
     assert twice.sum() == pytest.approx(1)
-    assert twice.argmax() == chances.argmax()
+    assert twice.argmax() == probabilities.argmax()
 
 
 CURVE = (

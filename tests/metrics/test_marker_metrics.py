@@ -31,23 +31,23 @@ def test_auc_of_a_case_counted_by_hand():
 
 
 def test_scikit_learn_agrees():
-    truth, chances = drawn()
-    assert macro_auc(truth, chances) == pytest.approx(
-        roc_auc_score(truth, chances, multi_class="ovr", average="macro")
+    truth, probabilities = drawn()
+    assert macro_auc(truth, probabilities) == pytest.approx(
+        roc_auc_score(truth, probabilities, multi_class="ovr", average="macro")
     )
-    named = chances.argmax(axis=1)
+    named = probabilities.argmax(axis=1)
     assert macro_f1(truth, named, 3) == pytest.approx(f1_score(truth, named, average="macro"))
     expected = pytest.approx(balanced_accuracy_score(truth, named))
     assert balanced_accuracy(truth, named, 3) == expected
-    found = summary_of(truth, chances)
+    found = summary_of(truth, probabilities)
     assert found.balanced_accuracy.value == expected
     assert found.accuracy.value == pytest.approx((truth == named).mean())
     assert found.confusion == tuple(map(tuple, confusion_matrix(truth, named).tolist()))
 
 
 def test_order_alone_matters_to_the_auc():
-    truth, chances = drawn()
-    assert macro_auc(truth, chances**3) == pytest.approx(macro_auc(truth, chances))
+    truth, probabilities = drawn()
+    assert macro_auc(truth, probabilities**3) == pytest.approx(macro_auc(truth, probabilities))
 
 
 def test_one_answer_for_all_is_chance():
@@ -56,9 +56,9 @@ def test_one_answer_for_all_is_chance():
 
 
 def test_a_class_without_cases_is_left_out():
-    truth, chances = drawn(classes=2)
-    wider = np.concatenate([chances, np.zeros((60, 1))], axis=1)
-    assert macro_auc(truth, wider) == pytest.approx(macro_auc(truth, chances))
+    truth, probabilities = drawn(classes=2)
+    wider = np.concatenate([probabilities, np.zeros((60, 1))], axis=1)
+    assert macro_auc(truth, wider) == pytest.approx(macro_auc(truth, probabilities))
     assert macro_auc(np.zeros(5, dtype=int), np.ones((5, 2)) / 2) is None
 
 
@@ -134,9 +134,9 @@ def test_scans_of_one_patient_weigh_as_one_draw():
 
 
 def test_resamples_without_a_class_are_counted_and_left_out():
-    truth, chances = np.array([0, 1]), np.eye(2)
+    truth, probabilities = np.array([0, 1]), np.eye(2)
     found = patient_interval(
-        lambda i: macro_auc(truth[i], chances[i]), ["p", "q"], np.random.default_rng(0)
+        lambda i: macro_auc(truth[i], probabilities[i]), ["p", "q"], np.random.default_rng(0)
     )
     # Half of the draws of two patients hold one of them twice.
     assert found.n_undefined == pytest.approx(1000, abs=100)
@@ -150,10 +150,10 @@ def test_the_work_of_an_auc_does_not_grow_with_the_cohort():
     """A thousand resamples of a whole cohort take under a second because nothing loops over it."""
 
     def work(n, n_resamples=20):
-        truth, chances = drawn(n=n)
+        truth, probabilities = drawn(n=n)
         return calls(
             lambda: patient_interval(
-                lambda i: macro_auc(truth[i], chances[i]),
+                lambda i: macro_auc(truth[i], probabilities[i]),
                 range(n),
                 np.random.default_rng(0),
                 n_resamples=n_resamples,

@@ -31,9 +31,9 @@ def opinionated(made):
 def test_before_training_it_changes_nothing(training):
     guided, plain = (network(*more).train(training) for more in ((GUIDED,), ()))
     with torch.no_grad():
-        told = {"told": torch.tensor([0, 2])} if training else {}
+        told = {"conditioning_class": torch.tensor([0, 2])} if training else {}
         for made in (guided, plain):
-            made.expect(torch.tensor([5, 6]))
+            made.seed_dropout(torch.tensor([5, 6]))
         outputs, expected = guided(scan(), **told), plain(scan())
     for name, value in expected.items():
         torch.testing.assert_close(outputs[name], value)
@@ -46,7 +46,7 @@ def test_the_single_arm_has_none():
 def told(made, *classes):
     """The outlines of a network in training that is told the classes."""
     with torch.no_grad():
-        return made.train()(scan(), told=torch.tensor(classes))
+        return made.train()(scan(), conditioning_class=torch.tensor(classes))
 
 
 def test_a_patch_that_is_told_nothing_is_as_without_guide():
@@ -66,7 +66,7 @@ def test_the_branch_is_not_told_the_answer():
     made = opinionated(network(GUIDED, 'model.marker.inputs=["tumour","outlined"]'))
     answers = []
     for classes in ((-1, -1), (0, 2)):
-        made.expect(torch.tensor([5, 6]))
+        made.seed_dropout(torch.tensor([5, 6]))
         answers.append(told(made, *classes)["marker"])
     torch.testing.assert_close(*answers)
 
@@ -109,7 +109,9 @@ def test_blocks_of_voxels_are_guided_as_well():
     made = opinionated(network(GUIDED, "model.stem=2", "patches.size=[16,16,16]"))
     image = torch.randn(2, 1, 16, 16, 16)
     with torch.no_grad():
-        plain, sure = (made(image, told=torch.tensor([k, k]))["segmentation"] for k in (-1, 1))
+        plain, sure = (
+            made(image, conditioning_class=torch.tensor([k, k]))["segmentation"] for k in (-1, 1)
+        )
     assert sure.shape == image.shape
     assert (sure - plain).abs().max() > 1e-3
 
@@ -139,13 +141,13 @@ def test_only_a_guided_outline_can_follow_what_only_the_marker_tells(guided, low
     optimiser = torch.optim.Adam(made.parameters(), lr=5e-3)
     for step in range(100):
         image, mask, told = halved(4, seed=step)
-        made.expect(torch.arange(4))
-        outline = made(image, told=told)["segmentation"]
+        made.seed_dropout(torch.arange(4))
+        outline = made(image, conditioning_class=told)["segmentation"]
         loss = functional.binary_cross_entropy_with_logits(outline, mask)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     image, mask, told = halved(4, seed=1000)
     with torch.no_grad():
-        found = dice(made(image, told=told)["segmentation"], mask)
+        found = dice(made(image, conditioning_class=told)["segmentation"], mask)
     assert low < found <= high

@@ -131,8 +131,8 @@ def test_attention_learns_where_to_look():
         torch.nn.functional.cross_entropy(found, truth).backward()
         optimiser.step()
         for layer in head.modules():
-            if hasattr(layer, "commit"):
-                layer.commit(lambda sums: sums)
+            if hasattr(layer, "update_running_stats"):
+                layer.update_running_stats(lambda sums: sums)
     with torch.inference_mode():
         weights = head.attention(features).flatten(2).softmax(dim=2).mean(dim=0)[0]
     assert int(weights.argmax()) == 1 * 16 + 2 * 4 + 3

@@ -6,7 +6,6 @@ from monai.networks.nets import SegResNet
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 
 from plgg.config import preset
-from plgg.model.backbone import bottleneck_channels
 from plgg.model.device import Runtime, choose_runtime
 from plgg.model.layers import SeededDropout, Standardise
 from plgg.model.network import MultitaskNet, build_network
@@ -48,7 +47,7 @@ def test_shapes_follow_the_settings(down, up):
     with torch.no_grad():
         outputs = network(torch.zeros(2, 1, 16, 24, 8))
         bottleneck, _ = network.encode(torch.zeros(2, 1, 16, 24, 8))
-    assert bottleneck.shape[1] == bottleneck_channels(model)
+    assert bottleneck.shape[1] == model.init_filters * model.divisor // model.stem
     assert bottleneck.shape[2:] == tuple(n // model.divisor for n in (16, 24, 8))
     assert outputs["segmentation"].shape == (2, 1, 16, 24, 8)
     assert outputs["marker"].shape == (2, 5)
@@ -108,7 +107,7 @@ def seen_much(batch=4, *, shared=50.0, apart=0.02):
 
     for _ in range(300):
         layer(draw(batch))
-        layer.commit()
+        layer.update_running_stats()
     return layer.eval(), draw
 
 
@@ -137,7 +136,7 @@ def test_standardise_bears_a_first_batch_of_one_and_constant_features():
     layer = Standardise(3).train()
     for _ in range(3):
         out = layer(torch.full((1, 3), 7.0))
-        layer.commit()
+        layer.update_running_stats()
         assert out.abs().max() < 1.0
 
 
@@ -211,7 +210,7 @@ def test_checkpointing_changes_no_gradient():
     for checkpointing in (False, True):
         network = tiny("multitask", "model.dropout=0.3").train()
         network.checkpointing = checkpointing
-        network.expect(torch.tensor([5]))
+        network.seed_dropout(torch.tensor([5]))
         outputs = network(image)
         (outputs["segmentation"].mean() + outputs["marker"].sum()).backward()
         found.append([p.grad for p in network.parameters()])
@@ -257,7 +256,7 @@ def test_standardise_learns_the_same_from_a_batch_and_from_its_pieces(parts):
     layer = Standardise(3).train()
     for piece in features.split(parts):
         layer(piece)
-    layer.commit()
+    layer.update_running_stats()
     torch.testing.assert_close(layer.mean, 0.05 * features.mean(dim=0))
     torch.testing.assert_close(layer.square, 0.05 * features.square().mean(dim=0))
     assert float(layer.weight) == pytest.approx(0.05)

@@ -253,7 +253,7 @@ def assert_only_the_first_failed(cohort, folder, reason):
 
 @each_error
 def test_whatever_is_raised_costs_one_case(cases, folder, monkeypatch, error):
-    assert break_first(monkeypatch, "travel", error) == []
+    assert break_first(monkeypatch, "preprocess_scan", error) == []
     cohort = preprocess_cohort(cases, folder, COARSE)
     short = isinstance(error, MemoryError)
     said = "there is not enough memory" if short else f"unexpected {type(error).__name__}"
@@ -284,7 +284,7 @@ def test_a_refusal_that_cannot_be_drawn_stays_that_refusal(cases, folder, monkey
     )
     placed = Placed(np.ones((2, 2, 2), dtype=bool), np.eye(4), "none")
     rejected = RejectedScanError("it lies upside down", "Turn it.", quality, placed)
-    break_first(monkeypatch, "travel", rejected)
+    break_first(monkeypatch, "preprocess_scan", rejected)
     calls = break_first(monkeypatch, "panels_of", error)
     cohort = preprocess_cohort(cases, folder, COARSE)
     assert calls

@@ -15,7 +15,7 @@ from plgg.data.atlas.template import template_brain
 from plgg.data.nifti.image import read_volume
 from plgg.metrics.overlap import hard_dice
 from plgg.preprocess.normalise import restore
-from plgg.preprocess.pipeline import RejectedScanError, travel
+from plgg.preprocess.pipeline import RejectedScanError, preprocess_scan
 from plgg.preprocess.register import CHAINS, register
 from plgg.preprocess.registration.turns import cube_turns, likely_turns, named, posture, turned
 from plgg.preprocess.resample import resample
@@ -73,29 +73,29 @@ def straight(name, model):
     return registered.aligned.atlas_from_native
 
 
-def assert_laid_right(name, model, header, arrived, *, words):
+def assert_laid_right(name, model, header, preprocessed, *, words):
     """Upright as a good header would have it, restored exactly, and doubted for its header."""
     flair, mask = SCANS[name]()
-    verdicts = said(arrived.quality)
-    assert arrived.quality.status == verdicts["header-orientation"].status == "doubtful"
+    verdicts = said(preprocessed.quality)
+    assert preprocessed.quality.status == verdicts["header-orientation"].status == "doubtful"
     assert f"puts this head {words}" in verdicts["header-orientation"].message
     assert "left and right may be exchanged" in verdicts["header-orientation"].message
     assert verdicts["orientation"].status == "good"
     assert verdicts["rotation"].status == "good"
     # Of the attempts only the last is accepted, which began turned.
-    *others, last = arrived.quality.attempts
+    *others, last = preprocessed.quality.attempts
     assert last.accepted
     assert last.start.startswith("turned-")
     assert not any(attempt.accepted for attempt in others)
     assert all(attempt.reason for attempt in others)
     # The same anatomy arrives at the same place as under the true header.
-    placed = arrived.placed.native_to_atlas
+    placed = preprocessed.placed.native_to_atlas
     assert corner_error_mm(placed @ header, straight(name, model), flair) < 3.0
     # Exactly undone: points, and a mask on the native voxels.
     points = apply_affine(header @ flair.affine, np.argwhere(mask.data)[::97])
     there = apply_affine(placed, points)
     np.testing.assert_allclose(apply_affine(inverse(placed), there), points, atol=1e-8)
-    back = restore(arrived.prepared.mask, arrived.prepared.placement)
+    back = restore(preprocessed.prepared.mask, preprocessed.prepared.placement)
     assert back.shape == flair.shape
     np.testing.assert_array_equal(back.affine, header @ flair.affine)
     assert hard_dice(back.data >= 0.5, mask.data > 0) > 0.85
@@ -131,8 +131,8 @@ def test_a_head_that_its_header_puts_upside_down_is_laid_upright_and_doubted(mon
     monkeypatch.setitem(CHAINS, "rigid", CHAINS["rigid"][:1])
     flair, mask = phantom()
     header, words = TURNS["upside-down"]
-    arrived = travel(moved(flair, header), moved(mask, header), route())
-    assert_laid_right("phantom", "rigid", header, arrived, words=words)
+    preprocessed = preprocess_scan(moved(flair, header), moved(mask, header), route())
+    assert_laid_right("phantom", "rigid", header, preprocessed, words=words)
 
 
 @pytest.mark.slow
@@ -140,11 +140,14 @@ def test_a_head_that_its_header_puts_upside_down_is_laid_upright_and_doubted(mon
 def test_a_flipped_header_is_never_good():
     """Upright again by a turn, it is a mirror image, which nobody can tell from a head."""
     flair, mask = phantom()
-    arrived = travel(moved(flair, MIRROR), moved(mask, MIRROR), route())
-    assert arrived.quality.status == "doubtful"
-    assert "left and right may be exchanged" in said(arrived.quality)["header-orientation"].message
+    preprocessed = preprocess_scan(moved(flair, MIRROR), moved(mask, MIRROR), route())
+    assert preprocessed.quality.status == "doubtful"
+    assert (
+        "left and right may be exchanged"
+        in said(preprocessed.quality)["header-orientation"].message
+    )
     # What was estimated is still a turn: nothing is mirrored on the way.
-    assert np.linalg.det(arrived.placed.native_to_atlas[:3, :3]) > 0
+    assert np.linalg.det(preprocessed.placed.native_to_atlas[:3, :3]) > 0
 
 
 @pytest.mark.slow
@@ -153,8 +156,8 @@ def test_a_flipped_header_is_never_good():
 def test_however_a_thick_oblique_scan_is_turned_it_arrives_upright(name):
     flair, mask = thick_and_oblique()
     header, words = TURNS[name]
-    arrived = travel(moved(flair, header), moved(mask, header), route("affine"))
-    assert_laid_right("thick-oblique", "affine", header, arrived, words=words)
+    preprocessed = preprocess_scan(moved(flair, header), moved(mask, header), route("affine"))
+    assert_laid_right("thick-oblique", "affine", header, preprocessed, words=words)
 
 
 @pytest.mark.slow
@@ -167,7 +170,7 @@ def test_what_is_no_flair_is_refused_however_it_lies(name):
     noise = np.random.default_rng(0).normal(300.0, 60.0, flair.shape) * (flair.data != 0)
     for data in (inside, noise.astype(np.float32)):
         with pytest.raises(RejectedScanError) as refused:
-            travel(moved(flair.with_data(data), header), None, route("affine"))
+            preprocess_scan(moved(flair.with_data(data), header), None, route("affine"))
         assert "header-orientation" not in said(refused.value.quality)
 
 
@@ -177,23 +180,25 @@ def test_what_is_no_flair_is_refused_however_it_lies(name):
 def test_a_raw_head_upside_down_is_laid_upright_and_restored_exactly(shared_data):
     flair = read_volume(shared_data / "raw-flair" / "patient01_study1_FLAIR.nii.gz")
     where = route("affine", atlas=str(shared_data / "sri24"), stripping="auto")
-    straight = travel(flair, None, where)
+    straight = preprocess_scan(flair, None, where)
     header = np.eye(4)
     header[:3, :3] = Rotation.from_euler("y", 180, degrees=True).as_matrix().round()
     ball = np.zeros(flair.shape, np.uint8)
     brain = np.argwhere(straight.placed.brain)
     i, j, k = brain[len(brain) // 3]
     ball[i - 8 : i + 9, j - 8 : j + 9, k - 2 : k + 3] = 1
-    arrived = travel(moved(flair, header), moved(flair.with_data(ball), header), where)
+    preprocessed = preprocess_scan(
+        moved(flair, header), moved(flair.with_data(ball), header), where
+    )
     assert straight.quality.status == "good"
-    assert arrived.quality.status == "doubtful"
-    assert "puts this head upside down" in said(arrived.quality)["header-orientation"].message
+    assert preprocessed.quality.status == "doubtful"
+    assert "puts this head upside down" in said(preprocessed.quality)["header-orientation"].message
     seen = replace(flair, data=straight.placed.brain)
     gap = corner_error_mm(
-        arrived.placed.native_to_atlas @ header, straight.placed.native_to_atlas, seen
+        preprocessed.placed.native_to_atlas @ header, straight.placed.native_to_atlas, seen
     )
     assert gap < 3.0
-    assert hard_dice(arrived.placed.brain, straight.placed.brain) > 0.98
-    back = restore(arrived.prepared.mask, arrived.prepared.placement)
+    assert hard_dice(preprocessed.placed.brain, straight.placed.brain) > 0.98
+    back = restore(preprocessed.prepared.mask, preprocessed.prepared.placement)
     np.testing.assert_array_equal(back.affine, header @ flair.affine)
     assert hard_dice(back.data >= 0.5, ball > 0) > 0.8

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from plgg.config import Augmentation, PatchConfig
-from plgg.train.augment import Change, Warp, apply_change, sample_change
+from plgg.train.augment import AugmentationParameters, Warp, apply_augmentation, sample_augmentation
 from plgg.train.patches import cut, sample_plan
 from tiny import tiny_store
 
@@ -28,7 +28,7 @@ def head(tumour=(26, 30, 18), radius=4):
 
 
 CHANGES = st.builds(
-    Change,
+    AugmentationParameters,
     warp=st.none()
     | st.builds(
         Warp,
@@ -46,7 +46,7 @@ CHANGES = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(CHANGES)
 def test_outside_is_zero_and_masks_stay_binary(change):
-    image, brain, mask = apply_change(*head(), change)
+    image, brain, mask = apply_augmentation(*head(), change)
     assert image.dtype == mask.dtype == np.float32
     assert brain.dtype == bool
     assert image.shape == brain.shape == mask.shape == SHAPE
@@ -60,15 +60,19 @@ def test_outside_is_zero_and_masks_stay_binary(change):
 @given(CHANGES)
 def test_the_same_change_gives_the_same_patch(change):
     for one, other in zip(
-        apply_change(*head(), change), apply_change(*head(), change), strict=True
+        apply_augmentation(*head(), change), apply_augmentation(*head(), change), strict=True
     ):
         assert np.array_equal(one, other)
 
 
 def test_no_change_changes_nothing():
     image, brain, mask = head()
-    for change in (Change(), Change(warp=NOTHING), Change(gamma=1.0)):
-        found = apply_change(image, brain, mask, change)
+    for change in (
+        AugmentationParameters(),
+        AugmentationParameters(warp=NOTHING),
+        AugmentationParameters(gamma=1.0),
+    ):
+        found = apply_augmentation(image, brain, mask, change)
         np.testing.assert_allclose(found[0], image, atol=2e-4)
         assert np.array_equal(found[1], brain)
         assert np.array_equal(found[2], mask)
@@ -82,7 +86,9 @@ def test_a_quarter_turn_moves_every_voxel_to_its_place(axis):
     angles = [0.0, 0.0, 0.0]
     angles[axis] = 90.0
     warp = Warp(tuple(angles), (1, 1, 1), (0, 0, 0))
-    turned, _, _ = apply_change(cube, brain, np.zeros_like(cube), Change(warp=warp))
+    turned, _, _ = apply_augmentation(
+        cube, brain, np.zeros_like(cube), AugmentationParameters(warp=warp)
+    )
     plane = tuple(other for other in range(3) if other != axis)
     ways = [np.rot90(cube, k, plane) for k in (1, -1)]
     assert min(np.abs(turned - way).max() for way in ways) < 1e-3
@@ -98,8 +104,8 @@ def test_turning_keeps_lengths_on_patches_of_unlike_sides(sides):
     ] = 1
     brain = np.ones(sides, dtype=bool)
     for angles in ((90, 0, 0), (0, 0, 90), (30, 20, 40)):
-        _, _, turned = apply_change(
-            bar, brain, bar, Change(warp=Warp(angles, (1, 1, 1), (0, 0, 0)))
+        _, _, turned = apply_augmentation(
+            bar, brain, bar, AugmentationParameters(warp=Warp(angles, (1, 1, 1), (0, 0, 0)))
         )
         assert turned.sum() == pytest.approx(bar.sum(), rel=0.12)
         extents = np.linalg.eigvalsh(np.cov(np.argwhere(turned).T))
@@ -109,8 +115,8 @@ def test_turning_keeps_lengths_on_patches_of_unlike_sides(sides):
 
 def test_image_and_mask_move_together():
     image, brain, mask = head()
-    change = Change(warp=Warp((12, -9, 15), (1.1, 0.95, 1.05), (0.02, -0.02, 0.01)))
-    moved, _, outline = apply_change(image, brain, mask, change)
+    change = AugmentationParameters(warp=Warp((12, -9, 15), (1.1, 0.95, 1.05), (0.02, -0.02, 0.01)))
+    moved, _, outline = apply_augmentation(image, brain, mask, change)
     bright = moved > 1.5
     overlap = 2 * (bright & (outline > 0)).sum() / (bright.sum() + outline.sum())
     assert overlap > 0.9
@@ -119,8 +125,8 @@ def test_image_and_mask_move_together():
 
 def test_factors_over_one_make_the_head_smaller():
     image, brain, mask = head()
-    change = Change(warp=Warp((0, 0, 0), (1.25, 1.25, 1.25), (0, 0, 0)))
-    _, smaller, outline = apply_change(image, brain, mask, change)
+    change = AugmentationParameters(warp=Warp((0, 0, 0), (1.25, 1.25, 1.25), (0, 0, 0)))
+    _, smaller, outline = apply_augmentation(image, brain, mask, change)
     assert smaller.sum() == pytest.approx(brain.sum() / 1.25**3, rel=0.05)
     assert outline.sum() == pytest.approx(mask.sum() / 1.25**3, rel=0.15)
 
@@ -129,8 +135,10 @@ def test_the_brains_edge_does_not_mix_with_what_is_outside():
     """A brain of one value keeps it everywhere, however it is turned and averaged."""
     _, brain, mask = head()
     image = np.where(brain, 2.0, 0.0).astype(np.float32)
-    change = Change(warp=Warp((20, 10, 30), (0.9, 1.1, 1.0), (0, 0, 0)), thick=(1, 3))
-    moved, inside, _ = apply_change(image, brain, mask, change)
+    change = AugmentationParameters(
+        warp=Warp((20, 10, 30), (0.9, 1.1, 1.0), (0, 0, 0)), thick=(1, 3)
+    )
+    moved, inside, _ = apply_augmentation(image, brain, mask, change)
     np.testing.assert_allclose(moved[inside], 2.0, atol=1e-4)
 
 
@@ -138,7 +146,9 @@ def test_the_brains_edge_does_not_mix_with_what_is_outside():
 def test_thick_slices_average_along_one_axis(thickness):
     image = np.random.default_rng(2).standard_normal(SHAPE).astype(np.float32)
     brain = np.ones(SHAPE, dtype=bool)
-    found, _, _ = apply_change(image, brain, np.zeros_like(image), Change(thick=(2, thickness)))
+    found, _, _ = apply_augmentation(
+        image, brain, np.zeros_like(image), AugmentationParameters(thick=(2, thickness))
+    )
     # scipy's window reaches back where it is even, ours ahead.
     origin = -1 if thickness % 2 == 0 else 0
     expected = ndimage.uniform_filter1d(image, thickness, axis=2, origin=origin)
@@ -148,7 +158,7 @@ def test_thick_slices_average_along_one_axis(thickness):
 
 def test_contrast_keeps_order_mean_and_spread():
     image, brain, mask = head()
-    found, _, _ = apply_change(image, brain, mask, Change(gamma=1.4))
+    found, _, _ = apply_augmentation(image, brain, mask, AugmentationParameters(gamma=1.4))
     before, after = image[brain], found[brain]
     assert (np.diff(after[np.argsort(before)]) >= -1e-5).all()
     assert after.mean() == pytest.approx(before.mean(), abs=1e-3)
@@ -158,20 +168,20 @@ def test_contrast_keeps_order_mean_and_spread():
 
 def test_noise_has_the_spread_that_the_change_names():
     image, brain, mask = head()
-    found, _, _ = apply_change(image, brain, mask, Change(noise=(0.15, 7)))
+    found, _, _ = apply_augmentation(image, brain, mask, AugmentationParameters(noise=(0.15, 7)))
     assert (found - image)[brain].std() == pytest.approx(0.15, rel=0.05)
 
 
 def test_the_papers_settings_draw_no_change_and_no_number():
     rng, other = np.random.default_rng(0), np.random.default_rng(0)
-    assert sample_change(Augmentation(), rng) is None
+    assert sample_augmentation(Augmentation(), rng) is None
     assert rng.random() == other.random()
 
 
 def test_changes_occur_as_often_as_they_should():
     rng = np.random.default_rng(0)
-    strong = Augmentation(warp=0.8, blur=0.3, gamma=0.2, bias=0.4, noise=1.0)
-    drawn = [sample_change(strong, rng) for _ in range(1000)]
+    strong = Augmentation(warp=0.8, anisotropy=0.3, gamma=0.2, bias=0.4, noise=1.0)
+    drawn = [sample_augmentation(strong, rng) for _ in range(1000)]
     for name, chance in [("warp", 0.8), ("thick", 0.3), ("gamma", 0.2), ("bias_seed", 0.4)]:
         found = np.mean([getattr(change, name) is not None for change in drawn])
         assert found == pytest.approx(chance, abs=0.05)
@@ -183,7 +193,7 @@ def test_changes_occur_as_often_as_they_should():
 def test_a_plan_says_all_of_a_patch(tmp_path):
     store = tiny_store(tmp_path, n=2)
     strong = PatchConfig(
-        size=(32, 32, 32), augmentation=Augmentation(warp=1, blur=1, gamma=1, bias=1, noise=1)
+        size=(32, 32, 32), augmentation=Augmentation(warp=1, anisotropy=1, gamma=1, bias=1, noise=1)
     )
     plan = sample_plan(store, "P00", strong, np.random.default_rng(3))
     one, other = cut(store, plan), cut(store, plan)

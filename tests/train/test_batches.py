@@ -193,7 +193,7 @@ def test_the_pieces_of_all_processes_are_the_batch(store, processes, pieces):
         assert {part.n_known["marker"] for part in parts} == {
             int((marker_of(whole_batch) >= 0).sum())
         }
-        # A piece without a patch of its own knows nothing of the one that it is lent.
+        # A piece without a patch of its own knows nothing of the one that it is is_padding.
         real = [part for part in parts if part.has_mask.any() or (marker_of(part) >= 0).any()]
         assert sum(len(marker_of(part)) for part in real) == len(marker_of(whole_batch))
         assert torch.equal(torch.cat([part.image for part in real]), whole_batch.image)
@@ -214,7 +214,7 @@ def test_the_marker_may_be_learnt_from_tumour_alone(store):
         assert torch.equal(before.image, after.image)
         shown = before.mask.flatten(1).any(dim=1) | ~before.has_mask
         assert torch.equal(marker_of(after), torch.where(shown, marker_of(before), UNKNOWN))
-        assert torch.equal(after.told, marker_of(before))
+        assert torch.equal(after.conditioning_class, marker_of(before))
         assert after.n_known["marker"] == int((marker_of(after) != UNKNOWN).sum())
         dropped += int((marker_of(before) != marker_of(after)).sum())
     assert dropped > 0

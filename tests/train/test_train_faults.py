@@ -13,7 +13,7 @@ from plgg.core.errors import OutputError, RunError, StoreError
 from plgg.data.run_folder import read_metrics
 from plgg.model.checkpoint import load_checkpoint
 from plgg.tasks.losses import task_losses
-from plgg.train.gradients import Descent
+from plgg.train.gradients import TaskGradients
 from plgg.train.run import train
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
@@ -41,7 +41,7 @@ def assert_same_run(run, other):
 def at_step(number, fault):
     """A step that fails the n-th time that it is called, and works before and after."""
     calls = iter(range(1, 1000))
-    step = Descent.step
+    step = TaskGradients.step
 
     def failing(self, *args, **more):
         return fault() if next(calls) == number else step(self, *args, **more)
@@ -78,7 +78,7 @@ def test_a_device_without_memory(store, tmp_path, monkeypatch, settings, remedy)
     def full():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Descent, "step", at_step(4, full))
+    monkeypatch.setattr(TaskGradients, "step", at_step(4, full))
     with pytest.raises(RunError, match=f"memory ran out.*{remedy}"):
         trained(store, tmp_path / "run", *settings)
     # How it is computed may change; the run goes on.

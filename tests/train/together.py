@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from plgg.data.store import Store
-from plgg.train.distributed import gather_team
+from plgg.train.distributed import join_process_group
 from plgg.train.run import train
 from tiny import hand_split, tiny_config
 
@@ -21,9 +21,9 @@ SETTINGS = (
 def main(store, run, devices, *settings):
     """Train with what is given on the command line."""
     cohort = Store(Path(store))
-    team = gather_team("fp32", devices=int(devices))
+    team = join_process_group("fp32", devices=int(devices))
     config = tiny_config(*SETTINGS, *settings)
-    train(cohort, Path(run), config, hand_split(cohort, **SPLIT), workers=1, team=team)
+    train(cohort, Path(run), config, hand_split(cohort, **SPLIT), workers=1, group=team)
 
 
 if __name__ == "__main__":

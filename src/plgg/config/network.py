@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from plgg.config.base import Few, Fraction, Settings, Width
+from plgg.config.base import Few, Fraction, Settings, Text, Width
 
 Hidden = Annotated[int, Field(ge=1, le=16_384)]
 
@@ -54,8 +54,19 @@ class MarkerHeadConfig(Settings):
         return self
 
 
+_HALVINGS = {"swin_unetr": 5}
+
+
 class ModelConfig(Settings):
-    """The U-Net after Myronenko and the branch on its bottleneck."""
+    """The U-Net after Myronenko, or another backbone, and the branch on its bottleneck."""
+
+    backbone: Annotated[
+        Text,
+        Field(
+            description="segresnet is the paper's; swin_unetr; or one that a package registers. "
+            "Settings of blocks and groups are segresnet's"
+        ),
+    ] = "segresnet"
 
     stem: Annotated[
         Literal[1, 2],
@@ -83,7 +94,9 @@ class ModelConfig(Settings):
     @property
     def divisor(self) -> int:
         """Every side of an input must be a multiple of this."""
-        return int(self.stem * 2 ** (len(self.blocks_down) - 1))
+        # Backbones from elsewhere have a level for each entry of blocks_down.
+        halvings = _HALVINGS.get(self.backbone, len(self.blocks_down) - 1)
+        return int(self.stem * 2**halvings)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -150,7 +150,7 @@ PRESETS: dict[str, Config] = {
             size=(80, 96, 72),
             batch=1,
             augmentation=Augmentation(
-                shift=0.25, scale=0.25, warp=0.8, blur=0.3, gamma=0.3, bias=0.4, noise=0.4
+                shift=0.25, scale=0.25, warp=0.8, anisotropy=0.3, gamma=0.3, bias=0.4, noise=0.4
             ),
         ),
         optimiser=OptimiserConfig(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -119,7 +119,7 @@ class Augmentation(Settings):
     zoom: Annotated[
         Fraction, Field(lt=1.0, description="Largest relative change of size of a warp")
     ] = 0.2
-    blur: Annotated[
+    anisotropy: Annotated[
         Fraction, Field(description="Chance of thick slices along some axis; 0 is the paper")
     ] = 0.0
     gamma: Annotated[
@@ -127,6 +127,14 @@ class Augmentation(Settings):
     ] = 0.0
     bias: Annotated[Fraction, Field(description="Chance of a bias field; 0 is the paper")] = 0.0
     noise: Annotated[Fraction, Field(description="Chance of noise; 0 is the paper")] = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, raw: Any) -> Any:  # noqa: ANN401 - JSON is any
+        """Configs of earlier versions call thick slices a blur."""
+        if isinstance(raw, dict) and "blur" in raw:
+            return {("anisotropy" if key == "blur" else key): value for key, value in raw.items()}
+        return raw
 
     @model_validator(mode="after")
     def _axes_once(self) -> Self:

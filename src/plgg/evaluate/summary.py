@@ -46,32 +46,32 @@ def summarise_markers(rows: Sequence[CaseScores], rng: np.random.Generator) -> M
     classes = tuple(named[0].probabilities)
     unknown = sorted({row.marker for row in named if row.marker and row.marker not in classes})
     scored = [row for row in named if row.marker in classes]
-    truth, chances = _arrays(scored, classes)
+    truth, probabilities = _arrays(scored, classes)
     over = partial(interval, patients=[row.patient_id for row in scored], rng=rng)
     return Markers(
         classes=classes,
         n=len(scored),
-        **_scores(truth, chances, over),
+        **_scores(truth, probabilities, over),
         auc_by_class={
-            name: over(statistics.class_auc(truth, chances, label))
+            name: over(statistics.class_auc(truth, probabilities, label))
             for label, name in enumerate(classes)
         },
-        confusion=confusion(truth, chances.argmax(axis=1), len(classes)),
+        confusion=confusion(truth, probabilities.argmax(axis=1), len(classes)),
         unknown_markers=tuple(unknown),
-        reliability=summarise_reliability(chances, truth, over) if scored else None,
-        abstention=_abstention(scored, (chances.argmax(axis=1) == truth).astype(float), rng),
+        reliability=summarise_reliability(probabilities, truth, over) if scored else None,
+        abstention=_abstention(scored, (probabilities.argmax(axis=1) == truth).astype(float), rng),
         clinical=_baseline(scored, classes, rng),
     )
 
 
 def _scores(
-    truth: Labels, chances: Scores, over: Callable[[Statistic], Estimate]
+    truth: Labels, probabilities: Scores, over: Callable[[Statistic], Estimate]
 ) -> dict[str, Estimate]:
     """The scores that are one number with an interval, by their names in `Markers`."""
-    answers, n = chances.argmax(axis=1), chances.shape[1]
-    squares = np.square(chances - np.eye(n)[truth]).sum(axis=1)
+    answers, n = probabilities.argmax(axis=1), probabilities.shape[1]
+    squares = np.square(probabilities - np.eye(n)[truth]).sum(axis=1)
     return {
-        "auc": over(statistics.macro_auc(truth, chances)),
+        "auc": over(statistics.macro_auc(truth, probabilities)),
         "balanced_accuracy": over(statistics.balanced_accuracy(truth, answers, n)),
         "f1": over(statistics.macro_f1(truth, answers, n)),
         "brier": over(statistics.mean(squares)),
@@ -82,8 +82,10 @@ def _scores(
 def _arrays(rows: Sequence[CaseScores], classes: Sequence[str]) -> tuple[Labels, Scores]:
     """Class indices of shape (n,) and probabilities of shape (n, classes)."""
     truth = np.array([classes.index(row.marker or "") for row in rows], dtype=np.int64)
-    chances = np.array([[row.probabilities[c] for c in classes] for row in rows], dtype=np.float64)
-    return truth, chances.reshape(len(rows), len(classes))
+    probabilities = np.array(
+        [[row.probabilities[c] for c in classes] for row in rows], dtype=np.float64
+    )
+    return truth, probabilities.reshape(len(rows), len(classes))
 
 
 def _abstention(
@@ -111,9 +113,9 @@ def _baseline(
     both = [row for row in rows if row.clinical.keys() == set(classes)]
     if not both:
         return None
-    truth, chances = _arrays(both, classes)
+    truth, probabilities = _arrays(both, classes)
     clinical = np.array([[row.clinical[c] for c in classes] for row in both], dtype=np.float64)
-    network, alone = (statistics.macro_auc(truth, scores) for scores in (chances, clinical))
+    network, alone = (statistics.macro_auc(truth, scores) for scores in (probabilities, clinical))
 
     def over(statistic: Statistic) -> Estimate:
         return interval(statistic, [row.patient_id for row in both], rng)
@@ -127,16 +129,18 @@ def _baseline(
 
 
 def summarise_reliability(
-    chances: NDArray[np.float64], truth: NDArray[np.int64], over: Callable[[Statistic], Estimate]
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    over: Callable[[Statistic], Estimate],
 ) -> Reliability:
     """Calibration error, reliability diagram and risk–coverage curve of at least one scan.
 
     Args:
-        chances: Probabilities, shape (n, classes).
+        probabilities: Probabilities, shape (n, classes).
         truth: Class indices, shape (n,).
         over: Gives a statistic its interval.
     """
-    confidence, hits = confidence_and_hits(chances, truth)
+    confidence, hits = confidence_and_hits(probabilities, truth)
     return Reliability(
         ece=over(statistics.calibration_error(confidence, hits, N_BINS)),
         bins=reliability_bins(confidence, hits),

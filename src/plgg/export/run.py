@@ -75,6 +75,12 @@ def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Writt
 
 
 def _bundle(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:
+    channels = checkpoint.meta.config.channels
+    if len(channels) > 1:
+        raise ConfigError(
+            f"a MONAI bundle reads one image, and the network sees {', '.join(channels)}",
+            remedy="Export it as onnx or openvino.",
+        )
     write_bundle(checkpoint, network.network, folder)
     return Written("configs/inference.json", Traceable(load_bundle(folder)).answer)
 

@@ -1,60 +1,189 @@
-"""The body of the network: MONAI's SegResNet, encoder and decoder."""
+"""Backbones by name: the body of the network, encoder and decoder; `model.backbone` chooses one.
+
+    register_backbone("mine", build)     # or an entry point of the group `plgg.backbones`
+    plgg train store --run run --set model.backbone=mine
+
+What goes in and comes out is fixed, what happens between is not: a backbone may slice a volume and
+encode it in 2-D.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from importlib.metadata import entry_points
+from typing import Any, Protocol, cast
 
-from monai.networks.nets import SegResNet
+from monai.networks.nets import SegResNet, SwinUNETR
 from torch import Tensor, nn
 
 from plgg.config import ModelConfig
+from plgg.core.errors import ConfigError
 from plgg.model.layers import SeededDropout, with_fast_norm
 
 
-def _segresnet(settings: ModelConfig, n_channels: int = 1) -> nn.Module:
-    network: Any = SegResNet(
-        spatial_dims=3,
-        init_filters=settings.init_filters,
-        in_channels=n_channels * settings.stem**3,
-        out_channels=settings.stem**3,
-        dropout_prob=settings.dropout or None,
-        norm=("GROUP", {"num_groups": settings.norm_groups}),
-        blocks_down=settings.blocks_down,
-        blocks_up=settings.blocks_up,
-        upsample_mode="nontrainable",
-    )
-    if settings.dropout:
-        network.dropout = SeededDropout(settings.dropout)
-    return with_fast_norm(network)
+class Backbone(Protocol):
+    """What a backbone gives the network, itself an `nn.Module`.
+
+    Attributes:
+        widths: Channels of the features at each level, the finest first; each level halves the
+            sides of the one before.
+    """
+
+    widths: tuple[int, ...]
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Features of each level, the finest first, of an image (batch, channels, i, j, k)."""
+
+    def decode(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Decoded features of each level, those of the bottleneck first, the finest last."""
+
+    def head(self, out: int) -> nn.Sequential:
+        """The segmentation head on the finest decoded features, with `out` channels in the end."""
+
+    def stages(self) -> list[list[nn.Module]]:
+        """The encoder's layers by stage, from the image on, for those that freeze some."""
 
 
-BACKBONES: dict[str, Callable[[ModelConfig, int], nn.Module]] = {"segresnet": _segresnet}
+class SegResNetBackbone(SegResNet):  # type: ignore[misc]
+    """MONAI's SegResNet after Myronenko 2018: residual blocks, filters doubled at each halving."""
+
+    def __init__(self, settings: ModelConfig, n_channels: int) -> None:
+        super().__init__(
+            spatial_dims=3,
+            init_filters=settings.init_filters,
+            in_channels=n_channels * settings.stem**3,
+            out_channels=settings.stem**3,
+            dropout_prob=settings.dropout or None,
+            norm=("GROUP", {"num_groups": settings.norm_groups}),
+            blocks_down=settings.blocks_down,
+            blocks_up=settings.blocks_up,
+            upsample_mode="nontrainable",
+        )
+        if settings.dropout:
+            self.dropout = SeededDropout(settings.dropout)
+        self.widths = tuple(settings.init_filters * 2**n for n in range(len(settings.blocks_down)))
+        with_fast_norm(self)
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """As the protocol says."""
+        return list(super().encode(image)[1])
+
+    def decode(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """As the protocol says; MONAI's own gives the last alone."""
+        decoded = [features[-1]]
+        levels = zip(self.up_samples, self.up_layers, features[-2::-1], strict=True)
+        for up, layer, skip in levels:
+            decoded.append(layer(up(decoded[-1]) + skip))
+        return decoded
+
+    def head(self, out: int) -> nn.Sequential:  # noqa: ARG002 - it was built with that number
+        """MONAI's own last layer, which is a part of the published network."""
+        own = cast("nn.Sequential", self.get_submodule("conv_final"))
+        self.conv_final = nn.Identity()
+        return own
+
+    def stages(self) -> list[list[nn.Module]]:
+        """As the protocol says."""
+        first, *others = self.down_layers
+        return [[self.convInit, first], *([stage] for stage in others)]
 
 
-def bottleneck_channels(settings: ModelConfig) -> int:
-    """Channels after the last halving: filters double at each."""
-    return settings.init_filters * settings.divisor // settings.stem
+class SwinUNETRBackbone(SwinUNETR):  # type: ignore[misc]
+    """MONAI's Swin UNETR (Hatamizadeh et al. 2022): windows of attention, five halvings."""
+
+    def __init__(self, settings: ModelConfig, n_channels: int) -> None:
+        width = settings.init_filters
+        if width % 12:
+            raise ConfigError(
+                f"swin_unetr needs model.init_filters to be a multiple of 12, not {width}",
+                remedy="Set model.init_filters=24 or 48.",
+            )
+        super().__init__(
+            in_channels=n_channels * settings.stem**3,
+            out_channels=settings.stem**3,
+            feature_size=width,
+            drop_rate=settings.dropout,
+            spatial_dims=3,
+        )
+        self.out = nn.Identity()
+        self.widths = (width, width, 2 * width, 4 * width, 8 * width, 16 * width)
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """As the protocol says."""
+        states = self.swinViT(image, self.normalize)
+        return [
+            self.encoder1(image),
+            self.encoder2(states[0]),
+            self.encoder3(states[1]),
+            self.encoder4(states[2]),
+            states[3],
+            self.encoder10(states[4]),
+        ]
+
+    def decode(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """As the protocol says."""
+        decoded = [features[-1]]
+        steps = (self.decoder5, self.decoder4, self.decoder3, self.decoder2, self.decoder1)
+        for step, skip in zip(steps, features[-2::-1], strict=True):
+            decoded.append(step(decoded[-1], skip))
+        return decoded
+
+    def head(self, out: int) -> nn.Sequential:
+        """One voxel-wise layer."""
+        return nn.Sequential(nn.Conv3d(self.widths[0], out, kernel_size=1))
+
+    def stages(self) -> list[list[nn.Module]]:
+        """As the protocol says."""
+        swin = self.swinViT
+        return [
+            [swin.patch_embed, self.encoder1],
+            [swin.layers1, self.encoder2],
+            [swin.layers2, self.encoder3],
+            [swin.layers3, self.encoder4],
+            [swin.layers4, self.encoder10],
+        ]
 
 
-def decode(backbone: Any, bottleneck: Tensor, skips: Sequence[Tensor]) -> list[Tensor]:  # noqa: ANN401
-    """Features after each level of the decoder, the finest last; those of the bottleneck first.
+Builder = Callable[[ModelConfig, int], nn.Module]
+BACKBONES: dict[str, Builder] = {"segresnet": SegResNetBackbone, "swin_unetr": SwinUNETRBackbone}
 
-    The backbone's own `decode` gives the last alone.
+
+def register_backbone(name: str, build: Builder) -> None:
+    """Make a backbone known by a name.
 
     Args:
-        backbone: With `up_samples` and `up_layers`, deepest first.
-        bottleneck: Deepest features.
-        skips: Features of the encoder, finest first; the last is the bottleneck itself.
+        name: As `model.backbone` names it.
+        build: From settings and the number of the image's channels to a `Backbone`.
     """
-    features = [bottleneck]
-    levels = zip(backbone.up_samples, backbone.up_layers, skips[-2::-1], strict=True)
-    for up, layer, skip in levels:
-        features.append(layer(up(features[-1]) + skip))
-    return features
+    BACKBONES[name] = build
 
 
-def encoder_stages(backbone: Any) -> list[list[nn.Module]]:  # noqa: ANN401
-    """The encoder's layers by stage, from the image on."""
-    first, *others = backbone.down_layers
-    return [[backbone.convInit, first], *([stage] for stage in others)]
+def build_backbone(settings: ModelConfig, n_channels: int) -> Any:  # noqa: ANN401 - see `Backbone`
+    """The backbone that the settings name.
+
+    Raises:
+        ConfigError: If there is none of that name, or it does not fit the settings.
+    """
+    if settings.backbone not in BACKBONES:
+        for entry in entry_points(group="plgg.backbones", name=settings.backbone):
+            register_backbone(entry.name, entry.load())
+    if settings.backbone not in BACKBONES:
+        raise ConfigError(
+            f"no backbone is called {settings.backbone!r}",
+            remedy=f"Choose one of {', '.join(BACKBONES)}, or install the package that brings it.",
+        )
+    backbone: Any = BACKBONES[settings.backbone](settings, n_channels)
+    halvings = (settings.divisor // settings.stem).bit_length() - 1
+    if len(backbone.widths) != halvings + 1:
+        raise ConfigError(
+            f"the backbone {settings.backbone} halves the image {len(backbone.widths) - 1} times, "
+            f"and the settings say {halvings}",
+            remedy="model.blocks_down needs one entry for each level of the backbone.",
+        )
+    if settings.deep_supervision > max(0, len(backbone.widths) - 2):
+        raise ConfigError(
+            f"the backbone {settings.backbone} has too few levels for "
+            f"model.deep_supervision={settings.deep_supervision}",
+            remedy="Choose a smaller one.",
+        )
+    return backbone

@@ -178,10 +178,10 @@ class Guide(nn.Module):
         self.layers = nn.Linear(n_classes, out * (channels + 1), bias=False)
         nn.init.zeros_(self.layers.weight)
 
-    def as_answer(self, told: Int[Tensor, " batch"]) -> Answer:
+    def as_answer(self, conditioning_class: Int[Tensor, " batch"]) -> Answer:
         """One certain class for each patch; where it is -1, each as probable as the others."""
-        rows = functional.one_hot(told.clamp(min=0), self.n_classes).float()
-        return torch.where((told >= 0)[:, None], rows, 1.0 / self.n_classes)
+        rows = functional.one_hot(conditioning_class.clamp(min=0), self.n_classes).float()
+        return torch.where((conditioning_class >= 0)[:, None], rows, 1.0 / self.n_classes)
 
     def forward(self, features: Features, answer: Answer) -> Logits:
         """What the answer adds to the outline's logits."""

@@ -134,7 +134,7 @@ class Standardise(nn.Module):
         number = features.new_full((1,), len(features))
         self._seen.append(torch.cat([features.sum(dim=0), features.square().sum(dim=0), number]))
 
-    def commit(self, reduce: Reduce = lambda sums: sums) -> None:
+    def update_running_stats(self, reduce: Reduce = lambda sums: sums) -> None:
         """Take what the batch showed into the running averages; call after each training step.
 
         Also where this process had only a patch that was lent: the others wait for its sums.

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from plgg.config import MARKER, SEGMENTATION, Arm, LossConfig, ModelConfig
 from plgg.core.patient import patient_inputs
-from plgg.model.backbone import BACKBONES, bottleneck_channels, decode, encoder_stages
+from plgg.model.backbone import build_backbone
 from plgg.model.classification_head import Guide, ScalarHead
 from plgg.model.layers import Reduce, SeededDropout, Standardise
 from plgg.tasks.base import AuxiliaryTask, BodySpec
@@ -61,38 +61,35 @@ class MultitaskNet(nn.Module):
         self.divisor, self.stem, self.n_channels = settings.divisor, settings.stem, n_channels
         # Whether inner features are computed again in the backward pass rather than kept.
         self.checkpointing = False
-        self.backbone = BACKBONES["segresnet"](settings, n_channels)
-        # The backbone's own last layer is the segmentation head.
-        heads: dict[str, nn.Module] = {SEGMENTATION: self.backbone.get_submodule("conv_final")}
-        self.backbone.set_submodule("conv_final", nn.Identity())
+        self.backbone: Any = build_backbone(settings, n_channels)
+        out = settings.stem**3
+        heads: dict[str, nn.Module] = {SEGMENTATION: self.backbone.head(out)}
         # Outlines at half, a quarter … of the resolution; used in training alone.
         self.n_deep = settings.deep_supervision
         for level in range(1, self.n_deep + 1):
-            width = settings.init_filters * 2**level
-            heads[f"deep_{level}"] = nn.Conv3d(width, settings.stem**3, kernel_size=1)
+            heads[f"deep_{level}"] = nn.Conv3d(self.backbone.widths[level], out, kernel_size=1)
         auxiliary = marker_alone(n_classes) if tasks is None else tasks
         self.auxiliary = tuple(auxiliary) if arm == "multitask" else ()
-        body = _body_spec(settings)
+        body = _body_spec(self.backbone.widths[-1], settings)
         heads |= {name: auxiliary[name].head(body) for name in self.auxiliary}
         self.heads = nn.ModuleDict(heads)
         guided = MARKER in self.auxiliary and settings.marker.guides_outline
-        width, out = settings.init_filters, settings.stem**3
-        self.guide = Guide(n_classes, width, out) if guided else None
+        self.guide = Guide(n_classes, self.backbone.widths[0], out) if guided else None
 
     def forward(
         self,
         image: Image,
         patient: Float[Tensor, "batch 4"] | None = None,
-        told: Int[Tensor, " batch"] | None = None,
+        conditioning_class: Int[Tensor, " batch"] | None = None,
     ) -> dict[str, Any]:
         """Logits by head, and the pooled bottleneck.
 
         Args:
             image: z-scores, every side a multiple of `divisor`; a missing sequence is 0.
             patient: Age and sex; without them the marker is what the image alone says.
-            told: Index of the class that a guided outline is told in training, -1 where it is
-                unknown. After training it is told the branch's own answer to the image. The branch
-                itself always looks at the outline that was told nothing.
+            conditioning_class: Index of the class that conditions the segmentation in training, -1
+                where it is unknown. After training that is the branch's own answer to the image.
+                The branch itself always looks at the outline without a condition.
 
         Returns:
             segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm, and
@@ -114,8 +111,8 @@ class MultitaskNet(nn.Module):
         if self.guide is not None:
             # By the image alone, whatever is known of the patient: exported networks know no more.
             answer = (
-                self.guide.as_answer(told)
-                if self.training and told is not None
+                self.guide.as_answer(conditioning_class)
+                if self.training and conditioning_class is not None
                 else self.heads["marker"](bottleneck, image, outlines[0]).softmax(dim=1)
             )
             outputs["segmentation"] = outlines[0] + self._whole(self.guide(last, answer))
@@ -131,8 +128,8 @@ class MultitaskNet(nn.Module):
 
         The coarse ones are given in training alone. No outline has been told the marker.
         """
-        bottleneck, skips = self.encode(image)
-        decoded = decode(self.backbone, bottleneck, skips)
+        bottleneck, features = self.encode(image)
+        decoded = self.backbone.decode(features)
         *before, layer = self.heads["segmentation"].children()
         last = nn.Sequential(*before)(decoded[-1])
         outlines = [layer(last)]
@@ -146,15 +143,14 @@ class MultitaskNet(nn.Module):
         return pixelshuffle(outline, 3, self.stem) if self.stem > 1 else outline
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
-        """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and the skips."""
-        backbone: Any = self.backbone
+        """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and all levels."""
         if self.stem > 1:
             blocks = pixelunshuffle(image, 3, self.stem)
             image = blocks.contiguous(memory_format=torch.channels_last_3d)
-        bottleneck, skips = backbone.encode(image)
-        return bottleneck, list(skips)
+        features: list[Tensor] = self.backbone.encode(image)
+        return features[-1], features
 
-    def expect(self, seeds: Tensor, *, counted: bool = True) -> None:
+    def seed_dropout(self, seeds: Tensor, *, counted: bool = True) -> None:
         """Prepare for the next patches of a training step.
 
         Args:
@@ -168,26 +164,26 @@ class MultitaskNet(nn.Module):
         for number, layer in enumerate(layers):
             layer.draw(seeds, number)
 
-    def commit(self, reduce: Reduce = lambda sums: sums) -> None:
+    def update_running_stats(self, reduce: Reduce = lambda sums: sums) -> None:
         """Take what a training step showed into the running moments."""
         for layer in self.modules():
             if isinstance(layer, Standardise):
-                layer.commit(reduce)
+                layer.update_running_stats(reduce)
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """What both tasks share."""
-        stages = encoder_stages(self.backbone)
+        stages = self.backbone.stages()
         return [p for stage in stages for layer in stage for p in layer.parameters()]
 
     def freeze(self, n_stages: int) -> None:
         """Keep the first stages of the encoder, from the image on, as they are."""
-        for stage in encoder_stages(self.backbone)[:n_stages]:
+        for stage in self.backbone.stages()[:n_stages]:
             for layer in stage:
                 layer.requires_grad_(requires_grad=False)
 
 
-def _body_spec(settings: ModelConfig) -> BodySpec:
-    channels, divisor = bottleneck_channels(settings), settings.divisor
+def _body_spec(channels: int, settings: ModelConfig) -> BodySpec:
+    divisor = settings.divisor
 
     def make_head(n_outputs: int) -> nn.Module:
         return ScalarHead(channels, n_outputs, settings.marker, divisor=divisor)

@@ -27,7 +27,7 @@ _SHORT = (
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RawPrediction:
     """What was found in one scan.
 
     Attributes:
@@ -54,7 +54,7 @@ class Prior:
 
 
 def describe(
-    scan: Scan, digest: str, found: Found, networks: Ensemble, *, prior: Prior | None
+    scan: Scan, digest: str, found: RawPrediction, networks: Ensemble, *, prior: Prior | None
 ) -> Result:
     """All that is said of a scan.
 
@@ -107,7 +107,7 @@ def _change(result: Result, prior: Prior | None) -> Change | None:
     return change(result, prior.result, prior.folder) if prior else None
 
 
-def _uncertainty(found: Found, networks: Ensemble) -> Uncertainty:
+def _uncertainty(found: RawPrediction, networks: Ensemble) -> Uncertainty:
     views = [view >= networks.threshold for view in found.box.views]
     return Uncertainty(
         expected_dice=expected_dice(found.tumour.data, found.mask.data),
@@ -116,7 +116,7 @@ def _uncertainty(found: Found, networks: Ensemble) -> Uncertainty:
     )
 
 
-def _marker(found: Found, networks: Ensemble) -> Marker | None:
+def _marker(found: RawPrediction, networks: Ensemble) -> Marker | None:
     if found.box.marker is None:
         return None
     chances = dict(zip(networks.classes, map(float, found.box.marker), strict=True))
@@ -137,7 +137,7 @@ def _marker(found: Found, networks: Ensemble) -> Marker | None:
     )
 
 
-def _tasks(found: Found, networks: Ensemble) -> dict[str, TaskResult]:
+def _tasks(found: RawPrediction, networks: Ensemble) -> dict[str, TaskResult]:
     """What is said of the tasks beside outline and marker."""
     results = {}
     for name, task in networks.further.items():
@@ -162,7 +162,7 @@ def _withheld(confidence: float, familiarity: Verdict | None, networks: Ensemble
     return None
 
 
-def _clinical_only(found: Found, networks: Ensemble) -> dict[str, float] | None:
+def _clinical_only(found: RawPrediction, networks: Ensemble) -> dict[str, float] | None:
     """The baseline of those who never looked at the tumour's texture; needs age or sex."""
     model, loaded = networks.clinical, found.loaded
     if model is None or (loaded.age_years is None and loaded.sex is None):
@@ -178,7 +178,7 @@ def _clinical_only(found: Found, networks: Ensemble) -> dict[str, float] | None:
     return clinical_probabilities(model, inputs)
 
 
-def _warnings(found: Found, volume_ml: float) -> tuple[str, ...]:
+def _warnings(found: RawPrediction, volume_ml: float) -> tuple[str, ...]:
     loaded, familiarity = found.loaded, found.box.familiarity
     strange = familiarity is not None and familiarity.status != "good"
     return (

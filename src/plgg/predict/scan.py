@@ -23,7 +23,7 @@ from plgg.data.result import Result, read_result
 from plgg.measure.change import read_prior
 from plgg.measure.components import without_small
 from plgg.measure.uncertainty import entropy
-from plgg.predict.describe import Found, Prior, describe
+from plgg.predict.describe import Prior, RawPrediction, describe
 from plgg.predict.ensemble import Ensemble
 from plgg.predict.source import Loaded, Scan
 from plgg.preprocess.normalise import restore
@@ -133,7 +133,7 @@ class Predictor:
                 remedy="Choose another --out folder.",
             )
 
-    def _found(self, loaded: Loaded, clock: Clock) -> Found:
+    def _found(self, loaded: Loaded, clock: Clock) -> RawPrediction:
         placement = loaded.prepared.placement
         with clock.step("network"):
             box = self.networks.answer(loaded.image, age_years=loaded.age_years, sex=loaded.sex)
@@ -144,7 +144,7 @@ class Predictor:
                 voxel_volume_ml=tumour.voxel_volume_ml,
                 smallest_ml=self.networks.smallest_ml,
             )
-        return Found(loaded, box, tumour.with_data(mask), tumour, clock)
+        return RawPrediction(loaded, box, tumour.with_data(mask), tumour, clock)
 
     def _files(self, scan: Scan) -> list[str]:
         wanted = [MASK, PROBABILITY, UNCERTAINTY, RESULT]
@@ -166,7 +166,7 @@ class Predictor:
             and (kept.change.prior if kept.change else None) == prior
         )
 
-    def _write(self, folder: Path, scan: Scan, found: Found, result: Result) -> Result:
+    def _write(self, folder: Path, scan: Scan, found: RawPrediction, result: Result) -> Result:
         tumour, native = found.tumour, found.loaded.native
         with replaced(folder, PREDICTION, inputs=[scan.path]) as aside:
             write_volume(aside / MASK, found.mask)

@@ -26,7 +26,7 @@ from plgg.data.scan import Scan as NativeScan
 from plgg.data.scan import scan_name, scan_sha256
 from plgg.data.store import Store, is_store, read_record
 from plgg.preprocess.normalise import Prepared
-from plgg.preprocess.pipeline import travel
+from plgg.preprocess.pipeline import preprocess_scan
 from plgg.preprocess.setup import route_for
 
 
@@ -269,7 +269,7 @@ def prepare_scans(
     reference, *others = scans
     scan = scans[reference]
     age_years = scan.age_years if age_years is None else age_years
-    arrived = travel(
+    preprocessed = preprocess_scan(
         scan.volume,
         None,
         replace(route_for(config), sequence=reference),
@@ -277,10 +277,10 @@ def prepare_scans(
         others={name: scans[name].volume for name in others},
     )
     return Loaded(
-        arrived.prepared,
-        arrived.prepared.stacked(config.channels, reference),
-        (reference, *arrived.reference_from),
-        arrived.quality,
+        preprocessed.prepared,
+        preprocessed.prepared.stacked(config.channels, reference),
+        (reference, *preprocessed.reference_from),
+        preprocessed.quality,
         native=scan.volume,
         chosen=scan.chosen,
         doubts=tuple(doubt for one in scans.values() for doubt in one.doubts),

@@ -1,4 +1,4 @@
-"""One case of a manifest into the store: read, travel, draw, write; kept if it is there already."""
+"""One case of a manifest into the store: read, preprocessed, drawn, written; or kept as it is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from plgg.data.store import (
     require_unaltered,
     write_case,
 )
-from plgg.preprocess.pipeline import RejectedScanError, travel
+from plgg.preprocess.pipeline import RejectedScanError, preprocess_scan
 from plgg.preprocess.qc_overlay import draw_case, draw_failed, panels_of
 from plgg.preprocess.registration.start import Placed
 from plgg.preprocess.setup import Route
@@ -84,8 +84,10 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
     others = {n: usable_image(p, n) for n, p in paths.items() if n != reference}
     flair, mask = read.volume, outlined.volume if outlined else None
     volumes = {name: scan.volume for name, scan in others.items()}
-    arrived = travel(flair, mask, route, age_years=case.age_years, others=volumes)
-    channels = tuple(name for name in paths if name == reference or name in arrived.reference_from)
+    preprocessed = preprocess_scan(flair, mask, route, age_years=case.age_years, others=volumes)
+    channels = tuple(
+        name for name in paths if name == reference or name in preprocessed.reference_from
+    )
     stored = StoredCase(
         case_id=case.case_id,
         patient_id=case.patient_id,
@@ -107,28 +109,28 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
             )
             for name, scan in others.items()
         },
-        shape=arrived.prepared.placement.box_shape,
-        status=arrived.quality.status,
+        shape=preprocessed.prepared.placement.box_shape,
+        status=preprocessed.quality.status,
         flair_warnings=read.doubts,
         mask_warnings=outlined.doubts if outlined else (),
         columns=dict(case.columns),
     )
-    _draw(case, (flair, mask), arrived.placed, arrived.quality, store=store, route=route)
+    _draw(case, (flair, mask), preprocessed.placed, preprocessed.quality, store=store, route=route)
     record = CaseRecord(
         case=stored,
         spacing_mm=route.spacing_mm,
         settings=route.settings,
-        placement=arrived.prepared.placement,
-        reference_from={n: as_rows(matrix) for n, matrix in arrived.reference_from.items()},
+        placement=preprocessed.prepared.placement,
+        reference_from={n: as_rows(matrix) for n, matrix in preprocessed.reference_from.items()},
         mask_sha256=_sha256(case.mask, outlined) if case.mask else None,
-        quality=arrived.quality,
+        quality=preprocessed.quality,
     )
     truth = None if mask is None else mask.with_data(mask.data > 0)
     write_case(
         store,
         record,
-        image=arrived.prepared.stacked(channels, reference),
-        mask=arrived.prepared.mask,
+        image=preprocessed.prepared.stacked(channels, reference),
+        mask=preprocessed.prepared.mask,
         truth=truth,
         inputs=[*paths.values(), *([case.mask] if case.mask else [])],
     )

@@ -28,14 +28,14 @@ from plgg.preprocess.registration.start import Placed
 from plgg.preprocess.resample import resample
 from plgg.preprocess.setup import Route, route_for
 
-__all__ = ["Arrived", "RejectedScanError", "Route", "route_for", "travel"]
+__all__ = ["PreprocessedScan", "RejectedScanError", "Route", "preprocess_scan", "route_for"]
 
 # No scanner's field of view is longer.
 _LONGEST_MM = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
-class Arrived:
+class PreprocessedScan:
     """A scan on the atlas grid, and how it got there.
 
     Attributes:
@@ -65,14 +65,14 @@ class RejectedScanError(InputError):
         self.placed = placed
 
 
-def travel(
+def preprocess_scan(
     flair: Volume,
     mask: Volume | None,
     route: Route,
     *,
     age_years: float | None = None,
     others: Mapping[str, Volume] | None = None,
-) -> Arrived:
+) -> PreprocessedScan:
     """Bring one scan, and its mask and other sequences where there are any, to the atlas grid.
 
     Args:
@@ -102,7 +102,7 @@ def travel(
         prepared = prepare(even, mask, route.grid, placed, moved)
     found = replace(found, verdicts=(*found.verdicts, *verdicts))
     ways = {name: one.reference_from_other for name, one in moved.items()}
-    return Arrived(prepared, placed, _quality(route, found, clock), ways)
+    return PreprocessedScan(prepared, placed, _quality(route, found, clock), ways)
 
 
 def _coregistered(

@@ -46,7 +46,7 @@ class Warp:
 
 
 @dataclass(frozen=True)
-class Change:
+class AugmentationParameters:
     """One strong change; None where that part is left out.
 
     Attributes:
@@ -64,15 +64,17 @@ class Change:
     noise: tuple[float, int] | None = None
 
 
-def sample_change(settings: Augmentation, rng: np.random.Generator) -> Change | None:
+def sample_augmentation(
+    settings: Augmentation, rng: np.random.Generator
+) -> AugmentationParameters | None:
     """Draw a change; None, and no number drawn, where all are switched off."""
-    chances = (settings.warp, settings.blur, settings.gamma, settings.bias, settings.noise)
+    chances = (settings.warp, settings.anisotropy, settings.gamma, settings.bias, settings.noise)
     if not any(chances):
         return None
-    warp, blur, gamma, bias, noise = (rng.random() < chance for chance in chances)
-    return Change(
+    warp, anisotropy, gamma, bias, noise = (rng.random() < chance for chance in chances)
+    return AugmentationParameters(
         warp=_sample_warp(settings, rng) if warp else None,
-        thick=(int(rng.integers(3)), int(rng.integers(2, 4))) if blur else None,
+        thick=(int(rng.integers(3)), int(rng.integers(2, 4))) if anisotropy else None,
         gamma=float(np.exp(rng.uniform(-_GAMMA, _GAMMA))) if gamma else None,
         bias_seed=int(rng.integers(2**32)) if bias else None,
         noise=(float(rng.uniform(0, _NOISE)), int(rng.integers(2**32))) if noise else None,
@@ -95,13 +97,13 @@ def _vector(values: NDArray[np.float64]) -> Vector:
     return i, j, k
 
 
-def apply_change(
+def apply_augmentation(
     image: NDArray[np.float32],
     brain: NDArray[np.bool_],
     mask: NDArray[np.float32],
-    change: Change,
+    change: AugmentationParameters,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
-    """Change a patch.
+    """AugmentationParameters a patch.
 
     Args:
         image: z-scores, shape (C, I, J, K), or (I, J, K) of one channel.
@@ -125,7 +127,7 @@ def _changed(
     image: NDArray[np.float32],
     brain: NDArray[np.bool_],
     mask: NDArray[np.float32],
-    change: Change,
+    change: AugmentationParameters,
     channel: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
     """One channel: moved and thickened as the others, with a bias field and noise of its own."""
@@ -138,9 +140,9 @@ def _changed(
     if change.thick is not None:
         values = _averaged(values, inside, *change.thick)
     if change.gamma is not None:
-        values = _curved(values, inside, change.gamma)
+        values = _adjust_gamma(values, inside, change.gamma)
     if change.bias_seed is not None:
-        values = values + _field(values, change.bias_seed + channel)
+        values = values + _bias_field(values, change.bias_seed + channel)
     if change.noise is not None:
         spread, seed = change.noise
         drawn = np.random.default_rng(seed + channel).standard_normal(image.shape, dtype=np.float32)
@@ -179,7 +181,7 @@ def _averaged(image: Volume, brain: Volume, axis: int, thickness: int) -> Volume
     return mean(image * brain) / mean(brain).clamp(min=1e-3)
 
 
-def _curved(image: Volume, brain: Volume, gamma: float) -> Volume:
+def _adjust_gamma(image: Volume, brain: Volume, gamma: float) -> Volume:
     """Another curve between the brain's extremes; its mean and standard deviation stay."""
     inside = image[brain > 0]
     if inside.numel() < 2:
@@ -192,7 +194,7 @@ def _curved(image: Volume, brain: Volume, gamma: float) -> Volume:
     return (values - curved.mean()) * spread + inside.mean()
 
 
-def _field(image: Volume, seed: int) -> Volume:
+def _bias_field(image: Volume, seed: int) -> Volume:
     """A smooth field: trilinear between 4×4×4 normal nodes."""
     nodes = np.random.default_rng(seed).normal(0, _BIAS, (1, 1, *[_NODES] * 3)).astype(np.float32)
     size = list(image.shape[2:])

@@ -56,20 +56,20 @@ class Batch:
     Attributes:
         image: z-scores.
         targets: By task: values, and whether they are known; of the segmentation masks of 0 and 1.
-        told: Index of the patient's class, whatever the patch shows, or -1.
+        conditioning_class: Index of the patient's class, whatever the patch shows, or -1.
         patient: Age and sex as `plgg.core.patient` gives them.
         seeds: One for each patch, for what chance decides inside the network.
         n_known: By task, known targets in the whole batch, that are learnt from.
-        lent: Whether the patch belongs to another piece, and is here to keep step alone.
+        is_padding: Whether the patch belongs to another piece, and is here to keep step alone.
     """
 
     image: Float[Tensor, "batch c i j k"]
     targets: dict[str, Target]
-    told: Int[Tensor, " batch"]
+    conditioning_class: Int[Tensor, " batch"]
     patient: Float[Tensor, "batch 4"]
     seeds: Int[Tensor, " batch"]
     n_known: dict[str, int]
-    lent: bool = False
+    is_padding: bool = False
 
     @property
     def mask(self) -> Float[Tensor, "batch 1 i j k"]:
@@ -87,11 +87,11 @@ class Batch:
         return Batch(
             self.image.to(device, non_blocking=True, memory_format=layout),
             {name: target.to(device) for name, target in self.targets.items()},
-            self.told.to(device),
+            self.conditioning_class.to(device),
             self.patient.to(device),
             self.seeds,
             self.n_known,
-            self.lent,
+            self.is_padding,
         )
 
 
@@ -234,10 +234,10 @@ def _spread(order: Indices, outlined: Sequence[bool]) -> Indices:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Which patches a piece is made of; `lent` where it is only there to keep step."""
+    """Which patches a piece is made of; `is_padding` where it is only there to keep step."""
 
     indices: Indices
-    lent: bool
+    is_padding: bool
     n_known: dict[str, int]
 
 
@@ -254,8 +254,8 @@ class _Piece:
         """Wait for the patches."""
         patches = [future.result() for future in self.futures]
         cases = [batches.cases[index] for index in self.part.indices]
-        known = not self.part.lent
-        told = [batches.marker_index(case) for case in cases]
+        known = not self.part.is_padding
+        conditioning_class = [batches.marker_index(case) for case in cases]
         masks = Target(
             torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
             torch.tensor([known and batches.store.by_id[c].has_mask for c in cases]),
@@ -265,9 +265,9 @@ class _Piece:
         return Batch(
             image=torch.from_numpy(np.stack([patch.image for patch in patches])),
             targets={SEGMENTATION: masks, **others},
-            told=torch.tensor(told),
+            conditioning_class=torch.tensor(conditioning_class),
             patient=torch.from_numpy(np.stack([batches.patient(c) for c in cases])),
             seeds=torch.tensor(self.seeds),
             n_known=self.part.n_known,
-            lent=self.part.lent,
+            is_padding=self.part.is_padding,
         )

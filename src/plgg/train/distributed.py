@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Forward = Callable[..., dict[str, Any]]
 
 
-class Team:
+class ProcessGroup:
     """One process among those that share every batch.
 
     Args:
@@ -39,7 +39,7 @@ class Team:
         self.size = fabric.world_size if fabric else 1
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files and speaks."""
         return self.rank == 0
 
@@ -59,7 +59,7 @@ class Team:
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
         return self._fabric.setup_module(network, move_to_device=False)
 
-    def alone(self, forward: Forward) -> AbstractContextManager[object]:
+    def no_sync(self, forward: Forward) -> AbstractContextManager[object]:
         """Context in which gradients stay with their process."""
         if self._fabric is None:
             return nullcontext()
@@ -86,9 +86,9 @@ class Team:
             self._fabric.barrier()
 
 
-def gather_team(
+def join_process_group(
     precision: Literal["auto", "bf16", "fp32"], *, devices: int = 1, nodes: int = 1
-) -> Team:
+) -> ProcessGroup:
     """Start the processes, or join those that torchrun or SLURM started.
 
     Args:
@@ -101,7 +101,7 @@ def gather_team(
     """
     by_torchrun = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if devices * nodes == 1 and not by_torchrun:
-        return Team()
+        return ProcessGroup()
     device_type = choose_runtime(precision).device.type
     if device_type == "mps":
         raise ConfigError("Apple's mps is one device", remedy="Leave --devices at 1.")
@@ -121,4 +121,4 @@ def gather_team(
         strategy=DDPStrategy(process_group_backend=backend),
     )
     fabric.launch()
-    return Team(fabric)
+    return ProcessGroup(fabric)

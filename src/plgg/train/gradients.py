@@ -22,11 +22,11 @@ from plgg.tasks.base import Task
 from plgg.tasks.losses import task_losses, total_loss
 from plgg.tasks.weighting.base import Weighting
 from plgg.train.batches import Batch
-from plgg.train.distributed import Team
+from plgg.train.distributed import ProcessGroup
 
 
 @dataclass(frozen=True)
-class Found:
+class StepResult:
     """What a step showed, of the whole batch.
 
     Attributes:
@@ -44,12 +44,12 @@ class Found:
         return {name: value for name, value in self.losses.items() if name != "loss"}
 
 
-class Descent:
+class TaskGradients:
     """Gradients of a network's losses.
 
     Args:
         network: What is trained.
-        team: The processes that share a batch.
+        group: The processes that share a batch.
         runtime: Device and precision.
         tasks: Of the network, the segmentation first.
         weighting: How the tasks are weighed.
@@ -60,15 +60,15 @@ class Descent:
         self,
         network: MultitaskNet,
         *,
-        team: Team,
+        group: ProcessGroup,
         runtime: Runtime,
         tasks: Mapping[str, Task],
         weighting: Weighting,
         compiled: bool = False,
     ) -> None:
-        self.network, self.team, self.runtime = network, team, runtime
+        self.network, self.group, self.runtime = network, group, runtime
         self.tasks, self.weighting = dict(tasks), weighting
-        self.forward = team.join(network)
+        self.forward = group.join(network)
         if compiled:
             self.forward = torch.compile(self.forward, dynamic=False)
         self.parameters = [p for p in network.parameters() if p.requires_grad]
@@ -76,7 +76,7 @@ class Descent:
         shared = [torch.full((p.numel(),), id(p) in encoder) for p in self.parameters]
         self._shared = torch.cat(shared).to(runtime.device)
 
-    def step(self, pieces: Sequence[Batch], *, apart: bool = False) -> Found:
+    def backward(self, pieces: Sequence[Batch], *, apart: bool = False) -> StepResult:
         """Set the gradient of a batch.
 
         Args:
@@ -88,21 +88,21 @@ class Descent:
             losses, gradients = self._apart(pieces, weights)
         else:
             losses, gradients = self._joined(pieces, weights), None
-        self.network.commit(self.team.sum)
-        values = dict(zip(weights, self.team.sum(losses).tolist(), strict=True))
+        self.network.update_running_stats(self.group.sum)
+        values = dict(zip(weights, self.group.sum(losses).tolist(), strict=True))
         total = sum(weights[task] * value for task, value in values.items())
-        return Found({"loss": total, **values}, gradients)
+        return StepResult({"loss": total, **values}, gradients)
 
     def _joined(self, pieces: Sequence[Batch], weights: dict[str, float]) -> Tensor:
         """One backward pass of the weighted sum."""
         sums = torch.zeros(len(weights), device=self.runtime.device)
         for number, piece in enumerate(pieces, start=1):
             last = number == len(pieces)
-            with nullcontext() if last else self.team.alone(self.forward):
+            with nullcontext() if last else self.group.no_sync(self.forward):
                 losses = self._losses(piece)
                 total = total_loss(losses, weights)
                 # The processes' gradients are averaged, but the batch's loss is their sum.
-                (total * self.team.size).backward()  # type: ignore[no-untyped-call]
+                (total * self.group.size).backward()  # type: ignore[no-untyped-call]
             sums += torch.stack([losses[task].detach() for task in weights])
         return sums
 
@@ -113,13 +113,13 @@ class Descent:
         sums = torch.zeros(len(weights), device=self.runtime.device)
         rows = torch.zeros(len(weights), len(self._shared), device=self.runtime.device)
         for piece in pieces:
-            with self.team.alone(self.forward):
+            with self.group.no_sync(self.forward):
                 losses = self._losses(piece)
             for row, task in enumerate(weights):
                 again = row + 1 < len(weights)
                 rows[row] += self._gradient(losses[task], again=again)
             sums += torch.stack([losses[task].detach() for task in weights])
-        rows = self.team.sum(rows)
+        rows = self.group.sum(rows)
         shares = torch.tensor(list(weights.values()), device=rows.device)[:, None]
         found = (rows * shares).sum(dim=0)
         found[self._shared] = self.weighting.combine((rows * shares)[:, self._shared])
@@ -141,9 +141,9 @@ class Descent:
             parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
 
     def _losses(self, piece: Batch) -> dict[str, Tensor]:
-        self.network.expect(piece.seeds, counted=not piece.lent)
+        self.network.seed_dropout(piece.seeds, counted=not piece.is_padding)
         with self.runtime.autocast():
-            outputs = self.forward(piece.image, piece.patient, piece.told)
+            outputs = self.forward(piece.image, piece.patient, piece.conditioning_class)
         return task_losses(self.tasks, outputs, piece.targets, n_known=piece.n_known)
 
 
@@ -177,7 +177,7 @@ class Means:
         """Losses without the total."""
         return {name: value for name, value in self.losses.items() if name != "loss"}
 
-    def add(self, found: Found) -> None:
+    def add(self, found: StepResult) -> None:
         """Take in one step."""
         self._n_losses += 1
         self.losses = _moved(self.losses, found.losses, self._n_losses)

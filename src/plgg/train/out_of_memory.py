@@ -19,7 +19,7 @@ _WORDS = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 @contextmanager
-def memory_told(run: Path, config: Config) -> Iterator[None]:
+def explain_out_of_memory(run: Path, config: Config) -> Iterator[None]:
     """Turn an allocation that failed into a `RunError` that says what would need less.
 
     Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from plgg.config import PatchConfig
 from plgg.data.store import Store
 from plgg.data.store_arrays import OUTSIDE, decode
-from plgg.train.augment import Change, apply_change, sample_change
+from plgg.train.augment import AugmentationParameters, apply_augmentation, sample_augmentation
 
 Triple = tuple[int, int, int]
 
@@ -43,7 +43,7 @@ class PatchPlan:
     flips: tuple[int, ...] = ()
     scale: float = 1.0
     shift: float = 0.0
-    change: Change | None = None
+    change: AugmentationParameters | None = None
     more: tuple[tuple[float, float], ...] = ()
     channels: tuple[str, ...] = ("flair",)
     dropped: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def sample_plan(
     flips = tuple(axis for axis in random.flip_axes if rng.random() < random.flip)
     scale = 1.0 + random.scale * rng.uniform(-1, 1)
     shift = random.shift * rng.uniform(-1, 1)
-    change = sample_change(random, rng)
+    change = sample_augmentation(random, rng)
     # Last, so that a patch of one channel is what it was before there were several.
     more = tuple(
         (1.0 + random.scale * rng.uniform(-1, 1), random.shift * rng.uniform(-1, 1))
@@ -141,7 +141,7 @@ def cut(store: Store, plan: PatchPlan) -> Patch:
         mask[place] = known
     image, brain = decode(codes), codes != OUTSIDE
     if plan.change is not None:
-        image, brain, mask = apply_change(image, brain, mask, plan.change)
+        image, brain, mask = apply_augmentation(image, brain, mask, plan.change)
     for channel, (scale, shift) in enumerate([(plan.scale, plan.shift), *plan.more]):
         values, inside = image[channel], brain[channel]
         values[inside] = values[inside] * np.float32(scale) + np.float32(shift)

@@ -30,11 +30,11 @@ from plgg.tasks.kinds import fit_tasks
 from plgg.tasks.segmentation import Segmentation
 from plgg.tasks.weighting.build import make_weighting
 from plgg.train.batches import EpochBatches
-from plgg.train.distributed import Team
-from plgg.train.gradients import Descent, Found, Means
+from plgg.train.distributed import ProcessGroup
+from plgg.train.gradients import Means, StepResult, TaskGradients
 from plgg.train.initial import initial_weights, resolved
 from plgg.train.optimisation import Average, learning_rate
-from plgg.train.out_of_memory import memory_told, require_memory
+from plgg.train.out_of_memory import explain_out_of_memory, require_memory
 from plgg.train.state import State
 from plgg.train.validate import Scores, validate
 
@@ -48,7 +48,7 @@ def train(
     split: Split,
     *,
     workers: int = 2,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
     listener: Listener | None = None,
 ) -> None:
     """Train to the last epoch, resuming an interrupted run of the same settings.
@@ -59,7 +59,7 @@ def train(
         config: All settings.
         split: Who is in which part.
         workers: Threads that cut patches.
-        team: The processes that train together; by default this one alone.
+        group: The processes that train together; by default this one alone.
         listener: Told of every step and epoch.
 
     Raises:
@@ -67,12 +67,12 @@ def train(
         RunError: If the folder holds another run, or the loss is no longer finite.
         OutputError: If another process trains this run, or something else is in its place.
     """
-    team = team or Team()
-    tasks = _check(store, config, split, team)
-    device = team.device(choose_runtime(config.precision).device)
+    group = group or ProcessGroup()
+    tasks = _check(store, config, split, group)
+    device = group.device(choose_runtime(config.precision).device)
     require_memory(config, len(store.cohort.classes), device, tasks=tasks)
-    with output_folder(run, RUN) if team.first else nullcontext():
-        _train(store, run, config, split, workers=workers, team=team, listener=listener)
+    with output_folder(run, RUN) if group.is_main else nullcontext():
+        _train(store, run, config, split, workers=workers, group=group, listener=listener)
 
 
 def _train(
@@ -82,22 +82,24 @@ def _train(
     split: Split,
     *,
     workers: int,
-    team: Team,
+    group: ProcessGroup,
     listener: Listener | None,
 ) -> None:
     # What the network learns from is what the store holds, however it was made.
     config = resolved(config).model_copy(update={"preprocess": store.cohort.settings})
-    if team.first:
+    if group.is_main:
         start_run(run, config, split.model_dump(mode="json"), store=store.folder)
-    team.wait()
-    trainer = Trainer(store, run, config, split, workers=workers, team=team)
+    group.wait()
+    trainer = Trainer(store, run, config, split, workers=workers, group=group)
     trainer.resume()
-    tell = listener if listener and team.first else (lambda event: None)  # noqa: ARG005
+    tell = listener if listener and group.is_main else (lambda event: None)  # noqa: ARG005
     for epoch in range(trainer.epoch + 1, config.optimiser.epochs + 1):
         trainer.run_epoch(epoch, tell)
 
 
-def _check(store: Store, config: Config, split: Split, team: Team) -> dict[str, AuxiliaryTask]:
+def _check(
+    store: Store, config: Config, split: Split, group: ProcessGroup
+) -> dict[str, AuxiliaryTask]:
     if store.cohort.spacing_mm != config.grid.spacing_mm:
         raise ConfigError(
             f"the store has {store.cohort.spacing_mm:g} mm voxels, the settings want "
@@ -112,7 +114,7 @@ def _check(store: Store, config: Config, split: Split, team: Team) -> dict[str, 
     tasks = fit_tasks(config, store, split.train)
     # What a weighting needs and is not installed is told before a folder is made.
     make_weighting(config.loss, config.task_weights)
-    if config.loss.dice_over == "batch" and team.size > 1:
+    if config.loss.dice_over == "batch" and group.size > 1:
         raise ConfigError(
             "loss.dice_over=batch needs each batch in one process",
             remedy="Train on one device, or set loss.dice_over=sample.",
@@ -131,11 +133,11 @@ class Trainer:
         split: Split,
         *,
         workers: int,
-        team: Team | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
         self.store, self.run, self.config, self.split = store, run, config, split
-        self.team = team or Team()
-        self.runtime = _runtime(config, self.team)
+        self.group = group or ProcessGroup()
+        self.runtime = _runtime(config, self.group)
         if self.runtime.device.type == "cpu":
             keep_freed_memory()
         self.tasks = fit_tasks(config, store, split.train)
@@ -145,7 +147,7 @@ class Trainer:
             config.patches,
             seed=config.seed,
             workers=workers,
-            share=self.team.share(config.execution.accumulate),
+            share=self.group.share(config.execution.accumulate),
             tasks=self.tasks,
             channels=config.channels,
         )
@@ -169,9 +171,9 @@ class Trainer:
             fused=self.runtime.device.type in {"cpu", "cuda"},
         )
         self.weighting = make_weighting(config.loss, config.task_weights)
-        self.descent = Descent(
+        self.task_gradients = TaskGradients(
             self.network,
-            team=self.team,
+            group=self.group,
             runtime=self.runtime,
             tasks={SEGMENTATION: Segmentation(config.loss), **self.tasks},
             weighting=self.weighting,
@@ -197,7 +199,7 @@ class Trainer:
             self.state.restore(last.tensors)
             self.epoch, self.best_dice = last.meta.epoch, last.meta.best_dice
             log.info("resumed %s after epoch %d", self.run, self.epoch)
-        if self.team.first:
+        if self.group.is_main:
             remove_replaced(self.run)
             keep_metrics_until(self.run, self.epoch)
 
@@ -230,10 +232,10 @@ class Trainer:
         record["seconds"] = round(time.monotonic() - started, 3)
         record["waited"] = round(means.waited, 3)
         self.epoch = epoch
-        if self.team.first:
+        if self.group.is_main:
             append_metrics(self.run, record)
             self._save(epoch, scores)
-        self.team.wait()
+        self.group.wait()
         listener(EpochEnd(record))
 
     def pass_over(self, epoch: int, listener: Listener | None = None) -> Means:
@@ -246,7 +248,7 @@ class Trainer:
                 listener(Step(epoch, self.config.optimiser.epochs, step, len(self.batches), told))
         return means
 
-    def _steps(self, epoch: int, means: Means) -> Iterator[Found]:
+    def _steps(self, epoch: int, means: Means) -> Iterator[StepResult]:
         self.network.train()
         every = self.config.loss.gradients_every
         batches = means.waiting(self.batches.epoch(epoch))
@@ -255,8 +257,8 @@ class Trainer:
             count = (epoch - 1) * len(self.batches) + step
             apart = every > 0 and count % every == 0
             self.optimiser.zero_grad(set_to_none=True)
-            with memory_told(self.run, self.config):
-                found = self.descent.step(
+            with explain_out_of_memory(self.run, self.config):
+                found = self.task_gradients.backward(
                     [piece.to(self.runtime.device) for piece in pieces], apart=apart
                 )
             if not math.isfinite(found.losses["loss"]):
@@ -297,7 +299,7 @@ class Trainer:
                 self.split.validation,
                 runtime=self.runtime,
                 settings=self.config.inference,
-                team=self.team,
+                group=self.group,
                 tasks=self.tasks,
                 channels=self.config.channels,
             )
@@ -325,10 +327,10 @@ class Trainer:
         save_checkpoint(folder, "last", self.state.last(), **common)
 
 
-def _runtime(config: Config, team: Team) -> Runtime:
+def _runtime(config: Config, group: ProcessGroup) -> Runtime:
     """The chosen runtime, in float32 where bf16 is known to go wrong."""
     chosen = choose_runtime(config.precision)
-    device = team.device(chosen.device)
+    device = group.device(chosen.device)
     # oneDNN's bf16 weight gradient of a 3×3×3 convolution reads memory that nobody wrote where the
     # first axis has 2 voxels (seen with torch 2.13): gradients of 1e35 or NaN.
     smallest = min(config.patches.size) // config.model.divisor

@@ -22,7 +22,7 @@ from plgg.predict.engines.load import torch_engine
 from plgg.predict.whole_brain import predict_box
 from plgg.tasks.base import AuxiliaryTask
 from plgg.tasks.kinds import marker_record, restore_tasks
-from plgg.train.distributed import Team
+from plgg.train.distributed import ProcessGroup
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def validate(
     *,
     runtime: Runtime,
     settings: InferenceConfig,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
     tasks: Mapping[str, AuxiliaryTask] | None = None,
     channels: tuple[str, ...] = ("flair",),
 ) -> Scores:
@@ -52,7 +52,7 @@ def validate(
         cases: Of the validation part.
         runtime: Device and precision.
         settings: How a brain is predicted.
-        team: The processes that share the cases.
+        group: The processes that share the cases.
         channels: Sequences that it sees.
         tasks: Of the network beside the outline; by default the marker of the store's classes.
 
@@ -64,12 +64,12 @@ def validate(
     Raises:
         FloatingPointError: If an answer is NaN.
     """
-    team = team or Team()
+    group = group or ProcessGroup()
     tasks = _default_tasks(network, store) if tasks is None else tasks
     engine = torch_engine(network.eval(), runtime)
-    dealt = cases[team.rank :: team.size]
+    dealt = cases[group.rank :: group.size]
     mine = [_judged(network, engine, store, case, settings, tasks, channels) for case in dealt]
-    judged = sorted(team.gather(mine), key=lambda found: found.case_id)
+    judged = sorted(group.gather(mine), key=lambda found: found.case_id)
     hard = [found.hard for found in judged if found.hard is not None]
     soft = [found.soft for found in judged if found.soft is not None]
     named = [found for found in judged if MARKER in found.tasks]

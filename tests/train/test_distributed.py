@@ -72,7 +72,7 @@ def in_processes(*command):
 
 
 def test_two_processes_are_one(store, alone, tmp_path):
-    """Pieces as well: 5 patches over 4 places leave one process with a lent one."""
+    """Pieces as well: 5 patches over 4 places leave one process with a is_padding one."""
     in_processes(SCRIPT, store.folder, tmp_path / "run", "2", "execution.accumulate=2")
     assert_same_numbers(tmp_path / "run", alone)
 
