@@ -17,6 +17,8 @@ from plgg.core.progress import Silent, Watch
 from plgg.predict.options import PredictOptions
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from plgg.data.check.report import CheckReport
     from plgg.data.layouts.build import Written
     from plgg.data.layouts.listing import Choices
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from plgg.experiment.transfer import Transferred
     from plgg.export.run import Exported
     from plgg.phantom.settings import PhantomSettings
+    from plgg.predict.arrays import Images, Segmentation
     from plgg.predict.engine import Format
     from plgg.predict.scan import Outcome
 
@@ -51,6 +54,24 @@ def configure(
 
     Raises:
         ConfigError: If a name is unknown or a value out of range.
+
+    Example:
+        >>> config = api.configure(
+        ...     "small",
+        ...     settings=[
+        ...         "grid.spacing_mm=8",
+        ...         "preprocess.registration=centre",
+        ...         "preprocess.stripping=none",
+        ...         "model.init_filters=8",
+        ...         "model.blocks_down=[1,1]",
+        ...         "model.blocks_up=[1]",
+        ...         "patches.size=[16,16,16]",
+        ...         "optimiser.epochs=1",
+        ...         "validate_every=1",
+        ...     ],
+        ... )
+        >>> config.arm, config.grid.spacing_mm
+        ('multitask', 8.0)
     """
     chosen = preset(name).model_copy(update={"arm": arm, "seed": seed})
     return with_atlas(with_settings(chosen, settings), atlas)
@@ -59,7 +80,15 @@ def configure(
 def phantom(
     out: Path, settings: PhantomSettings, *, workers: int = 1, watch: Watch = SILENT
 ) -> list[Case]:
-    """Make a synthetic cohort: `out/manifest.csv` and its images."""
+    """Make a synthetic cohort: `out/manifest.csv` and its images.
+
+    Example:
+        >>> from plgg.phantom.settings import phantom_settings
+        >>> settings = phantom_settings(n_patients=6, spacing_mm=4.0, seed=3)
+        >>> cases = api.phantom(folder / "patients", settings)
+        >>> len(cases)
+        6
+    """
     from plgg.phantom.cohort import make_cohort
 
     with watch.task("making patients") as progress:
@@ -87,6 +116,11 @@ def manifest(
 
     Raises:
         ConfigError: If there is no such layout.
+
+    Example:
+        >>> written = api.manifest("folder", folder / "patients" / "images", folder / "found.csv")
+        >>> len(written.cases)
+        6
     """
     from plgg.data.layouts.build import LAYOUTS, build_manifest
     from plgg.data.layouts.listing import Choices
@@ -116,6 +150,11 @@ def check(manifest: Path, *, scan_gib: float | None = None, watch: Watch = SILEN
         manifest: Its table.
         scan_gib: GiB that one scan or mask may unpack to; 2 if None.
         watch: Told of the progress.
+
+    Example:
+        >>> report = api.check(folder / "patients" / "manifest.csv")
+        >>> report.n_patients, report.n_errors
+        (6, 0)
     """
     typed_paths.require_there([manifest], error=ManifestError)
     from plgg.data.check.cohort import check_manifest
@@ -140,6 +179,13 @@ def preprocess(
     Pictures of all cases are gathered in `STORE/qc.html`. Cases are done in processes of their own:
     one that takes longer than `case_minutes`, or more than its share of the memory, is stopped and
     named. Where `workers` is 0 they are done in this process, without those limits.
+
+    Example:
+        >>> cohort = api.preprocess(
+        ...     folder / "patients" / "manifest.csv", folder / "store", config, workers=0
+        ... )
+        >>> len(cohort.cases), cohort.failed
+        (6, ())
     """
     from plgg.data.check.table import read_unchecked
 
@@ -191,6 +237,11 @@ def train(
 
     Returns:
         The evaluation of each part; nothing in processes other than the first.
+
+    Example:
+        >>> evaluations = api.train(folder / "store", folder / "run", config)
+        >>> sorted(evaluations)
+        ['test', 'validation']
     """
     typed_paths.require_store(store)
     typed_paths.require_run(config.init.run)
@@ -243,6 +294,13 @@ def predict(
 
     Raises:
         PlggError: If the models or the inputs do not fit together.
+
+    Example:
+        >>> (outcome,) = api.predict(
+        ...     [cases[0].flair], model=folder / "run", out=folder / "predictions"
+        ... )
+        >>> sorted(outcome.result.marker.probabilities)
+        ['BRAF_V600E', 'BRAF_fusion', 'other']
     """
     runs = [model] if isinstance(model, Path) else list(model)
     _require_prediction(inputs, runs, options)
@@ -250,6 +308,47 @@ def predict(
     from plgg.predict.batch import Request, predict_batch
 
     return predict_batch(Request(tuple(inputs), tuple(runs), out, options), watch)
+
+
+def segment(
+    image: ArrayLike | Images,
+    affine: ArrayLike | None = None,
+    *,
+    model: Path | Sequence[Path],
+    options: PredictOptions = EVERYTHING,
+) -> Segmentation:
+    """Outline the tumour of one patient whose images are in memory; nothing is written.
+
+    The way is that of `predict`, gates included, and so is the mask.
+
+    Args:
+        image: Array of shape (I, J, K), skull on or off, of the sequence that the model wants
+            first; or `{sequence: (array, affine)}`.
+        affine: 4×4, from voxel indices to mm, RAS+, as NIfTI and nibabel have it.
+        model: Folder of a training run; of several, an ensemble.
+        options: Of these `age_years`, `sex`, `atlas`, `engine`, `settings` and `scan_gib`.
+
+    Returns:
+        The mask and the probability on the grid of the image, volume, marker, tasks, verdicts.
+
+    Raises:
+        InputError: If an array cannot be used, or a gate refuses the scan.
+        PlggError: If the models do not fit together.
+
+    Example:
+        >>> import nibabel as nib
+        >>> scan = nib.load(cases[0].flair)
+        >>> found = api.segment(scan.get_fdata(), scan.affine, model=folder / "run")
+        >>> found.mask.shape == scan.shape
+        True
+        >>> found.volume_ml == outcome.result.volume_ml
+        True
+    """
+    runs = [Path(model)] if isinstance(model, Path | str) else [Path(run) for run in model]
+    _require_prediction((), runs, options)
+    from plgg.predict.arrays import segment_arrays
+
+    return segment_arrays(image, affine, runs, options)
 
 
 def _require_prediction(
@@ -271,6 +370,15 @@ def export(run: Path, fmt: Format, *, out: Path | None = None, watch: Watch = SI
         fmt: `onnx`, `openvino` or `monai-bundle`.
         out: Folder to write; by default where `predict` looks for other engines.
         watch: Told of the progress.
+
+    Example:
+        >>> exported = api.export(folder / "run", "onnx")
+        >>> from plgg.predict.options import PredictOptions
+        >>> options = PredictOptions(engine="onnx")
+        >>> image = scan.get_fdata(), scan.affine
+        >>> found = api.segment(*image, model=folder / "run", options=options)
+        >>> found.mask.shape == scan.shape
+        True
     """
     typed_paths.require_run(run)
     typed_paths.require_output(out)
@@ -293,6 +401,14 @@ def evaluate(
 
     Tables and `evaluation.html` are written to `out`; by default that is `evaluation` among the
     predictions.
+
+    Example:
+        >>> outcomes = api.predict(
+        ...     [folder / "store"], model=folder / "run", out=folder / "all"
+        ... )
+        >>> evaluation = api.evaluate(folder / "all", folder / "patients" / "manifest.csv")
+        >>> len(evaluation.rows)
+        6
     """
     typed_paths.require_folder(predictions)
     typed_paths.require_there([truth])
@@ -339,6 +455,13 @@ def compare(
         seed: Seed of the bootstrap.
         baseline: Of an experiment, the arm that the others are compared with.
         aim: The gain whose power is told.
+
+    Example:
+        >>> single = config.model_copy(update={"arm": "single"})
+        >>> _ = api.train(folder / "store", folder / "single", single)
+        >>> tests = [folder / run / "evaluation" / "test" for run in ("single", "run")]
+        >>> api.compare(*tests).contrasts[0].metric
+        'dice'
     """
     from plgg.evaluate.compare.contrast import compare_results
     from plgg.evaluate.compare.experiment import compare_experiment
@@ -373,6 +496,14 @@ def experiment(
 
     Raises:
         PlggError: If something does not fit together; nothing has been run then.
+
+    Example:
+        >>> from plgg.experiment.options import Design
+        >>> done = api.experiment(
+        ...     folder / "store", folder / "experiment", config, design=Design(splits=1)
+        ... )
+        >>> done.report.name, done.failed
+        ('report.html', {})
     """
     typed_paths.require_store(store)
     typed_paths.require_run(config.init.run)
@@ -428,6 +559,18 @@ def transfer(
 
     Raises:
         PlggError: If something does not fit together; nothing has been trained then.
+
+    Example:
+        >>> from plgg.experiment.options import Course
+        >>> adults = settings.model_copy(update={"population": "adult", "seed": 4})
+        >>> _ = api.phantom(folder / "adults", adults)
+        >>> _ = api.preprocess(
+        ...     folder / "adults" / "manifest.csv", folder / "adult-store", config, workers=0
+        ... )
+        >>> stores = folder / "adult-store", folder / "store"
+        >>> done = api.transfer(stores, folder / "transfer", config, course=Course())
+        >>> done.report.name, done.failed
+        ('report.html', {})
     """
     for store in stores or ():
         typed_paths.require_store(store)
@@ -454,16 +597,49 @@ def _say_warned(store: Store, watch: Watch) -> None:
         watch.say(f"{store.folder}: {warned} when it was made, see {store.folder / 'qc.html'}")
 
 
-def demo(out: Path, *, seed: int = 0, watch: Watch = SILENT) -> Path:
-    """Everything from synthetic patients to a report, offline; gives the report's path."""
+def demo(
+    out: Path,
+    *,
+    seed: int = 0,
+    patients: int = 120,
+    unseen: int = 40,
+    settings: Sequence[str] = (),
+    watch: Watch = SILENT,
+) -> Path:
+    """Everything from synthetic patients to a report, offline; gives the report's path.
+
+    Args:
+        out: Folder for everything; finished pieces in it are kept.
+        seed: Of patients and training.
+        patients: How many to learn from.
+        unseen: How many more to predict.
+        settings: `key=value`, other than the demo's.
+        watch: Told of the progress.
+
+    Example:
+        >>> report = api.demo(
+        ...     folder / "demo",
+        ...     patients=6,
+        ...     unseen=2,
+        ...     settings=["grid.spacing_mm=8", "optimiser.epochs=1", "patches.size=[16,16,16]"],
+        ... )
+        >>> report.is_file()
+        True
+    """
     typed_paths.require_output(out)
     from plgg.experiment.demo import run_demo
 
-    return run_demo(out, seed=seed, watch=watch)
+    size = (patients, unseen)
+    return run_demo(out, seed=seed, size=size, settings=settings, watch=watch)
 
 
 def info() -> dict[str, Any]:
-    """Versions, machine, device, presets, and the schemas of settings and of `result.json`."""
+    """Versions, machine, device, presets, and the schemas of settings and of `result.json`.
+
+    Example:
+        >>> sorted(api.info()["presets"])
+        ['best', 'paper', 'small']
+    """
     from plgg.core.environment import machine, versions
     from plgg.data.result import Result
     from plgg.model.device import choose_runtime

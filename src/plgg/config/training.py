@@ -68,6 +68,9 @@ class LossConfig(Settings):
             "never. Such a step takes about 1.4 times as long",
         ),
     ] = 10
+    segmentation: Annotated[
+        Text, Field(description="The outline's loss: dice is the paper, others are registered")
+    ] = "dice"
     deep_weight: Annotated[
         Fraction,
         Field(description="Of each coarser outline's loss, relative to the next finer one"),

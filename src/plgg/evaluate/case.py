@@ -26,6 +26,7 @@ from plgg.data.store import read_record
 from plgg.evaluate.predictions import Prediction, Said, read_said
 from plgg.evaluate.records import CaseScores, Region, Side
 from plgg.evaluate.tasks import ScorerOf, nobody, score_tasks
+from plgg.metrics.further import score_registered
 from plgg.metrics.overlap import count_lesions, hard_dice, soft_dice, volume_ml
 from plgg.metrics.surface import surface_scores
 
@@ -159,6 +160,7 @@ def _segmentation(native: Volume, truth: Volume) -> dict[str, Any]:
         "volume_ml": _volume_ml(truth),
         "volume_error_ml": _volume_ml(predicted) - _volume_ml(truth),
         "both_empty": not p.any() and not t.any(),
+        "metrics": score_registered(p, t, truth.spacing_mm),
     }
 
 

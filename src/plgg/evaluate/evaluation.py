@@ -27,10 +27,8 @@ class Evaluation:
         return self.summary.model_dump(mode="json")
 
 
-_PROBABILITIES = {"p_": "probabilities", "clinical_": "clinical"}
-_FIELDS = [
-    name for name in CaseScores.model_fields if name not in {*_PROBABILITIES.values(), "tasks"}
-]
+_PREFIXES = {"p_": "probabilities", "clinical_": "clinical", "metric_": "metrics"}
+_FIELDS = [name for name in CaseScores.model_fields if name not in {*_PREFIXES.values(), "tasks"}]
 # Of a task, `TASK:FIELD`, `TASK:p:CLASS` and, for the scores, `TASK:METRIC`.
 _TASK_FIELDS = ("truth", "predicted", "value", "low", "high", "level")
 # Files of version 1 do not have them.
@@ -74,7 +72,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Cell]]]:
     columns = [
         (prefix, field, name)
-        for prefix, field in _PROBABILITIES.items()
+        for prefix, field in _PREFIXES.items()
         for name in dict.fromkeys(c for row in rows for c in getattr(row, field))
     ]
     tasks = [_task_cells(row) for row in rows]
@@ -104,7 +102,7 @@ def _task_scores(cells: dict[str, str]) -> dict[str, dict[str, Any]]:
     tasks: dict[str, dict[str, Any]] = {}
     for column, text in cells.items():
         name, colon, field = (column or "").partition(":")
-        if not (text and colon) or column.startswith(tuple(_PROBABILITIES)):
+        if not (text and colon) or column.startswith(tuple(_PREFIXES)):
             continue
         found = tasks.setdefault(name, {"probabilities": {}, "scores": {}})
         if field in _TASK_FIELDS:
@@ -184,9 +182,9 @@ def _upgraded(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(cells: dict[str, str]) -> CaseScores:
-    probabilities: dict[str, dict[str, str]] = {field: {} for field in _PROBABILITIES.values()}
+    probabilities: dict[str, dict[str, str]] = {field: {} for field in _PREFIXES.values()}
     for name, value in cells.items():
-        for prefix, field in _PROBABILITIES.items():
+        for prefix, field in _PREFIXES.items():
             if value and name and name not in _FIELDS and name.startswith(prefix):
                 probabilities[field][name.removeprefix(prefix)] = value
     known = {

@@ -57,6 +57,7 @@ class CaseScores(Record):
         probabilities: Of each class; empty where no marker was named.
         clinical: Of each class from clinical data alone; empty where there are none.
         tasks: Of each further task, by name.
+        metrics: Registered ones of the mask, by name; what is undefined is left out.
     """
 
     case_id: CaseId
@@ -86,6 +87,7 @@ class CaseScores(Record):
     probabilities: dict[str, float] = {}
     clinical: dict[str, float] = {}
     tasks: dict[str, TaskScores] = {}
+    metrics: dict[str, float] = {}
 
 
 VERSION: Literal[2] = 2

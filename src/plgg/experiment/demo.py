@@ -7,6 +7,7 @@ can bear.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from plgg.config import Config, preset, with_settings
@@ -121,20 +122,31 @@ shown (docs/results.md).
 """
 
 
-def run_demo(out: Path, *, seed: int, watch: Watch) -> Path:
+def run_demo(
+    out: Path,
+    *,
+    seed: int,
+    watch: Watch,
+    size: tuple[int, int] = (N_PATIENTS, N_UNSEEN),
+    settings: Sequence[str] = (),
+) -> Path:
     """Make patients, train, compare, predict patients that no model has seen, report.
 
     Args:
         out: Folder for everything; finished pieces in it are kept.
         seed: Seed of patients and training.
         watch: Told of the progress.
+        size: Patients to learn from, and patients that no model has seen.
+        settings: `key=value`, other than the demo's.
 
     Returns:
         Path of the report.
     """
-    config = with_settings(preset("small").model_copy(update={"seed": seed}), DEMO_SETTINGS)
+    n_patients, n_unseen = size
+    small = preset("small").model_copy(update={"seed": seed})
+    config = with_settings(small, (*DEMO_SETTINGS, *settings))
     patients = COHORT.model_copy(
-        update={"n_patients": N_PATIENTS, "seed": seed, "missing_masks": MISSING_MASKS}
+        update={"n_patients": n_patients, "seed": seed, "missing_masks": MISSING_MASKS}
     )
     store = make_store(
         make_patients(out / "patients", patients, watch), out / "store", config, watch
@@ -145,7 +157,7 @@ def run_demo(out: Path, *, seed: int, watch: Watch) -> Path:
         done = run_experiment(plan, watch)
     if done.failed:
         raise RunError(next(iter(done.failed.values())), where=plan.out)
-    unseen = COHORT.model_copy(update={"n_patients": N_UNSEEN, "seed": seed + 1_000_000})
+    unseen = COHORT.model_copy(update={"n_patients": n_unseen, "seed": seed + 1_000_000})
     manifest = make_patients(out / "unseen-patients", unseen, watch)
     for arm in ARMS:
         _predict_unseen(plan.out, arm, manifest, watch)

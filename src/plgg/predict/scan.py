@@ -105,13 +105,25 @@ class Predictor:
         if kept and self._same(kept, scan) and _has_segmentation(folder, kept):
             return kept
         require_replaceable(folder, PREDICTION, inputs=[scan.path])
+        found, result = self._answer(scan)
+        return self._write(folder, scan, found, result)
+
+    def answer(self, scan: Scan) -> tuple[Found, Result]:
+        """Predict one scan and write nothing.
+
+        Raises:
+            PlggError: If the scan cannot be used.
+        """
+        with scan_limit(self.scan_gib):
+            return self._answer(scan)
+
+    def _answer(self, scan: Scan) -> tuple[Found, Result]:
         clock = Clock()
         with clock.step("read and prepare"):
             loaded = scan.load(self.config)
             digest = loaded.sha256 or scan.digest(self.config)
         found = self._found(loaded, clock)
-        result = describe(scan, digest, found, self.networks, prior=self.prior)
-        return self._write(folder, scan, found, result)
+        return found, describe(scan, digest, found, self.networks, prior=self.prior)
 
     def _refuse_own_prior(self, folder: Path) -> None:
         if self.prior and self.prior.folder.resolve() == folder.resolve():

@@ -22,6 +22,7 @@ from plgg.data.dicom.series import holds_sequence
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import is_nifti
 from plgg.data.quality import Quality
+from plgg.data.scan import Scan as NativeScan
 from plgg.data.scan import scan_name, scan_sha256
 from plgg.data.store import Store, is_store, read_record
 from plgg.preprocess.normalise import Prepared
@@ -227,32 +228,11 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
         return {name: named[name] for name in config.channels if name in named}
 
     def load(config: Config) -> Loaded:
-        route = route_for(config)
         paths = sequences(config)
         scans = {name: usable_image(path, name) for name, path in paths.items()}
-        reference, *others = scans
-        scan = scans[reference]
-        age_years = scan.age_years if case.age_years is None else case.age_years
-        preprocessed = preprocess_scan(
-            scan.volume,
-            None,
-            replace(route, sequence=reference),
-            age_years=age_years,
-            others={name: scans[name].volume for name in others},
-        )
+        loaded = prepare_scans(scans, config, age_years=case.age_years, sex=case.sex)
         hashes = [scans[name].sha256 or _digest(paths[name]) for name in scans]
-        return Loaded(
-            preprocessed.prepared,
-            preprocessed.prepared.stacked(config.channels, reference),
-            (reference, *preprocessed.reference_from),
-            preprocessed.quality,
-            native=scan.volume,
-            chosen=scan.chosen,
-            doubts=tuple(doubt for one in scans.values() for doubt in one.doubts),
-            age_years=age_years,
-            sex=case.sex or scan.sex,
-            sha256=_joined(hashes),
-        )
+        return replace(loaded, sha256=_joined(hashes))
 
     path = single or next(iter(case.sequences().values()))
     return Scan(
@@ -265,6 +245,47 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
         case.age_years,
         case.sex,
         case.marker,
+    )
+
+
+def prepare_scans(
+    scans: Mapping[str, NativeScan],
+    config: Config,
+    *,
+    age_years: float | None = None,
+    sex: str | None = None,
+) -> Loaded:
+    """Bring the sequences of one patient to the atlas grid, as a model of these settings wants.
+
+    Args:
+        scans: By sequence, the reference first; the check has found them usable.
+        config: The model's.
+        age_years: As given; by default as the scan's header says.
+        sex: Likewise.
+
+    Raises:
+        InputError: If there is no brain, or a gate refuses the scan.
+    """
+    reference, *others = scans
+    scan = scans[reference]
+    age_years = scan.age_years if age_years is None else age_years
+    preprocessed = preprocess_scan(
+        scan.volume,
+        None,
+        replace(route_for(config), sequence=reference),
+        age_years=age_years,
+        others={name: scans[name].volume for name in others},
+    )
+    return Loaded(
+        preprocessed.prepared,
+        preprocessed.prepared.stacked(config.channels, reference),
+        (reference, *preprocessed.reference_from),
+        preprocessed.quality,
+        native=scan.volume,
+        chosen=scan.chosen,
+        doubts=tuple(doubt for one in scans.values() for doubt in one.doubts),
+        age_years=age_years,
+        sex=sex or scan.sex,
     )
 
 

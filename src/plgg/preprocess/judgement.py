@@ -15,7 +15,7 @@ from plgg.data.atlas.grid import AFFINE, SHAPE
 from plgg.data.quality import Attempt, Verdict, worst
 from plgg.preprocess.brain_extraction import Stripped, find_brain
 from plgg.preprocess.gates.registration import brain_overlap, orientation
-from plgg.preprocess.gates.scan import brain_volume, contrast, field_of_view
+from plgg.preprocess.gates.scan import ask_gates, contrast
 from plgg.preprocess.register import AS_IT_LIES, CHAINS, Registered, Step, register
 from plgg.preprocess.registration.frame import Aligned, Frame, carried, frame_of, view_of
 from plgg.preprocess.registration.start import METHOD, Placed, centre_on_atlas
@@ -56,10 +56,7 @@ def judge_once(flair: Volume, route: Route, age_years: float | None, clock: Cloc
     """
     with clock.step("brain"):
         stripped = find_brain(flair, route.settings.stripping)
-    size = brain_volume(float(stripped.brain.sum()) * flair.voxel_volume_ml, age_years)
-    looked = [size]
-    if size.status != "failed":  # Faces cannot be told on what has no size.
-        looked.append(field_of_view(stripped.brain, flair.affine))
+    looked = ask_gates(flair, stripped.brain, age_years)
     if worst(looked) == "failed":  # Half a brain can be stretched over any atlas.
         return Judged(stripped, verdicts=tuple(looked))
     if route.settings.registration == "centre":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from plgg.config import SEGMENTATION, LossConfig
+from plgg.core.errors import ConfigError
+from plgg.core.registry import register
 from plgg.tasks.base import Target
 
 Mask = Float[Tensor, "batch 1 i j k"]
@@ -26,6 +28,12 @@ class Segmentation:
     kind: ClassVar[str] = "segmentation"
 
     def __init__(self, settings: LossConfig) -> None:
+        if settings.segmentation not in SEGMENTATION_LOSSES:
+            raise ConfigError(
+                f"no loss of the outline is called {settings.segmentation[:40]!r}",
+                remedy=f"Choose {', '.join(SEGMENTATION_LOSSES)}, or import the package that "
+                "registers it.",
+            )
         self.name, self.settings = SEGMENTATION, settings
 
     def loss(
@@ -49,7 +57,47 @@ def _outline_loss(
     if logits.shape != mask.shape:
         # A coarse voxel is tumour as far as its fine ones are.
         mask = functional.interpolate(mask.float(), size=logits.shape[2:], mode="area")
-    loss = soft_dice_loss(
+    chosen = SEGMENTATION_LOSSES[settings.segmentation]
+    loss = chosen(logits, mask, has_mask, settings=settings, n_known=n_known)
+    if not settings.voxel_weight:
+        return loss
+    voxels = voxel_cross_entropy(logits, mask, has_mask, n_known=n_known)
+    return loss + settings.voxel_weight * voxels
+
+
+class OutlineLoss(Protocol):
+    """A loss of the outline; masks that are unknown must change no gradient."""
+
+    def __call__(
+        self,
+        logits: Tensor,
+        mask: Tensor,
+        has_mask: Tensor,
+        *,
+        settings: LossConfig,
+        n_known: int | None,
+    ) -> Tensor:
+        """The loss as a scalar.
+
+        Args:
+            logits: Shape (batch, 1, i, j, k).
+            mask: Likewise, 0 to 1.
+            has_mask: Shape (batch,), bool.
+            settings: Of all losses.
+            n_known: Known masks of the whole batch that this is a piece of; None where it is all.
+        """
+        ...
+
+
+def _dice(
+    logits: Tensor,
+    mask: Tensor,
+    has_mask: Tensor,
+    *,
+    settings: LossConfig,
+    n_known: int | None,
+) -> Tensor:
+    return soft_dice_loss(
         logits,
         mask,
         has_mask,
@@ -57,10 +105,18 @@ def _outline_loss(
         over=settings.dice_over,
         n_known=n_known,
     )
-    if not settings.voxel_weight:
-        return loss
-    voxels = voxel_cross_entropy(logits, mask, has_mask, n_known=n_known)
-    return loss + settings.voxel_weight * voxels
+
+
+SEGMENTATION_LOSSES: dict[str, OutlineLoss] = {"dice": _dice}
+
+
+def register_loss(name: str, loss: OutlineLoss) -> None:
+    """Make a loss of the outline known by a name that `loss.segmentation` may use.
+
+    Raises:
+        ConfigError: If the name is taken by another.
+    """
+    register(SEGMENTATION_LOSSES, name, loss, what="loss of the outline")
 
 
 def soft_dice_loss(

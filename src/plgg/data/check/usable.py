@@ -79,8 +79,22 @@ def usable_image(path: Path, sequence: str = "flair") -> Scan:
     Raises:
         InputError: For the first error that is found in it.
     """
-    judged = judged_image(open_scan(path, sequence), sequence)
-    _refuse_error(judged.findings, path)
+    return usable_scan(open_scan(path, sequence), sequence, path)
+
+
+def usable_scan(scan: Scan, sequence: str, where: Path) -> Scan:
+    """Refuse of a scan that was read what a check calls an error; its `doubts` hold the warnings.
+
+    Args:
+        scan: As it was read.
+        sequence: What it is said to be.
+        where: It comes from, for the message.
+
+    Raises:
+        InputError: For the first error that is found in it.
+    """
+    judged = judged_image(scan, sequence)
+    _refuse_error(judged.findings, where)
     doubts = (
         message.removeprefix(f"of the {TITLES[sequence]}, ")
         for message in _warnings(judged.findings)

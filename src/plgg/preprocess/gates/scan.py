@@ -6,10 +6,13 @@ brain is: many cohorts were stored without their true voxel size, and registrati
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.core.volume import Affine, apply_affine, spacing_mm
+from plgg.core.registry import register
+from plgg.core.volume import Affine, Volume, apply_affine, spacing_mm
 from plgg.data.quality import Verdict
 from plgg.preprocess.gates.limits import Limits, at_least, at_most
 from plgg.preprocess.registration.frame import Aligned
@@ -224,3 +227,38 @@ def _clipped(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _spread(aligned: Aligned) -> float:
     return max(float(_clipped(aligned.scan[aligned.brain]).std()), 1e-6)
+
+
+Gate = Callable[[Volume, NDArray[np.bool_], float | None], Verdict]
+"""Judges the native scan, its brain on that grid, and the age at the scan where it is known."""
+
+
+def _brain_volume(scan: Volume, brain: NDArray[np.bool_], age_years: float | None) -> Verdict:
+    return brain_volume(float(brain.sum()) * scan.voxel_volume_ml, age_years)
+
+
+def _field_of_view(scan: Volume, brain: NDArray[np.bool_], _: float | None) -> Verdict:
+    return field_of_view(brain, scan.affine)
+
+
+GATES: dict[str, Gate] = {"brain-volume": _brain_volume, "field-of-view": _field_of_view}
+"""Asked before registration, in this order, until one fails."""
+
+
+def register_gate(name: str, gate: Gate) -> None:
+    """Have a gate asked of each scan, in preprocessing and in prediction, after those there are.
+
+    Raises:
+        ConfigError: If the name is taken by another.
+    """
+    register(GATES, name, gate, what="gate")
+
+
+def ask_gates(scan: Volume, brain: NDArray[np.bool_], age_years: float | None) -> list[Verdict]:
+    """Verdicts on a scan before registration; none is asked after one that failed."""
+    verdicts: list[Verdict] = []
+    for gate in GATES.values():  # Faces cannot be told on what has no size.
+        verdicts.append(gate(scan, brain, age_years))
+        if verdicts[-1].status == "failed":
+            break
+    return verdicts
