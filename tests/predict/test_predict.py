@@ -94,7 +94,7 @@ def test_the_result_says_what_it_was_made_from(run, predictor, scan, tmp_path):
     assert result["case_id"] == "odd_flair"
     assert result["patient_id"] is None
     source = {"path": str(scan), "kind": "nifti", "sha256": sha256(scan), "chosen": None}
-    assert result["input"] == source
+    assert result["input"] == source | {"sequences": ["flair"]}
     (model,) = result["models"]
     assert model["sha256"] == load_checkpoint(run, "best").meta.sha256
     assert (model["preset"], model["arm"]) == ("small", "multitask")

@@ -24,7 +24,8 @@ def test_an_image_is_run_once_and_answered_alike(tmp_path):
     kept = remembering(engine)
     rng = np.random.default_rng(0)
     images = [
-        rng.standard_normal(shape).astype(np.float32) for shape in [(16, 16, 24), (16, 24, 16)]
+        rng.standard_normal(shape).astype(np.float32)
+        for shape in [(1, 16, 16, 24), (1, 16, 24, 16)]
     ]
     first = [kept(image) for image in images]
     again = [kept(image.copy()) for image in images]
