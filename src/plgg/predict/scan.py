@@ -108,7 +108,7 @@ class Predictor:
         found, result = self._answer(scan)
         return self._write(folder, scan, found, result)
 
-    def answer(self, scan: Scan) -> tuple[Found, Result]:
+    def answer(self, scan: Scan) -> tuple[RawPrediction, Result]:
         """Predict one scan and write nothing.
 
         Raises:
@@ -117,7 +117,7 @@ class Predictor:
         with scan_limit(self.scan_gib):
             return self._answer(scan)
 
-    def _answer(self, scan: Scan) -> tuple[Found, Result]:
+    def _answer(self, scan: Scan) -> tuple[RawPrediction, Result]:
         clock = Clock()
         with clock.step("read and prepare"):
             loaded = scan.load(self.config)
