@@ -403,12 +403,10 @@ def evaluate(
     predictions.
 
     Example:
-        >>> outcomes = api.predict(
-        ...     [folder / "store"], model=folder / "run", out=folder / "all"
-        ... )
-        >>> evaluation = api.evaluate(folder / "all", folder / "patients" / "manifest.csv")
-        >>> len(evaluation.rows)
-        6
+        >>> predictions = folder / "run" / "predictions" / "test"
+        >>> evaluation = api.evaluate(predictions, folder / "store", out=folder / "evaluation")
+        >>> [row.dice is None for row in evaluation.rows]
+        [False]
     """
     typed_paths.require_folder(predictions)
     typed_paths.require_there([truth])
