@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from plgg.config import ModelConfig
+from plgg.config import Config, ModelConfig, PatchConfig
 from plgg.core.errors import ConfigError
 from plgg.model.backbone import BACKBONES, build_backbone, register_backbone
+from plgg.model.checkpoint import network_of
 from plgg.model.network import build_network
 from plgg.train.run import train
 from tiny import hand_split, tiny_config, tiny_store
@@ -104,8 +105,22 @@ def test_a_backbone_from_elsewhere_is_trained(tmp_path):
     [
         ({"backbone": "unknown"}, "no backbone is called 'unknown'"),
         ({"backbone": "swin_unetr", "init_filters": 32}, "a multiple of 12"),
+        ({"backbone": "swin_unetr", "init_filters": 24, "dropout": 0.1}, "no dropout"),
     ],
 )
 def test_what_does_not_fit_is_one_line(settings, message):
     with pytest.raises(ConfigError, match=message):
         build_backbone(ModelConfig(**settings), 1)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_weights_are_read_back(name):
+    config = Config(model=SETTINGS[name], patches=PatchConfig(size=(64, 64, 64)))
+    network = build_network(config.model, n_classes=3, arm=config.arm, seed=3).eval()
+    again = network_of(config, 3, network.state_dict(), where="here").eval()
+    image = torch.randn(1, 1, 64, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            again(image)["segmentation"], network(image)["segmentation"], rtol=0, atol=0
+        )
+        assert network(image)["segmentation"].shape == image.shape

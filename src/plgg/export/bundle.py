@@ -179,9 +179,9 @@ def inference_config(config: Config) -> dict[str, Any]:
 
 
 def is_monais(config: Config) -> bool:
-    """Whether MONAI's network draws the same outline without plgg: no stem, no guided outline."""
+    """Whether MONAI's SegResNet draws the same outline without plgg: no stem, no guided outline."""
     guided = config.arm == "multitask" and config.model.marker.guides_outline
-    return config.model.stem == 1 and not guided
+    return config.model.backbone == "segresnet" and config.model.stem == 1 and not guided
 
 
 def _network(config: Config) -> dict[str, Any]:

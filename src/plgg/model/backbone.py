@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Protocol, cast
 
+import torch
 from monai.networks.nets import SegResNet, SwinUNETR
 from torch import Tensor, nn
 
@@ -98,13 +99,19 @@ class SwinUNETRBackbone(SwinUNETR):  # type: ignore[misc]
                 f"swin_unetr needs model.init_filters to be a multiple of 12, not {width}",
                 remedy="Set model.init_filters=24 or 48.",
             )
-        super().__init__(
-            in_channels=n_channels * settings.stem**3,
-            out_channels=settings.stem**3,
-            feature_size=width,
-            drop_rate=settings.dropout,
-            spatial_dims=3,
-        )
+        if settings.dropout:
+            raise ConfigError(
+                "swin_unetr has no dropout that belongs to the patch",
+                remedy="Leave model.dropout at 0.",
+            )
+        # MONAI reads numbers off tensors on the way, which those of the device `meta` have not.
+        with torch.device("cpu"):
+            super().__init__(
+                in_channels=n_channels * settings.stem**3,
+                out_channels=settings.stem**3,
+                feature_size=width,
+                spatial_dims=3,
+            )
         self.out = nn.Identity()
         self.widths = (width, width, 2 * width, 4 * width, 8 * width, 16 * width)
 
