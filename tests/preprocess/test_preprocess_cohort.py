@@ -268,7 +268,7 @@ def test_wherever_it_is_raised_it_costs_one_case(cases, folder, monkeypatch, nam
 
 
 @pytest.mark.parametrize("error", ERRORS[:2], ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("name", ["draw_failed", "read_scan"])
+@pytest.mark.parametrize("name", ["draw_failed", "open_scan"])
 def test_a_failure_that_cannot_be_drawn_stays_that_failure(cases, folder, monkeypatch, name, error):
     cases[0].flair.write_bytes(cases[0].flair.read_bytes()[:-50])
     calls = break_first(monkeypatch, name, error)

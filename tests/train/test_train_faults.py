@@ -41,7 +41,7 @@ def assert_same_run(run, other):
 def at_step(number, fault):
     """A step that fails the n-th time that it is called, and works before and after."""
     calls = iter(range(1, 1000))
-    step = TaskGradients.step
+    step = TaskGradients.backward
 
     def failing(self, *args, **more):
         return fault() if next(calls) == number else step(self, *args, **more)
@@ -78,7 +78,7 @@ def test_a_device_without_memory(store, tmp_path, monkeypatch, settings, remedy)
     def full():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(TaskGradients, "step", at_step(4, full))
+    monkeypatch.setattr(TaskGradients, "backward", at_step(4, full))
     with pytest.raises(RunError, match=f"memory ran out.*{remedy}"):
         trained(store, tmp_path / "run", *settings)
     # How it is computed may change; the run goes on.
