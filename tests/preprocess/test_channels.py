@@ -13,7 +13,7 @@ from dicom_series import write_series
 from plgg.config import preset, with_settings
 from plgg.core.errors import ManifestError
 from plgg.core.volume import Volume, apply_affine, inverse
-from plgg.data.dicom.series import holds_sequence
+from plgg.data.dicom.series import held_sequences
 from plgg.data.manifest import Case, read_manifest, write_manifest
 from plgg.data.nifti.image import read_volume, write_volume
 from plgg.data.scan import open_scan
@@ -269,10 +269,10 @@ def test_the_series_of_a_study_are_chosen_by_their_headers(tmp_path):
                      echo_ms=echo, inversion_ms=inversion,
                      tags={"StudyInstanceUID": study, "PatientID": "X"})  # fmt: skip
     for name, scan in (("flair", flair), ("t2", t2)):
-        assert holds_sequence(tmp_path / "study", name)
+        assert name in held_sequences(tmp_path / "study")
         read = open_scan(tmp_path / "study", name).volume
         np.testing.assert_array_equal(np.sort(read.data, axis=None), np.sort(scan.data, axis=None))
-    assert not holds_sequence(tmp_path / "study", "t1")
+    assert "t1" not in held_sequences(tmp_path / "study")
     (found,) = find_scans([tmp_path / "study"])
     two = config("channels=[flair,t2,t1]", "grid.spacing_mm=4")
     loaded = found.load(two)

@@ -204,16 +204,16 @@ class Store:
         """
         case = self.by_id[case_id]
         whole = box or (slice(None),) * 3
+        there = case.channels or ()
+        rows = [there.index(name) for name in wanted if name in there]
+        found: dict[str, NDArray[np.int8]] = {}
         if case.channels is None:  # Stored before there were channels.
-            found = {"flair": self._array(case_id, "image.b2nd", np.int8, box)}
-        else:
-            rows = [case.channels.index(name) for name in wanted if name in case.channels]
-            part = (slice(min(rows), max(rows) + 1), *whole) if rows else (slice(0, 1), *whole)
-            data = self._array(case_id, "image.b2nd", np.int8, part, len(case.channels))
-            found = {case.channels[row]: data[row - min(rows)] for row in rows}
-            if not rows:
-                found = {"": data[0]}
-        nothing = np.full_like(next(iter(found.values())), OUTSIDE)
+            found["flair"] = self._array(case_id, "image.b2nd", np.int8, box)
+        elif rows:
+            part = (slice(min(rows), max(rows) + 1), *whole)
+            data = self._array(case_id, "image.b2nd", np.int8, part, len(there))
+            found = {there[row]: data[row - min(rows)] for row in rows}
+        nothing = np.broadcast_to(OUTSIDE, case.shape)[whole]
         return np.stack([found.get(name, nothing) for name in wanted])
 
     def mask(self, case_id: str, box: Box | None = None) -> NDArray[np.uint8] | None:

@@ -18,7 +18,7 @@ from plgg.core.regular import is_there
 from plgg.core.volume import Volume
 from plgg.data.check.usable import usable_image
 from plgg.data.dicom.find import is_dicom
-from plgg.data.dicom.series import holds_sequence
+from plgg.data.dicom.series import held_sequences
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import is_nifti
 from plgg.data.quality import Quality
@@ -222,7 +222,8 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
         free = [name for name in config.channels if name not in case.images]
         named = dict(case.images)
         if len(free) > 1 and is_dicom(single):  # A study: what it holds, by its headers.
-            named |= {name: single for name in free if holds_sequence(single, name)}
+            held = held_sequences(single)
+            named |= {name: single for name in free if name in held}
         if single not in named.values() and free:
             named[free[0]] = single
         return {name: named[name] for name in config.channels if name in named}

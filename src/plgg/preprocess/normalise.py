@@ -113,7 +113,7 @@ def _other(
     moved: Moved, to_atlas: Affine, grid: Grid, inside: NDArray[np.bool_], box: Box
 ) -> NDArray[np.int8]:
     """Codes of another sequence, resampled once; what its field of view lacks is outside."""
-    whole = bounding_box(np.ones(moved.scan.shape, dtype=np.bool_))
+    whole = (slice(0, None), slice(0, None), slice(0, None))
     path = _Path(whole, moved.scan.affine, to_atlas @ moved.reference_from_other, grid)
     seen = path.carry(np.ones(moved.scan.shape, dtype=np.float32)) >= 0.5
     brain = (inside & seen)[box]

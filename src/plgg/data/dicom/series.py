@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from plgg.config import SEQUENCES
 from plgg.core.errors import InputError
 from plgg.core.volume import Affine
 from plgg.data.budget import require_affordable
@@ -80,15 +81,16 @@ def choose_series(
     )
 
 
-def holds_sequence(path: Path, sequence: str) -> bool:
-    """Whether the headers of some series at a path say that it is that sequence.
+def held_sequences(path: Path) -> frozenset[str]:
+    """The sequences of `plgg.config.SEQUENCES` that headers of some series at a path claim.
 
     Raises:
         InputError: If the files cannot be read.
     """
     with discreet(), dicom_files(path) as files:
         pictures, _ = _without_copies(_pictures(files))
-        return any(stack.is_of(sequence) for stack in stacks_of(pictures))
+        stacks = stacks_of(pictures)
+    return frozenset(name for name in SEQUENCES if any(stack.is_of(name) for stack in stacks))
 
 
 def _pictures(files: DicomFiles) -> list[Picture]:

@@ -154,18 +154,8 @@ def _bright_fluid(aligned: Aligned) -> Verdict:
 
 
 def _is_t1(aligned: Aligned, age_years: float | None) -> Verdict:
-    found = _t1_like(aligned)
-    status = _T1.status(found)
-    if status == "failed" and age_years is not None and age_years < _MYELINATED_YEARS:
-        status = "doubtful"
-    return Verdict(
-        gate="t1-like",
-        status=status,
-        value=round(found, 3),
-        limits=_T1.words(),
-        message="white matter is not brighter than grey, as it is on a T1",
-        remedy="Check that the scan is a T1.",
-    )
+    message = "white matter is not brighter than grey, as it is on a T1"
+    return _t1_verdict(aligned, age_years, _T1, message, "a T1")
 
 
 def fluid(aligned: Aligned) -> Verdict:
@@ -185,16 +175,23 @@ def fluid(aligned: Aligned) -> Verdict:
 
 def t1_like(aligned: Aligned, age_years: float | None, wanted: str = "a FLAIR") -> Verdict:
     """Correlation with the atlas, which is a T1, over grey and white matter away from fluid."""
+    message = f"white matter is brighter than grey, as on a T1, not on {wanted}"
+    return _t1_verdict(aligned, age_years, T1_LIKE, message, wanted)
+
+
+def _t1_verdict(
+    aligned: Aligned, age_years: float | None, limits: Limits, message: str, wanted: str
+) -> Verdict:
     found = _t1_like(aligned)
-    status = T1_LIKE.status(found)
+    status = limits.status(found)
     if status == "failed" and age_years is not None and age_years < _MYELINATED_YEARS:
         status = "doubtful"
     return Verdict(
         gate="t1-like",
         status=status,
         value=round(found, 3),
-        limits=T1_LIKE.words(),
-        message=f"white matter is brighter than grey, as on a T1, not on {wanted}",
+        limits=limits.words(),
+        message=message,
         remedy=f"Check that the scan is {wanted}.",
     )
 
