@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from plgg.config.base import Few, Fraction, Settings, Text, Width
+from plgg.config.base import Few, Fraction, Positive, Settings, Text, Width
 
 Hidden = Annotated[int, Field(ge=1, le=16_384)]
 
@@ -39,6 +39,13 @@ class MarkerHeadConfig(Settings):
             "(inputs outlined, tumour), not the encoder alone"
         ),
     ] = False
+    teaches_encoder: Annotated[
+        bool,
+        Field(
+            description="Whether the loss of these tasks also moves the encoder (published); where "
+            "not, the outline is learnt as by the arm single"
+        ),
+    ] = True
     guides_outline: Annotated[
         bool,
         Field(
@@ -54,7 +61,9 @@ class MarkerHeadConfig(Settings):
         return self
 
 
-_HALVINGS = {"swin_unetr": 5}
+_HALVINGS = {"swin_unetr": 5, "efficientnet_lite0": 4}
+# Backbones that see each slice by itself.
+_SLICED = frozenset({"efficientnet_lite0"})
 
 
 class ModelConfig(Settings):
@@ -63,11 +72,23 @@ class ModelConfig(Settings):
     backbone: Annotated[
         Text,
         Field(
-            description="segresnet is the paper's; swin_unetr; or one that a package registers. "
-            "Settings of blocks and groups are segresnet's"
+            description="segresnet is the paper's; swin_unetr; efficientnet_lite0, which sees "
+            "slices; or one that a package registers. Settings of blocks and groups are segresnet's"
         ),
     ] = "segresnet"
 
+    neighbours: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=8,
+            description="Slices before and behind each voxel's own that are shown as further "
+            "channels, for backbones that see each slice by itself",
+        ),
+    ] = 0
+    neighbour_mm: Annotated[
+        Positive, Field(description="Distance of those slices, rounded to whole ones")
+    ] = 5.5
     stem: Annotated[
         Literal[1, 2],
         Field(
@@ -92,11 +113,21 @@ class ModelConfig(Settings):
     marker: MarkerHeadConfig = MarkerHeadConfig()
 
     @property
+    def sliced(self) -> bool:
+        """Whether the backbone sees each slice by itself."""
+        return self.backbone in _SLICED
+
+    @property
     def divisor(self) -> int:
-        """Every side of an input must be a multiple of this."""
+        """Voxels of the image along a side of a voxel of the bottleneck, in the plane of slices."""
         # Backbones from elsewhere have a level for each entry of blocks_down.
         halvings = _HALVINGS.get(self.backbone, len(self.blocks_down) - 1)
         return int(self.stem * 2**halvings)
+
+    @property
+    def divisors(self) -> tuple[int, int, int]:
+        """The sides of an input must be multiples of these."""
+        return (self.divisor, self.divisor, 1 if self.sliced else self.divisor)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

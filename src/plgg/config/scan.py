@@ -10,9 +10,23 @@ from plgg.config.base import Fraction, NonNegative, Positive, Settings, Text, Tr
 
 
 class GridConfig(Settings):
-    """The grid of the store: SRI24's field of view, 240×240×155 mm, at this spacing."""
+    """The grid of the store: SRI24's field of view, 240×240×155 mm, or a scan's own slices."""
 
-    spacing_mm: Annotated[float, Field(ge=0.5, le=8.0, description="Isotropic voxel size")] = 1.0
+    kind: Annotated[
+        Literal["atlas", "slices"],
+        Field(
+            description="atlas is SRI24 (published); slices are those of the scan as acquired, the "
+            "brain scaled into 112×144 pixels: nothing is resampled through thick slices"
+        ),
+    ] = "atlas"
+    spacing_mm: Annotated[
+        float,
+        Field(
+            ge=0.5,
+            le=8.0,
+            description="Isotropic voxel size; of slices the distance below which they are joined",
+        ),
+    ] = 1.0
 
 
 class PreprocessConfig(Settings):

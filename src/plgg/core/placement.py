@@ -81,6 +81,12 @@ class Placement(BaseModel):
         to_atlas = np.array(self.native_to_atlas) @ np.array(self.native_affine)
         return np.asarray(np.linalg.solve(to_atlas, np.array(self.box_affine)), dtype=np.float64)
 
+    @property
+    def slice_mm(self) -> float:
+        """Distance of the box's slices (its last axis) in the world of the native scan."""
+        step = np.array(self.native_affine) @ self.native_from_box()
+        return float(np.linalg.norm(step[:3, 2]))
+
     def box_from_native(self) -> Affine:
         """4×4 matrix from native voxel indices to box voxel indices."""
         return np.asarray(np.linalg.inv(self.native_from_box()), dtype=np.float64)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from plgg.config import PreprocessConfig
+from plgg.config import GridConfig, PreprocessConfig
 from plgg.config import Sequence as SequenceName
 from plgg.core.case_id import CaseId, ClassNames, PatientId, first_twin
 from plgg.core.errors import ConfigError, StoreError
@@ -42,6 +42,9 @@ _CHUNK = 32
 _AGAIN = "Preprocess again: the same command makes anew what is damaged."
 # How the first version's stores were made; their files do not say it.
 VERSION_1 = PreprocessConfig(registration="centre", stripping="none")
+
+
+GridKind = Literal["atlas", "slices"]
 
 
 class StoredImage(BaseModel):
@@ -116,6 +119,7 @@ class Cohort(BaseModel):
     format: Literal["plgg-store"] = "plgg-store"
     version: Literal[1, 2] = 2
     spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
+    grid: GridKind = "atlas"
     settings: PreprocessConfig = VERSION_1
     channels: tuple[SequenceName, ...] = ("flair",)
     classes: ClassNames
@@ -126,6 +130,11 @@ class Cohort(BaseModel):
     @classmethod
     def _is_whole(cls, record: Any) -> Any:  # noqa: ANN401 - JSON is any
         return unsealed(record)
+
+    @property
+    def voxels(self) -> str:
+        """The grid in words, such as "2 mm voxels"."""
+        return voxels_of(self.grid, self.spacing_mm)
 
     def warned(self) -> str | None:
         """How many warnings of how many cases there are; None where there are none."""
@@ -155,6 +164,7 @@ class CaseRecord(BaseModel):
 
     case: StoredCase
     spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
+    grid: GridKind = "atlas"
     settings: PreprocessConfig = VERSION_1
     placement: Placement
     reference_from: dict[str, Rows] = {}
@@ -188,6 +198,7 @@ class Store:
         self.folder = folder
         self.cohort = _read_cohort(folder)
         self.by_id = {case.case_id: case for case in self.cohort.cases}
+        self._placements: dict[str, Placement] = {}
         self._seen: dict[Path, tuple[int, int, int] | None] = {}
 
     def image(self, case_id: str, box: Box | None = None) -> NDArray[np.int8]:
@@ -224,7 +235,9 @@ class Store:
 
     def placement(self, case_id: str) -> Placement:
         """What puts the case's box back on the native scan."""
-        return read_record(self.folder, case_id).placement
+        if case_id not in self._placements:
+            self._placements[case_id] = read_record(self.folder, case_id).placement
+        return self._placements[case_id]
 
     def truth_path(self, case_id: str) -> Path | None:
         """Tumour mask on the native grid; None where it is unknown."""
@@ -319,6 +332,28 @@ def case_folder(store: Path, case_id: str) -> Path:
         StoreError: If it lies outside the store, by its name or by a link.
     """
     return below(store, "cases", case_id, error=StoreError)
+
+
+def voxels_of(kind: GridKind, spacing_mm: float) -> str:
+    """A grid in words."""
+    if kind == "atlas":
+        return f"{spacing_mm:g} mm voxels"
+    return f"slices of at least {spacing_mm:g} mm"
+
+
+def require_grid(store: Store, grid: GridConfig, *, who: str = "the settings") -> None:
+    """Refuse a store that was made on another grid.
+
+    Raises:
+        ConfigError: If it was.
+    """
+    wanted, made = voxels_of(grid.kind, grid.spacing_mm), store.cohort.voxels
+    if wanted != made:
+        raise ConfigError(
+            f"the store has {made}, {who} want{'' if who.endswith('s') else 's'} {wanted}",
+            where=store.folder,
+            remedy="Choose the preset that the store was made with, or preprocess again.",
+        )
 
 
 def require_channels(store: Store, channels: Sequence[str]) -> None:

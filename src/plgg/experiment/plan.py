@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plgg.config import Config, config_from_record
-from plgg.core.errors import ConfigError, RunError
+from plgg.core.errors import RunError
 from plgg.data.experiment_folder import (
     ExperimentRecord,
     arm_folder,
@@ -16,7 +16,7 @@ from plgg.data.experiment_folder import (
     write_experiment,
 )
 from plgg.data.split import Split, make_split
-from plgg.data.store import Store, require_channels
+from plgg.data.store import Store, require_channels, require_grid
 from plgg.experiment.grid import Grid, points, values_of
 from plgg.experiment.options import Workers
 from plgg.train.tracking.follow import Tracking
@@ -88,15 +88,8 @@ def jobs(plan: Plan) -> Iterator[Job]:
     # Brings torch along, which a mistyped path need not wait for.
     from plgg.tasks.kinds import require_columns
 
-    spacing = plan.store.cohort.spacing_mm
     for arm, config in plan.arms.items():
-        if config.grid.spacing_mm != spacing:
-            raise ConfigError(
-                f"the arm {arm!r} wants {config.grid.spacing_mm:g} mm voxels, the store has "
-                f"{spacing:g} mm",
-                where=plan.store.folder,
-                remedy="Leave the arm out, or preprocess for it and compare with plgg compare.",
-            )
+        require_grid(plan.store, config.grid, who=f"the arm {arm!r}")
         require_channels(plan.store, config.channels)
         require_columns(config, plan.store)
     found = {arm: points(config, plan.grid) for arm, config in plan.arms.items()}

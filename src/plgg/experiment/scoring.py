@@ -176,7 +176,12 @@ def _familiarity(
     rows: list[NDArray[np.float64]] = []
     for number, name in enumerate(names):
         engine = loaded.engine if number < len(training) else raw.engine
-        box = predict_box(engine, store.channels(name, raw.config.channels), raw.config.inference)
+        box = predict_box(
+            engine,
+            store.channels(name, raw.config.channels),
+            raw.config.inference,
+            offsets=raw.offsets(store.placement(name).slice_mm),
+        )
         rows.append(box.features.astype(np.float64))
         progress(len(rows), len(names))
     features = np.array(rows)

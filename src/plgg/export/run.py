@@ -143,8 +143,8 @@ def export_run(run: Path, out: Path | None, fmt: Format) -> Exported:
 
 def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format) -> ExportRecord:
     written = FORMATS[fmt](checkpoint, network, aside)
-    divisor = network.network.divisor
-    boxes = [(a * divisor, b * divisor, c * divisor) for a, b, c in _CELLS]
+    i, j, k = network.network.divisors
+    boxes = [(a * i, b * j, c * k) for a, b, c in _CELLS]
     n_channels = network.network.n_channels
     images = [np.stack([example(box)] * n_channels) for box in boxes]
     largest = largest_difference(
@@ -162,7 +162,7 @@ def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format)
         config=checkpoint.meta.config,
         classes=checkpoint.meta.classes,
         tasks=checkpoint.meta.auxiliary,
-        divisor=divisor,
+        divisor=i if i == j == k else (i, j, k),
         largest_difference=largest,
         boxes=tuple(boxes),
         versions=versions(),

@@ -50,19 +50,20 @@ class Traceable(nn.Module):
 
 
 def write_onnx(network: Traceable, path: Path) -> None:
-    """Write a network as ONNX, its sides any multiples of the divisor.
+    """Write a network as ONNX, its sides any multiples of the divisors.
 
     What the exporter notes of the source code that it walked through is left out: it names the
     folders of whoever runs it.
     """
     import onnx
 
-    divisor = network.network.divisor
+    divisors = network.network.divisors
     sides = {
         axis + 2: torch.export.Dim(name, min=1) * divisor if divisor > 1 else torch.export.Dim(name)
-        for axis, name in enumerate("ijk")
+        for axis, (name, divisor) in enumerate(zip("ijk", divisors, strict=True))
     }
-    example = torch.zeros(1, network.network.n_channels, *(divisor * n for n in (2, 3, 4)))
+    shape = [divisor * n for divisor, n in zip(divisors, (2, 3, 4), strict=True)]
+    example = torch.zeros(1, network.network.n_channels, *shape)
     with _quiet(), torch.no_grad():
         torch.onnx.export(
             network,

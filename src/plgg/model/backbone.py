@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from plgg.config import ModelConfig
 from plgg.core.errors import ConfigError
+from plgg.model.efficientnet import EfficientNetBackbone
 from plgg.model.layers import SeededDropout, with_fast_norm
 
 
@@ -152,7 +153,11 @@ class SwinUNETRBackbone(SwinUNETR):  # type: ignore[misc]
 
 
 Builder = Callable[[ModelConfig, int], nn.Module]
-BACKBONES: dict[str, Builder] = {"segresnet": SegResNetBackbone, "swin_unetr": SwinUNETRBackbone}
+BACKBONES: dict[str, Builder] = {
+    "segresnet": SegResNetBackbone,
+    "swin_unetr": SwinUNETRBackbone,
+    "efficientnet_lite0": EfficientNetBackbone,
+}
 
 
 def register_backbone(name: str, build: Builder) -> None:

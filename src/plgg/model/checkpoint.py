@@ -137,7 +137,7 @@ def network_of(
             n_classes=n_classes,
             arm=config.arm,
             tasks=tasks,
-            n_channels=len(config.channels),
+            n_sequences=len(config.channels),
         )
         wanted = {name: tensor.shape for name, tensor in empty.state_dict().items()}
     given = {name: tensor.shape for name, tensor in weights.items()}
@@ -157,7 +157,7 @@ def network_of(
         arm=config.arm,
         seed=0,
         tasks=tasks,
-        n_channels=len(config.channels),
+        n_sequences=len(config.channels),
     )
     network.load_state_dict(weights)
     return network

@@ -28,14 +28,19 @@ class ScalarHead(nn.Module):
         channels: Of the bottleneck.
         n_outputs: Numbers that it gives, such as the logits of the classes.
         settings: Inputs, widths, dropout, and whether features are standardised.
-        divisor: Voxels of the image along each side of a voxel of the bottleneck.
+        divisors: Voxels of the image along each side of a voxel of the bottleneck.
     """
 
     def __init__(
-        self, channels: int, n_outputs: int, settings: MarkerHeadConfig, *, divisor: int = 8
+        self,
+        channels: int,
+        n_outputs: int,
+        settings: MarkerHeadConfig,
+        *,
+        divisors: tuple[int, int, int] = (8, 8, 8),
     ) -> None:
         super().__init__()
-        self.divisor = divisor
+        self.divisors = divisors
         widths = {"tumour": N_TRAITS, "clinical": len(PATIENT_INPUTS)}
         self.n_outputs = n_outputs
         self.teaches_outline = settings.teaches_outline
@@ -91,7 +96,7 @@ class ScalarHead(nn.Module):
         if name == "attention":
             return _averaged(bottleneck, self.attention(bottleneck).flatten(2).softmax(dim=2))
         seen = outline.float().sigmoid() * (one_channel(image) != 0)
-        inside = functional.avg_pool3d(seen, self.divisor).flatten(2)
+        inside = functional.avg_pool3d(seen, self.divisors).flatten(2)
         # Where no tumour is seen, a little of everything.
         weights = inside + 1e-3
         return _averaged(bottleneck, weights / weights.sum(dim=2, keepdim=True))

@@ -8,7 +8,7 @@ contiguous arrays; here it is given contiguous copies. The numbers are the same 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -198,3 +198,15 @@ class SeededDropout(nn.Module):
             drawn = torch.stack(rows)
         kept = (drawn >= self.share).to(features.device, features.dtype) / (1.0 - self.share)
         return kept.reshape(*shape, *[1] * (features.dim() - 2))
+
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def channels_last(network: _Network) -> _Network:
+    """Lay the weights of convolutions out as processors read them, those of 2-D and of 3-D ones."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in network.parameters():
+        if parameter.ndim in layouts:
+            parameter.data = parameter.data.contiguous(memory_format=layouts[parameter.ndim])
+    return network

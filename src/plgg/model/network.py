@@ -22,7 +22,7 @@ from plgg.config import MARKER, SEGMENTATION, Arm, LossConfig, ModelConfig
 from plgg.core.patient import patient_inputs
 from plgg.model.backbone import build_backbone
 from plgg.model.classification_head import Guide, ScalarHead
-from plgg.model.layers import Reduce, SeededDropout, Standardise
+from plgg.model.layers import Reduce, SeededDropout, Standardise, channels_last
 from plgg.tasks.base import AuxiliaryTask, BodySpec
 from plgg.tasks.kinds import marker_record, restore_tasks
 
@@ -45,7 +45,7 @@ class MultitaskNet(nn.Module):
         n_classes: Marker classes.
         arm: `single` has no head but the outline's.
         tasks: That have a head in the multitask arm; by default the marker alone.
-        n_channels: Sequences of the image.
+        n_sequences: MR sequences of the image, each with the slices that the settings ask for.
     """
 
     def __init__(
@@ -55,13 +55,15 @@ class MultitaskNet(nn.Module):
         n_classes: int,
         arm: Arm,
         tasks: Tasks | None = None,
-        n_channels: int = 1,
+        n_sequences: int = 1,
     ) -> None:
         super().__init__()
-        self.divisor, self.stem, self.n_channels = settings.divisor, settings.stem, n_channels
+        self.divisors, self.stem, self.n_sequences = settings.divisors, settings.stem, n_sequences
+        self.n_channels = n_sequences * (1 + 2 * settings.neighbours)
+        self.teaches_encoder = settings.marker.teaches_encoder
         # Whether inner features are computed again in the backward pass rather than kept.
         self.checkpointing = False
-        self.backbone: Any = build_backbone(settings, n_channels)
+        self.backbone: Any = build_backbone(settings, self.n_channels)
         out = settings.stem**3
         heads: dict[str, nn.Module] = {SEGMENTATION: self.backbone.head(out)}
         # Outlines at half, a quarter … of the resolution; used in training alone.
@@ -70,7 +72,7 @@ class MultitaskNet(nn.Module):
             heads[f"deep_{level}"] = nn.Conv3d(self.backbone.widths[level], out, kernel_size=1)
         auxiliary = marker_alone(n_classes) if tasks is None else tasks
         self.auxiliary = tuple(auxiliary) if arm == "multitask" else ()
-        body = _body_spec(self.backbone.widths[-1], settings)
+        body = _body_spec(self.backbone, settings)
         heads |= {name: auxiliary[name].head(body) for name in self.auxiliary}
         self.heads = nn.ModuleDict(heads)
         guided = MARKER in self.auxiliary and settings.marker.guides_outline
@@ -85,7 +87,7 @@ class MultitaskNet(nn.Module):
         """Logits by head, and the pooled bottleneck.
 
         Args:
-            image: z-scores, every side a multiple of `divisor`; a missing sequence is 0.
+            image: z-scores, the sides multiples of `divisors`; a missing sequence is 0.
             patient: Age and sex; without them the marker is what the image alone says.
             conditioning_class: Index of the class that conditions the segmentation in training, -1
                 where it is unknown. After training that is the branch's own answer to the image.
@@ -106,14 +108,16 @@ class MultitaskNet(nn.Module):
         outputs = {"segmentation": outlines[0], "features": features}
         if outlines[1:]:
             outputs["deep"] = outlines[1:]
+        own = image[:, : self.n_sequences]
+        read = bottleneck if self.teaches_encoder else bottleneck.detach()
         for name in self.auxiliary:
-            outputs[name] = self.heads[name](bottleneck, image, outlines[0], patient)
+            outputs[name] = self.heads[name](read, own, outlines[0], patient)
         if self.guide is not None:
             # By the image alone, whatever is known of the patient: exported networks know no more.
             answer = (
                 self.guide.as_answer(conditioning_class)
                 if self.training and conditioning_class is not None
-                else self.heads["marker"](bottleneck, image, outlines[0]).softmax(dim=1)
+                else self.heads["marker"](read, own, outlines[0]).softmax(dim=1)
             )
             outputs["segmentation"] = outlines[0] + self._whole(self.guide(last, answer))
         return outputs
@@ -143,12 +147,13 @@ class MultitaskNet(nn.Module):
         return pixelshuffle(outline, 3, self.stem) if self.stem > 1 else outline
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
-        """The bottleneck, (batch, 8·filters, i/8, j/8, k/8) with 4 levels, and all levels."""
+        """What other tasks read, (batch, 8·filters, i/8, j/8, k/8) with 4 levels; all levels."""
         if self.stem > 1:
             blocks = pixelunshuffle(image, 3, self.stem)
             image = blocks.contiguous(memory_format=torch.channels_last_3d)
         features: list[Tensor] = self.backbone.encode(image)
-        return features[-1], features
+        pooled = getattr(self.backbone, "pooled", None)
+        return features[-1] if pooled is None else pooled(features), features
 
     def seed_dropout(self, seeds: Tensor, *, counted: bool = True) -> None:
         """Prepare for the next patches of a training step.
@@ -182,13 +187,13 @@ class MultitaskNet(nn.Module):
                 layer.requires_grad_(requires_grad=False)
 
 
-def _body_spec(channels: int, settings: ModelConfig) -> BodySpec:
-    divisor = settings.divisor
+def _body_spec(backbone: Any, settings: ModelConfig) -> BodySpec:  # noqa: ANN401 - see `Backbone`
+    channels, divisors = getattr(backbone, "pooled_width", backbone.widths[-1]), settings.divisors
 
     def make_head(n_outputs: int) -> nn.Module:
-        return ScalarHead(channels, n_outputs, settings.marker, divisor=divisor)
+        return ScalarHead(channels, n_outputs, settings.marker, divisors=divisors)
 
-    return BodySpec(channels, divisor, make_head)
+    return BodySpec(channels, divisors, make_head)
 
 
 def build_network(
@@ -198,15 +203,15 @@ def build_network(
     arm: Arm,
     seed: int,
     tasks: Tasks | None = None,
-    n_channels: int = 1,
+    n_sequences: int = 1,
 ) -> MultitaskNet:
     """A network with weights drawn from `seed`; both arms share the body's first weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = MultitaskNet(
-            settings, n_classes=n_classes, arm=arm, tasks=tasks, n_channels=n_channels
+            settings, n_classes=n_classes, arm=arm, tasks=tasks, n_sequences=n_sequences
         )
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    return channels_last(network)
 
 
 def patient_outputs(

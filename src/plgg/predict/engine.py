@@ -78,14 +78,14 @@ class Engine:
 
     Attributes:
         name: For results: what runs it, where, in which precision.
-        divisor: Every side of an image must be a multiple of this.
+        divisors: The sides of an image must be multiples of these.
         run: Takes z-scores, contiguous float32, shape (c, i, j, k).
         meter: The memory that it runs in.
-        n_channels: Sequences that it takes.
+        n_channels: That it takes: sequences, and neighbouring slices of each.
     """
 
     name: str
-    divisor: int
+    divisors: tuple[int, int, int]
     run: Callable[[NDArray[np.float32]], Answer]
     meter: Meter
     n_channels: int = 1
@@ -112,7 +112,7 @@ class ExportRecord(BaseModel):
         config: The run's settings.
         classes: Marker classes, in the order of the logits.
         tasks: What the checkpoint keeps of them; None in older exports.
-        divisor: Every side of an image must be a multiple of this.
+        divisor: Every side of an image must be a multiple of this, or each of its own.
         largest_difference: From PyTorch in fp32, of any voxel or class: `tumour` and `marker` in
             probability, `features` as a share of the largest, other tasks in their own terms.
         boxes: Sizes of the images that were compared.
@@ -130,10 +130,15 @@ class ExportRecord(BaseModel):
     config: Config
     classes: ClassNames
     tasks: dict[str, TaskRecord] | None = None
-    divisor: int
+    divisor: int | tuple[int, int, int]
     largest_difference: dict[str, float]
     boxes: tuple[tuple[int, int, int], ...]
     versions: dict[str, str]
+
+    @property
+    def divisors(self) -> tuple[int, int, int]:
+        """The sides of an image must be multiples of these."""
+        return (self.divisor,) * 3 if isinstance(self.divisor, int) else self.divisor
 
     @model_validator(mode="after")
     def _model_is_hashed(self) -> Self:

@@ -146,12 +146,18 @@ class Ensemble:
         return known if len(known) == len(found) else []
 
     def answer(
-        self, codes: NDArray[np.int8], *, age_years: float | None = None, sex: str | None = None
+        self,
+        codes: NDArray[np.int8],
+        *,
+        slice_mm: float = 1.0,
+        age_years: float | None = None,
+        sex: str | None = None,
     ) -> BoxAnswer:
         """Ask every member.
 
         Args:
             codes: Coded z-scores of a brain box, shape (C, I, J, K).
+            slice_mm: Distance of its slices.
             age_years: Of the patient, for members that ask; None where it is not known.
             sex: Likewise.
         """
@@ -162,6 +168,7 @@ class Ensemble:
                 self.inference,
                 known=member.known(age_years, sex) if member.known else None,
                 tasks=member.tasks,
+                offsets=member.offsets(slice_mm),
             )
             for member in self.members
         ]

@@ -200,17 +200,19 @@ def window_for(engine: Engine, shape: Shape, settings: InferenceConfig) -> Shape
     """
     if settings.window is not None:
         return settings.window
-    whole = padded(shape, engine.divisor)
+    whole = padded(shape, engine.divisors)
     a_voxel = bytes_per_voxel(engine, whole)
     need = a_voxel * prod(whole)
     budget = _budget(engine, settings, need)
     if need <= budget:
         return None
-    smallest = _WINDOW_CELLS * engine.divisor
-    window = largest_window(whole, budget / a_voxel, step=engine.divisor, smallest=smallest)
+    i, j, k = (_WINDOW_CELLS * divisor for divisor in engine.divisors)
+    smallest = (i, j, k)
+    window = largest_window(whole, budget / a_voxel, steps=engine.divisors, smallest=smallest)
     if window is None:
         raise RunError(
-            f"a window of {smallest} voxels a side needs {a_voxel * smallest**3 / GIB:.2g} GiB, "
+            f"a window of {'×'.join(map(str, smallest))} voxels needs "
+            f"{a_voxel * prod(smallest) / GIB:.2g} GiB, "
             f"and {budget / GIB:.2g} GiB may be used",
             where=engine.name,
             remedy="Close other programs, or raise inference.memory_gib.",
@@ -230,7 +232,7 @@ def bytes_per_voxel(engine: Engine, whole: Shape) -> float:
         whole: Of the first box that it will run on; decides how large a box is measured.
     """
     if engine not in _known:
-        probe = _probe(whole, engine.divisor)
+        probe = _probe(whole, engine.divisors)
         shape = (engine.n_channels, *probe)
         image = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
         # Twice: the first run of all also takes what is taken only once.
@@ -240,13 +242,13 @@ def bytes_per_voxel(engine: Engine, whole: Shape) -> float:
     return _known[engine]
 
 
-def padded(shape: Shape, divisor: int) -> Shape:
+def padded(shape: Shape, divisors: Shape) -> Shape:
     """The shape with every side rounded up to a multiple."""
-    i, j, k = (n + -n % divisor for n in shape)
+    i, j, k = (n + -n % divisor for n, divisor in zip(shape, divisors, strict=True))
     return i, j, k
 
 
-def largest_window(whole: Shape, n_voxels: float, *, step: int, smallest: int) -> Shape | None:
+def largest_window(whole: Shape, n_voxels: float, *, steps: Shape, smallest: Shape) -> Shape | None:
     """The box with as few axes shortened as can be, until no more than `n_voxels` are left.
 
     Left to right first, front to back next: on a trained network a slab that holds whole halves of
@@ -254,10 +256,10 @@ def largest_window(whole: Shape, n_voxels: float, *, step: int, smallest: int) -
     only when all are there further.
 
     Args:
-        whole: Multiples of `step`.
+        whole: Multiples of `steps`.
         n_voxels: The most that a window may hold.
-        step: By how much an axis is shortened.
-        smallest: No axis is made shorter than this.
+        steps: By how much each axis is shortened.
+        smallest: None is made shorter than this.
 
     Returns:
         None where that cannot be.
@@ -265,9 +267,9 @@ def largest_window(whole: Shape, n_voxels: float, *, step: int, smallest: int) -
     window = list(whole)
     for share in (1 / 3, 0.0):
         for axis in range(3):
-            floor = max(smallest, share * whole[axis])
-            while prod(window) > n_voxels and window[axis] - step >= floor:
-                window[axis] -= step
+            floor = max(smallest[axis], share * whole[axis])
+            while prod(window) > n_voxels and window[axis] - steps[axis] >= floor:
+                window[axis] -= steps[axis]
     i, j, k = window
     return (i, j, k) if prod(window) <= n_voxels else None
 
@@ -283,8 +285,10 @@ def _budget(engine: Engine, settings: InferenceConfig, need: float) -> float:
     return budget
 
 
-def _probe(whole: Shape, divisor: int) -> Shape:
+def _probe(whole: Shape, divisors: Shape) -> Shape:
     scale = _PROBE_SHARE ** (1 / 3)
-    fewest = _PROBE_CELLS * divisor
-    i, j, k = (min(n, max(fewest, round(n * scale / divisor) * divisor)) for n in whole)
+    i, j, k = (
+        min(n, max(_PROBE_CELLS * divisor, round(n * scale / divisor) * divisor))
+        for n, divisor in zip(whole, divisors, strict=True)
+    )
     return i, j, k

@@ -136,7 +136,12 @@ class Predictor:
     def _found(self, loaded: Loaded, clock: Clock) -> RawPrediction:
         placement = loaded.prepared.placement
         with clock.step("network"):
-            box = self.networks.answer(loaded.image, age_years=loaded.age_years, sex=loaded.sex)
+            box = self.networks.answer(
+                loaded.image,
+                slice_mm=placement.slice_mm,
+                age_years=loaded.age_years,
+                sex=loaded.sex,
+            )
         with clock.step("back to the native grid"):
             tumour = restore(box.tumour, placement)
             mask = without_small(

@@ -24,7 +24,7 @@ from plgg.data.nifti.image import is_nifti
 from plgg.data.quality import Quality
 from plgg.data.scan import Scan as NativeScan
 from plgg.data.scan import scan_name, scan_sha256
-from plgg.data.store import Store, is_store, read_record
+from plgg.data.store import Store, is_store, read_record, voxels_of
 from plgg.preprocess.normalise import Prepared
 from plgg.preprocess.pipeline import preprocess_scan
 from plgg.preprocess.setup import route_for
@@ -316,8 +316,9 @@ def _digest(path: Path) -> str:
 def _refuse_other_store(store: Store, config: Config) -> None:
     """A model understands only scans that were prepared as those it was trained on."""
     made = store.cohort
-    if abs(made.spacing_mm - config.grid.spacing_mm) > 1e-6:
-        other = f"has {made.spacing_mm:g} mm voxels, the model wants {config.grid.spacing_mm:g} mm"
+    wanted = voxels_of(config.grid.kind, config.grid.spacing_mm)
+    if made.voxels != wanted:
+        other = f"has {made.voxels}, the model wants {wanted}"
     elif not same_preprocessing(made.settings, config.preprocess):
         other = "was stripped or registered in another way, or to another atlas, than the model's"
     else:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from plgg.config import MARKER, InferenceConfig
+from plgg.data.neighbours import with_neighbours
 from plgg.data.store_arrays import decode
 from plgg.predict.engine import Answer, Engine
 from plgg.predict.memory import Shape, padded, window_for
@@ -89,6 +90,7 @@ def predict_box(
     known: Mapping[str, NDArray[np.float64]] | None = None,
     measure: bool = True,
     tasks: Mapping[str, AuxiliaryTask] | None = None,
+    offsets: Sequence[int] = (0,),
 ) -> BoxPrediction:
     """Predict one brain box.
 
@@ -100,11 +102,12 @@ def predict_box(
         measure: Whether one pass must fit into memory. Where a training step has just fitted it
             will, and how good an epoch is must not depend on what else the machine does.
         tasks: That are asked, beside the outline; by default none.
+        offsets: Of the slices that the network is shown (`plgg.data.neighbours`).
 
     Raises:
         RunError: If not even a small window fits into memory.
     """
-    image = decode(codes if codes.ndim == 4 else codes[None])
+    image = with_neighbours(decode(codes if codes.ndim == 4 else codes[None]), offsets)
     _, i, j, k = image.shape
     window = window_for(engine, (i, j, k), settings) if measure else settings.window
     asked = _Asked(tasks or {}, known or {})
@@ -131,7 +134,7 @@ def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None, aske
 def _one_pass(engine: Engine, image: NDArray[np.float32], asked: _Asked) -> _View:
     """Padded at the far ends, also in a mirror image, so that it gets the mirrored answer."""
     _, i, j, k = image.shape
-    whole = padded((i, j, k), engine.divisor)
+    whole = padded((i, j, k), engine.divisors)
     answer = engine(
         np.pad(image, [(0, 0), *((0, n - m) for n, m in zip(whole, (i, j, k), strict=True))])
     )

@@ -118,7 +118,8 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
     _draw(case, (flair, mask), preprocessed.placed, preprocessed.quality, store=store, route=route)
     record = CaseRecord(
         case=stored,
-        spacing_mm=route.spacing_mm,
+        spacing_mm=route.grid.spacing_mm,
+        grid=route.grid.kind,
         settings=route.settings,
         placement=preprocessed.prepared.placement,
         reference_from={n: as_rows(matrix) for n, matrix in preprocessed.reference_from.items()},
@@ -220,4 +221,5 @@ def _kept(case: Case, store: Path, route: Route) -> StoredCase | None:
 def _made_so(record: CaseRecord, route: Route) -> bool:
     """Whether a case was made by this route."""
     alike = same_preprocessing(record.settings, route.settings)
-    return alike and record.spacing_mm == route.spacing_mm
+    same_grid = (record.grid, record.spacing_mm) == (route.grid.kind, route.grid.spacing_mm)
+    return alike and same_grid

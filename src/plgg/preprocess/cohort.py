@@ -196,7 +196,8 @@ def _preprocess(
         )
         route = route or loading.result()
     cohort = Cohort(
-        spacing_mm=route.spacing_mm,
+        spacing_mm=route.grid.spacing_mm,
+        grid=route.grid.kind,
         settings=route.settings,
         channels=config.channels,
         classes=class_names(cases),

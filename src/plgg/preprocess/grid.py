@@ -1,4 +1,4 @@
-"""The SRI24 grid at any isotropic spacing, and the isotropic working grid of a native scan.
+"""The grids that scans are brought to: SRI24's at any spacing, slices as acquired, a working grid.
 
 Knows the atlas' field of view and where its brain lies, not what it looks like.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +19,15 @@ from plgg.preprocess.resample import resample, smooth_for
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A regular grid: shape (I, J, K) and voxel → world affine in mm."""
+    """A regular grid: shape (I, J, K) and voxel → world affine in mm.
+
+    Attributes:
+        along_scan: Whether its axes are those of the scan, each with a voxel size of its own.
+    """
 
     shape: tuple[int, int, int]
     affine: Affine
+    along_scan: bool = False
 
 
 def sri24_grid(spacing_mm: float) -> Grid:
@@ -30,6 +36,46 @@ def sri24_grid(spacing_mm: float) -> Grid:
     At 1 mm this is the atlas' own grid, at 2 mm 120×120×78.
     """
     return Grid(*layout(spacing_mm))
+
+
+# Pixels of a slice, left-right and front-back, and how many at each side stay free of brain.
+MATRIX = (112, 144)
+_FREE = 2
+
+
+def slices_grid(brain: Volume, least_mm: float) -> Grid:
+    """The slices of a scan as they were acquired, its brain scaled into 112×144 square pixels.
+
+    The axes are those of the scan that lie nearest to left, posterior and superior. Through the
+    plane nothing is resampled, but slices nearer than `least_mm` are joined in whole numbers.
+
+    Args:
+        brain: Mask on the native grid, not empty.
+        least_mm: Distance of slices below which they are joined.
+
+    Returns:
+        The grid in the scan's world.
+    """
+    axes = nibabel.orientations.io_orientation(brain.affine)
+    native = [int(np.flatnonzero(axes[:, 0] == world)[0]) for world in range(3)]
+    # Box axes run to the left, the back and the top; those of `axes` to the right, front and top.
+    turned = [-axes[native[0], 1], -axes[native[1], 1], axes[native[2], 1]]
+    ends = [
+        np.flatnonzero(brain.data.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in native
+    ]
+    centres = [float(end.mean()) for end in ends]
+    sizes = [int(end[1] - end[0] + 1) for end in ends]
+    spacing = [float(brain.spacing_mm[axis]) for axis in native]
+    pixel = max(n * mm / (side - 2 * _FREE) for n, mm, side in zip(sizes, spacing, MATRIX, strict=False))
+    joined = max(1, round(least_mm / spacing[2]))
+    shape = (*MATRIX, -(-sizes[2] // joined))
+    steps = [pixel / spacing[0], pixel / spacing[1], float(joined)]
+    there = np.zeros((4, 4))
+    there[3, 3] = 1.0
+    for own, axis in enumerate(native):
+        there[axis, own] = turned[own] * steps[own]
+        there[axis, 3] = centres[own] - turned[own] * steps[own] * (shape[own] - 1) / 2.0
+    return Grid(shape, brain.affine @ there, along_scan=True)
 
 
 def working_grid(volume: Volume, target_mm: float) -> Grid:

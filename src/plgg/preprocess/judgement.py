@@ -16,6 +16,7 @@ from plgg.data.quality import Attempt, Verdict, worst
 from plgg.preprocess.brain_extraction import Stripped, find_brain
 from plgg.preprocess.gates.registration import brain_overlap, orientation
 from plgg.preprocess.gates.scan import ask_gates, contrast
+from plgg.preprocess.grid import sri24_grid
 from plgg.preprocess.register import AS_IT_LIES, CHAINS, Registered, Step, register
 from plgg.preprocess.registration.frame import Aligned, Frame, carried, frame_of, view_of
 from plgg.preprocess.registration.start import METHOD, Placed, centre_on_atlas
@@ -69,7 +70,7 @@ def judge_once(flair: Volume, route: Route, age_years: float | None, clock: Cloc
 def _centred(flair: Volume, stripped: Stripped, route: Route) -> Judged:
     """By the brain's centre alone; what the gates would refuse is then only doubted."""
     brain = stripped.brain
-    matrix = centre_on_atlas(brain, flair.affine, route.grid)
+    matrix = centre_on_atlas(brain, flair.affine, sri24_grid(route.grid.spacing_mm))
     view = view_of(route.atlas)
     share = carried(brain, flair.affine, inverse(matrix) @ view.grid.affine, view.grid.shape)
     overlap = brain_overlap(Aligned(share, share >= 0.5, view, matrix))

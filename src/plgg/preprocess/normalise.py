@@ -1,4 +1,4 @@
-"""A registered scan resampled once onto the atlas grid, z-scored and cropped; and restored.
+"""A registered scan resampled once onto its grid, z-scored and cropped; and restored.
 
 Registration, reading, checking and storing are elsewhere; this is arithmetic on `Volume`.
 """
@@ -22,6 +22,7 @@ from plgg.preprocess.registration.start import Placed, centred
 from plgg.preprocess.resample import resample, smooth_for
 
 MARGIN = 2
+_WHOLE: Box = (slice(0, None), slice(0, None), slice(0, None))
 # Share of the brain that may fall outside the atlas' field of view before the scan is refused.
 _MOST_CUT = 0.03
 
@@ -74,7 +75,7 @@ def prepare(
     Args:
         flair: Native scan, the reference.
         mask: Tumour mask on the same native grid (> 0 is tumour), or None.
-        grid: The atlas grid at the preset's spacing.
+        grid: Where it goes, in the atlas' world.
         placed: Its brain and where that lies; by default the scan is taken to be stripped, and
             its brain's centre put on the atlas brain's.
         others: Other sequences by name, each with its way to the reference's world.
@@ -92,7 +93,7 @@ def prepare(
     # Dividing by the interpolated brain keeps the zeros outside from darkening its rim.
     carried = path.carry(np.where(brain, flair.data, 0))
     image = np.asarray(carried / np.maximum(weight, 0.5), dtype=np.float32)
-    box = bounding_box(inside, margin=MARGIN)
+    box = _WHOLE if grid.along_scan else bounding_box(inside, margin=MARGIN)
     codes = encode(z_score(image[box], inside[box]), inside[box])
     tumour = None if mask is None else (path.carry(mask.data > 0)[box] >= 0.5).astype(np.uint8)
     placement = Placement(
@@ -113,8 +114,7 @@ def _other(
     moved: Moved, to_atlas: Affine, grid: Grid, inside: NDArray[np.bool_], box: Box
 ) -> NDArray[np.int8]:
     """Codes of another sequence, resampled once; what its field of view lacks is outside."""
-    whole = (slice(0, None), slice(0, None), slice(0, None))
-    path = _Path(whole, moved.scan.affine, to_atlas @ moved.reference_from_other, grid)
+    path = _Path(_WHOLE, moved.scan.affine, to_atlas @ moved.reference_from_other, grid)
     seen = path.carry(np.ones(moved.scan.shape, dtype=np.float32)) >= 0.5
     brain = (inside & seen)[box]
     if not brain.any():
@@ -128,7 +128,7 @@ def _native_ml(brain: NDArray[np.bool_], flair: Volume, to_atlas: Affine) -> flo
 
 
 def _refuse_cut(native_ml: float, inside: NDArray[np.bool_], grid: Grid) -> None:
-    kept_ml = float(inside.sum()) * float(spacing_mm(grid.affine)[0]) ** 3 / 1000.0
+    kept_ml = float(inside.sum()) * abs(float(np.linalg.det(grid.affine[:3, :3]))) / 1000.0
     if kept_ml < (1.0 - _MOST_CUT) * native_ml:
         raise InputError(
             f"of {native_ml:.0f} mL of brain only {kept_ml:.0f} mL lie in the atlas' field of view",
@@ -145,11 +145,20 @@ class _Path:
     native_to_atlas: Affine
     grid: Grid
 
+    def _target_mm(
+        self, native_from_grid: Affine, native_mm: NDArray[np.float64]
+    ) -> float | NDArray[np.float64]:
+        """Voxel size of the grid, or where its axes are the scan's, that along each of these."""
+        if not self.grid.along_scan:
+            return float(spacing_mm(self.grid.affine)[0])
+        steps = np.abs(native_from_grid[:3, :3]).max(axis=1)
+        return np.asarray(steps * native_mm, dtype=np.float64)
+
     def carry(self, data: NDArray[np.generic]) -> NDArray[np.float32]:
         """Resample one native array, low-passed against aliasing."""
         affine = corner(self.native_affine, self.near)
         native_from_grid = np.linalg.inv(self.native_to_atlas @ affine) @ self.grid.affine
-        target_mm = float(spacing_mm(self.grid.affine)[0])
+        target_mm = self._target_mm(native_from_grid, spacing_mm(affine))
         smooth = smooth_for(data[self.near], spacing_mm=spacing_mm(affine), target_mm=target_mm)
         return resample(smooth, native_from_grid, self.grid.shape)
 

@@ -22,6 +22,7 @@ from plgg.core.volume import Affine, Volume, inverse
 from plgg.data.quality import Quality, Verdict, worst
 from plgg.preprocess.bias import without_bias
 from plgg.preprocess.coregistration import Coregistered, coregister
+from plgg.preprocess.grid import Grid, slices_grid, sri24_grid
 from plgg.preprocess.judgement import Judged, judge
 from plgg.preprocess.normalise import Moved, Prepared, prepare
 from plgg.preprocess.registration.start import Placed
@@ -99,10 +100,18 @@ def preprocess_scan(
         if route.settings.n4:
             moved = {name: _even(one, flair, brain) for name, one in moved.items()}
         even = without_bias(flair, brain) if route.settings.n4 else flair
-        prepared = prepare(even, mask, route.grid, placed, moved)
+        prepared = prepare(even, mask, _grid(route, flair, placed), placed, moved)
     found = replace(found, verdicts=(*found.verdicts, *verdicts))
     ways = {name: one.reference_from_other for name, one in moved.items()}
     return PreprocessedScan(prepared, placed, _quality(route, found, clock), ways)
+
+
+def _grid(route: Route, flair: Volume, placed: Placed) -> Grid:
+    """The grid of the route, in the atlas' world."""
+    if route.grid.kind == "atlas":
+        return sri24_grid(route.grid.spacing_mm)
+    own = slices_grid(flair.with_data(placed.brain), route.grid.spacing_mm)
+    return replace(own, affine=placed.native_to_atlas @ own.affine)
 
 
 def _coregistered(

@@ -41,9 +41,11 @@ def resample(
 
 
 def smooth_for(
-    data: NDArray[Any], *, spacing_mm: NDArray[np.float64], target_mm: float
+    data: NDArray[Any], *, spacing_mm: NDArray[np.float64], target_mm: float | NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Low-pass an array along the axes that are finer than the grid it goes to.
+
+    `target_mm` is that grid's voxel size, or its step along each axis of the array.
 
     A Gaussian widens the voxel's response from FWHM `spacing_mm` to `target_mm`, so that nothing
     aliases: σ² = (target² - spacing²) / (8 ln 2). Beyond the array its outermost voxels go on, so

@@ -1,13 +1,12 @@
-"""What all scans of a cohort share: grid, settings and atlas (`Route`)."""
+"""What all scans of a cohort share: kind of grid, settings and atlas (`Route`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plgg.config import Config, PreprocessConfig
+from plgg.config import Config, GridConfig, PreprocessConfig
 from plgg.core.errors import InputError
 from plgg.data.atlas.atlas import Atlas, load_atlas
-from plgg.preprocess.grid import Grid, sri24_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +14,7 @@ class Route:
     """How scans get to the grid.
 
     Attributes:
-        grid: Where they go.
+        grid: Where they go, and how fine it is.
         settings: Stripping, registration, intensities.
         atlas: What they are registered to.
         scan_gib: GiB that one scan may unpack to; no part of what is done to it.
@@ -23,17 +22,12 @@ class Route:
         sequence: What the scan at hand is said to be; gates ask whether it is.
     """
 
-    grid: Grid
+    grid: GridConfig
     settings: PreprocessConfig
     atlas: Atlas
     scan_gib: float | None = None
     channels: tuple[str, ...] = ("flair",)
     sequence: str = "flair"
-
-    @property
-    def spacing_mm(self) -> float:
-        """Voxel size of the grid."""
-        return abs(float(self.grid.affine[0, 0]))
 
 
 def route_for(config: Config) -> Route:
@@ -54,5 +48,4 @@ def route_for(config: Config) -> Route:
             remedy="Name that one with --atlas.",
         )
     settings = wanted.model_copy(update={"atlas_sha256": atlas.sha256})
-    grid = sri24_grid(config.grid.spacing_mm)
-    return Route(grid, settings, atlas, config.execution.scan_gib, config.channels)
+    return Route(config.grid, settings, atlas, config.execution.scan_gib, config.channels)

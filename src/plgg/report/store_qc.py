@@ -186,7 +186,7 @@ def _facts(cohort: Cohort, rows: tuple[Row, ...]) -> Facts:
     atlases = sorted({row.quality.atlas for row in rows if row.quality and row.quality.atlas})
     return (
         ("Atlas", ", ".join(atlases) or settings.atlas),
-        ("Spacing", f"{cohort.spacing_mm:g} mm"),
+        ("Grid", cohort.voxels),
         ("Registration", settings.registration),
         ("Skull stripping", settings.stripping),
         ("Bias field", "taken out" if settings.n4 else "left in the stored intensities"),

@@ -59,12 +59,12 @@ class BodySpec:
 
     Attributes:
         channels: Of the bottleneck.
-        divisor: Voxels of the image along each side of a voxel of the bottleneck.
+        divisors: Voxels of the image along each side of a voxel of the bottleneck.
         make_head: The usual head, fully connected layers on the bottleneck, with so many outputs.
     """
 
     channels: int
-    divisor: int
+    divisors: tuple[int, int, int]
     make_head: Callable[[int], nn.Module]
 
 

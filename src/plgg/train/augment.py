@@ -7,7 +7,8 @@ from generators of their own. Arrays only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch.nn import functional
 
 from plgg.config import Augmentation
 
-Volume = Float[Tensor, "1 1 i j k"]
+Volume = Float[Tensor, "1 c i j k"]
 Vector = tuple[float, float, float]
 
 _MOVE = 0.03  # Largest shift of a warp, share of a side.
@@ -28,6 +29,9 @@ _GAMMA = 0.35  # Largest |log γ|.
 _BIAS = 0.25  # σ of the field's nodes, in σ of the image.
 _NODES = 4
 _NOISE = 0.2  # Largest σ of the noise, in σ of the image.
+_ELASTIC = 0.015  # σ of a deformation's nodes, in halves of a side.
+_ELASTIC_NODES = 6
+_BLUR = 1.0  # Largest σ of a blur, in voxels.
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class Warp:
         angles_deg: About the axes i, j, k.
         factors: A patch is seen smaller where they are over 1.
         shift: Share of each side.
+        elastic_seed: Of a smooth deformation; None for none.
     """
 
     angles_deg: Vector
     factors: Vector
     shift: Vector
+    elastic_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class AugmentationParameters:
         gamma: Exponent on the intensities between the patch's extremes.
         bias_seed: Of a smooth field that is added.
         noise: Standard deviation in σ, and seed.
+        smoothed: σ of a blur in the plane, in voxels; 0 for none.
     """
 
     warp: Warp | None = None
@@ -62,34 +69,53 @@ class AugmentationParameters:
     gamma: float | None = None
     bias_seed: int | None = None
     noise: tuple[float, int] | None = None
+    smoothed: float = 0.0
 
 
 def sample_augmentation(
-    settings: Augmentation, rng: np.random.Generator
+    settings: Augmentation, rng: np.random.Generator, *, in_plane: bool = False
 ) -> AugmentationParameters | None:
-    """Draw a change; None, and no number drawn, where all are switched off."""
+    """Draw a change; None, and no number drawn, where all are switched off.
+
+    Args:
+        settings: Chances and sizes.
+        rng: What chance draws from.
+        in_plane: Whether slices must stay in their plane, axes 0 and 1.
+    """
     chances = (settings.warp, settings.anisotropy, settings.gamma, settings.bias, settings.noise)
-    if not any(chances):
+    later = (settings.elastic, settings.smoothing)
+    if not any((*chances, *later)):
         return None
     warp, anisotropy, gamma, bias, noise = (rng.random() < chance for chance in chances)
-    return AugmentationParameters(
-        warp=_sample_warp(settings, rng) if warp else None,
-        thick=(int(rng.integers(3)), int(rng.integers(2, 4))) if anisotropy else None,
+    change = AugmentationParameters(
+        warp=_sample_warp(settings, rng, in_plane=in_plane) if warp else None,
+        thick=(int(rng.integers(2 if in_plane else 3)), int(rng.integers(2, 4)))
+        if anisotropy
+        else None,
         gamma=float(np.exp(rng.uniform(-_GAMMA, _GAMMA))) if gamma else None,
         bias_seed=int(rng.integers(2**32)) if bias else None,
         noise=(float(rng.uniform(0, _NOISE)), int(rng.integers(2**32))) if noise else None,
     )
+    if settings.elastic and rng.random() < settings.elastic:
+        moved = replace(change.warp or _STILL, elastic_seed=int(rng.integers(2**32)))
+        change = replace(change, warp=moved)
+    if settings.smoothing and rng.random() < settings.smoothing:
+        change = replace(change, smoothed=float(rng.uniform(0.3, _BLUR)))
+    return change
 
 
-def _sample_warp(settings: Augmentation, rng: np.random.Generator) -> Warp:
+_STILL = Warp((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+
+
+def _sample_warp(settings: Augmentation, rng: np.random.Generator, *, in_plane: bool) -> Warp:
     largest = np.log1p(settings.zoom)
     together = rng.uniform(-largest, largest)
     alone = _STRETCH * rng.uniform(-largest, largest, 3)
-    return Warp(
-        _vector(rng.uniform(-settings.rotation_deg, settings.rotation_deg, 3)),
-        _vector(np.exp(together + alone)),
-        _vector(rng.uniform(-_MOVE, _MOVE, 3)),
-    )
+    angles = rng.uniform(-settings.rotation_deg, settings.rotation_deg, 3)
+    factors, shift = np.exp(together + alone), rng.uniform(-_MOVE, _MOVE, 3)
+    if in_plane:
+        angles[:2], factors[2], shift[2] = 0.0, 1.0, 0.0
+    return Warp(_vector(angles), _vector(factors), _vector(shift))
 
 
 def _vector(values: NDArray[np.float64]) -> Vector:
@@ -102,56 +128,84 @@ def apply_augmentation(
     brain: NDArray[np.bool_],
     mask: NDArray[np.float32],
     change: AugmentationParameters,
+    n_sequences: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
-    """AugmentationParameters a patch.
+    """Change a patch.
 
     Args:
         image: z-scores, shape (C, I, J, K), or (I, J, K) of one channel.
         brain: Where they count, same shape.
         mask: Tumour, 0 or 1, shape (I, J, K).
         change: What is changed.
+        n_sequences: How many of the channels are sequences; further ones are their neighbouring
+            slices, and have the same contrast and bias field. All by default.
 
     Returns:
         All three anew, same shapes and types; the image is 0 outside the brain.
     """
     if image.ndim == 3:
-        return _changed(image, brain, mask, change, 0)
-    done = [
-        _changed(values, inside, mask, change, channel)
-        for channel, (values, inside) in enumerate(zip(image, brain, strict=True))
-    ]
-    return np.stack([one[0] for one in done]), np.stack([one[1] for one in done]), done[0][2]
+        values, inside, tumour = apply_augmentation(image[None], brain[None], mask, change)
+        return values[0], inside[0], tumour
+    return _as_arrays(
+        *_changed(_as_tensor(image), _as_tensor(brain), _as_tensor(mask[None]), change, n_sequences)
+    )
+
+
+def _as_tensor(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
+
+
+def _as_arrays(
+    values: Volume, inside: Volume, tumour: Volume
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+    kept = inside > 0
+    return values.where(kept, 0.0)[0].numpy(), kept[0].numpy(), tumour[0, 0].numpy()
 
 
 def _changed(
-    image: NDArray[np.float32],
-    brain: NDArray[np.bool_],
-    mask: NDArray[np.float32],
+    values: Volume,
+    inside: Volume,
+    tumour: Volume,
     change: AugmentationParameters,
-    channel: int,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
-    """One channel: moved and thickened as the others, with a bias field and noise of its own."""
-    values, inside, tumour = (
-        torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None, None]
-        for array in (image, brain, mask)
-    )
+    n_sequences: int | None,
+) -> tuple[Volume, Volume, Volume]:
     if change.warp is not None:
         values, inside, tumour = _warped(change.warp, values, inside, tumour)
     if change.thick is not None:
         values = _averaged(values, inside, *change.thick)
+    if change.smoothed:
+        values = _smoothed(values, inside, change.smoothed)
+    n, values = n_sequences or values.shape[1], values.clone()
+    for sequence in range(n):
+        own = slice(sequence, None, n)
+        values[:, own] = _contrasted(values[:, own], inside[:, own], change, sequence)
+    if change.noise is not None:
+        values = values + _noise(values.shape[1:], *change.noise)
+    return values, inside, tumour
+
+
+def _contrasted(
+    values: Volume, inside: Volume, change: AugmentationParameters, sequence: int
+) -> Volume:
+    """One sequence and its neighbouring slices, with a curve and a bias field of their own."""
     if change.gamma is not None:
         values = _adjust_gamma(values, inside, change.gamma)
     if change.bias_seed is not None:
-        values = values + _bias_field(values, change.bias_seed + channel)
-    if change.noise is not None:
-        spread, seed = change.noise
-        drawn = np.random.default_rng(seed + channel).standard_normal(image.shape, dtype=np.float32)
-        values = values + spread * torch.from_numpy(drawn)
-    kept = inside > 0
-    return values.where(kept, 0.0)[0, 0].numpy(), kept[0, 0].numpy(), tumour[0, 0].numpy()
+        values = values + _bias_field(values, change.bias_seed + sequence)
+    return values
 
 
-def _warped(warp: Warp, image: Volume, brain: Volume, mask: Volume) -> tuple[Volume, ...]:
+def _noise(shape: tuple[int, ...], spread: float, seed: int) -> Tensor:
+    drawn = [
+        np.random.default_rng(seed + channel).standard_normal(shape[1:], dtype=np.float32)
+        for channel in range(shape[0])
+    ]
+    return spread * torch.from_numpy(np.stack(drawn))[None]
+
+
+def _warped(
+    warp: Warp, image: Volume, brain: Volume, mask: Volume
+) -> tuple[Volume, Volume, Volume]:
     """Linear interpolation; at the brain's edge among brain voxels alone."""
     sides = np.array(image.shape[2:], dtype=float)
     turn = Rotation.from_euler("xyz", warp.angles_deg, degrees=True).as_matrix()
@@ -161,11 +215,39 @@ def _warped(warp: Warp, image: Volume, brain: Volume, mask: Volume) -> tuple[Vol
     grid = functional.affine_grid(
         torch.from_numpy(theta).float()[None], [1, 1, *image.shape[2:]], align_corners=False
     )
+    if warp.elastic_seed is not None:
+        grid = grid + _deformation(grid.shape[1:4], warp.elastic_seed)
+    n = image.shape[1]
     stacked = torch.cat([image, brain, mask], dim=1)
     moved = functional.grid_sample(stacked, grid, mode="bilinear", align_corners=False)
-    inside = moved[:, 1:2] > 0.5
-    values = (moved[:, :1] / moved[:, 1:2].clamp(min=0.5)).masked_fill(~inside, 0.0)
-    return values, inside.float(), (moved[:, 2:] >= 0.5).float()
+    inside = moved[:, n : 2 * n] > 0.5
+    values = (moved[:, :n] / moved[:, n : 2 * n].clamp(min=0.5)).masked_fill(~inside, 0.0)
+    return values, inside.float(), (moved[:, 2 * n :] >= 0.5).float()
+
+
+def _deformation(size: torch.Size, seed: int) -> Tensor:
+    """Smooth shifts in halves of a side, as `grid_sample` has them; none along a side of 1."""
+    drawn = np.random.default_rng(seed).normal(0, _ELASTIC, (1, 3, *[_ELASTIC_NODES] * 3))
+    nodes = torch.from_numpy(drawn.astype(np.float32))
+    smooth = functional.interpolate(nodes, size=list(size), mode="trilinear", align_corners=True)
+    still = torch.tensor([float(n > 1) for n in reversed(size)])
+    return smooth.permute(0, 2, 3, 4, 1) * still
+
+
+def _smoothed(image: Volume, brain: Volume, sigma: float) -> Volume:
+    """Blurred in the plane, among brain voxels alone."""
+    reach = max(1, round(2 * sigma))
+    line = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    line = line / line.sum()
+    n = image.shape[1]
+    stacked = torch.cat([image * brain, brain], dim=1)
+    for axis in (2, 3):
+        shape = [1, 1, 1, 1, 1]
+        shape[axis] = len(line)
+        kernel = line.view(shape).expand(2 * n, 1, *shape[2:])
+        padding = [reach if other == axis else 0 for other in (2, 3, 4)]
+        stacked = functional.conv3d(stacked, kernel, padding=padding, groups=2 * n)
+    return stacked[:, :n] / stacked[:, n:].clamp(min=1e-3)
 
 
 def _averaged(image: Volume, brain: Volume, axis: int, thickness: int) -> Volume:

@@ -107,6 +107,7 @@ class EpochBatches:
         share: What this process sees of each batch.
         tasks: That are learned beside the outline; none by default.
         channels: Sequences that are cut out.
+        neighbours: Slices on each side that are shown as well, and how far apart, in mm.
     """
 
     def __init__(
@@ -120,8 +121,9 @@ class EpochBatches:
         share: Share | None = None,
         tasks: Mapping[str, AuxiliaryTask] | None = None,
         channels: tuple[str, ...] = ("flair",),
+        neighbours: tuple[int, float] = (0, 1.0),
     ) -> None:
-        self.store, self.channels = store, channels
+        self.store, self.channels, self.neighbours = store, channels, neighbours
         self.cases = _crops(store, sorted(cases), settings)
         self.settings = settings
         self.seed = seed
@@ -184,7 +186,9 @@ class EpochBatches:
 
     def _plan(self, index: int, seed: np.random.SeedSequence) -> PatchPlan:
         rng = np.random.default_rng(seed)
-        return sample_plan(self.store, self.cases[index], self.settings, rng, self.channels)
+        return sample_plan(
+            self.store, self.cases[index], self.settings, rng, self.channels, self.neighbours
+        )
 
     def _patch(self, index: int, seed: np.random.SeedSequence) -> Patch:
         return cut(self.store, self._plan(index, seed))

@@ -1,4 +1,4 @@
-"""The first weights of a run: those of another run, where one is named.
+"""The first weights of a run: of ImageNet, or of another run, where these are named.
 
 The body must fit; a head that does not, or that the other run lacks, starts from chance and is
 named in the log.
@@ -15,6 +15,7 @@ from torch import Tensor
 from plgg.config import Config, InitConfig
 from plgg.core.errors import ConfigError
 from plgg.model.checkpoint import Checkpoint, load_checkpoint, unprefixed
+from plgg.model.efficientnet import EfficientNetBackbone, load_imagenet
 from plgg.model.network import MultitaskNet
 from plgg.tasks.base import AuxiliaryTask
 
@@ -51,6 +52,8 @@ def initial_weights(
         CheckpointError: If the other run holds no usable checkpoint.
         ConfigError: If its body is another, or its weights have changed since this run began.
     """
+    if settings.imagenet:
+        _from_imagenet(network)
     if settings.run is None:
         return
     found = load_checkpoint(Path(settings.run))
@@ -72,6 +75,15 @@ def initial_weights(
     heads = sorted({name.split(".")[1] for name in missing})
     if heads:
         log.warning("%s: new, not taken from %s", ", ".join(heads), settings.run)
+
+
+def _from_imagenet(network: MultitaskNet) -> None:
+    if not isinstance(network.backbone, EfficientNetBackbone):
+        raise ConfigError(
+            "init.imagenet is for the backbone efficientnet_lite0",
+            remedy="Leave it out, or choose that backbone.",
+        )
+    load_imagenet(network.backbone)
 
 
 def _fitting(

@@ -1,10 +1,11 @@
-"""The learning-rate schedule and the exponential moving average of the weights."""
+"""The optimiser, its schedule, and the exponential moving average of the weights."""
 
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Any, cast
 
+import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -26,6 +27,35 @@ def learning_rate(settings: OptimiserConfig, epoch: int) -> float:
     }[settings.schedule]
     warm = min(1.0, (epoch + 1) / (settings.warmup_epochs + 1))
     return float(settings.learning_rate * factor * warm)
+
+
+def make_optimiser(
+    network: MultitaskNet, settings: OptimiserConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    """Adam, or AdamW (Loshchilov and Hutter 2019), with a rate of its own for the encoder."""
+    kind = torch.optim.AdamW if settings.decoupled else torch.optim.Adam
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": trained, "share": 1.0}]
+    if settings.encoder_rate < 1.0:
+        encoder = {id(p) for p in network.encoder_parameters()}
+        inside = [p for p in trained if id(p) in encoder]
+        rest = [p for p in trained if id(p) not in encoder]
+        groups = [
+            {"params": inside, "share": settings.encoder_rate},
+            {"params": rest, "share": 1.0},
+        ]
+    return kind(
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=device.type in {"cpu", "cuda"},
+    )
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate, each group's as its share of it."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["share"]
 
 
 class Average:

@@ -6,12 +6,13 @@ in. Arrays only; batches are made elsewhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import PatchConfig
+from plgg.data.neighbours import neighbour_offsets
 from plgg.data.store import Store
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.train.augment import AugmentationParameters, apply_augmentation, sample_augmentation
@@ -34,6 +35,8 @@ class PatchPlan:
         more: Factors and shifts of the further channels.
         channels: Sequences that are cut out, by name.
         dropped: Those of them that the patch goes without.
+        offsets: Of the slices that are shown (`plgg.data.neighbours`).
+        lost: Which of these are missing.
         change: Stronger changes, before the mirrors.
     """
 
@@ -47,6 +50,8 @@ class PatchPlan:
     more: tuple[tuple[float, float], ...] = ()
     channels: tuple[str, ...] = ("flair",)
     dropped: tuple[str, ...] = ()
+    offsets: tuple[int, ...] = (0,)
+    lost: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class Patch:
     """A patch cut out.
 
     Attributes:
-        image: z-scores, float32, shape (C, I, J, K).
+        image: z-scores, float32, shape (C, I, J, K), C counting neighbouring slices too.
         mask: Tumour, float32, shape (I, J, K); zeros where it is unknown.
     """
 
@@ -68,8 +73,18 @@ def sample_plan(
     settings: PatchConfig,
     rng: np.random.Generator,
     channels: tuple[str, ...] = ("flair",),
+    neighbours: tuple[int, float] = (0, 1.0),
 ) -> PatchPlan:
-    """Draw a patch of a case: uniform over the brain box, or near a tumour voxel."""
+    """Draw a patch of a case: uniform over the brain box, or near a tumour voxel.
+
+    Args:
+        store: Where the case lies.
+        case_id: Its name.
+        settings: Size, place and changes.
+        rng: What chance draws from.
+        channels: Sequences that are cut out.
+        neighbours: Slices on each side that are shown as well, and how far apart, in mm.
+    """
     shape = store.by_id[case_id].shape
     start = _uniform_start(shape, settings.size, rng)
     if settings.tumour_share and rng.random() < settings.tumour_share:
@@ -78,15 +93,30 @@ def sample_plan(
     flips = tuple(axis for axis in random.flip_axes if rng.random() < random.flip)
     scale = 1.0 + random.scale * rng.uniform(-1, 1)
     shift = random.shift * rng.uniform(-1, 1)
-    change = sample_augmentation(random, rng)
+    change = sample_augmentation(random, rng, in_plane=settings.size[2] == 1)
     # Last, so that a patch of one channel is what it was before there were several.
     more = tuple(
         (1.0 + random.scale * rng.uniform(-1, 1), random.shift * rng.uniform(-1, 1))
         for _ in channels[1:]
     )
     dropped = _dropped(_present(store, case_id, channels), settings.channels_dropout, rng)
+    offsets: tuple[int, ...] = (0,)
+    if neighbours[0]:
+        offsets = neighbour_offsets(*neighbours, store.placement(case_id).slice_mm)
+    lost = tuple(offset for offset in offsets[1:] if rng.random() < random.neighbour_dropout)
     return PatchPlan(
-        case_id, start, settings.size, flips, scale, shift, change, more, channels, dropped
+        case_id,
+        start,
+        settings.size,
+        flips,
+        scale,
+        shift,
+        change,
+        more,
+        channels,
+        dropped,
+        offsets,
+        lost,
     )
 
 
@@ -130,25 +160,40 @@ def _tumour_start(
 
 def cut(store: Store, plan: PatchPlan) -> Patch:
     """Cut a patch out of a store, reading only the part that it covers."""
-    shape = store.by_id[plan.case_id].shape
-    box, place = _overlap(shape, plan)
-    codes = np.full((len(plan.channels), *plan.size), OUTSIDE, dtype=np.int8)
-    codes[:, *place] = store.channels(plan.case_id, plan.channels, box)
-    codes[[plan.channels.index(name) for name in plan.dropped]] = OUTSIDE
+    codes = _codes(store, plan)
+    box, place = _overlap(store.by_id[plan.case_id].shape, plan)
     mask = np.zeros(plan.size, dtype=np.float32)
     known = store.mask(plan.case_id, box)
     if known is not None:
         mask[place] = known
     image, brain = decode(codes), codes != OUTSIDE
     if plan.change is not None:
-        image, brain, mask = apply_augmentation(image, brain, mask, plan.change)
-    for channel, (scale, shift) in enumerate([(plan.scale, plan.shift), *plan.more]):
+        n_sequences = len(plan.channels)
+        image, brain, mask = apply_augmentation(image, brain, mask, plan.change, n_sequences)
+    alike = [(plan.scale, plan.shift), *plan.more] * len(plan.offsets)
+    for channel, (scale, shift) in enumerate(alike):
         values, inside = image[channel], brain[channel]
         values[inside] = values[inside] * np.float32(scale) + np.float32(shift)
     if plan.flips:
         image = np.flip(image, tuple(axis + 1 for axis in plan.flips))
         mask = np.flip(mask, plan.flips)
     return Patch(np.ascontiguousarray(image), np.ascontiguousarray(mask))
+
+
+def _codes(store: Store, plan: PatchPlan) -> NDArray[np.int8]:
+    """Codes of a patch and of its neighbouring slices, whole ones read once."""
+    reach = max(map(abs, plan.offsets))
+    i, j, k = plan.start
+    wide = replace(plan, start=(i, j, k - reach), size=(*plan.size[:2], plan.size[2] + 2 * reach))
+    box, place = _overlap(store.by_id[plan.case_id].shape, wide)
+    codes = np.full((len(plan.channels), *wide.size), OUTSIDE, dtype=np.int8)
+    codes[:, *place] = store.channels(plan.case_id, plan.channels, box)
+    codes[[plan.channels.index(name) for name in plan.dropped]] = OUTSIDE
+    shown = []
+    for offset in plan.offsets:
+        own = codes[..., reach + offset : reach + offset + plan.size[2]]
+        shown.append(np.full_like(own, OUTSIDE) if offset in plan.lost else own)
+    return np.concatenate(shown)
 
 
 def shows_tumour(store: Store, plan: PatchPlan) -> bool:

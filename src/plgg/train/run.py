@@ -5,6 +5,7 @@ A plain loop. It reads a store, fills a run folder, and knows nothing of evaluat
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -21,7 +22,8 @@ from plgg.core.output import RUN, output_folder
 from plgg.core.progress import EpochEnd, Listener, Step
 from plgg.data.run_folder import append_metrics, keep_metrics_until, start_run
 from plgg.data.split import Split
-from plgg.data.store import Store, require_channels
+from plgg.data.store import Store, require_channels, require_grid
+from plgg.model.batch_norm import has_moments, refresh_moments
 from plgg.model.checkpoint import Meta, load_checkpoint, remove_replaced, save_checkpoint
 from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
 from plgg.model.network import build_network
@@ -33,11 +35,13 @@ from plgg.train.batches import EpochBatches
 from plgg.train.distributed import ProcessGroup
 from plgg.train.gradients import Means, StepResult, TaskGradients
 from plgg.train.initial import initial_weights, resolved
-from plgg.train.optimisation import Average, learning_rate
+from plgg.train.optimisation import Average, learning_rate, make_optimiser, set_rate
 from plgg.train.out_of_memory import explain_out_of_memory, require_memory
 from plgg.train.state import State
 from plgg.train.validate import Scores, validate
 
+# Fewer leave a trained network far under what it can do.
+_MOMENT_BATCHES = 16
 log = logging.getLogger(__name__)
 
 
@@ -100,13 +104,7 @@ def _train(
 def _check(
     store: Store, config: Config, split: Split, group: ProcessGroup
 ) -> dict[str, AuxiliaryTask]:
-    if store.cohort.spacing_mm != config.grid.spacing_mm:
-        raise ConfigError(
-            f"the store has {store.cohort.spacing_mm:g} mm voxels, the settings want "
-            f"{config.grid.spacing_mm:g} mm",
-            where=store.folder,
-            remedy="Choose the preset that the store was made with, or preprocess again.",
-        )
+    require_grid(store, config.grid)
     require_channels(store, config.channels)
     learnable = [store.by_id[case] for case in split.train]
     if not any(case.has_mask for case in learnable):
@@ -150,6 +148,7 @@ class Trainer:
             share=self.group.share(config.execution.accumulate),
             tasks=self.tasks,
             channels=config.channels,
+            neighbours=(config.model.neighbours, config.model.neighbour_mm),
         )
         network = build_network(
             config.model,
@@ -157,19 +156,14 @@ class Trainer:
             arm=config.arm,
             seed=config.seed,
             tasks=self.tasks,
-            n_channels=len(config.channels),
+            n_sequences=len(config.channels),
         )
         initial_weights(network, config.init, self.tasks)
         self.network = network.to(self.runtime.device)
         self.network.freeze(config.init.frozen_stages)
         self.network.checkpointing = config.execution.checkpointing
         self.average = Average(self.network, config.optimiser.ema)
-        self.optimiser = torch.optim.Adam(
-            [p for p in self.network.parameters() if p.requires_grad],
-            lr=config.optimiser.learning_rate,
-            weight_decay=config.optimiser.weight_decay,
-            fused=self.runtime.device.type in {"cpu", "cuda"},
-        )
+        self.optimiser = make_optimiser(self.network, config.optimiser, self.runtime.device)
         self.weighting = make_weighting(config.loss, config.task_weights)
         self.task_gradients = TaskGradients(
             self.network,
@@ -284,14 +278,14 @@ class Trainer:
 
     def _set_rate(self, epoch: int) -> float:
         rate = learning_rate(self.config.optimiser, epoch - 1)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, rate)
         return rate
 
     def _validated(self, epoch: int) -> Scores | None:
         due = epoch % self.config.validate_every == 0
         if not due and epoch != self.config.optimiser.epochs:
             return None
+        self._refresh_moments()
         try:
             return validate(
                 self.average.network,
@@ -302,9 +296,20 @@ class Trainer:
                 group=self.group,
                 tasks=self.tasks,
                 channels=self.config.channels,
+                neighbours=(self.config.model.neighbours, self.config.model.neighbour_mm),
             )
         except FloatingPointError as error:
             raise self._diverged(f"{error} after epoch {epoch}") from error
+
+    def _refresh_moments(self) -> None:
+        """Measure anew what batch normalisation needs, for the averaged weights: always alike."""
+        network = self.average.network
+        if not has_moments(network):
+            return
+        batches = itertools.islice(self.batches.epoch(0), _MOMENT_BATCHES)
+        images = (piece.to(self.runtime.device).image for pieces in batches for piece in pieces)
+        with self.runtime.autocast():
+            refresh_moments(network, images)
 
     def _save(self, epoch: int, scores: Scores | None) -> None:
         folder = self.run / "checkpoints"
@@ -334,7 +339,8 @@ def _runtime(config: Config, group: ProcessGroup) -> Runtime:
     # oneDNN's bf16 weight gradient of a 3×3×3 convolution reads memory that nobody wrote where the
     # first axis has 2 voxels (seen with torch 2.13): gradients of 1e35 or NaN.
     smallest = min(config.patches.size) // config.model.divisor
-    if chosen.bf16 and device.type == "cpu" and smallest < 3:
+    volumes = not config.model.sliced
+    if volumes and chosen.bf16 and device.type == "cpu" and smallest < 3:
         log.warning("patches.size is too small for bf16 on a processor: training in fp32")
         return Runtime(device, bf16=False)
     return Runtime(device, bf16=chosen.bf16)

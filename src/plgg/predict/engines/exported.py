@@ -110,7 +110,7 @@ def onnx_engine(path: Path) -> Engine:
         values = session.run(names, {"image": image[None]})
         return as_answer(dict(zip(names, values, strict=True)))
 
-    return Engine("onnx, cpu, fp32", record.divisor, run, HOST, len(record.config.channels))
+    return Engine("onnx, cpu, fp32", record.divisors, run, HOST, record.config.n_inputs)
 
 
 def openvino_engine(path: Path, *, bf16: bool | None = None) -> Engine:
@@ -145,8 +145,8 @@ def openvino_engine(path: Path, *, bf16: bool | None = None) -> Engine:
 
     return Engine(
         f"openvino, cpu, {'bf16' if rough else 'fp32'}",
-        record.divisor,
+        record.divisors,
         run,
         HOST,
-        len(record.config.channels),
+        record.config.n_inputs,
     )

@@ -33,7 +33,7 @@ def torch_engine(network: MultitaskNet, runtime: Runtime) -> Engine:
         return as_answer({name: values.float().cpu().numpy() for name, values in outputs.items()})
 
     name = f"pytorch, {runtime.device.type}, {runtime.precision}"
-    return Engine(name, network.divisor, run, meter_of(runtime.device), network.n_channels)
+    return Engine(name, network.divisors, run, meter_of(runtime.device), network.n_channels)
 
 
 Builder = Callable[[Path, Checkpoint], Engine]

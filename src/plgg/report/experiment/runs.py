@@ -270,7 +270,7 @@ def cohort_facts(store: Store) -> Facts:
         ("Age, years", f"{number(ages[0], 1)} to {number(ages[-1], 1)}" if ages else ""),
         ("Sex", _counted([case.sex for case in cases if case.sex])),
         ("Sites", _counted([case.site for case in cases if case.site])),
-        ("Grid", f"SRI24 atlas, {store.cohort.spacing_mm:g} mm"),
+        ("Grid", store.cohort.voxels),
     )
     return known(facts)
 
