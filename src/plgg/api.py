@@ -212,12 +212,13 @@ def preprocess(
     return cohort
 
 
-def train(
+def train(  # noqa: PLR0913 - as the command
     store: Path,
     run: Path,
     config: Config,
     *,
     split: int = 0,
+    folds: int | None = None,
     devices: int = 1,
     nodes: int = 1,
     track: Sequence[str] = (),
@@ -225,11 +226,15 @@ def train(
 ) -> dict[str, Evaluation]:
     """Train one arm on one split, then predict and evaluate its validation and test parts.
 
+    With `folds`, train a run for each fold of the cohort instead; they are one model, which
+    `predict` takes as such, and each patient is evaluated by the run that never saw it.
+
     Args:
         store: The preprocessed cohort.
         run: The run folder.
         config: All settings.
         split: Number of the split.
+        folds: How many folds, for an ensemble.
         devices: Processes that share every batch on each machine, one for each device.
         nodes: Machines, as started by SLURM or torchrun.
         track: Who keeps the curves beside `metrics.jsonl`: tensorboard, mlflow.
@@ -251,8 +256,17 @@ def train(
     from plgg.evaluate.evaluation import read_evaluation
     from plgg.train.tracking.follow import choose_trackers, tracked
 
-    tracking = choose_trackers(track)
+    tracking = choose_trackers(track, group=run.resolve().name if folds else "")
     cohort = Store(store)
+    if folds is not None:
+        if devices > 1 or nodes > 1:
+            raise ConfigError("folds are trained on one device", remedy="Leave out --devices.")
+        from plgg.data.ensemble_folder import OUT_OF_FOLD
+        from plgg.experiment.folds import train_folds
+
+        _say_warned(cohort, watch)
+        found = train_folds(cohort, run, config, folds, watch=watch, tracking=tracking)
+        return {OUT_OF_FOLD: found}
     drawn = make_split(cohort.cohort.cases, k=split, seed=config.seed)
     from plgg.experiment.scoring import PARTS, score_run
     from plgg.train.distributed import join_process_group

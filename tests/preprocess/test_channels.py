@@ -14,6 +14,7 @@ from plgg.config import preset, with_settings
 from plgg.core.errors import ManifestError
 from plgg.core.volume import Volume, apply_affine, inverse
 from plgg.data.dicom.series import held_sequences
+from plgg.data.inputs import Inputs
 from plgg.data.manifest import Case, read_manifest, write_manifest
 from plgg.data.nifti.image import read_volume, write_volume
 from plgg.data.scan import open_scan
@@ -158,7 +159,7 @@ def test_a_patient_without_any_wanted_sequence_is_named(patients, tmp_path):
 def test_dropout_leaves_one_channel_and_is_drawn_as_often_as_asked(store):
     settings = config("patches.channels_dropout=0.5", "patches.size=[16,16,16]").patches
     rng, case = np.random.default_rng(0), store.cohort.cases[0].case_id
-    plans = [sample_plan(store, case, settings, rng, ("flair", "t2")) for _ in range(400)]
+    plans = [sample_plan(store, case, settings, rng, Inputs(("flair", "t2"))) for _ in range(400)]
     assert max(len(plan.dropped) for plan in plans) == 1
     # Of two, the one that may go does so every other time.
     assert 0.4 < np.mean([len(plan.dropped) for plan in plans]) < 0.6
@@ -166,7 +167,7 @@ def test_dropout_leaves_one_channel_and_is_drawn_as_often_as_asked(store):
     image = cut(store, plan).image
     assert image[0].any()
     assert not image[1].any()
-    single = sample_plan(store, "phantom-006", settings, rng, ("flair", "t2"))
+    single = sample_plan(store, "phantom-006", settings, rng, Inputs(("flair", "t2")))
     assert single.dropped == ()
 
 

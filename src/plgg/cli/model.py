@@ -28,6 +28,14 @@ def train(
     epochs: options.Epochs = None,
     seed: options.Seed = 0,
     split: Annotated[int, typer.Option(help="Number of the split, from 0.", min=0)] = 0,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Instead of one split: a network for each of so many folds. Together they are "
+            "one model, tested on every patient by the network that never saw it.",
+            min=2,
+        ),
+    ] = None,
     init: Annotated[
         Path | None, typer.Option(help="Run to start from; heads that do not fit start anew.")
     ] = None,
@@ -42,12 +50,13 @@ def train(
     settings: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train one arm on one split, then score its validation and test patients.
+    """Train one arm on one split, or an ensemble on folds, and score it on unseen patients.
 
     Ctrl-C, or a crash, leaves a run that the same command takes up again. Several devices: give
     --devices, or start the command by torchrun or srun.
 
     Example: plgg train store --run runs/multitask --preset small --arm multitask
+    Example: plgg train store --run runs/ensemble --preset best --folds 5
     """
     from plgg import api
 
@@ -59,6 +68,7 @@ def train(
         run,
         config,
         split=split,
+        folds=folds,
         devices=devices,
         nodes=nodes,
         track=track or (),

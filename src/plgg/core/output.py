@@ -68,6 +68,11 @@ RUN = OutputKind(
     ("checkpoints/last.json", "plgg-checkpoint"),
     ((".", None), ("checkpoints", None)),
 )
+ENSEMBLE = OutputKind(
+    "ensemble",
+    ("ensemble.json", "fold-*", "predictions", "evaluation", "model_card.md"),
+    ("ensemble.json", "plgg-ensemble"),
+)
 EXPERIMENT = OutputKind(
     "experiment",
     (

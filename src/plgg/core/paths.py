@@ -144,7 +144,7 @@ def require_run(run: str | Path | None) -> None:
     """
     if run is None:
         return
-    if not _exists(Path(run) / "checkpoints" / "best.json"):
+    if not any(_exists(Path(run) / name) for name in ("checkpoints/best.json", "ensemble.json")):
         raise CheckpointError(
             f"holds no checkpoint 'best' ({_lacks(Path(run), 'checkpoints/best.json')})",
             where=run,

@@ -87,6 +87,12 @@ class Placement(BaseModel):
         step = np.array(self.native_affine) @ self.native_from_box()
         return float(np.linalg.norm(step[:3, 2]))
 
+    @property
+    def box_voxel_ml(self) -> float:
+        """Volume of a voxel of the box in the world of the native scan, in mL."""
+        step = np.array(self.native_affine) @ self.native_from_box()
+        return abs(float(np.linalg.det(step[:3, :3]))) / 1000.0
+
     def box_from_native(self) -> Affine:
         """4×4 matrix from native voxel indices to box voxel indices."""
         return np.asarray(np.linalg.inv(self.native_from_box()), dtype=np.float64)

@@ -98,18 +98,30 @@ def _score_parts(
         names = split.part(part)
         predictions = out / "predictions" / part
         with watch.task(f"{label}: predicting {part}") as progress:
-            _predict(predictor, store, names, predictions, progress)
+            predict_cases(predictor, store, names, predictions, progress)
         with watch.task(f"{label}: evaluating {part}") as progress:
-            found = evaluate_predictions(
-                predictions,
-                store.manifest_cases(names),
-                out=out / "evaluation" / part,
-                seed=0,
-                scorer_of=scores_of,
-                progress=progress,
-            )
-        _require_all_scored(found, predictions)
-        write_evaluation_page(out / "evaluation" / part)
+            evaluate_cases(store, names, predictions, out / "evaluation" / part, progress)
+
+
+def evaluate_cases(
+    store: Store, names: Sequence[str], predictions: Path, out: Path, progress: Progress
+) -> Evaluation:
+    """Evaluate predictions of cases of a store, and draw their page.
+
+    Raises:
+        RunError: If a case could not be scored.
+    """
+    found = evaluate_predictions(
+        predictions,
+        store.manifest_cases(names),
+        out=out,
+        seed=0,
+        scorer_of=scores_of,
+        progress=progress,
+    )
+    _require_all_scored(found, predictions)
+    write_evaluation_page(out)
+    return found
 
 
 def _require_all_scored(found: Evaluation, predictions: Path) -> None:
@@ -136,10 +148,10 @@ def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label:
         return with_calibration(loaded)
     raw = replace(loaded, engine=remembering(loaded.engine))
     with watch.task(f"{label}: looking at the training cohort") as progress:
-        known = _familiarity(loaded, raw, store, split, progress)
+        known = cohort_familiarity(loaded, raw, store, split, progress)
     with scratch_folder(run / "calibration") as aside:
         with watch.task(f"{label}: predicting validation for calibration") as progress:
-            _predict(Predictor(ensemble([raw])), store, split.validation, aside, progress)
+            predict_cases(Predictor(ensemble([raw])), store, split.validation, aside, progress)
         with watch.task(f"{label}: calibrating") as progress:
             calibration = fit_calibration(
                 aside,
@@ -166,10 +178,18 @@ def _is_current(run: Path, raw: Member) -> bool:
     return found is not None and found.model_sha256 == raw.model.sha256
 
 
-def _familiarity(
+def cohort_familiarity(
     loaded: Member, raw: Member, store: Store, split: Split, progress: Progress
 ) -> Familiarity | None:
-    """Fit it; of the training scans, which do not come again, nothing is remembered."""
+    """What the training cohort looks like to a network.
+
+    Args:
+        loaded: The network, for the training scans, which do not come again.
+        raw: The same, which may remember what it is asked, for the validation scans.
+        store: Where the scans are.
+        split: Which are which.
+        progress: Told after each scan.
+    """
     step = -(-len(split.train) // _MOST_REFERENCES)
     training = split.train[::step]
     names = (*training, *split.validation)
@@ -188,9 +208,14 @@ def _familiarity(
     return fit_familiarity(features[: len(training)], features[len(training) :])
 
 
-def _predict(
+def predict_cases(
     predictor: Predictor, store: Store, names: Sequence[str], out: Path, progress: Progress
 ) -> None:
+    """Predict cases of a store.
+
+    Raises:
+        RunError: If one failed.
+    """
     scans = find_scans([store.folder], only=names)
     outcomes = predict_scans(scans, predictor, out, progress=progress)
     failed = [outcome for outcome in outcomes if outcome.reason]

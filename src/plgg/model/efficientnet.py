@@ -1,7 +1,7 @@
 """A 2.5-D U-Net: slices encoded by EfficientNet-Lite0, which may start from ImageNet.
 
 Every slice goes through the network by itself; its neighbours come as further channels of the image
-(`plgg.data.neighbours`). The encoder is that of Liu (EfficientNet-Lite, 2020): mobile inverted
+(`plgg.data.inputs`). The encoder is that of Liu (EfficientNet-Lite, 2020): mobile inverted
 bottlenecks with ReLU6 and without squeeze-and-excitation, padded as TensorFlow pads, because its
 published weights were trained so. The decoder has residual blocks with group normalisation, and
 gives the finest level back as blocks of 2×2 pixels.

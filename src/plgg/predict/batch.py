@@ -19,6 +19,7 @@ from plgg.core.errors import ConfigError, InputError
 from plgg.core.output import PREDICTIONS, output_folder, require_free
 from plgg.core.progress import Watch
 from plgg.core.workers import JobOutcome, in_workers
+from plgg.data.ensemble_folder import member_runs
 from plgg.data.run_folder import read_part
 from plgg.predict.ensemble import ensemble, inference_settings
 from plgg.predict.member import load_member
@@ -38,7 +39,7 @@ class Request:
 
     Attributes:
         inputs: Stores, manifests, NIfTI files, DICOM folders or zips.
-        runs: Folders of training runs; several are an ensemble.
+        runs: Folders of training runs or of ensembles of them; several answer together.
         out: One folder a case is made here.
         options: How.
     """
@@ -71,7 +72,7 @@ class Request:
             PlggError: If they cannot be read, or fit neither each other nor the scans.
         """
         options = self.options
-        members = [load_member(run, engine=options.engine) for run in self.runs]
+        members = [load_member(run, engine=options.engine) for run in member_runs(self.runs)]
         networks = ensemble(members, inference_settings(members[0].config, options.settings))
         networks.require_classes(scan.marker for scan in scans)
         card = read_model_card(self.runs[0]) if len(self.runs) == 1 else None

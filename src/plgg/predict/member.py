@@ -15,7 +15,7 @@ from plgg.config import Config
 from plgg.core.errors import RunError
 from plgg.core.files import sha256
 from plgg.data.calibration import FILE, Calibration, read_calibration
-from plgg.data.neighbours import neighbour_offsets
+from plgg.data.inputs import Inputs
 from plgg.data.result import Model
 from plgg.data.run_folder import split_number
 from plgg.measure.clinical import CLINICAL_INPUTS
@@ -57,8 +57,7 @@ class Member:
 
     def offsets(self, slice_mm: float) -> tuple[int, ...]:
         """Of the slices that the network is shown, where these lie that far apart."""
-        model = self.config.model
-        return neighbour_offsets(model.neighbours, model.neighbour_mm, slice_mm)
+        return Inputs.of(self.config).offsets(slice_mm)
 
     def rule(self, task: str) -> Mapping[str, float] | None:
         """What the validation patients taught of a task other than the marker; None if nothing."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from plgg.config import MARKER, InferenceConfig
-from plgg.data.neighbours import with_neighbours
+from plgg.data.inputs import with_neighbours
 from plgg.data.store_arrays import decode
 from plgg.predict.engine import Answer, Engine
 from plgg.predict.memory import Shape, padded, window_for
@@ -102,7 +102,7 @@ def predict_box(
         measure: Whether one pass must fit into memory. Where a training step has just fitted it
             will, and how good an epoch is must not depend on what else the machine does.
         tasks: That are asked, beside the outline; by default none.
-        offsets: Of the slices that the network is shown (`plgg.data.neighbours`).
+        offsets: Of the slices that the network is shown (`plgg.data.inputs`).
 
     Raises:
         RunError: If not even a small window fits into memory.

@@ -66,7 +66,9 @@ def slices_grid(brain: Volume, least_mm: float) -> Grid:
     centres = [float(end.mean()) for end in ends]
     sizes = [int(end[1] - end[0] + 1) for end in ends]
     spacing = [float(brain.spacing_mm[axis]) for axis in native]
-    pixel = max(n * mm / (side - 2 * _FREE) for n, mm, side in zip(sizes, spacing, MATRIX, strict=False))
+    pixel = max(
+        n * mm / (side - 2 * _FREE) for n, mm, side in zip(sizes, spacing, MATRIX, strict=False)
+    )
     joined = max(1, round(least_mm / spacing[2]))
     shape = (*MATRIX, -(-sizes[2] // joined))
     steps = [pixel / spacing[0], pixel / spacing[1], float(joined)]

@@ -9,13 +9,15 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from plgg.config.base import TITLES
 from plgg.core.errors import PlggError, RunError
 from plgg.core.files import write_text
 from plgg.core.records import JsonError, read_json
 from plgg.data.calibration import Calibration, read_calibration
+from plgg.data.ensemble_folder import OUT_OF_FOLD, is_ensemble, member_runs, read_ensemble
 from plgg.data.run_folder import read_config, read_environment, read_metrics, read_split
 from plgg.data.store import Store, StoredCase
 from plgg.evaluate.evaluation import Evaluation, read_evaluation
@@ -37,7 +39,7 @@ from plgg.report.template import render_markdown
 
 _FEW = 3
 _UNKNOWN = "unknown"
-SCORED = ("validation", "test")
+SCORED = ("validation", "test", OUT_OF_FOLD)
 
 
 def write_model_card(run: Path) -> Path:
@@ -61,7 +63,7 @@ def write_model_card(run: Path) -> Path:
     return path
 
 
-PARTS = ("train", "validation", "test")
+PARTS = ("train", "validation", "test", OUT_OF_FOLD)
 Case = StoredCase | CaseScores
 
 
@@ -80,6 +82,8 @@ class RunRecords:
         is_whole: Whether they are all cases of the split.
         evaluations: By part.
         calibration: What was fitted on the validation patients.
+        folds: Of an ensemble, how many runs it has; else 0.
+        about: What everyone who reads a result must know.
     """
 
     name: str
@@ -92,6 +96,8 @@ class RunRecords:
     is_whole: bool
     evaluations: Mapping[str, Evaluation]
     calibration: Calibration | None
+    folds: int = 0
+    about: str = ""
 
     @property
     def cases(self) -> tuple[Case, ...]:
@@ -105,6 +111,8 @@ def _read_run(run: Path) -> RunRecords:
     Raises:
         RunError: If the folder is no run, or one of its files cannot be read.
     """
+    if is_ensemble(run):
+        return _read_ensemble(run)
     if not (run / "config.json").is_file():
         raise RunError("is not a run (no config.json)", where=run, remedy="Make one: plgg train.")
     split = read_split(run) if (run / "split.json").exists() else {}
@@ -123,11 +131,33 @@ def _read_run(run: Path) -> RunRecords:
         environment=environment,
         checkpoint=_record(run / "checkpoints" / "best.json"),
         epochs=tuple(read_metrics(run)),
-        sizes={part: len(split.get(part, ())) for part in PARTS},
+        sizes={part: len(split[part]) for part in PARTS if split.get(part)},
         parts=stored or scored,
         is_whole=bool(stored),
         evaluations=evaluations,
         calibration=read_calibration(run),
+    )
+
+
+def _read_ensemble(folder: Path) -> RunRecords:
+    """Read an ensemble: its first run stands for all, its patients are those out of fold."""
+    record = read_ensemble(folder)
+    first = _read_run(member_runs([folder])[0])
+    scored = folder / "evaluation" / OUT_OF_FOLD
+    evaluations = (
+        {OUT_OF_FOLD: read_evaluation(scored)} if (scored / "summary.json").is_file() else {}
+    )
+    cases: tuple[Case, ...] = first.cases
+    if not first.is_whole:
+        cases = tuple(case for found in evaluations.values() for case in found.rows)
+    return replace(
+        first,
+        name=record.name or folder.resolve().name,
+        sizes={OUT_OF_FOLD: len(cases)},
+        parts={OUT_OF_FOLD: cases},
+        evaluations=evaluations,
+        folds=record.folds,
+        about=record.about,
     )
 
 
@@ -152,7 +182,7 @@ def _stored(environment: Record, split: Record) -> dict[str, tuple[Case, ...]]:
         known = Store(Path(named)).by_id
     except PlggError:
         return {}
-    wanted = {part: tuple(split.get(part, ())) for part in PARTS}
+    wanted = {part: tuple(split.get(part, ())) for part in PARTS[:3]}
     if not all(name in known for names in wanted.values() for name in names):
         return {}
     return {part: tuple(known[name] for name in names) for part, names in wanted.items()}
@@ -170,6 +200,8 @@ def _page(run: RunRecords) -> dict[str, object]:
         "name": run.name,
         "single": run.config.get("arm") == "single",
         "details": _details(run),
+        "folds": run.folds,
+        "about": run.about,
         "traits": ", ".join(name.replace("_years", "") for name in known) or "nothing",
         "sizes": ", ".join(f"{name} {count(n, 'scan')}" for name, n in run.sizes.items()),
         "patients": _patients_table(run) if run.cases else None,
@@ -293,11 +325,10 @@ def _details(run: RunRecords) -> Facts:
     config = run.config
     size = dig(config, "patches", "size") or ()
     seconds = [s for e in run.epochs if (s := finite(e.get("seconds"))) is not None]
-    spacing = finite(dig(config, "grid", "spacing_mm"))
     return (
         ("Answers", _answers(run)),
         ("Preset and arm", ", ".join(str(config[k]) for k in ("preset", "arm") if k in config)),
-        ("Input", f"one FLAIR, on the SRI24 atlas at {spacing:g} mm" if spacing else ""),
+        ("Input", _input(run)),
         ("Preparation", _preparation(run)),
         ("First filters", _text(dig(config, "model", "init_filters"))),
         ("Patch", "×".join(map(str, size))),
@@ -309,6 +340,17 @@ def _details(run: RunRecords) -> Facts:
         ("Chosen epoch", _text(run.checkpoint.get("epoch"))),
         ("Time of training", duration(sum(seconds)) if seconds else ""),
     )
+
+
+def _input(run: RunRecords) -> str:
+    """The sequences and the grid."""
+    channels = ", ".join(TITLES.get(c, str(c)) for c in dig(run.config, "channels") or ("flair",))
+    spacing = finite(dig(run.config, "grid", "spacing_mm"))
+    if spacing is None:
+        return channels
+    if dig(run.config, "grid", "kind") == "slices":
+        return f"{channels}, slices as acquired; those nearer than {spacing:g} mm are joined"
+    return f"{channels}, on the SRI24 atlas at {spacing:g} mm"
 
 
 def _answers(run: RunRecords) -> str:
@@ -336,12 +378,14 @@ def _caveats(run: RunRecords) -> list[str]:
     test = run.evaluations.get("test")
     sites = {case.site for case in run.cases if case.site}
     lines = [" ".join(filter(None, pair)) for pair in _population(run)]
-    lines += ["The model was not tested on patients it had not seen."] if test is None else []
-    lines += _untested(test.summary) if test else []
+    unseen = test or run.evaluations.get(OUT_OF_FOLD)
+    lines += ["The model was not tested on patients it had not seen."] if unseen is None else []
+    lines += _untested(unseen.summary) if unseen else []
     if sites:
         n_sites = count(len(sites), "site")
         lines.append(f"All patients come from {n_sites}; it was not tested on another.")
-    lines.append("It was tested on one split of one cohort, looking back, not in use.")
+    how = f"{run.folds} folds" if run.folds else "one split"
+    lines.append(f"It was tested on {how} of one cohort, looking back, not in use.")
     if dig(run.checkpoint, "metrics", "marker_collapsed"):
         lines.append(
             "The marker head has collapsed: it gives every patient the same answer, and its "

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from plgg.config import SEGMENTATION, PatchConfig
 from plgg.core.patient import patient_inputs
+from plgg.data.inputs import FLAIR, Inputs
 from plgg.data.manifest import target_text
 from plgg.data.store import Store
 from plgg.tasks.base import AuxiliaryTask, Target
@@ -106,8 +107,7 @@ class EpochBatches:
         workers: Threads that cut patches ahead.
         share: What this process sees of each batch.
         tasks: That are learned beside the outline; none by default.
-        channels: Sequences that are cut out.
-        neighbours: Slices on each side that are shown as well, and how far apart, in mm.
+        inputs: What is cut out.
     """
 
     def __init__(
@@ -120,10 +120,9 @@ class EpochBatches:
         workers: int,
         share: Share | None = None,
         tasks: Mapping[str, AuxiliaryTask] | None = None,
-        channels: tuple[str, ...] = ("flair",),
-        neighbours: tuple[int, float] = (0, 1.0),
+        inputs: Inputs = FLAIR,
     ) -> None:
-        self.store, self.channels, self.neighbours = store, channels, neighbours
+        self.store, self.inputs = store, inputs
         self.cases = _crops(store, sorted(cases), settings)
         self.settings = settings
         self.seed = seed
@@ -186,9 +185,7 @@ class EpochBatches:
 
     def _plan(self, index: int, seed: np.random.SeedSequence) -> PatchPlan:
         rng = np.random.default_rng(seed)
-        return sample_plan(
-            self.store, self.cases[index], self.settings, rng, self.channels, self.neighbours
-        )
+        return sample_plan(self.store, self.cases[index], self.settings, rng, self.inputs)
 
     def _patch(self, index: int, seed: np.random.SeedSequence) -> Patch:
         return cut(self.store, self._plan(index, seed))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import PatchConfig
-from plgg.data.neighbours import neighbour_offsets
+from plgg.data.inputs import FLAIR, Inputs
 from plgg.data.store import Store
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.train.augment import AugmentationParameters, apply_augmentation, sample_augmentation
@@ -35,7 +35,7 @@ class PatchPlan:
         more: Factors and shifts of the further channels.
         channels: Sequences that are cut out, by name.
         dropped: Those of them that the patch goes without.
-        offsets: Of the slices that are shown (`plgg.data.neighbours`).
+        offsets: Of the slices that are shown (`plgg.data.inputs`).
         lost: Which of these are missing.
         change: Stronger changes, before the mirrors.
     """
@@ -72,8 +72,7 @@ def sample_plan(
     case_id: str,
     settings: PatchConfig,
     rng: np.random.Generator,
-    channels: tuple[str, ...] = ("flair",),
-    neighbours: tuple[int, float] = (0, 1.0),
+    inputs: Inputs = FLAIR,
 ) -> PatchPlan:
     """Draw a patch of a case: uniform over the brain box, or near a tumour voxel.
 
@@ -82,9 +81,9 @@ def sample_plan(
         case_id: Its name.
         settings: Size, place and changes.
         rng: What chance draws from.
-        channels: Sequences that are cut out.
-        neighbours: Slices on each side that are shown as well, and how far apart, in mm.
+        inputs: Sequences and slices that are cut out.
     """
+    channels = inputs.channels
     shape = store.by_id[case_id].shape
     start = _uniform_start(shape, settings.size, rng)
     if settings.tumour_share and rng.random() < settings.tumour_share:
@@ -101,8 +100,8 @@ def sample_plan(
     )
     dropped = _dropped(_present(store, case_id, channels), settings.channels_dropout, rng)
     offsets: tuple[int, ...] = (0,)
-    if neighbours[0]:
-        offsets = neighbour_offsets(*neighbours, store.placement(case_id).slice_mm)
+    if inputs.neighbours:
+        offsets = inputs.offsets(store.placement(case_id).slice_mm)
     lost = tuple(offset for offset in offsets[1:] if rng.random() < random.neighbour_dropout)
     return PatchPlan(
         case_id,

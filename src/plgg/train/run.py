@@ -20,6 +20,7 @@ from plgg.config import SEGMENTATION, Config
 from plgg.core.errors import ConfigError, RunError
 from plgg.core.output import RUN, output_folder
 from plgg.core.progress import EpochEnd, Listener, Step
+from plgg.data.inputs import Inputs
 from plgg.data.run_folder import append_metrics, keep_metrics_until, start_run
 from plgg.data.split import Split
 from plgg.data.store import Store, require_channels, require_grid
@@ -147,8 +148,7 @@ class Trainer:
             workers=workers,
             share=self.group.share(config.execution.accumulate),
             tasks=self.tasks,
-            channels=config.channels,
-            neighbours=(config.model.neighbours, config.model.neighbour_mm),
+            inputs=Inputs.of(config),
         )
         network = build_network(
             config.model,
@@ -295,8 +295,7 @@ class Trainer:
                 settings=self.config.inference,
                 group=self.group,
                 tasks=self.tasks,
-                channels=self.config.channels,
-                neighbours=(self.config.model.neighbours, self.config.model.neighbour_mm),
+                inputs=Inputs.of(self.config),
             )
         except FloatingPointError as error:
             raise self._diverged(f"{error} after epoch {epoch}") from error

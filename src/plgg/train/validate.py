@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import MARKER, InferenceConfig, LossConfig
+from plgg.data.inputs import FLAIR, Inputs
 from plgg.data.manifest import target_text
-from plgg.data.neighbours import neighbour_offsets
 from plgg.data.store import Store
 from plgg.metrics.classification import macro_auc
 from plgg.metrics.overlap import hard_dice, soft_dice
@@ -43,8 +43,7 @@ def validate(
     settings: InferenceConfig,
     group: ProcessGroup | None = None,
     tasks: Mapping[str, AuxiliaryTask] | None = None,
-    channels: tuple[str, ...] = ("flair",),
-    neighbours: tuple[int, float] = (0, 1.0),
+    inputs: Inputs = FLAIR,
 ) -> Scores:
     """Mean hard and soft Dice on the store's grid, and how the other tasks fare.
 
@@ -55,8 +54,7 @@ def validate(
         runtime: Device and precision.
         settings: How a brain is predicted.
         group: The processes that share the cases.
-        channels: Sequences that it sees.
-        neighbours: Slices on each side that it sees as well, and how far apart, in mm.
+        inputs: What it sees.
         tasks: Of the network beside the outline; by default the marker of the store's classes.
 
     Returns:
@@ -71,10 +69,7 @@ def validate(
     tasks = _default_tasks(network, store) if tasks is None else tasks
     engine = torch_engine(network.eval(), runtime)
     dealt = cases[group.rank :: group.size]
-    mine = [
-        _judged(network, engine, store, case, settings, tasks, channels, neighbours)
-        for case in dealt
-    ]
+    mine = [_judged(network, engine, store, case, settings, tasks, inputs) for case in dealt]
     judged = sorted(group.gather(mine), key=lambda found: found.case_id)
     hard = [found.hard for found in judged if found.hard is not None]
     soft = [found.soft for found in judged if found.soft is not None]
@@ -125,18 +120,17 @@ def _judged(
     case_id: str,
     settings: InferenceConfig,
     tasks: Mapping[str, AuxiliaryTask],
-    channels: tuple[str, ...],
-    neighbours: tuple[int, float],
+    inputs: Inputs,
 ) -> _Judged:
     case = store.by_id[case_id]
     answer = predict_box(
         engine,
-        store.channels(case_id, channels),
+        store.channels(case_id, inputs.channels),
         settings,
         known=patient_outputs(network, case.age_years, case.sex),
         measure=False,
         tasks=tasks,
-        offsets=neighbour_offsets(*neighbours, store.placement(case_id).slice_mm),
+        offsets=inputs.offsets(store.placement(case_id).slice_mm),
     )
     said: list[NDArray[Any]] = [answer.tumour, *answer.tasks.values()]
     if any(np.isnan(values).any() for values in said):

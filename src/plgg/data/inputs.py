@@ -1,4 +1,4 @@
-"""Neighbouring slices as further channels, for networks that see each slice by itself.
+"""What a network sees of a case: sequences, and neighbouring slices as further channels.
 
 channels of the image, those of the slice before, those of the slice behind, …
 """
@@ -6,12 +6,42 @@ channels of the image, those of the slice before, those of the slice behind, …
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.config import Config
+
 Number = TypeVar("Number", np.int8, np.float32)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network sees.
+
+    Attributes:
+        channels: Sequences.
+        neighbours: Slices on each side of a voxel's own.
+        neighbour_mm: How far apart.
+    """
+
+    channels: tuple[str, ...] = ("flair",)
+    neighbours: int = 0
+    neighbour_mm: float = 5.5
+
+    @classmethod
+    def of(cls, config: Config) -> Inputs:
+        """As the settings say."""
+        return cls(config.channels, config.model.neighbours, config.model.neighbour_mm)
+
+    def offsets(self, slice_mm: float) -> tuple[int, ...]:
+        """Of the slices that are shown, where these lie that far apart."""
+        return neighbour_offsets(self.neighbours, self.neighbour_mm, slice_mm)
+
+
+FLAIR = Inputs()
 
 
 def neighbour_offsets(n: int, distance_mm: float, slice_mm: float) -> tuple[int, ...]:

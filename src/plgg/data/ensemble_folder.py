@@ -1,0 +1,92 @@
+"""The ensemble folder: runs that answer together, one for each fold of a cohort.
+
+ENSEMBLE/ensemble.json                       its members
+ENSEMBLE/fold-K/                             a run, validated on the patients of fold K
+ENSEMBLE/predictions/, evaluation/           each patient by the run that was not trained on it
+ENSEMBLE/model_card.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from plgg.core.errors import RunError
+from plgg.core.files import write_json
+from plgg.core.paths import FileName, below
+from plgg.core.records import read_record
+
+FILE = "ensemble.json"
+OUT_OF_FOLD = "out-of-fold"
+"""Predictions of each patient by the run that never saw it."""
+
+
+class EnsembleRecord(BaseModel):
+    """The contents of `ensemble.json`.
+
+    Attributes:
+        members: Names of the runs' folders.
+        folds: Of how many folds the cohort was made.
+        seed: That they were drawn with.
+        name: What the model is called, where it is installed as one.
+        about: What everyone who reads a result of it must know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal["plgg-ensemble"] = "plgg-ensemble"
+    version: Literal[1] = 1
+    members: Annotated[tuple[FileName, ...], Field(min_length=1, max_length=1000)]
+    folds: int
+    seed: int = 0
+    name: str = ""
+    about: str = ""
+
+
+def is_ensemble(folder: Path) -> bool:
+    """Whether a folder holds an ensemble."""
+    return (folder / FILE).is_file()
+
+
+def write_ensemble(folder: Path, record: EnsembleRecord) -> None:
+    """Write `ensemble.json`.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    write_json(folder / FILE, record.model_dump(mode="json"))
+
+
+def read_ensemble(folder: Path) -> EnsembleRecord:
+    """Read `ensemble.json`.
+
+    Raises:
+        RunError: If there is none, or it is of no version that is known.
+    """
+    return read_record(
+        folder / FILE,
+        EnsembleRecord,
+        error=RunError,
+        what="cannot be read as an ensemble",
+        remedy="Copy the folder again, or train again.",
+        absent=RunError("is no ensemble", where=folder, remedy="Make one: plgg train --folds 5."),
+    )
+
+
+def member_runs(folders: Iterable[Path]) -> list[Path]:
+    """The runs of all that may be named as a model: runs themselves, and ensembles.
+
+    Raises:
+        RunError: If an ensemble cannot be read, or leads out of its folder.
+    """
+    runs: list[Path] = []
+    for folder in folders:
+        if not is_ensemble(folder):
+            runs.append(folder)
+            continue
+        names = read_ensemble(folder).members
+        runs += [below(folder, name, error=RunError) for name in names]
+    return runs
