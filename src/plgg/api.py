@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from plgg.data.check.report import CheckReport
+    from plgg.data.installed_models import InstalledModel
     from plgg.data.layouts.build import Written
     from plgg.data.layouts.listing import Choices
     from plgg.data.manifest import Case
@@ -289,8 +290,8 @@ def train(  # noqa: PLR0913 - as the command
 def predict(
     inputs: Sequence[Path],
     *,
-    model: Path | Sequence[Path],
     out: Path,
+    model: Path | Sequence[Path] | None = None,
     options: PredictOptions = EVERYTHING,
     watch: Watch = SILENT,
 ) -> list[Outcome]:
@@ -298,8 +299,9 @@ def predict(
 
     Args:
         inputs: Stores, manifests, NIfTI files, DICOM folders or zips; the skull may be on.
-        model: Folder of a training run; of several, an ensemble.
         out: Where to.
+        model: Folder of a training run or of an ensemble, several of them, or the name of an
+            installed model; by default the one that is installed.
         options: How.
         watch: Told of the progress.
 
@@ -316,7 +318,7 @@ def predict(
         >>> sorted(outcome.result.marker.probabilities)
         ['BRAF_V600E', 'BRAF_fusion', 'other']
     """
-    runs = [model] if isinstance(model, Path) else list(model)
+    runs = _model_folders(model)
     _require_prediction(inputs, runs, options)
     typed_paths.require_output(out)
     from plgg.predict.batch import Request, predict_batch
@@ -328,7 +330,7 @@ def segment(
     image: ArrayLike | Images,
     affine: ArrayLike | None = None,
     *,
-    model: Path | Sequence[Path],
+    model: Path | Sequence[Path] | None = None,
     options: PredictOptions = EVERYTHING,
 ) -> Segmentation:
     """Outline the tumour of one patient whose images are in memory; nothing is written.
@@ -339,7 +341,7 @@ def segment(
         image: Array of shape (I, J, K), skull on or off, of the sequence that the model wants
             first; or `{sequence: (array, affine)}`.
         affine: 4×4, from voxel indices to mm, RAS+, as NIfTI and nibabel have it.
-        model: Folder of a training run; of several, an ensemble.
+        model: As `predict` takes it.
         options: Of these `age_years`, `sex`, `atlas`, `engine`, `settings` and `scan_gib`.
 
     Returns:
@@ -358,11 +360,33 @@ def segment(
         >>> found.volume_ml == outcome.result.volume_ml
         True
     """
-    runs = [Path(model)] if isinstance(model, Path | str) else [Path(run) for run in model]
+    runs = _model_folders(model)
     _require_prediction((), runs, options)
     from plgg.predict.arrays import segment_arrays
 
     return segment_arrays(image, affine, runs, options)
+
+
+def _model_folders(model: Path | str | Sequence[Path] | None) -> list[Path]:
+    """The folders of models, each named by a path or as one that is installed."""
+    from plgg.data.installed_models import model_folder
+
+    if model is None:
+        return [model_folder(None)]
+    named = [model] if isinstance(model, Path | str) else model
+    return [model_folder(Path(one)) for one in named]
+
+
+def models() -> list[InstalledModel]:
+    """The models that are installed; `predict` and `segment` take them by name.
+
+    Example:
+        >>> isinstance(api.models(), list)
+        True
+    """
+    from plgg.data.installed_models import installed_models
+
+    return installed_models()
 
 
 def _require_prediction(
@@ -400,6 +424,34 @@ def export(run: Path, fmt: Format, *, out: Path | None = None, watch: Watch = SI
 
     with watch.task("exporting and comparing with PyTorch"):
         return export_run(run, out, fmt)
+
+
+def export_model(
+    folder: Path, out: Path, *, name: str = "", about: str = "", watch: Watch = SILENT
+) -> dict[str, float]:
+    """Write a run or an ensemble as one folder to hand on, without any patient in it.
+
+    Args:
+        folder: The run or the ensemble.
+        out: Folder to write; `predict` takes it as a model.
+        name: What the model is called.
+        about: What everyone who reads a result of it must know.
+        watch: Told of the progress.
+
+    Returns:
+        The largest difference of its half-precision answers from the whole ones.
+
+    Example:
+        >>> found = api.export_model(folder / "run", folder / "model", name="example")
+        >>> max(found.values()) < 0.003
+        True
+    """
+    typed_paths.require_run(folder)
+    typed_paths.require_output(out)
+    from plgg.export.model import export_model as write_model
+
+    with watch.task("exporting and comparing with the whole precision"):
+        return write_model(folder, out, name=name, about=about)
 
 
 def evaluate(

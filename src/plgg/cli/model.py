@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -89,10 +90,15 @@ def predict(
     inputs: Annotated[
         list[Path], typer.Argument(help="NIfTI files, DICOM folders or zips, manifests, stores.")
     ],
-    model: Annotated[
-        list[Path], typer.Option("--model", help="Folder of a training run; several: an ensemble.")
-    ],
     out: Annotated[Path, typer.Option("--out", help="One folder a case is made here.")],
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--model",
+            help="Folder of a run or an ensemble, several of them, or the name of an installed "
+            "model; by default the one that plgg models lists.",
+        ),
+    ] = None,
     part: Annotated[
         str | None, typer.Option(help="Only train, validation or test of the run's split.")
     ] = None,
@@ -140,6 +146,7 @@ def predict(
     on, and it is registered to the same atlas. Of DICOM, a DICOM SEG is made as well. Status 1 if
     a scan failed; the others are finished, and the same command makes only what is missing.
 
+    Example: plgg predict scan.nii.gz --out predictions
     Example: plgg predict scan.nii.gz --model runs/multitask --out predictions
     """
     from plgg import api
@@ -167,17 +174,44 @@ def predict(
 
 @commands.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
-    fmt: Annotated[str, typer.Option("--format", help="onnx, openvino or monai-bundle.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a training run, or of an ensemble.")],
+    fmt: Annotated[
+        str, typer.Option("--format", help="onnx, openvino, monai-bundle, or plgg-model.")
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="Default: RUN/export/FORMAT.")] = None,
+    name: Annotated[str, typer.Option(help="Of a plgg-model: what it is called.")] = "",
+    about: Annotated[
+        str, typer.Option(help="Of a plgg-model: what every page it makes must say.")
+    ] = "",
 ) -> None:
     """Write a trained network for other programs, and check that it answers alike.
 
-    Of onnx and openvino, plgg predict --engine can use the one in its default place.
+    Of onnx and openvino, plgg predict --engine can use the one in its default place. A plgg-model
+    is a run or an ensemble to hand on: half the size, without names of cases or folders.
 
     Example: plgg export runs/multitask --format onnx
     """
     from plgg import api
 
+    if fmt == "plgg-model":
+        folder = out or run / "export" / fmt
+        found = api.export_model(run, folder, name=name, about=about, watch=Bars())
+        show.export(folder, found)
+        return
     made = api.export(run, cast("Format", fmt), out=out, watch=Bars())
-    show.export(made)
+    show.export(made.path, made.largest_difference)
+
+
+@commands.command()
+def models(as_json: options.Json = False) -> None:
+    """The models that are installed: what plgg predict takes by itself, or by --model NAME.
+
+    Example: plgg models
+    """
+    from plgg import api
+
+    found = api.models()
+    if as_json:
+        typer.echo(json.dumps([asdict(model) for model in found], indent=2, default=str))
+    else:
+        show.models(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +28,9 @@ from plgg.core.errors import visible
 
 if TYPE_CHECKING:
     from plgg.data.check.report import CheckReport
+    from plgg.data.installed_models import InstalledModel
     from plgg.data.result import Marker, Result
     from plgg.evaluate.evaluation import Evaluation
-    from plgg.export.run import Exported
     from plgg.predict.scan import Outcome
 
 
@@ -164,6 +164,8 @@ def outcomes(found: Sequence[Outcome], out: Path, *, as_json: bool) -> None:
         plain_console().print(_predictions([o.result for o in found if o.result]))
         line(f"{len(found) - len(failed)} of {len(found)} scans predicted: {out}")
         _warned([o.result for o in found if o.result], out)
+        for note in dict.fromkeys(o.result.note for o in found if o.result):
+            line(note)
     failures(failed)
 
 
@@ -201,13 +203,28 @@ def _marker(marker: Marker | None) -> str:
     return f"withheld ({chances})" if marker.withheld else chances
 
 
-def export(made: Exported) -> None:
-    """Where an export lies, and how near to PyTorch it is."""
+def export(folder: Path, largest_difference: Mapping[str, float]) -> None:
+    """Where an export lies, and how near to the trained network it is."""
     table = _table("Largest difference from PyTorch", "output", "difference")
-    for name, value in made.largest_difference.items():
+    for name, value in largest_difference.items():
         _row(table, name, f"{value:.2g}")
     plain_console().print(table)
-    line(f"export: {made.path}")
+    line(f"export: {folder}")
+
+
+def models(found: Sequence[InstalledModel]) -> None:
+    """The installed models."""
+    if not found:
+        line("no model is installed: see docs/models.md")
+        return
+    table = _table("Installed models", "name", "networks", "package", "licence", "about")
+    for model in found:
+        _row(table, model.name, str(model.members), model.package, model.licence, model.about)
+    plain_console().print(table)
+    if len(found) == 1:
+        line(f"plgg predict takes {found[0].name} by itself")
+    else:
+        line("name one for plgg predict: --model NAME")
 
 
 def info(found: dict[str, Any]) -> None:

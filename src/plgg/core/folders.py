@@ -73,6 +73,20 @@ EXPORT = FolderKind(
 )
 
 
+MODEL = FolderKind(
+    "model",
+    (
+        "ensemble.json",
+        "model_card.md",
+        "fold-*/checkpoints/best*.json",
+        "fold-*/checkpoints/best*.safetensors",
+        "fold-*/calibration.json",
+    ),
+    "ensemble.json",
+    format="plgg-ensemble",
+)
+
+
 @contextmanager
 def replaced(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()) -> Iterator[Path]:
     """A new folder beside this one, which takes its place if nothing goes wrong.

@@ -166,13 +166,18 @@ def require_prior(folder: Path | None) -> None:
         )
 
 
+def named_atlas(atlas: str) -> bool:
+    """Whether an atlas is called by a name, not by a path."""
+    return atlas in _NAMED_ATLASES
+
+
 def require_atlas(atlas: str | None) -> None:
     """An atlas is one of the named, or something is at its path; None is accepted.
 
     Raises:
         InputError: If not.
     """
-    if atlas is None or atlas in _NAMED_ATLASES:
+    if atlas is None or named_atlas(atlas):
         return
     if not _exists(Path(atlas).expanduser()):
         raise InputError(

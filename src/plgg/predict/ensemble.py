@@ -55,10 +55,12 @@ class Ensemble:
     Attributes:
         members: At least one.
         inference: How all of them predict.
+        about: What everyone who reads a result must know.
     """
 
     members: tuple[Member, ...]
     inference: InferenceConfig
+    about: str = ""
 
     @property
     def config(self) -> Config:
@@ -206,12 +208,15 @@ def _scaled(marker: NDArray[np.float64], member: Member) -> NDArray[np.float64]:
     return with_temperature(marker, rule.temperature) if rule else marker
 
 
-def ensemble(members: Sequence[Member], inference: InferenceConfig | None = None) -> Ensemble:
+def ensemble(
+    members: Sequence[Member], inference: InferenceConfig | None = None, *, about: str = ""
+) -> Ensemble:
     """Put members together.
 
     Args:
         members: Networks of any arms, splits and seeds.
         inference: How to predict; as the first member's settings say by default.
+        about: What everyone who reads a result must know.
 
     Raises:
         ConfigError: If they were made for scans prepared in different ways, or other classes.
@@ -225,7 +230,7 @@ def ensemble(members: Sequence[Member], inference: InferenceConfig | None = None
                 where=other.run,
                 remedy="Use runs of one store.",
             )
-    return Ensemble(tuple(members), inference or first.config.inference)
+    return Ensemble(tuple(members), inference or first.config.inference, about)
 
 
 def inference_settings(config: Config, settings: Sequence[str]) -> InferenceConfig:

@@ -15,7 +15,7 @@ from torch import Tensor
 from plgg.config import Config, InitConfig
 from plgg.core.errors import ConfigError
 from plgg.model.checkpoint import Checkpoint, load_checkpoint, unprefixed
-from plgg.model.efficientnet import EfficientNetBackbone, load_imagenet
+from plgg.model.efficientnet import EfficientNetBackbone, MissingWeightsError, load_imagenet
 from plgg.model.network import MultitaskNet
 from plgg.tasks.base import AuxiliaryTask
 
@@ -83,7 +83,10 @@ def _from_imagenet(network: MultitaskNet) -> None:
             "init.imagenet is for the backbone efficientnet_lite0",
             remedy="Leave it out, or choose that backbone.",
         )
-    load_imagenet(network.backbone)
+    try:
+        load_imagenet(network.backbone)
+    except MissingWeightsError as error:
+        log.warning("%s The encoder starts from chance, which costs much of the result.", error)
 
 
 def _fitting(

@@ -11,7 +11,7 @@ from plgg.core.errors import InputError, visible
 from plgg.core.files import write_text
 from plgg.core.volume import Volume, same_grid
 from plgg.data.nifti.image import read_volume
-from plgg.data.result import Result, read_result
+from plgg.data.result import RESEARCH_ONLY, Result, read_result
 from plgg.report.case import details
 from plgg.report.case.pictures import acquired_plane, still, strip_of, viewer_data
 from plgg.report.case.surface import scene_of
@@ -38,6 +38,7 @@ def _page(
     planes = (first, *(plane for plane in AXES if plane != first))
     return {
         "result": result,
+        "about": result.note.removeprefix(RESEARCH_ONLY).strip(),
         # Its name, never its path.
         "scan_name": Path(result.input.path).name,
         "tiles": details.tiles_of(result),

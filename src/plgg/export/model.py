@@ -1,0 +1,154 @@
+"""`export_model`: a run or an ensemble as one folder to hand on, without any patient in it.
+
+What a prediction needs: weights in half precision, calibration, model card. What it does not need
+stays behind: the names of cases and the folders of whoever trained it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plgg.config import Config, InitConfig
+from plgg.core.errors import RunError
+from plgg.core.files import make_folder, write_text
+from plgg.core.folders import MODEL, replaced
+from plgg.core.paths import named_atlas
+from plgg.data.calibration import read_calibration, write_calibration
+from plgg.data.ensemble_folder import (
+    EnsembleRecord,
+    is_ensemble,
+    member_runs,
+    read_ensemble,
+    write_ensemble,
+)
+from plgg.export.run import example, largest_difference, require_near
+from plgg.export.tracing import Outputs, Traceable
+from plgg.model.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    read_meta,
+    save_checkpoint,
+    unprefixed,
+)
+
+# Of the image by which both precisions are compared, in voxels of the bottleneck.
+_CELLS = (7, 9, 6)
+_LARGEST_HALF = 6e4
+# Features are compared with those of the training cohort alone, whose spread is far larger.
+_FEATURES = 0.03
+
+
+def export_model(folder: Path, out: Path, *, name: str = "", about: str = "") -> dict[str, float]:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        folder: A run or an ensemble.
+        out: Where to.
+        name: What the model is called; as the folder is by default.
+        about: What everyone who reads a result of it must know, in a sentence or two.
+
+    Returns:
+        The largest difference between the answers of both precisions.
+
+    Raises:
+        CheckpointError: If a run has no checkpoint that can be used.
+        RunError: If a run has no calibration, or half precision answers otherwise.
+        OutputError: If something else is in the folder's place.
+    """
+    runs = member_runs([folder])
+    record = EnsembleRecord(
+        members=tuple(f"fold-{number}" for number in range(len(runs))),
+        folds=read_ensemble(folder).folds if is_ensemble(folder) else 1,
+        name=name or folder.resolve().name,
+        about=about,
+    )
+    with replaced(out, MODEL, inputs=[folder]) as aside:
+        found = [
+            _write_member(run, aside / member)
+            for run, member in zip(runs, record.members, strict=True)
+        ]
+        card = folder / "model_card.md"
+        if card.is_file():
+            write_text(aside / card.name, _card(card, about))
+        write_ensemble(aside, record)
+    return {key: max(one[key] for one in found) for key in found[0]}
+
+
+def _card(card: Path, about: str) -> str:
+    """The card with what must be known at its head."""
+    title, _, rest = card.read_text(encoding="utf-8").partition("\n")
+    return f"{title}\n\n**{about}**\n{rest}" if about and about not in rest else f"{title}\n{rest}"
+
+
+def _write_member(run: Path, folder: Path) -> dict[str, float]:
+    calibration = read_calibration(run)
+    if calibration is None:
+        raise RunError("has no calibration", where=run, remedy="Repeat the plgg train command.")
+    checkpoint = load_checkpoint(run)
+    meta = checkpoint.meta
+    half = {name: _halved(name, value) for name, value in _weights(checkpoint).items()}
+    found = _difference(checkpoint, half)
+    make_folder(folder / "checkpoints")
+    save_checkpoint(
+        folder / "checkpoints",
+        "best",
+        {f"model.{name}": value for name, value in half.items()},
+        epoch=meta.epoch,
+        config=_without_places(meta.config),
+        classes=meta.classes,
+        metrics=meta.metrics,
+        best_dice=meta.best_dice,
+        tasks=meta.tasks,
+    )
+    digest = read_meta(folder).sha256
+    write_calibration(folder, calibration.model_copy(update={"model_sha256": digest}))
+    return found
+
+
+def _weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    return unprefixed(checkpoint.tensors, "model.")
+
+
+def _halved(name: str, value: Tensor) -> Tensor:
+    """In half precision, but for moments, whose range is wider, and what does not fit."""
+    if "running_" in name or not value.is_floating_point() or value.abs().max() > _LARGEST_HALF:
+        return value
+    return value.half()
+
+
+def _difference(checkpoint: Checkpoint, half: dict[str, Tensor]) -> dict[str, float]:
+    """How far the halved weights' answers are from the whole ones'.
+
+    Raises:
+        RunError: If they are too far.
+    """
+    changed = {f"model.{name}": value.float() for name, value in half.items()}
+    other = checkpoint.model_copy(update={"tensors": changed})
+    whole, halved = (_answers(Traceable(one.network())) for one in (checkpoint, other))
+    found = largest_difference(whole, halved, checkpoint.meta.restored_tasks())
+    require_near(found, "half precision", features=_FEATURES)
+    return found
+
+
+def _answers(network: Traceable) -> list[Outputs]:
+    i, j, k = (n * cells for n, cells in zip(network.network.divisors, _CELLS, strict=True))
+    image: NDArray[np.float32] = np.stack([example((i, j, k))] * network.network.n_channels)
+    with torch.inference_mode():
+        return [network.answer(image)]
+
+
+def _without_places(config: Config) -> Config:
+    """The settings without paths of the machine that it was trained on."""
+    atlas = config.preprocess.atlas
+    plain = atlas if named_atlas(atlas) else Path(atlas).name
+    return config.model_copy(
+        update={
+            "init": InitConfig(imagenet=config.init.imagenet),
+            "preprocess": config.preprocess.model_copy(update={"atlas": plain}),
+        }
+    )
