@@ -21,6 +21,10 @@ def experiment(
     store: Annotated[Path, typer.Argument(help="Store made by plgg preprocess.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the experiment.")],
     splits: Annotated[int, typer.Option(help="How many splits of 70/15/15.", min=1)] = 6,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Instead: cross validation, each patient tested once.", min=3),
+    ] = None,
     preset: options.Preset = "small",
     arms: Annotated[
         str,
@@ -76,6 +80,7 @@ def experiment(
         raise ConfigError("--ray-address is Ray's", remedy="Add --workers ray.")
     design = Design(
         splits=splits,
+        folds=folds,
         arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
         defined=tuple(define or ()),
         grid=tuple(grid or ()),

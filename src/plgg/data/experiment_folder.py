@@ -32,6 +32,7 @@ class ExperimentRecord(BaseModel):
         arms: Names; the first is the baseline.
         arm_configs: All settings of each arm; empty in version 1, whose arms differ in name alone.
         grid: Values of each setting that is searched.
+        folds: Whether the splits are the folds of a cross validation.
         seconds: Time spent so far.
     """
 
@@ -47,6 +48,7 @@ class ExperimentRecord(BaseModel):
     grid: dict[str, tuple[Any, ...]] = {}
     n_splits: Annotated[int, Field(ge=1, le=MAX_SPLITS)]
     seed: int = 0
+    folds: bool = False
     commands: tuple[str, ...] = ()
     seconds: float = 0.0
 

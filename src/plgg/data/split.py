@@ -1,13 +1,13 @@
-"""Splitting a cohort by patient: 70/15/15 as often as asked, or into folds.
+"""Splitting a cohort 70/15/15 by patient, stratified by marker, as often as asked.
 
-A split depends on the patients, the seed and its number only, so all arms of an experiment get the
-same.
+The split depends on the patients, the seed and its number only, so all arms of an experiment get
+the same.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
     Raises:
         ConfigError: If there are too few patients for three parts.
     """
-    patients = _markers(cases)
+    patients = patient_markers(cases)
     if len(patients) < MIN_PATIENTS:
         raise ConfigError(
             f"{len(patients)} patients cannot be split into three parts",
@@ -74,80 +74,6 @@ def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
         parts[part_of[case.patient_id]].append(case.case_id)
     train, validation, test = (tuple(sorted(part)) for part in parts)
     return Split(train=train, validation=validation, test=test, k=k, seed=seed)
-
-
-MIN_FOLDS = 2
-
-
-def fold_of(
-    cases: Sequence[StoredCase], n_folds: int, *, seed: int, volumes: Mapping[str, float]
-) -> dict[str, int]:
-    """The fold of each patient, from 0; all scans of a patient are in one.
-
-    Patients are put in order by marker, by whether a mask is known and by tumour volume, and each
-    stretch of `n_folds` of them is dealt out over all folds by chance, so that folds are of one
-    size within one, and alike in these three.
-
-    Args:
-        cases: The cohort.
-        n_folds: How many.
-        seed: What chance draws from.
-        volumes: Tumour volume of each case with a mask, in any unit.
-
-    Raises:
-        ConfigError: If there are more folds than patients, or fewer than two.
-    """
-    markers = _markers(cases)
-    if not MIN_FOLDS <= n_folds <= len(markers):
-        raise ConfigError(
-            f"{len(markers)} patients cannot be split into {n_folds} folds",
-            remedy=f"Choose between {MIN_FOLDS} folds and as many as there are patients.",
-        )
-    largest: dict[str, float] = {}
-    for case in cases:
-        known = volumes.get(case.case_id, -1.0)
-        largest[case.patient_id] = max(known, largest.get(case.patient_id, -1.0))
-    order = sorted(markers, key=lambda name: (markers[name], largest[name], name))
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(n_folds,)))
-    found: dict[str, int] = {}
-    for first in range(0, len(order), n_folds):
-        stretch = order[first : first + n_folds]
-        found |= zip(stretch, rng.permutation(n_folds)[: len(stretch)].tolist(), strict=True)
-    return found
-
-
-def make_fold_split(
-    cases: Sequence[StoredCase], folds: Mapping[str, int], *, k: int, seed: int, test: bool
-) -> Split:
-    """The split of fold `k`: tested, or only validated on.
-
-    Args:
-        cases: The cohort.
-        folds: The fold of each patient.
-        k: Which.
-        seed: That the folds were drawn with.
-        test: Whether fold `k` is the test part, and the next one the validation part, for cross
-            validation; else it is the validation part, and all others are trained on, for an
-            ensemble.
-
-    Raises:
-        ConfigError: If nothing would be left to train on.
-    """
-    n_folds = max(folds.values()) + 1
-    if test and n_folds <= MIN_FOLDS:
-        raise ConfigError(
-            "cross validation needs a fold to train on, one to validate and one to test",
-            remedy="Choose at least 3 folds.",
-        )
-    held = (k + 1) % n_folds if test else k
-
-    def of(fold: int) -> tuple[str, ...]:
-        return tuple(sorted(case.case_id for case in cases if folds[case.patient_id] == fold))
-
-    validation, tested = of(held), of(k) if test else ()
-    known = {*validation, *tested}
-    train = tuple(sorted(case.case_id for case in cases if case.case_id not in known))
-    return Split(train=train, validation=validation, test=tested, k=k, seed=seed)
 
 
 def same_tests(splits: Iterable[Split], cases: Iterable[StoredCase]) -> list[tuple[int, ...]]:
@@ -186,7 +112,7 @@ def _test(part_of: dict[str, int]) -> frozenset[str]:
     return frozenset(patient for patient, part in part_of.items() if part == 2)
 
 
-def _markers(cases: Iterable[StoredCase]) -> dict[str, str]:
+def patient_markers(cases: Iterable[StoredCase]) -> dict[str, str]:
     """The marker of each patient, '' where unknown; the first known one counts."""
     found: dict[str, str] = {}
     for case in cases:

@@ -24,7 +24,8 @@ from plgg.data.ensemble_folder import (
     read_ensemble,
     write_ensemble,
 )
-from plgg.data.split import Split, fold_of, make_fold_split
+from plgg.data.folds import fold_splits
+from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.evaluation import Evaluation
 from plgg.experiment.scoring import cohort_familiarity, evaluate_cases, predict_cases
@@ -37,27 +38,6 @@ from plgg.predict.scan import Predictor
 from plgg.report.model_card import write_model_card
 from plgg.train.run import train
 from plgg.train.tracking.follow import Tracking, tracked
-
-
-def fold_splits(store: Store, n_folds: int, *, seed: int, test: bool) -> list[Split]:
-    """A split for each fold of a store, alike in markers, masks and tumour volumes.
-
-    Raises:
-        ConfigError: If there are too few patients.
-    """
-    cases = store.cohort.cases
-    folds = fold_of(cases, n_folds, seed=seed, volumes=_volumes(store))
-    return [make_fold_split(cases, folds, k=k, seed=seed, test=test) for k in range(n_folds)]
-
-
-def _volumes(store: Store) -> dict[str, float]:
-    """Tumour volume of each case with a mask, in mL on the store's grid."""
-    volumes = {}
-    for name in store.by_id:
-        mask = store.mask(name)
-        if mask is not None:
-            volumes[name] = float(mask.sum()) * store.placement(name).box_voxel_ml
-    return volumes
 
 
 def train_folds(

@@ -68,6 +68,7 @@ class Design:
 
     Attributes:
         splits: How many.
+        folds: Instead of splits, how many folds of a cross validation.
         arms: Names: single, multitask, a preset's, or one that is defined; the first is the
             baseline.
         defined: `NAME=ARM key=value …`, from single, multitask or a preset.
@@ -78,6 +79,7 @@ class Design:
     """
 
     splits: int = 6
+    folds: int | None = None
     arms: tuple[str, ...] = ("single", "multitask")
     defined: tuple[str, ...] = ()
     grid: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from plgg.data.experiment_folder import (
     read_experiment,
     write_experiment,
 )
+from plgg.data.folds import fold_splits
 from plgg.data.split import Split, make_split
 from plgg.data.store import Store, require_channels, require_grid
 from plgg.experiment.grid import Grid, points, values_of
@@ -36,6 +37,7 @@ class Plan:
         grid: Settings that are searched, on every arm that they concern.
         workers: Who does the runs.
         tracking: Who keeps their curves.
+        folds: Whether the splits are the folds of a cross validation.
     """
 
     store: Store
@@ -47,9 +49,12 @@ class Plan:
     grid: Grid = field(default_factory=dict)
     workers: Workers = field(default_factory=Workers)
     tracking: Tracking = field(default_factory=Tracking)
+    folds: bool = False
 
     def split(self, k: int) -> Split:
         """Split number `k`, the same for every arm."""
+        if self.folds:
+            return fold_splits(self.store, self.n_splits, seed=self.config.seed, test=True)[k]
         return make_split(self.store.cohort.cases, k=k, seed=self.config.seed)
 
 
@@ -125,6 +130,7 @@ def _record(plan: Plan) -> ExperimentRecord:
         grid=values_of(plan.config, plan.grid),
         n_splits=plan.n_splits,
         seed=plan.config.seed,
+        folds=plan.folds,
         commands=(plan.command,),
     )
 
@@ -153,6 +159,7 @@ def _changes(known: ExperimentRecord, new: ExperimentRecord) -> list[str]:
         "store": known.store == new.store,
         "config": _same(known.config, new.config),
         "grid": known.grid == new.grid,
+        "folds": known.folds == new.folds and (not new.folds or known.n_splits == new.n_splits),
     }
     for name, config in known.arm_configs.items():
         if name in new.arm_configs:

@@ -191,6 +191,11 @@ def _who(experiment: Experiment) -> str:
     who = count(len(patients), "patient")
     if experiment.n_splits == 1:
         return f"The models were tested on {who} whom they had not seen in training."
+    if experiment.record.folds:
+        return (
+            f"In a cross validation of {experiment.n_splits} folds, {who} were tested once each, "
+            "always by models that had not seen them in training."
+        )
     return (
         f"In {experiment.n_splits} random splits of the cohort, {who} were tested at least once, "
         "always by models that had not seen them in training."
