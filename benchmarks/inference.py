@@ -88,7 +88,7 @@ def _measured(engine: Engine, options: argparse.Namespace) -> dict[str, Any]:
     """One pass over the brain box, as `plgg predict` does it."""
     codes = _patient(options).image
     i, j, k = codes.shape
-    whole = padded((i, j, k), engine.divisor)
+    whole = padded((i, j, k), engine.divisors)
     predicted = bytes_per_voxel(engine, whole) * prod(whole)
 
     def step() -> None:

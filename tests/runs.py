@@ -23,7 +23,7 @@ def make_run(folder, *settings, seed=0, classes=CLASSES):
         n_classes=len(classes),
         arm=config.arm,
         seed=seed,
-        n_channels=len(config.channels),
+        n_sequences=len(config.channels),
     )
     save_checkpoint(
         folder / "checkpoints",

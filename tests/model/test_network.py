@@ -178,7 +178,7 @@ STEM = ("model.stem=2", "model.blocks_down=[1,2,2]", "model.blocks_up=[1,1]")
 
 def test_a_stem_of_two_gives_back_every_voxel_at_an_eighth_of_the_places():
     network = tiny("multitask", *STEM).eval()
-    assert network.divisor == 8
+    assert network.divisors == (8, 8, 8)
     image = torch.randn(2, 1, 16, 24, 8, generator=torch.manual_seed(0))
     with torch.no_grad():
         outputs = network(image)

@@ -63,7 +63,7 @@ def test_a_box_that_fits_is_the_network_itself(network):
 
 def test_padding_is_background(network):
     codes = codes_of(ODD)
-    padding = [(0, -n % network.divisor) for n in ODD]
+    padding = [(0, -n % side) for n, side in zip(ODD, network.divisors, strict=True)]
     padded = np.pad(codes, padding, constant_values=OUTSIDE)
     small, large = predict(network, codes), predict(network, padded)
     i, j, k = ODD

@@ -27,7 +27,7 @@ def test_pytorch_gives_arrays_of_fixed_types(arm, bf16):
     network = build_network(model, n_classes=4, arm=arm, seed=0).eval()
     engine = torch_engine(network, Runtime(CPU, bf16))
     assert engine.name == f"pytorch, cpu, {'bf16' if bf16 else 'fp32'}"
-    assert engine.divisor == model.divisor
+    assert engine.divisors == (model.divisor,) * 3
     image = np.random.default_rng(0).standard_normal((16, 8, 24))
     # Whatever the type and however it lies.
     answer = engine(image[::-1])

@@ -50,7 +50,7 @@ def fake(*, free_gib=1.0, after_gib=None, a_voxel=1000):
         peak=peak,
         release=lambda: left.__setitem__(0, after_gib or free_gib),
     )
-    return Engine("fake", 8, run, meter), runs
+    return Engine("fake", (8, 8, 8), run, meter), runs
 
 
 def test_what_fits_is_one_pass_and_is_measured_once():
@@ -64,7 +64,7 @@ def test_what_fits_is_one_pass_and_is_measured_once():
 def test_a_large_box_is_measured_on_less_than_a_tenth_of_it():
     engine, runs = fake(free_gib=100)
     window_for(engine, (150, 180, 140), InferenceConfig())
-    assert sum(map(prod, runs)) < 0.1 * prod(padded((150, 180, 140), 8))
+    assert sum(map(prod, runs)) < 0.1 * prod(padded((150, 180, 140), (8, 8, 8)))
 
 
 def test_what_does_not_fit_is_seen_through_windows_that_do(caplog):
@@ -101,7 +101,7 @@ def test_what_earlier_passes_have_left_counts_as_free():
 
 
 def test_where_not_even_a_small_window_fits_that_is_said():
-    with pytest.raises(RunError, match=r"32 voxels a side needs .* raise inference.memory_gib"):
+    with pytest.raises(RunError, match=r"32×32×32 voxels needs .* raise inference.memory_gib"):
         window_for(fake()[0], WHOLE, InferenceConfig(memory_gib=0.001))
 
 
@@ -117,7 +117,7 @@ def test_windows_fit_are_as_large_as_can_be_and_cut_few_axes(whole):
     cut = []
     for share in (1.0, 0.9, 0.6, 0.35, 0.2, 0.1, 0.05):
         limit = share * prod(whole)
-        window = largest_window(whole, limit, step=8, smallest=16)
+        window = largest_window(whole, limit, steps=(8, 8, 8), smallest=(16, 16, 16))
         if window is None:
             # Then even the smallest is too large.
             assert prod(min(n, 16) for n in whole) > limit
@@ -130,8 +130,8 @@ def test_windows_fit_are_as_large_as_can_be_and_cut_few_axes(whole):
 
 
 def test_a_box_is_padded_to_the_next_multiple():
-    assert padded((1, 8, 9), 8) == (8, 8, 16)
-    assert padded((5, 6, 7), 1) == (5, 6, 7)
+    assert padded((1, 8, 9), (8, 8, 8)) == (8, 8, 16)
+    assert padded((5, 6, 7), (1, 1, 4)) == (5, 6, 8)
 
 
 _KNOWN_STEP = """

@@ -28,7 +28,12 @@ from plgg.data.folds import fold_splits
 from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.evaluation import Evaluation
-from plgg.experiment.scoring import cohort_familiarity, evaluate_cases, predict_cases
+from plgg.experiment.scoring import (
+    cohort_familiarity,
+    evaluate_cases,
+    is_calibrated,
+    predict_cases,
+)
 from plgg.predict.calibrate.clinical import fit_clinical_of
 from plgg.predict.calibrate.fit import fit_calibration
 from plgg.predict.engine import remembering
@@ -118,6 +123,8 @@ def _calibrated(
     Returns:
         The runs' networks, which remember what they answered of their validation patients.
     """
+    if all(is_calibrated(run) for run in runs):
+        return [load_member(run) for run in runs]
     members, known = [], []
     for number, (run, split) in enumerate(zip(runs, splits, strict=True), start=1):
         loaded = load_member(run, calibrated=False)

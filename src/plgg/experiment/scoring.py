@@ -23,6 +23,7 @@ from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.cohort import evaluate_predictions
 from plgg.evaluate.evaluation import Evaluation
+from plgg.model.checkpoint import read_meta
 from plgg.predict.calibrate.fit import fit_calibration
 from plgg.predict.engine import remembering
 from plgg.predict.ensemble import ensemble
@@ -144,7 +145,7 @@ def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label:
         RunError: If a validation case could not be predicted.
     """
     loaded = load_member(run, calibrated=False)
-    if _is_current(run, loaded):
+    if is_calibrated(run):
         return with_calibration(loaded)
     raw = replace(loaded, engine=remembering(loaded.engine))
     with watch.task(f"{label}: looking at the training cohort") as progress:
@@ -169,13 +170,13 @@ def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label:
     return with_calibration(raw)
 
 
-def _is_current(run: Path, raw: Member) -> bool:
-    """Whether the run is calibrated; a calibration that cannot be read is made again."""
+def is_calibrated(run: Path) -> bool:
+    """Whether a run's best checkpoint is calibrated; what cannot be read is made again."""
     try:
         found: Calibration | None = read_calibration(run)
     except RunError:
         return False
-    return found is not None and found.model_sha256 == raw.model.sha256
+    return found is not None and found.model_sha256 == read_meta(run).sha256
 
 
 def cohort_familiarity(

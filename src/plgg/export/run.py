@@ -44,7 +44,7 @@ def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written: 
     require_onnx()
     runtime = import_onnxruntime()
     path = folder / "model.onnx"
-    write_onnx(network, path)
+    write_onnx(network, path, plane=_plane(checkpoint))
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -56,12 +56,18 @@ def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written: 
     return Written(path.name, run)
 
 
+def _plane(checkpoint: Checkpoint) -> tuple[int, int] | None:
+    """The size of slices, where the network sees each by itself."""
+    config = checkpoint.meta.config
+    return config.patches.size[:2] if config.model.sliced else None
+
+
 def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:  # noqa: ARG001
     """By way of ONNX, which OpenVINO reads itself: its own converter reports what it is given."""
     require_onnx()
     openvino = import_openvino()
     core, path, between = openvino.Core(), folder / "model.xml", folder / "model.onnx"
-    write_onnx(network, between)
+    write_onnx(network, between, plane=_plane(checkpoint))
     openvino.save_model(core.read_model(str(between)), str(path), compress_to_fp16=False)
     between.unlink()
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -75,10 +81,12 @@ def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Writt
 
 
 def _bundle(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:
-    channels = checkpoint.meta.config.channels
-    if len(channels) > 1:
+    config = checkpoint.meta.config
+    if config.n_inputs > 1:
+        slices = " and neighbouring slices" if config.model.neighbours else ""
         raise ConfigError(
-            f"a MONAI bundle reads one image, and the network sees {', '.join(channels)}",
+            f"a MONAI bundle reads one image, and the network sees {', '.join(config.channels)}"
+            f"{slices}",
             remedy="Export it as onnx or openvino.",
         )
     write_bundle(checkpoint, network.network, folder)
@@ -145,6 +153,10 @@ def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format)
     written = FORMATS[fmt](checkpoint, network, aside)
     i, j, k = network.network.divisors
     boxes = [(a * i, b * j, c * k) for a, b, c in _CELLS]
+    plane = _plane(checkpoint)
+    if plane is not None:
+        i, j = plane
+        boxes = [(i, j, c * k) for _, _, c in _CELLS]
     n_channels = network.network.n_channels
     images = [np.stack([example(box)] * n_channels) for box in boxes]
     largest = largest_difference(

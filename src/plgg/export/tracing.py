@@ -49,8 +49,10 @@ class Traceable(nn.Module):
             }
 
 
-def write_onnx(network: Traceable, path: Path) -> None:
+def write_onnx(network: Traceable, path: Path, *, plane: tuple[int, int] | None = None) -> None:
     """Write a network as ONNX, its sides any multiples of the divisors.
+
+    Slices of one size, whose number alone varies, are exported as such where `plane` is given.
 
     What the exporter notes of the source code that it walked through is left out: it names the
     folders of whoever runs it.
@@ -63,6 +65,8 @@ def write_onnx(network: Traceable, path: Path) -> None:
         for axis, (name, divisor) in enumerate(zip("ijk", divisors, strict=True))
     }
     shape = [divisor * n for divisor, n in zip(divisors, (2, 3, 4), strict=True)]
+    if plane is not None:
+        sides, shape[:2] = {4: sides[4]}, plane
     example = torch.zeros(1, network.network.n_channels, *shape)
     with _quiet(), torch.no_grad():
         torch.onnx.export(

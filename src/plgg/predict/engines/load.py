@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from plgg.core.errors import ConfigError, RunError
+from plgg.model.batch_norm import fold_batch_norm
 from plgg.model.checkpoint import Checkpoint
 from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
+from plgg.model.layers import channels_last
 from plgg.model.network import MultitaskNet
 from plgg.predict.engine import FILE, Answer, Engine, Format, as_answer, export_folder, read_export
 from plgg.predict.engines.exported import onnx_engine, openvino_engine
@@ -63,7 +65,9 @@ def _pytorch(run: Path, checkpoint: Checkpoint) -> Engine:  # noqa: ARG001 - as 
     if runtime.device.type == "cpu":
         # A quarter of the time of a pass, see docs/export.md.
         keep_freed_memory()
-    return torch_engine(checkpoint.network().to(runtime.device).eval(), runtime)
+    network = checkpoint.network().eval()
+    fold_batch_norm(network)
+    return torch_engine(channels_last(network).to(runtime.device), runtime)
 
 
 def _onnx(run: Path, checkpoint: Checkpoint) -> Engine:
