@@ -40,7 +40,7 @@ class Written:
 Writer = Callable[[Checkpoint, Traceable, Path], Written]
 
 
-def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:  # noqa: ARG001
+def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:
     require_onnx()
     runtime = import_onnxruntime()
     path = folder / "model.onnx"
@@ -62,7 +62,7 @@ def _plane(checkpoint: Checkpoint) -> tuple[int, int] | None:
     return config.patches.size[:2] if config.model.sliced else None
 
 
-def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:  # noqa: ARG001
+def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:
     """By way of ONNX, which OpenVINO reads itself: its own converter reports what it is given."""
     require_onnx()
     openvino = import_openvino()
