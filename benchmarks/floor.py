@@ -2,8 +2,8 @@
 
     python benchmarks/floor.py tcga-lgg/manifest.csv
 
-Nothing is learnt: 1 σ above the brain's mean, after a Gaussian of 1.5 mm in the plane. Prints mean and
-median Dice on the native grid.
+Nothing is learnt: 1 σ above the brain's mean, after a Gaussian of 1.5 mm in the plane. Prints mean
+and median Dice on the native grid.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ DEFAULT_WORKERS = min(os.cpu_count() or 1, 8)
 Preset = Annotated[
     str,
     typer.Option(
-        help="paper (1 mm, the published method), small (the same at 2 mm) or best (2 mm, what "
-        "measured best)."
+        help="paper (1 mm, the published method), small (the same at 2 mm) or best (slices as "
+        "acquired, pretrained: what measured best)."
     ),
 ]
 Atlas = Annotated[

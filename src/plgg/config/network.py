@@ -58,6 +58,8 @@ class MarkerHeadConfig(Settings):
     def _inputs_once(self) -> Self:
         if len(set(self.inputs)) < len(self.inputs):
             raise ValueError("inputs names one twice")
+        if self.teaches_outline and not self.teaches_encoder:
+            raise ValueError("teaches_outline needs teaches_encoder: the outline comes from there")
         return self
 
 

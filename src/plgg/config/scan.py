@@ -24,7 +24,7 @@ class GridConfig(Settings):
         Field(
             ge=0.5,
             le=8.0,
-            description="Isotropic voxel size; of slices the distance below which they are joined",
+            description="Isotropic voxel size; of slices about what thin ones are joined to",
         ),
     ] = 1.0
 

@@ -126,6 +126,8 @@ class Config(Settings):
         ):
             if any(side % divisor for side, divisor in zip(sides, divisors, strict=True)):
                 raise ValueError(f"{name} must be multiples of {wanted}")
+        if self.model.neighbours and 2 in self.patches.augmentation.flip_axes:
+            raise ValueError("model.neighbours needs patches.augmentation.flip_axes without 2")
         whole = self.loss.dice_over == "batch" or self.model.sliced
         if whole and self.execution.accumulate > 1:
             name = "loss.dice_over=batch" if self.loss.dice_over == "batch" else "this backbone"

@@ -72,6 +72,8 @@ def make_fold_split(
         ConfigError: If nothing would be left to train on.
     """
     n_folds = max(folds.values()) + 1
+    if not 0 <= k < n_folds:
+        raise ConfigError(f"there is no fold {k} of {n_folds}", remedy="Folds count from 0.")
     if test and n_folds <= MIN_FOLDS:
         raise ConfigError(
             "cross validation needs a fold to train on, one to validate and one to test",

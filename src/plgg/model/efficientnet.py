@@ -249,10 +249,7 @@ def load_imagenet(network: EfficientNetBackbone) -> None:
     """
     published = _published_weights()
     stem = published["_conv_stem.weight"]
-    n_channels = network.encoder.n_channels
-    # As many channels as there are, and the same sum over them.
-    repeated = stem.repeat(1, -(-n_channels // stem.shape[1]), 1, 1)[:, :n_channels]
-    weights = {"stem.0.weight": repeated * (stem.shape[1] / n_channels)}
+    weights = {"stem.0.weight": _spread(stem, network.encoder.n_channels)}
     places = [(stage, block) for stage, kind in enumerate(_STAGES) for block in range(kind[0])]
     for name, value in published.items():
         part, _, field = name.rpartition(".")
@@ -264,6 +261,20 @@ def load_imagenet(network: EfficientNetBackbone) -> None:
             weights[f"stages.{stage}.{block}.{_NAMES[layer]}.{field}"] = value
     weights.pop("stem.1.num_batches_tracked", None)
     network.encoder.load_state_dict(weights)
+
+
+def _spread(stem: Tensor, n_channels: int) -> Tensor:
+    """First weights for so many channels: each starts as red, green or blue, which share theirs.
+
+    Args:
+        stem: Shape (width, 3, i, j).
+        n_channels: Of the image; of fewer than three each starts as their sum, shared.
+    """
+    if n_channels < stem.shape[1]:
+        return stem.sum(dim=1, keepdim=True).repeat(1, n_channels, 1, 1) / n_channels
+    colours = torch.arange(n_channels) % stem.shape[1]
+    shares = torch.bincount(colours, minlength=stem.shape[1])[colours]
+    return stem[:, colours] / shares.view(1, -1, 1, 1)
 
 
 def _published_weights() -> dict[str, Tensor]:

@@ -46,12 +46,13 @@ _FREE = 2
 def slices_grid(brain: Volume, least_mm: float) -> Grid:
     """The slices of a scan as they were acquired, its brain scaled into 112×144 square pixels.
 
-    The axes are those of the scan that lie nearest to left, posterior and superior. Through the
-    plane nothing is resampled, but slices nearer than `least_mm` are joined in whole numbers.
+    The axes are those of the scan that lie nearest to left, posterior and superior. Along the last
+    nothing is resampled, but thin slices are joined, whole ones to about `least_mm`; of a scan that
+    was not acquired in axial slices these are made of its voxels in the same way.
 
     Args:
         brain: Mask on the native grid, not empty.
-        least_mm: Distance of slices below which they are joined.
+        least_mm: Thin slices are joined to about this.
 
     Returns:
         The grid in the scan's world.

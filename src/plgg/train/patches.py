@@ -207,7 +207,8 @@ def _overlap(
 ) -> tuple[tuple[slice, slice, slice], tuple[slice, slice, slice]]:
     source, target = [], []
     for n, start, side in zip(shape, plan.start, plan.size, strict=True):
-        low, high = max(start, 0), min(start + side, n)
+        low = min(max(start, 0), n)
+        high = max(low, min(start + side, n))
         source.append(slice(low, high))
         target.append(slice(low - start, high - start))
     return (source[0], source[1], source[2]), (target[0], target[1], target[2])
