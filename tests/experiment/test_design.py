@@ -65,7 +65,7 @@ def test_a_preset_learns_the_tasks_of_the_base_if_its_network_may():
     base = with_settings(BASE, [age])
     assert list(resolve_arms(["paper"], [], base)["paper"].auxiliary) == ["age_years"]
     with pytest.raises(ConfigError, match="would be told its own answer"):
-        resolve_arms(["best"], [], base)
+        resolve_arms([], ["told=paper model.marker.inputs=[average,clinical]"], base)
 
 
 def test_an_arm_whose_column_is_not_there_is_refused_before_anything_runs(tmp_path):
@@ -160,7 +160,7 @@ def test_every_split_arm_and_point_is_a_job_with_a_folder_of_its_own(tmp_path):
 def test_an_arm_for_another_spacing_is_refused(tmp_path):
     store = tiny_store(tmp_path / "store", n=6, shape=SMALL_SHAPE)
     arms = resolve_arms(["single", "paper"], [], BASE)
-    with pytest.raises(ConfigError, match="'paper' wants 1 mm voxels, the store has 4 mm"):
+    with pytest.raises(ConfigError, match="the store has 4 mm voxels, the arm 'paper' wants 1 mm"):
         list(jobs(Plan(store, tmp_path, BASE, arms, 1, "")))
 
 

@@ -131,7 +131,7 @@ def require_fit(plan: Transfer) -> None:
             where=plan.away.folder,
             remedy="A model must not be tested on what it was trained on: take them out of one.",
         )
-    if home.spacing_mm != away.spacing_mm or not same_preprocessing(home.settings, away.settings):
+    if home.voxels != away.voxels or not same_preprocessing(home.settings, away.settings):
         raise ConfigError(
             "the cohorts were prepared in different ways",
             where=plan.away.folder,
