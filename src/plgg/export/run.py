@@ -221,18 +221,17 @@ def _comparable(
     return found
 
 
-def require_near(largest: Mapping[str, float], fmt: str, *, features: float = TOLERANCE) -> None:
-    """Check differences against `TOLERANCE`; of the features another may be allowed.
+def require_near(largest: Mapping[str, float], fmt: str, *, tolerance: float = TOLERANCE) -> None:
+    """Check differences against what is allowed.
 
     Raises:
         RunError: If one is larger, or not a number.
     """
-    allowed = {name: features if name == "features" else TOLERANCE for name in largest}
-    far = {name: value for name, value in largest.items() if not value <= allowed[name]}
+    far = {name: value for name, value in largest.items() if not value <= tolerance}
     if far:
         worst = max(far, key=lambda name: far[name])
         raise RunError(
             f"the network in {fmt} differs from PyTorch by {far[worst]:.3g} in {worst}; "
-            f"{allowed[worst]:g} is allowed",
+            f"{tolerance:g} is allowed",
             remedy="Use the pytorch engine; other versions of the packages may do better.",
         )

@@ -330,7 +330,7 @@ def _details(run: RunRecords) -> Facts:
         ("Preset and arm", ", ".join(str(config[k]) for k in ("preset", "arm") if k in config)),
         ("Input", _input(run)),
         ("Preparation", _preparation(run)),
-        ("First filters", _text(dig(config, "model", "init_filters"))),
+        ("Network", _network(config)),
         ("Patch", "×".join(map(str, size))),
         ("Patches a step", _text(dig(config, "patches", "batch"))),
         ("Learning rate", _text(dig(config, "optimiser", "learning_rate"))),
@@ -340,6 +340,13 @@ def _details(run: RunRecords) -> Facts:
         ("Chosen epoch", _text(run.checkpoint.get("epoch"))),
         ("Time of training", duration(sum(seconds)) if seconds else ""),
     )
+
+
+def _network(config: Record) -> str:
+    backbone = _text(dig(config, "model", "backbone")) or "segresnet"
+    if backbone != "segresnet":
+        return backbone
+    return f"{backbone}, {_text(dig(config, 'model', 'init_filters'))} first filters"
 
 
 def _input(run: RunRecords) -> str:
