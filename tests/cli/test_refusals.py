@@ -127,7 +127,7 @@ def test_with_json_a_refusal_is_json_on_standard_output(tmp_path):
         "evaluate": [no, no],
         "compare": [no, no],
     }
-    assert set(needed) | {"info"} == set(with_json())
+    assert set(needed) | {"info", "models"} == set(with_json())
     commands = [[name, *words, "--json"] for name, words in needed.items()]
     # A command that was typed wrongly, also where nothing can be said of --json itself.
     commands += [["check", "--json"], ["info", "--json", "--nonsense"], ["nonsense", "--json"]]
