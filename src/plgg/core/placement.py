@@ -84,14 +84,15 @@ class Placement(BaseModel):
     @property
     def slice_mm(self) -> float:
         """Distance of the box's slices (its last axis) in the world of the native scan."""
-        step = np.array(self.native_affine) @ self.native_from_box()
-        return float(np.linalg.norm(step[:3, 2]))
+        return float(np.linalg.norm(self._native_world_from_box()[:3, 2]))
 
     @property
     def box_voxel_ml(self) -> float:
         """Volume of a voxel of the box in the world of the native scan, in mL."""
-        step = np.array(self.native_affine) @ self.native_from_box()
-        return abs(float(np.linalg.det(step[:3, :3]))) / 1000.0
+        return abs(float(np.linalg.det(self._native_world_from_box()[:3, :3]))) / 1000.0
+
+    def _native_world_from_box(self) -> Affine:
+        return np.asarray(np.array(self.native_affine) @ self.native_from_box(), dtype=np.float64)
 
     def box_from_native(self) -> Affine:
         """4×4 matrix from native voxel indices to box voxel indices."""

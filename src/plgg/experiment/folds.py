@@ -7,15 +7,12 @@ temperature, the interval of the volume and the evaluation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from plgg.config import Config
 from plgg.core.errors import RunError
-from plgg.core.folders import scratch_folder
 from plgg.core.output import ENSEMBLE, output_folder
 from plgg.core.progress import Watch
-from plgg.data.calibration import write_calibration
 from plgg.data.ensemble_folder import (
     FILE,
     OUT_OF_FOLD,
@@ -28,17 +25,8 @@ from plgg.data.folds import fold_splits
 from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.evaluation import Evaluation
-from plgg.experiment.scoring import (
-    cohort_familiarity,
-    evaluate_cases,
-    is_calibrated,
-    predict_cases,
-)
-from plgg.predict.calibrate.clinical import fit_clinical_of
-from plgg.predict.calibrate.fit import fit_calibration
-from plgg.predict.engine import remembering
+from plgg.experiment.scoring import calibrate_runs, evaluate_cases, predict_cases
 from plgg.predict.ensemble import ensemble
-from plgg.predict.member import Member, load_member, with_calibration
 from plgg.predict.scan import Predictor
 from plgg.report.model_card import write_model_card
 from plgg.train.run import train
@@ -99,12 +87,13 @@ def _score(
     store: Store, out: Path, runs: Sequence[Path], splits: Sequence[Split], watch: Watch
 ) -> Evaluation:
     """Calibrate the runs together, then predict and evaluate every patient out of fold."""
-    with scratch_folder(out / "calibration") as aside:
-        members = _calibrated(store, runs, splits, aside, watch)
+    labels = [f"fold {number}" for number in range(1, len(runs) + 1)]
+    by_run = dict(zip(runs, splits, strict=True))
+    members = calibrate_runs(store, by_run, watch, scratch=out, labels=labels)
     names = [name for split in splits for name in split.validation]
     predictions = out / "predictions" / OUT_OF_FOLD
-    for number, (member, split) in enumerate(zip(members, splits, strict=True), start=1):
-        with watch.task(f"fold {number}: predicting its patients") as progress:
+    for label, member, split in zip(labels, members, splits, strict=True):
+        with watch.task(f"{label}: predicting its patients") as progress:
             one = Predictor(ensemble([member]))
             predict_cases(one, store, split.validation, predictions, progress)
     with watch.task("evaluating") as progress:
@@ -113,46 +102,3 @@ def _score(
         )
     write_model_card(out)
     return found
-
-
-def _calibrated(
-    store: Store, runs: Sequence[Path], splits: Sequence[Split], aside: Path, watch: Watch
-) -> list[Member]:
-    """Write the calibration of each run: what all patients teach, and its own training cohort.
-
-    Returns:
-        The runs' networks, which remember what they answered of their validation patients.
-    """
-    if all(is_calibrated(run) for run in runs):
-        return [load_member(run) for run in runs]
-    members, known = [], []
-    for number, (run, split) in enumerate(zip(runs, splits, strict=True), start=1):
-        loaded = load_member(run, calibrated=False)
-        members.append(replace(loaded, engine=remembering(loaded.engine)))
-        with watch.task(f"fold {number}: looking at the training cohort") as progress:
-            known.append(cohort_familiarity(loaded, members[-1], store, split, progress))
-        with watch.task(f"fold {number}: predicting for calibration") as progress:
-            one = Predictor(ensemble([members[-1]]))
-            predict_cases(one, store, split.validation, aside, progress)
-    first = members[0]
-    with watch.task("calibrating") as progress:
-        common = fit_calibration(
-            aside,
-            store.manifest_cases([name for split in splits for name in split.validation]),
-            store,
-            splits[0].train,
-            settings=first.config.inference,
-            model_sha256=first.model.sha256,
-            classes=first.classes,
-            familiarity=None,
-            tasks=first.tasks,
-            progress=progress,
-        )
-    for run, split, member, familiarity in zip(runs, splits, members, known, strict=True):
-        own = {
-            "model_sha256": member.model.sha256,
-            "familiarity": familiarity,
-            "clinical": fit_clinical_of(store, split.train, member.classes),
-        }
-        write_calibration(run, common.model_copy(update=own))
-    return [with_calibration(member) for member in members]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,15 @@ class Plan:
     tracking: Tracking = field(default_factory=Tracking)
     folds: bool = False
 
+    @cached_property
+    def _fold_splits(self) -> list[Split]:
+        """Drawn once: every mask of the store is read for it."""
+        return fold_splits(self.store, self.n_splits, seed=self.config.seed, test=True)
+
     def split(self, k: int) -> Split:
         """Split number `k`, the same for every arm."""
         if self.folds:
-            return fold_splits(self.store, self.n_splits, seed=self.config.seed, test=True)[k]
+            return self._fold_splits[k]
         return make_split(self.store.cohort.cases, k=k, seed=self.config.seed)
 
 

@@ -7,7 +7,7 @@ Every finished piece is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from plgg.data.store import Store
 from plgg.evaluate.cohort import evaluate_predictions
 from plgg.evaluate.evaluation import Evaluation
 from plgg.model.checkpoint import read_meta
+from plgg.predict.calibrate.clinical import fit_clinical_of
 from plgg.predict.calibrate.fit import fit_calibration
 from plgg.predict.engine import remembering
 from plgg.predict.ensemble import ensemble
@@ -144,30 +145,73 @@ def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label:
     Raises:
         RunError: If a validation case could not be predicted.
     """
-    loaded = load_member(run, calibrated=False)
-    if is_calibrated(run):
-        return with_calibration(loaded)
-    raw = replace(loaded, engine=remembering(loaded.engine))
-    with watch.task(f"{label}: looking at the training cohort") as progress:
-        known = cohort_familiarity(loaded, raw, store, split, progress)
-    with scratch_folder(run / "calibration") as aside:
-        with watch.task(f"{label}: predicting validation for calibration") as progress:
-            predict_cases(Predictor(ensemble([raw])), store, split.validation, aside, progress)
-        with watch.task(f"{label}: calibrating") as progress:
-            calibration = fit_calibration(
+    (member,) = calibrate_runs(store, {run: split}, watch, scratch=run, labels=[label])
+    return member
+
+
+def calibrate_runs(
+    store: Store,
+    splits: Mapping[Path, Split],
+    watch: Watch,
+    *,
+    scratch: Path,
+    labels: Sequence[str],
+) -> list[Member]:
+    """Write the calibration of each run, unless all are there.
+
+    All validation patients together, each predicted by the run that was not trained on them, teach
+    what is common; each run's own training patients teach how a strange scan and clinical data
+    alone look.
+
+    Args:
+        store: Whose patients.
+        splits: The split of each run.
+        watch: Told of the progress.
+        scratch: Folder for what is needed meanwhile.
+        labels: What to call each run.
+
+    Returns:
+        The calibrated networks, which remember what they answered of their validation scans.
+
+    Raises:
+        RunError: If a validation case could not be predicted.
+    """
+    if all(is_calibrated(run) for run in splits):
+        return [load_member(run) for run in splits]
+    members: list[Member] = []
+    known: list[Familiarity | None] = []
+    with scratch_folder(scratch / "calibration") as aside:
+        for (run, split), label in zip(splits.items(), labels, strict=True):
+            loaded = load_member(run, calibrated=False)
+            raw = replace(loaded, engine=remembering(loaded.engine))
+            with watch.task(f"{label}: looking at the training cohort") as progress:
+                known.append(cohort_familiarity(loaded, raw, store, split, progress))
+            with watch.task(f"{label}: predicting validation for calibration") as progress:
+                predict_cases(Predictor(ensemble([raw])), store, split.validation, aside, progress)
+            members.append(raw)
+        validation = [name for split in splits.values() for name in split.validation]
+        with watch.task(f"{labels[-1]}: calibrating") as progress:
+            common = fit_calibration(
                 aside,
-                store.manifest_cases(split.validation),
+                store.manifest_cases(validation),
                 store,
-                split.train,
-                settings=raw.config.inference,
-                model_sha256=raw.model.sha256,
-                classes=raw.classes,
-                familiarity=known,
-                tasks=raw.tasks,
+                next(iter(splits.values())).train,
+                settings=members[0].config.inference,
+                model_sha256=members[0].model.sha256,
+                classes=members[0].classes,
+                familiarity=known[0],
+                tasks=members[0].tasks,
                 progress=progress,
             )
-    write_calibration(run, calibration)
-    return with_calibration(raw)
+    write_calibration(members[0].run, common)
+    for member, familiarity in zip(members[1:], known[1:], strict=True):
+        own = {
+            "model_sha256": member.model.sha256,
+            "familiarity": familiarity,
+            "clinical": fit_clinical_of(store, splits[member.run].train, member.classes),
+        }
+        write_calibration(member.run, common.model_copy(update=own))
+    return [with_calibration(member) for member in members]
 
 
 def is_calibrated(run: Path) -> bool:
