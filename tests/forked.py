@@ -8,6 +8,9 @@ import importlib
 import json
 import os
 import sys
+from contextlib import nullcontext
+
+from shortcuts import PLAIN, plain_figures, without_syncs
 
 ROOMS = (
     "cli.app", "evaluate.cohort", "experiment.demo", "experiment.run", "predict.scan",
@@ -59,4 +62,6 @@ if __name__ == "__main__":
         become(command)
         from plgg.cli import main
 
-        main()
+        without_syncs()
+        with plain_figures() if os.environ.get(PLAIN) else nullcontext():
+            main()

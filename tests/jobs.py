@@ -61,6 +61,22 @@ def killed_once(_, marks):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def host_killed_once(_, marks):
+    """Kills what handed it the job, as a node that goes away does."""
+    mark = Path(marks)
+    if mark.exists():
+        return "elsewhere"
+    mark.touch()
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(3600)
+
+
+def counted(_, folder):
+    """Leaves a mark for each time that it is done, and is killed each time."""
+    (Path(folder) / f"{time.monotonic_ns()}").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def memory(_):
     held = []
     while True:
@@ -86,6 +102,8 @@ JOBS = {
     "memory": memory,
     "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "killed-once": killed_once,
+    "host-killed-once": host_killed_once,
+    "counted": counted,
     "crash": lambda _: os.kill(os.getpid(), signal.SIGSEGV),
     "exit": lambda _: os._exit(3),
     "sys-exit": lambda _: sys.exit(4),

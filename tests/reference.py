@@ -7,6 +7,9 @@ from pathlib import Path
 
 from old_cohort import write_old_store
 from plgg import api
+from plgg.data.split import make_split
+from plgg.data.store import Store
+from plgg.train.run import train
 
 SMALL = ("optimiser.epochs=1", "precision=fp32", "loss.gradients_every=2")
 NARROW = (
@@ -29,9 +32,9 @@ TRAINED = {
 def losses_of(name, folder):
     """Losses of every epoch, of the steps and of validation, as `metrics.jsonl` has them."""
     preset, arm, settings, spacing_mm, shape = TRAINED[name]
-    store = write_old_store(folder / "store", spacing_mm=spacing_mm, shape=shape)
+    cohort = Store(write_old_store(folder / "store", spacing_mm=spacing_mm, shape=shape))
     config = api.configure(preset, arm=arm, settings=settings)
-    api.train(store, folder / "run", config)
+    train(cohort, folder / "run", config, make_split(cohort.cohort.cases, k=0, seed=config.seed))
     lines = (folder / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     epochs = [json.loads(line) for line in lines]
     kept = ("train", "gradients", "validation")

@@ -13,6 +13,8 @@ from plgg.model.network import build_network
 from tiny import tiny_config
 
 CLASSES = ("fusion", "other", "v600e")
+# What a network answers does not matter where these are used, and how long it takes does.
+SHALLOW = ("model.blocks_down=[1,1]", "model.blocks_up=[1]", "patches.size=[16,16,16]")
 
 
 def make_run(folder, *settings, seed=0, classes=CLASSES):
@@ -24,6 +26,7 @@ def make_run(folder, *settings, seed=0, classes=CLASSES):
         arm=config.arm,
         seed=seed,
         n_sequences=len(config.channels),
+        n_outlines=config.n_outlines,
     )
     save_checkpoint(
         folder / "checkpoints",

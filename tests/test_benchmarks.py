@@ -5,12 +5,16 @@ import json
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
+from plgg.core.errors import ConfigError
+from plgg.core.files import sha256
+from plgg.data.manifest import read_manifest
 from plgg.data.split import make_split
 from plgg.data.store import Store
-from tiny import tiny_config, tiny_store
+from tiny import SETTINGS, SMALL_SHAPE, tiny_config, tiny_store
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -67,6 +71,31 @@ def test_one_epoch_is_refused(benchmark_named, started, capsys):
     assert "2 or more" in capsys.readouterr().err
 
 
+def test_no_two_scans_of_a_large_cohort_are_equal(tmp_path, benchmark_named):
+    scale = benchmark_named("scale")
+    scale.N_MADE = 2
+    scale.make_copies(tmp_path / "made", tmp_path / "cohort", 5)
+    cases = read_manifest(tmp_path / "cohort" / "manifest.csv")
+    assert len({sha256(case.flair) for case in cases}) == len({case.patient_id for case in cases})
+    first, third = nib.load(cases[0].flair), nib.load(cases[2].flair)
+    assert np.array_equal(first.affine, third.affine)
+    a, b = np.asarray(first.dataobj), np.asarray(third.dataobj)
+    assert np.array_equal(a > 0, b > 0)
+    assert 0 < np.abs(a.astype(int) - b).max() <= 4
+
+
+def test_rows_of_scale_become_ratios_and_a_table(benchmark_named):
+    scale = benchmark_named("scale")
+    rows = [
+        {"command": "predict", "way": "ray", "patients": n} | dict.fromkeys(scale.NUMBERS, 10.0 * f)
+        for n, f in ((50, 1.0), (1000, 1.5))
+    ]
+    (ratio,) = scale.ratios(rows)
+    assert {ratio[name] for name in scale.NUMBERS[1:]} == {1.5}
+    found = {"rows": rows, "ratios": [ratio], "machine": {"cores": 2}}
+    assert scale.table(found).splitlines()[-1].split()[:3] == ["predict", "ray", "ratio"]
+
+
 @pytest.mark.parametrize("python", [sys.executable, "no/such/python"])
 def test_without_nnunet_the_benchmark_says_so_in_one_line(python, benchmark_named, started):
     nnunet = benchmark_named("nnunet")
@@ -85,3 +114,85 @@ def test_plgg_is_timed_as_nnunet_is(tmp_path, benchmark_named):
     for part in nnunet.PARTS:
         assert len(found[part]["wall"]) == len(found[part]["processor"]) >= 1
         assert min(found[part]["wall"]) > 0
+
+
+def test_simulated_rounds_are_one_table_of_gains_by_patient(tmp_path, benchmark_named, started):
+    rounds = benchmark_named("rounds")
+    seed = tmp_path / "seed-0"
+    (seed / "entropy").mkdir(parents=True)
+    (seed / "start.json").write_text(json.dumps({"dice": [0.5, 0.6, 0.7]}))
+    found = {"dice": [0.6, 0.7, 0.8], "accepted": True}
+    (seed / "entropy" / "1.json").write_text(json.dumps(found))
+    (seed / "entropy" / "2.json").write_text(json.dumps(found | {"accepted": False}))
+    said = started(rounds, "no.csv", "none", tmp_path, "--only-table").splitlines()
+    assert said[2] == "| 0 | 0.600 | 0.600 | 0.600 | 0.600 |"
+    assert said[3] == "| 1 | 0.700 (+0.100 ± 0.000) |  |  |  |"
+    assert "rejected" in said[4]
+
+
+def test_simulated_rounds_take_their_patients_out_of_one_store(tmp_path, benchmark_named):
+    rounds = benchmark_named("rounds")
+    whole = tiny_store(tmp_path / "whole", 5)
+    part = rounds.substore(whole, tmp_path / "part", ["P03", "P01"])
+    assert sorted(part.by_id) == ["P01", "P03"]
+    assert np.array_equal(part.mask("P03"), whole.mask("P03"))
+    assert rounds.substore(whole, tmp_path / "part", ["P04"]).by_id == part.by_id
+
+
+def test_presets_are_trained_until_they_reach_the_dice_or_run_out_of_time(
+    tmp_path, benchmark_named, started
+):
+    equal_dice = benchmark_named("equal_dice")
+    store = tiny_store(tmp_path / "store", 9, shape=SMALL_SHAPE).folder
+    settings = (
+        *SETTINGS,
+        "patches.size=[16,16,16]",
+        "model.blocks_down=[1,1]",
+        "model.blocks_up=[1]",
+    )
+    chosen = [word for setting in settings for word in ("--set", setting)]
+    both = (f"small={store}", f"paper={store}", "--json", *chosen)
+    found = json.loads(started(equal_dice, *both, "--dice", 0))
+    assert found["presets"]["small"]["epochs"] == found["presets"]["paper"]["epochs"] == 1
+    minutes = [found["presets"][name]["minutes"] for name in ("small", "paper")]
+    assert all(one > 0 for one in minutes)
+    assert found["ratios"]["paper/small"] > 0
+    late = json.loads(started(equal_dice, *both, "--dice", 1, "--minutes", 0))
+    assert late["ratios"] == {}
+    assert late["presets"]["small"]["minutes"] is None
+    bound = equal_dice.ratios(
+        {"best": {"minutes": 2.0}, "small": {"minutes": None, "course": [[5.0, 0.1]]}}
+    )
+    assert bound == {"ratios": {"small/best": 2.5}, "at_least": ["small"]}
+
+
+def test_stores_of_other_patients_are_not_compared(tmp_path, benchmark_named):
+    equal_dice = benchmark_named("equal_dice")
+    stores = [tiny_store(tmp_path / str(n), n, shape=SMALL_SHAPE) for n in (8, 9)]
+    with pytest.raises(ConfigError, match="other cases"):
+        equal_dice.common_split(stores, 0)
+
+
+def test_stages_of_a_raw_head_add_up(benchmark_named):
+    raw_head = benchmark_named("raw_head")
+    spent = {
+        "imports": (3.0, 3.5),
+        "models": (0.5, 0.5),
+        "read and prepare": (10.0, 8.0),
+        "brain": (5.0, 4.0),
+        "gates": (1.0, 1.0),
+        "network": (4.0, 2.0),
+        "back to the native grid": (0.1, 0.1),
+        "measures": (0.2, 0.2),
+        "scan": (15.0, 11.0),
+    }
+    stages = raw_head.parts(dict(spent))
+    assert stages["reading, atlas"] == pytest.approx((4.0, 3.0))
+    assert stages["files, page"] == pytest.approx((0.7, 0.7))
+    assert sum(cpu for cpu, _ in stages.values()) == pytest.approx(3.0 + 0.5 + 15.0)
+    run = {**stages, raw_head.WHOLE: (20.0, 16.0)}
+    slow = {name: (2 * cpu, 2 * wall) for name, (cpu, wall) in run.items()}
+    found = raw_head.summary({"this": [run, run, slow], "other": [slow]})
+    assert found["seconds"]["this"]["rest"][0] == pytest.approx(1.5)
+    assert found["ratios"]["brain"] == found["ratios"][raw_head.WHOLE] == 2.0
+    assert found["shares"]["brain"] == pytest.approx(0.25)

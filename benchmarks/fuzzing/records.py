@@ -35,7 +35,8 @@ from plgg.evaluate.compare.experiment import compare_experiment
 from plgg.evaluate.evaluation import read_evaluation
 from plgg.evaluate.experiment_records import read_experiment
 from plgg.evaluate.predictions import read_said
-from plgg.report.experiment.runs import run_facts, run_records, version_facts
+from plgg.report.experiment.facts import run_facts, version_facts
+from plgg.report.experiment.runs import run_records
 
 Json: TypeAlias = Any
 Mutator = Callable[[Json, random.Random], Json]

@@ -12,7 +12,7 @@ from helper import blob_brain, make_affine, write_csv, write_nifti
 from plgg.core.lock import LOCK, locked
 from plgg.core.volume import Volume
 from program import one_line, plgg
-from runs import make_run
+from runs import SHALLOW, make_run
 from tiny import tiny_store
 
 AFFINE = make_affine((4.5, 4.5, 4.5))
@@ -58,7 +58,7 @@ def refused(*command, cwd=None):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("model") / "run")
+    return make_run(tmp_path_factory.mktemp("model") / "run", *SHALLOW, "grid.spacing_mm=8")
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +171,12 @@ def test_notes_and_a_corrected_mask_in_a_prediction_are_kept_and_the_others_are_
         rows.append(f"{name},{name}/flair.nii.gz")
     manifest = write_csv(tmp_path / "data" / "manifest.csv", "patient_id,flair", *rows)
     out = tmp_path / "out"
-    command = ["predict", manifest, "--model", run, "--out", out, "--no-report"]
-    plgg(*command)
+    more = ("--model", run, "--out", out, "--no-report")
+    for row in rows:
+        # One by one they are predicted without a process of their own.
+        one = write_csv(tmp_path / "data" / "one.csv", "patient_id,flair", row)
+        plgg("predict", one, *more)
+    command = ["predict", manifest, *more]
     (out / "P01" / "notes.txt").write_text(NOTES)
     (out / "P02" / "mask.nii.gz").write_bytes(b"corrected by hand")
     old = (out / "P03" / "result.json").read_bytes()

@@ -19,7 +19,7 @@ from plgg.core.lock import LOCK
 from plgg.core.output import MARK
 from plgg.model.checkpoint import load_checkpoint
 from program import one_line, plgg
-from runs import make_run
+from runs import SHALLOW, make_run
 
 AFFINE = make_affine((4.5, 4.5, 4.5))
 N_SCANS = 12
@@ -36,7 +36,7 @@ PIECES = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("run"))
+    return make_run(tmp_path_factory.mktemp("run"), *SHALLOW, "grid.spacing_mm=8")
 
 
 @pytest.fixture(scope="module")

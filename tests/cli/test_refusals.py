@@ -126,6 +126,8 @@ def test_with_json_a_refusal_is_json_on_standard_output(tmp_path):
         "predict": [no, "--model", no, "--out", tmp_path / "out"],
         "evaluate": [no, no],
         "compare": [no, no],
+        "timeline": [no],
+        "bids": [no, tmp_path / "derivatives", "participant"],
     }
     assert set(needed) | {"info", "models"} == set(with_json())
     commands = [[name, *words, "--json"] for name, words in needed.items()]

@@ -128,3 +128,16 @@ def test_every_key_can_be_set_to_what_it_is(key):
         value = value[part]
 
     assert with_settings(config, [f"{key}={json.dumps(value)}"]) == config
+
+
+def test_settings_that_were_taken_out_are_passed_over_and_told(caplog):
+    """Configs of earlier versions hold them; what they always were is not worth a word."""
+    raw = json.loads(preset("small").model_dump_json())
+    raw["loss"]["deep_weight"], raw["execution"]["compile"] = 0.5, False
+    assert config_from_json(json.dumps(raw), where="old") == preset("small")
+    assert not caplog.records
+    raw["loss"]["deep_weight"] = 0.25
+    assert config_from_json(json.dumps(raw), where="old") == preset("small")
+    assert "deep_weight=0.25 of an earlier version has no effect any more" in caplog.text
+    with pytest.raises(ConfigError, match="no setting is called"):
+        with_settings(preset("small"), ["loss.deep_weight=0.5"])

@@ -1,11 +1,12 @@
 """Whole files or none."""
 
 import hashlib
+import os
 
 import pytest
 
 from plgg.core.errors import OutputError
-from plgg.core.files import make_folder, sha256, write_json, write_text, written_aside
+from plgg.core.files import copy_folder, make_folder, sha256, write_json, write_text, written_aside
 from plgg.core.records import read_json
 
 
@@ -47,6 +48,18 @@ def test_a_failure_leaves_the_old_file(tmp_path):
     assert path.read_text() == "whole"
 
 
+def test_a_file_and_its_name_are_brought_to_the_disk_in_this_order(tmp_path, monkeypatch):
+    synced = []
+
+    def fsync(handle):
+        synced.append((os.fstat(handle).st_ino, (tmp_path / "a.txt").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(tmp_path / "a.txt", "whole")
+    file, folder = ((tmp_path / name).stat().st_ino for name in ("a.txt", "."))
+    assert synced == [(file, False), (folder, True)]
+
+
 def test_nan_is_no_json_and_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"dice": float("nan")})
@@ -82,3 +95,19 @@ def test_the_hash_is_that_of_the_bytes(tmp_path):
     content = bytes(range(256)) * 5000
     (tmp_path / "a").write_bytes(content)
     assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_folder_is_copied_whole_or_not_at_all(tmp_path, monkeypatch):
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    (source / "inner" / "a.txt").write_text("a")
+    copy_folder(source, tmp_path / "copy")
+    assert (tmp_path / "copy" / "inner" / "a.txt").read_text() == "a"
+
+    def full(*_args, **_more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copytree", full)
+    with pytest.raises(OutputError, match="No space left"):
+        copy_folder(source, tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "source"]

@@ -2,8 +2,12 @@
 
 import multiprocessing
 import os
+import re
+import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -11,6 +15,7 @@ import pytest
 
 import jobs
 from plgg.core.errors import InputError, WorkerError
+from plgg.core.worker import sheltered
 from plgg.core.workers import in_workers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -62,6 +67,20 @@ def test_a_bad_job_is_told_by_what_it_did(all_bad, name):
     assert outcome.reason.startswith(reason)
     assert "\n" not in outcome.reason
     assert (outcome.failure, outcome.result) == (failure, None)
+
+
+def test_an_error_of_plgg_keeps_its_kind_and_its_parts(all_bad):
+    mixed, found = all_bad
+    outcomes = {name: found[mixed.index(name)] for name in BAD}
+    for name in set(BAD) - {"told"}:
+        assert outcomes[name].error is None, name
+        with pytest.raises(WorkerError, match=re.escape(BAD[name][0])):
+            outcomes[name].required()
+    with pytest.raises(InputError) as raised:
+        outcomes["told"].required()
+    parts = (raised.value.what, raised.value.where, raised.value.remedy)
+    assert parts == ("holds no brain", "a.nii", "Look.")
+    assert found[0].required() == "first"
 
 
 def test_no_process_is_left(all_bad):
@@ -151,4 +170,44 @@ def test_the_processes_end_with_a_parent_that_is_killed(tmp_path):
     finally:
         parent.kill()
         parent.communicate()
-    assert psutil.wait_procs(processes, timeout=60)[1] == []
+    assert psutil.wait_procs(processes, timeout=500)[1] == []
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+def start_while_stopped(number, other, arrived):
+    """What is done in the shelter while another thread gets a signal."""
+    done = []
+    try:
+        with sheltered():
+            signal.pthread_kill(other.ident, number)
+            arrived.recv(1)
+            done.append("started")
+    except KeyboardInterrupt:
+        done.append("stopped")
+    return done
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_processes_are_started_comes_when_they_are(name):
+    """Another thread may be the one that gets it, and Python tells the main thread at once."""
+    number, ended = getattr(signal, name), threading.Event()
+    other = threading.Thread(target=ended.wait)
+    other.start()
+    before = signal.signal(number, stop)
+    # The system says here that it has handed the signal over.
+    arrived, here = socket.socketpair()
+    here.setblocking(False)
+    wakeup = signal.set_wakeup_fd(here.fileno())
+    try:
+        with arrived, here:
+            assert start_while_stopped(number, other, arrived) == ["started", "stopped"]
+            assert signal.getsignal(number) is stop
+            signal.set_wakeup_fd(wakeup)
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(number, before)
+        ended.set()
+        other.join()

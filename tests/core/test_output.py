@@ -198,7 +198,7 @@ from plgg.core.folders import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as aside:
     (aside / "made.nii.gz").write_text("made")
     print(aside, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -395,7 +395,7 @@ from pathlib import Path
 from plgg.core.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -424,7 +424,7 @@ with FileLock(path, thread_local=False):
     print("held", flush=True)
     time.sleep(0.2)
     path.write_text(json.dumps(_holder()))
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

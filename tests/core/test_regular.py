@@ -40,7 +40,7 @@ def test_what_is_lost_is_told(tmp_path):
     assert lost == [tmp_path / "nowhere"]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(200)
 def test_a_pipe_and_a_socket_are_no_files_and_nobody_waits_for_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # A socket's path must be short.
     os.mkfifo("pipe")

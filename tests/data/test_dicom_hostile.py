@@ -52,7 +52,7 @@ def altered(file, **tags):
     header.save_as(file)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(200)
 def test_a_pipe_and_rings_of_links_change_nothing(tmp_path):
     write_series(tmp_path / "s" / "deep", VOLUME)
     expected = read_dicom(tmp_path / "s")

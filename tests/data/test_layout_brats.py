@@ -59,6 +59,15 @@ def test_label_4_is_a_cavity_in_adults_and_oedema_in_children(tmp_path, layout, 
     assert not made[original == 0].any()
 
 
+def test_labels_may_be_kept(tmp_path):
+    """For `tasks.segmentation.labels`: the mask is named where it lies, nothing is made."""
+    name = "BraTS-PED-00001-000"
+    image(tmp_path / f"d/{name}/{name}-t2f.nii.gz")
+    labels(tmp_path / f"d/{name}/{name}-seg.nii.gz", (0, 1, 2, 3, 4))
+    (row,) = manifest("brats-peds", tmp_path / "d", "--keep-labels", out=tmp_path / "m.csv").rows
+    assert row["mask"] == f"d/{name}/{name}-seg.nii.gz"
+
+
 def test_a_binary_mask_is_named_where_it_lies(tmp_path):
     image(tmp_path / "d/BraTS-PED-00001-000-t2f.nii.gz")
     labels(tmp_path / "d/BraTS-PED-00001-000-seg.nii.gz", (0, 1))

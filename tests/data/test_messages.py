@@ -9,6 +9,7 @@ import pytest
 
 from dicom_series import write_series
 from helper import ODD_AFFINES, SHAPE, blob_brain, make_affine, write_csv, write_nifti
+from plgg.config import Label
 from plgg.core.volume import Volume
 from plgg.data.check import case as one_case
 from plgg.data.check.cohort import check_manifest
@@ -23,6 +24,7 @@ class Folder:
 
     def __init__(self, folder):
         self.folder, self.rows, self.header = folder, [], "patient_id,flair,mask,marker"
+        self.labels = ()
 
     def image(self, name, data, affine=None):
         write_nifti(self.folder / name, data, ODD_AFFINES["ras"] if affine is None else affine)
@@ -44,7 +46,8 @@ class Folder:
         self.rows += labels
 
     def check(self):
-        return check_manifest(write_csv(self.folder / "m.csv", self.header, *self.rows))
+        manifest = write_csv(self.folder / "m.csv", self.header, *self.rows)
+        return check_manifest(manifest, labels=self.labels)
 
 
 def flair(change, affine=None):
@@ -53,6 +56,16 @@ def flair(change, affine=None):
 
 def mask(change, affine=None):
     return lambda folder: folder.with_mask(change(BRAIN[1].data.copy()), affine)
+
+
+def regions(change):
+    """A mask that is checked for the labels of whole tumour and cyst."""
+
+    def provoke(folder):
+        folder.labels = (Label(name="tumour", values=(1, 2)), Label(name="cyst", values=(2,)))
+        mask(change)(folder)
+
+    return provoke
 
 
 def patients(*labels, **options):
@@ -135,6 +148,7 @@ CLAIMS = {
     "twin-patients": (two_rows("a", "a"), "error", r"under several patients \(P0, P1\)"),
     "mask-empty": (mask(lambda d: d * 0), "warning", "the mask is empty"),
     "mask-labels": (mask(lambda d: put(d * 2, 4)), "warning", "holds the labels 2, 4, and every"),
+    "mask-values": (regions(lambda d: put(d, 4)), "warning", "holds 4, which no label has"),
     "geometry": (nowhere, "warning", "of the FLAIR, its header does not say how it lies"),
     "dicom-series": (dicom, "warning", "by its headers it is T1-like, not a FLAIR"),
     "mask-outside": (mask(lambda d: np.roll(d, 12, 0)), "warning", r"% of the mask lies in the FL"),

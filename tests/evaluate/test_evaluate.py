@@ -343,10 +343,10 @@ def test_whatever_a_reader_raises_is_that_cases_failure(tree, monkeypatch):
     _, cases, _ = tree
     true = score.usable_mask
 
-    def broken(path, flair):
+    def broken(path, *more):
         if path == cases[3].mask:
             raise ZeroDivisionError("of no library that is known")
-        return true(path, flair)
+        return true(path, *more)
 
     monkeypatch.setattr(score, "usable_mask", broken)
     assert only_failed(tree, "coronal") == "its masks could not be scored (ZeroDivisionError)"

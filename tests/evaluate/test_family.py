@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from plgg.evaluate.compare.statistics import (
-    Aim,
-    corrected_t,
-    holm,
-    paired_t,
-    power_of_t_test,
-    smallest_n,
-)
+from plgg.evaluate.compare.multiple_comparisons import holm
+from plgg.evaluate.compare.power import Aim, power_of_t_test, smallest_n
+from plgg.evaluate.compare.statistics import corrected_t, paired_t
 from plgg.evaluate.compare.table import compare_table
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from plgg import api
 from plgg.core.errors import PlggError
 from plgg.experiment.options import Design, Workers
+from runs import SHALLOW
 from tiny import tiny_config
 
-CONFIG = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=2")
+CONFIG = tiny_config(*SHALLOW, "optimiser.epochs=2")
 
 
 def begin(store, out, **design):

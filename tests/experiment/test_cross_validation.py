@@ -7,9 +7,10 @@ from plgg.core.errors import ConfigError, RunError
 from plgg.data.experiment_folder import read_experiment
 from plgg.data.run_folder import read_split
 from plgg.experiment.options import Design
+from runs import SHALLOW
 from tiny import SMALL_SHAPE, tiny_config, tiny_store
 
-CONFIG = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=1")
+CONFIG = tiny_config(*SHALLOW, "optimiser.epochs=1")
 FOLDS = 3
 
 

@@ -44,6 +44,55 @@ def test_an_arm_may_name_tasks():
     assert arms["single"].auxiliary == {}
 
 
+def test_ready_arms_are_the_base_with_tasks_of_the_mask_or_told_the_marker():
+    grade = "tasks={segmentation: segmentation, marker: classification, grade: regression}"
+    base = with_settings(BASE, [grade])
+    arms = resolve_arms(["single", "dense", "dense-marker", "oracle"], [], base)
+    of_mask = ["signed_distance", "tumour_slice"]
+    assert list(arms["dense"].auxiliary) == of_mask
+    assert list(arms["dense-marker"].auxiliary) == [*of_mask, "marker", "grade"]
+    assert arms["dense-marker"].task_weights["marker"] == base.loss.marker_weight
+    assert arms["oracle"].model.marker_planes
+    assert arms["oracle"].auxiliary == {}
+    same = arms["oracle"].model.model_copy(update={"marker_planes": False})
+    assert arms["oracle"].model_copy(update={"model": same}) == arms["single"]
+    assert {config.seed for config in arms.values()} == {7}
+
+
+def test_a_ready_arm_may_be_changed_under_another_name_and_not_redefined():
+    arms = resolve_arms([], ["far=dense tasks.signed_distance.weight=1"], BASE)
+    assert arms["far"].task_weights["signed_distance"] == 1
+    with pytest.raises(ConfigError, match="defines no arm"):
+        resolve_arms([], ["oracle=multitask loss.marker_weight=1"], BASE)
+
+
+def test_further_seeds_come_after_all_arms_of_a_split(tmp_path):
+    store = tiny_store(tmp_path / "store", n=6, shape=SMALL_SHAPE)
+    arms = resolve_arms(["single", "oracle"], [], BASE)
+    plan = Plan(store, tmp_path / "out", BASE, arms, 2, "", n_seeds=2)
+    made = list(jobs(plan))
+    where = [job.run.relative_to(tmp_path / "out").as_posix() for job in made]
+    assert where == [
+        "split-0/single",
+        "split-0/oracle",
+        "seed-1/split-0/single",
+        "seed-1/split-0/oracle",
+        "split-1/single",
+        "split-1/oracle",
+        "seed-1/split-1/single",
+        "seed-1/split-1/oracle",
+    ]
+    assert [job.config.seed for job in made] == [7, 7, 8, 8] * 2
+    assert [job.name for job in made[:3]] == [
+        "split 1, single",
+        "split 1, oracle",
+        "split 1, single, seed 8",
+    ]
+    assert list(jobs(Plan(store, tmp_path / "out", BASE, arms, 2, ""))) == [
+        job for job in made if not job.seed
+    ]
+
+
 def test_the_weight_of_a_task_may_be_searched_in_the_arms_that_have_it():
     tasks = "tasks={segmentation: segmentation, age_years: {kind: regression, weight: 0.1}}"
     base = with_settings(BASE, [tasks])

@@ -24,9 +24,9 @@ SETTINGS = [
     "preprocess.registration=centre",
     "preprocess.stripping=none",
     "grid.spacing_mm=8",
-    "optimiser.epochs=2",
-    "validate_every=2",
-    "patches.per_case=2",
+    "optimiser.epochs=1",
+    "validate_every=1",
+    "patches.per_case=1",
     "patches.batch=4",
     "init.imagenet=false",
 ]
@@ -36,7 +36,7 @@ SETTINGS = [
 def made(tmp_path_factory):
     """A cohort of phantoms, its store of slices, and an ensemble trained on it."""
     folder = tmp_path_factory.mktemp("folds")
-    settings = phantom_settings(n_patients=9, seed=3, spacing_mm=3.0)
+    settings = phantom_settings(n_patients=9, seed=3, spacing_mm=4.0)
     make_cohort(folder / "patients", settings)
     manifest = folder / "patients" / "manifest.csv"
     config = api.configure("best", settings=SETTINGS)

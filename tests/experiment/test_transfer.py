@@ -10,9 +10,10 @@ from plgg.core.progress import Silent
 from plgg.data.run_folder import read_config
 from plgg.evaluate.compare.experiment import transfer_row
 from plgg.experiment.transfer import Transfer, run_transfer
+from runs import SHALLOW
 from tiny import SMALL_SHAPE, tiny_config, tiny_store
 
-SETTINGS = ("patches.size=[16,16,16]", "optimiser.epochs=2", "validate_every=2")
+SETTINGS = (*SHALLOW, "optimiser.epochs=2", "validate_every=2")
 
 
 def cohorts(folder, *, classes=None):

@@ -18,7 +18,7 @@ from plgg.predict.engines.load import load_engine
 from plgg.predict.member import load_member
 from plgg.predict.whole_brain import predict_box
 from plgg.train.run import train
-from runs import CLASSES, make_run
+from runs import CLASSES, SHALLOW, make_run
 from tiny import SMALL_SHAPE, blob_case, hand_split, tiny_config, tiny_store
 
 ENGINES = ("onnx", "openvino")
@@ -73,7 +73,7 @@ def test_further_tasks_are_exported_as_well(tmp_path):
     config = tiny_config(
         "tasks={segmentation: segmentation, marker: classification, grade: classification, "
         "age_years: regression}",
-        "patches.size=[16,16,16]",
+        *SHALLOW,
         "optimiser.epochs=1",
     )
     train(store, tmp_path / "run", config, hand_split(store))

@@ -6,7 +6,6 @@ from scipy.special import softmax
 
 from plgg.data.calibration import Bin, RiskPoint
 from plgg.metrics.calibration import (
-    area_under_risk_coverage,
     calibration_error,
     confidence_and_hits,
     fit_temperature,
@@ -122,7 +121,6 @@ CURVE = (
 def test_the_risk_coverage_curve_is_what_a_pencil_gives():
     confidence = np.array([0.6, 0.9, 0.6, 0.8])
     assert risk_coverage(confidence, np.array([1.0, 1.0, 1.0, 0.0])) == CURVE
-    assert area_under_risk_coverage(CURVE) == pytest.approx(0.25 * 0 + 0.25 * 0.5 + 0.5 * 0.25)
 
 
 def test_the_widest_point_within_the_risk_is_chosen_also_behind_a_worse_one():

@@ -14,7 +14,7 @@ from tiny import hand_split, tiny_config, tiny_store
 
 SETTINGS = {
     "segresnet": ModelConfig(init_filters=8, blocks_down=(1, 1, 1), blocks_up=(1, 1)),
-    "swin_unetr": ModelConfig(backbone="swin_unetr", init_filters=24),
+    "swin_unetr": ModelConfig(backbone="swin_unetr", init_filters=12, norm_groups=4),
 }
 
 

@@ -275,8 +275,8 @@ def test_no_pickle_anywhere():
     sources = list(Path(plgg.__file__).parent.rglob("*.py"))
     assert len(sources) > 30
     found = [path.name for path in sources if pattern.search(path.read_text("utf-8"))]
-    # Published weights, of a known hash and as weights alone. Between a process and the workers
-    # that it started itself: never from a file.
-    assert sorted(found) == ["efficientnet.py", "worker.py"]
+    # Published weights, of a known hash and as weights alone; those of nnU-Net, as weights and
+    # numbers alone. Between a process and the workers that it started itself: never from a file.
+    assert sorted(found) == ["efficientnet.py", "nnunet_checkpoint.py", "worker.py"]
     weights = next(path for path in sources if path.name == "efficientnet.py").read_text("utf-8")
     assert "torch.load(path, weights_only=True" in weights

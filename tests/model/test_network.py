@@ -7,7 +7,7 @@ from monai.networks.utils import pixelshuffle, pixelunshuffle
 
 from plgg.config import preset
 from plgg.model.device import Runtime, choose_runtime
-from plgg.model.layers import SeededDropout, Standardise
+from plgg.model.layers import SeededDropout, Standardise, from_blocks, to_blocks
 from plgg.model.network import MultitaskNet, build_network
 from tiny import tiny_config
 
@@ -189,9 +189,12 @@ def test_a_stem_of_two_gives_back_every_voxel_at_an_eighth_of_the_places():
 def test_a_stem_keeps_every_voxel_in_its_place():
     """What comes out lies where it went in: no axis is swapped on the way."""
     image = torch.arange(4.0 * 6 * 8).reshape(1, 1, 4, 6, 8)
-    blocks = pixelunshuffle(image, 3, 2)
+    blocks = to_blocks(image, 2)
     assert blocks.shape == (1, 8, 2, 3, 4)
-    assert torch.equal(pixelshuffle(blocks, 3, 2), image)
+    assert torch.equal(from_blocks(blocks, 2), image)
+    two = torch.randn(2, 3, 4, 6, 8)
+    assert torch.equal(to_blocks(two, 2), pixelunshuffle(two, 3, 2))
+    assert torch.equal(from_blocks(to_blocks(two, 2), 2), pixelshuffle(to_blocks(two, 2), 3, 2))
     assert set(blocks[0, :, 1, 2, 3].tolist()) == set(image[0, 0, 2:4, 4:6, 6:8].flatten().tolist())
 
 

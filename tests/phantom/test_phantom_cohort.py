@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import Counter
 from pathlib import Path
 
@@ -37,6 +38,18 @@ def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path: Path):
     )
     assert _bytes(tmp_path / "two") == _bytes(tmp_path / "one")
     assert seen == [(n, 4) for n in range(1, 5)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_scan_that_cannot_be_written_is_named_whoever_makes_it(tmp_path, workers):
+    settings = phantom_settings(n_patients=3, seed=3, spacing_mm=4.0)
+    (first, *_) = make_cohort(tmp_path, settings)
+    first.flair.unlink()
+    (first.flair / "something").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"could not be written .*Check free space") as raised:
+        make_cohort(tmp_path, settings, workers=workers)
+    assert raised.value.where == str(first.flair)
+    assert not multiprocessing.active_children()
 
 
 def test_manifest_reads_back_as_the_cases(cohort: Cohort):
@@ -75,7 +88,9 @@ def test_second_scan_is_the_same_person_later_with_a_grown_tumour(cohort: Cohort
 
 def test_patient_is_the_same_in_a_larger_cohort(tmp_path: Path):
     # At link 0 not even the marker, which the size of the cohort moves, can make a difference.
-    small, large = (phantom_settings(n_patients=n, seed=3, link=0.0) for n in (1, 2))
+    small, large = (
+        phantom_settings(n_patients=n, seed=3, link=0.0, spacing_mm=3.0) for n in (1, 2)
+    )
     make_cohort(tmp_path / "a", small)
     make_cohort(tmp_path / "b", large)
     a, b = (_bytes(tmp_path / name) for name in "ab")
@@ -107,7 +122,9 @@ def test_shares_of_what_is_missing_are_exact():
 
 
 def test_missing_mask_is_not_on_disk(tmp_path: Path):
-    (case,) = make_cohort(tmp_path, phantom_settings(n_patients=1, missing_masks=1.0))
+    (case,) = make_cohort(
+        tmp_path, phantom_settings(n_patients=1, missing_masks=1.0, spacing_mm=4.0)
+    )
     assert case.mask is None
     assert [path.name for path in (tmp_path / "images").iterdir()] == ["phantom-001_flair.nii.gz"]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.covariance import LedoitWolf
 
 from plgg.core.errors import RunError
 from plgg.predict.out_of_distribution import distances, familiarity, fit_familiarity
@@ -66,3 +67,14 @@ def test_a_calibration_of_another_network_is_one_line():
     known = fit_familiarity(cohort(60), cohort(13, seed=1))
     with pytest.raises(RunError, match="of another network"):
         familiarity([cohort(1)[0][:7]], [known])
+
+
+@pytest.mark.parametrize(("n", "p"), [(40, 300), (30, 8), (12, 5), (10, 10)])
+def test_distances_are_those_of_scikit_learn(n, p):
+    rng = np.random.default_rng(n)
+    references = rng.normal(size=(n, p)) @ rng.normal(size=(p, p))
+    features = rng.normal(size=(6, p)) * 5
+    scale = references.std(axis=0) + 1e-3 * references.std()
+    centred = (references - references.mean(axis=0)) / scale
+    theirs = LedoitWolf().fit(centred).mahalanobis((features - references.mean(axis=0)) / scale)
+    assert np.allclose(distances(references, features), np.sqrt(theirs), rtol=1e-8)

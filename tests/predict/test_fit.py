@@ -12,7 +12,10 @@ from plgg.data.manifest import Case
 from plgg.data.nifti.image import write_probability, write_volume
 from plgg.data.result import Input, Marker, Result, Uncertainty
 from plgg.measure.clinical import clinical_inputs, clinical_probabilities
+from plgg.predict.calibrate.clinical import fit_clinical_of
 from plgg.predict.calibrate.fit import fit_calibration
+from plgg.predict.calibrate.radiomics import fit_forest_of, stored_features
+from plgg.predict.marker import MarkerModels
 from tiny import CLASSES, tiny_store
 
 SETTINGS = InferenceConfig()
@@ -93,7 +96,13 @@ def fit(folder, cases, store, **changes):
         "classes": CLASSES,
         "familiarity": FAMILIARITY,
     }
-    return fit_calibration(folder, cases, store, list(store.by_id), **options | changes)
+    names, classes = list(store.by_id), (options | changes)["classes"]
+    true = {name: stored_features(store, name, "flair") for name in names}
+    models = MarkerModels(
+        fit_clinical_of(store, names, classes), fit_forest_of(store, true, {}, names, classes)
+    )
+    by_case = dict.fromkeys([case.case_id for case in cases], models)
+    return fit_calibration(folder, cases, by_case, **options | changes)
 
 
 def test_all_of_it_is_fitted_and_read_back(folder, cases, store, tmp_path):

@@ -29,7 +29,7 @@ def store(tmp_path_factory):
 
 def chances(run, store, *, engine="pytorch", **patient):
     networks = ensemble([load_member(run, engine=engine)])
-    return networks.answer(store.image("P00"), **patient).marker
+    return networks.answer(store.image("P00"), **patient).markers[0]
 
 
 def test_the_marker_depends_on_what_is_known(tmp_path, store):

@@ -138,10 +138,18 @@ _KNOWN_STEP = """
 import sys, time
 from pathlib import Path
 import numpy as np
+import psutil
 from plgg.predict import memory as host
 
-MIB = 2**20
-if sys.argv[1:]:
+MIB, looks, look = 2**20, [0], psutil.Process.memory_info
+
+def counted(process):
+    looks[0] += 1
+    return look(process)
+
+psutil.Process.memory_info = counted
+sampled = bool(sys.argv[1:])
+if sampled:
     host._RESET = Path(sys.argv[1])
 
 def step():
@@ -149,11 +157,13 @@ def step():
         block = np.ones(40 * MIB, dtype=np.uint8)
         del block
     held = [np.ones(16 * MIB, dtype=np.uint8) for _ in range(4)]
-    # Long enough for a thread that looks every millisecond.
-    time.sleep(0.02)
+    # Until the thread that looks has begun once more and come to its end, if there is one.
+    until = looks[0] + 2
+    while sampled and looks[0] < until:
+        time.sleep(0.001)
     return sum(part[0] for part in held)
 
-step()
+host._sampled_peak(step)
 print(host.host_peak_bytes(step))
 """
 

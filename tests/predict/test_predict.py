@@ -133,7 +133,7 @@ def test_a_dicom_series_gets_a_dicom_segmentation(predictor, tmp_path):
     write_series(tmp_path / "series", flair)
     (outcome,) = predict(predictor, tmp_path / "out", tmp_path / "series")
     folder = tmp_path / "out" / "series"
-    assert listing(folder) == sorted([*FILES, "segmentation.dcm"])
+    assert listing(folder) == sorted([*FILES, "measurements.dcm", "segmentation.dcm"])
     assert outcome.result.input.kind == "dicom"
     assert (outcome.result.age_years, outcome.result.sex) == (8, "F")
     mask = nib.load(folder / "mask.nii.gz")

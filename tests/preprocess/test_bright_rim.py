@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
-from plgg.preprocess.brain_extraction import capped, with_bright_rim
+from plgg.preprocess.brain_extraction import capped, deep_within, with_bright_rim
 
 SIDE = 90
 
@@ -51,3 +52,24 @@ def test_capping_leaves_nothing_brighter_than_the_brain_is(head):
     dimmed = capped(data.astype(np.float32), brain)
     assert dimmed.max() == 100.0
     np.testing.assert_array_equal(dimmed[data <= 100.0], data[data <= 100.0])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_lies_deep_in_a_mask_is_what_distances_say(seed):
+    rng = np.random.default_rng(seed)
+    # Balls of about the radius that is asked for, some of them cut off by the array's end.
+    centres, radii = rng.uniform(-2, 42, (7, 3)), rng.uniform(4, 9, 7)
+    grid = np.moveaxis(np.indices((40, 40, 40)), 0, -1)
+    mask = np.any(
+        [np.linalg.norm(grid - c, axis=-1) <= r for c, r in zip(centres, radii, strict=True)],
+        axis=0,
+    )
+    expected = distance_transform_edt(mask) >= 6
+    found = deep_within(mask)
+    np.testing.assert_array_equal(expected if found is None else found, expected)
+    assert (found is None) == (not expected.any())
+
+
+def test_a_mask_without_an_outside_and_one_without_an_inside():
+    assert deep_within(np.ones((20, 20, 20), dtype=bool)).all()
+    assert deep_within(np.zeros((20, 20, 20), dtype=bool)) is None

@@ -29,6 +29,7 @@ from plgg.preprocess.cohort import preprocess_cohort
 from plgg.preprocess.coregistration import coregister
 from plgg.train.patches import cut, sample_plan
 from program import plgg
+from runs import SHALLOW
 
 SETTINGS = phantom_settings(n_patients=7, spacing_mm=2.0, sequences=("flair", "t2"))
 TINY = ("grid.spacing_mm=8", "preprocess.registration=centre", "preprocess.stripping=none")
@@ -173,7 +174,7 @@ def test_dropout_leaves_one_channel_and_is_drawn_as_often_as_asked(store):
 
 def test_a_network_of_two_sequences_predicts_with_one_of_them_missing(patients, store, tmp_path):
     images = patients.parent / "images"
-    small = ("model.init_filters=8", "patches.size=[16,16,16]", "patches.channels_dropout=0.3")
+    small = ("model.init_filters=8", *SHALLOW, "patches.channels_dropout=0.3")
     sets = [word for one in (*TINY, *small, "channels=[flair,t2]") for word in ("--set", one)]
     plgg(
         "train",
@@ -190,8 +191,10 @@ def test_a_network_of_two_sequences_predicts_with_one_of_them_missing(patients, 
     words = ("predict", scan, "--model", tmp_path / "run", "--no-report", "--out")
     plgg(*words, tmp_path / "both", "--t2", images / "phantom-001_t2.nii.gz")
     plgg(*words, tmp_path / "one")
-    listed = ("predict", patients, "--model", tmp_path / "run", "--no-report", "--out")
-    plgg(*listed, tmp_path / "all")
+    cases = read_manifest(patients)
+    write_manifest(tmp_path / "three.csv", [cases[0], *cases[5:]], scan_ids={})
+    listed = ("predict", tmp_path / "three.csv", "--model", tmp_path / "run", "--no-report")
+    plgg(*listed, "--out", tmp_path / "all")
     found = {
         path.parent.name: json.loads(path.read_text())["input"]["sequences"]
         for path in tmp_path.glob("all/*/result.json")

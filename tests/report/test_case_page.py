@@ -235,7 +235,7 @@ def test_a_browser_draws_the_viewer_and_the_surface(tmp_path):
     folder, scan, _ = make_case(tmp_path / "P", grid="thick")
     page = write_case_report(folder, scan)
     command = [
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000",
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=60000",
         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
     drawn = subprocess.run(command, capture_output=True, text=True, timeout=590, check=True).stdout

@@ -12,12 +12,13 @@ from test_experiment_report import read
 from plgg.data.experiment_folder import Choice, note_failure
 from plgg.evaluate.compare.experiment import compare_experiment
 from plgg.evaluate.experiment_records import read_experiment
-from plgg.report.experiment.arms import forest_figure, forest_picture, reliability
+from plgg.report.experiment.arms import forest_figure, forest_picture
+from plgg.report.experiment.facts import run_facts
+from plgg.report.experiment.markers import reliability
 from plgg.report.experiment.page import write_experiment_report
 from plgg.report.experiment.runs import (
     grid_points,
     levels,
-    run_facts,
     run_records,
     runs_sentence,
     runs_table,

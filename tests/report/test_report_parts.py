@@ -7,8 +7,8 @@ import pytest
 
 from plgg.evaluate.experiment_records import read_experiment
 from plgg.metrics.overlap import hard_dice
-from plgg.report.experiment.arms import class_list, confusion, probabilities
 from plgg.report.experiment.examples import choose, load_views, scan_figure
+from plgg.report.experiment.markers import class_list, confusion, probabilities
 from plgg.report.numbers import duration, interval, listed, number, signed, spread, typographic
 
 

@@ -1,5 +1,7 @@
 """The page of a store: every case and gate on it, safe, offline, the worst first."""
 
+import base64
+import hashlib
 import os
 import re
 import shutil
@@ -240,7 +242,11 @@ BROWSER = shutil.which("chromium")
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium to run the page in")
 def test_the_table_sorts_filters_and_searches_in_a_browser(page, tmp_path):
     path = tmp_path / "qc.html"
-    path.write_text(page.replace("</body>", PROBE), encoding="utf-8")
+    # The page runs no script but its own: the probe is named in its policy, as that is.
+    code = PROBE.removeprefix("<script>").partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    probed = page.replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+    path.write_text(probed.replace("</body>", PROBE), encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/user"]
     run = subprocess.run(
         [BROWSER, *options, "--dump-dom", path.as_uri()],
@@ -252,6 +258,6 @@ def test_the_table_sorts_filters_and_searches_in_a_browser(page, tmp_path):
     )
     if run.returncode:
         pytest.skip(f"Chromium does not start: {run.stderr[-200:]}")
-    told = re.search(r'data-told="([^"]*)"', run.stdout)[1].replace("&lt;", "<")
+    told = re.search(r'data-told="([^"]*)"', run.stdout)[1]
     # As it comes; by seconds; by rotation, blanks last; by status, twice; good ones; a search.
-    assert told.split() == ["<ZCDAB", "ZCAB<D", "BAZC<D", "BADCZ<", "BA", "CZ"]
+    assert told.split() == ["YZCDAB", "ZCABYD", "BAZCYD", "BADCZY", "BA", "CZ"]

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
 
 from plgg.config import LossConfig
 from plgg.model.network import build_network
@@ -158,19 +159,17 @@ def test_each_task_has_its_loss():
     assert set(alone) == {"segmentation"}
 
 
-def test_coarse_outlines_count_as_they_are_weighed():
-    coarse = torch.zeros(2, 1, *(n // 2 for n in LOGITS.shape[2:]))
-    outputs = {"segmentation": LOGITS, "deep": [coarse]}
-    fine = (LOSS_A + LOSS_B) / 2
-    found = {
-        weight: float(
-            losses_of(outputs, **given(), settings=LossConfig(deep_weight=weight))["segmentation"]
-        )
-        for weight in (0.0, 0.5, 1.0)
-    }
-    assert found[0.0] == pytest.approx(fine, abs=1e-5)
-    other = 2 * found[1.0] - fine
-    assert found[0.5] == pytest.approx((fine + 0.5 * other) / 1.5, abs=1e-5)
+def test_coarser_outlines_count_half_as_much_each():
+    generator = torch.Generator().manual_seed(2)
+    mask = (torch.rand(2, 1, 4, 4, 4, generator=generator) > 0.6).float()
+    outlines = [torch.randn(2, 1, n, n, n, generator=generator) for n in (4, 2, 1)]
+    known = torch.tensor([True, True])
+    # A coarse voxel is tumour as far as its fine ones are.
+    masks = [mask, functional.avg_pool3d(mask, 2), functional.avg_pool3d(mask, 4)]
+    each = [float(soft_dice_loss(*pair, known)) for pair in zip(outlines, masks, strict=True)]
+    outputs = {"segmentation": outlines[0], "deep": outlines[1:]}
+    found = float(Segmentation(LossConfig()).loss(outputs, Target(mask, known)))
+    assert found == pytest.approx((each[0] + each[1] / 2 + each[2] / 4) / 1.75, abs=1e-6)
 
 
 @pytest.mark.parametrize("voxel_weight", [0.0, 0.7])

@@ -14,7 +14,7 @@ from plgg.preprocess.cohort import preprocess_cohort
 from plgg.train.run import train
 
 pytestmark = pytest.mark.real
-N_PATIENTS = 28
+N_PATIENTS = 18
 
 
 def test_age_grade_and_marker_in_one_run(shared_data, tmp_path):

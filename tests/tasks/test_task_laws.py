@@ -181,18 +181,15 @@ def test_kinds_are_registered_once_under_a_name():
         del KINDS["count"]
 
 
-def test_a_kind_of_an_installed_package_is_found(monkeypatch):
-    class Found:
-        name = "count"
-
-        def load(self):
-            return Count
-
-    monkeypatch.setattr("plgg.tasks.kinds.entry_points", lambda **_: [Found()])
-    try:
-        assert kind_of("count") is Count
-    finally:
-        KINDS.pop("count", None)
+def test_what_is_no_kind_of_task_is_refused(tmp_path, monkeypatch):
+    """Kinds of installed packages are used in tests/test_recipes.py."""
+    folder = tmp_path / "no_kind-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: no-kind\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[plgg.tasks]\ncount = fractions:Fraction\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"no-kind 1\.0: fractions:Fraction is no kind of task"):
+        kind_of("count")
 
 
 TASKS = "tasks={segmentation: segmentation, "

@@ -28,6 +28,7 @@ from plgg.report.measures import measures
 from plgg.report.tasks import experiment_tasks
 from plgg.tasks.kinds import KINDS, register_kind
 from plgg.train.run import train
+from runs import SHALLOW
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 TASKS = (
@@ -58,7 +59,7 @@ def store(tmp_path_factory):
 
 
 def config(*settings):
-    small = ("patches.size=[16,16,16]", "patches.batch=4", "optimiser.epochs=1")
+    small = (*SHALLOW, "patches.batch=4", "optimiser.epochs=1")
     return tiny_config(*small, TASKS, *settings)
 
 
@@ -161,7 +162,7 @@ def test_the_pages_show_the_tasks(run):
 def test_an_experiment_shows_the_tasks_of_its_arms(store, tmp_path):
     arm = "years=multitask tasks={segmentation: segmentation, years: {kind: regression, column: "
     design = Design(1, arms=("single", "multitask"), defined=(arm + "age_years}}",))
-    plain = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=1", "patches.batch=4")
+    plain = tiny_config(*SHALLOW, "optimiser.epochs=1", "patches.batch=4")
     base = with_settings(plain, ["tasks={segmentation: segmentation, grade: classification}"])
     done = api.experiment(store.folder, tmp_path / "out", base, design=design)
     assert not done.failed
@@ -174,9 +175,7 @@ def test_an_experiment_shows_the_tasks_of_its_arms(store, tmp_path):
 
 
 def test_a_scan_is_predicted_with_its_tasks(store, tmp_path):
-    arm = tiny_config(
-        "patches.size=[16,16,16]", "optimiser.epochs=1", TASKS.replace(", lesions: count", "")
-    )
+    arm = tiny_config(*SHALLOW, "optimiser.epochs=1", TASKS.replace(", lesions: count", ""))
     train(store, tmp_path / "run", arm, hand_split(store))
     done = api.predict([store.folder], model=tmp_path / "run", out=tmp_path / "out")
     assert all(one.result and set(one.result.tasks) == {"grade", "years"} for one in done)
@@ -258,7 +257,7 @@ def test_cagrad_is_for_two_tasks(store, tmp_path):
 def test_the_body_and_the_marker_begin_as_without_further_tasks(store, tmp_path):
     """Weights drawn for a further head are drawn after the others."""
     split = hand_split(store)
-    few = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=1", "loss.marker_weight=0")
+    few = tiny_config(*SHALLOW, "optimiser.epochs=1", "loss.marker_weight=0")
     more = few.model_copy(update={"tasks": config().tasks})
     zero = {name: task.model_copy(update={"weight": 0.0}) for name, task in more.tasks.items()}
     more = more.model_copy(update={"tasks": {**zero, "segmentation": more.tasks["segmentation"]}})
@@ -273,7 +272,7 @@ def test_the_body_and_the_marker_begin_as_without_further_tasks(store, tmp_path)
 
 def test_a_run_without_tasks_in_its_settings_is_the_published_one(tmp_path, store):
     split = hand_split(store)
-    plain = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=1")
+    plain = tiny_config(*SHALLOW, "optimiser.epochs=1")
     train(store, tmp_path / "run", plain, split)
     path = tmp_path / "run" / "config.json"
     old = json.loads(path.read_text())

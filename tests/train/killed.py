@@ -4,6 +4,7 @@ Called as `killed.py STORE OUT`; leaves OUT/MOMENT/ behind for every moment in `
 module: a kill needs a process of its own, and one import of torch has to do for all of them.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from plgg.core.progress import Step
 from plgg.data.store import Store
 from plgg.train.run import train
+from runs import SHALLOW
 from tiny import hand_split, tiny_config
 
 # Killed before the n-th renaming of a file into this place; None: within the second epoch.
@@ -24,7 +26,7 @@ MOMENTS = {
     "between-best-and-last": ("last-0002.safetensors", 1),
     "between-tensors-and-meta": ("last.json", 2),
 }
-SETTINGS = ("patches.size=[16,16,16]", "optimiser.clip_norm=5", "model.dropout=0.1")
+SETTINGS = (*SHALLOW, "optimiser.clip_norm=5", "model.dropout=0.1")
 VALIDATION = ("P00", "P01")
 
 
@@ -56,6 +58,8 @@ def _in_second_epoch(event):
 
 
 def main(store, out):
+    # Torch imports it when the first optimiser is made: here, and not in each child.
+    importlib.import_module("torch._dynamo")
     for name, moment in MOMENTS.items():
         child = os.fork()
         if not child:

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from plgg.config import preset, with_settings
 from plgg.core.errors import CheckpointError, ConfigError
 from plgg.data.run_folder import read_config, read_metrics
+from plgg.model.batch_norm import has_moments, refresh_moments
 from plgg.model.checkpoint import load_checkpoint
 from plgg.model.network import build_network
 from plgg.train.optimisation import Average
@@ -97,3 +99,24 @@ def test_the_average_of_constant_weights_is_those_and_forgets_the_first():
         average.update()
     for parameter in average.network.parameters():
         torch.testing.assert_close(parameter, torch.full_like(parameter, 2.0))
+
+
+def test_frozen_stages_keep_their_moments_too():
+    """Of a body that normalises by batches, what is frozen normalises by what it knew."""
+    config = with_settings(preset("best"), ["init.imagenet=false"])
+    network = build_network(config.model, n_classes=0, arm="single", seed=0)
+    network.freeze(2)
+    network.train()
+    buffers = dict(network.named_buffers())
+    frozen = [layer for stage in network.backbone.stages()[:2] for layer in stage]
+    kept = {id(value) for layer in frozen for value in layer.buffers()}
+    before = {name: value.clone() for name, value in buffers.items()}
+    images = torch.randn(2, 3, 32, 32, 1)
+    network(images)
+    refresh_moments(network, [images])
+    for name, value in buffers.items():
+        assert value.equal(before[name]) == (id(value) in kept), name
+    assert 0 < len(kept) < len(buffers)
+    assert has_moments(network)
+    network.freeze(64)
+    assert not has_moments(network)

@@ -14,9 +14,10 @@ from plgg.data.run_folder import append_metrics, read_metrics, start_run
 from plgg.train.run import train
 from plgg.train.tracking.base import TrackedRun, end_times, last_part, parameters, scalars, tags
 from plgg.train.tracking.follow import TRACKERS, Tracking, tracked
+from runs import SHALLOW
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
-CONFIG = tiny_config("patches.size=[16,16,16]", "loss.gradients_every=1")
+CONFIG = tiny_config(*SHALLOW, "loss.gradients_every=1")
 VALIDATION = ("P00", "P01")
 
 

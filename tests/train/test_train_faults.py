@@ -15,10 +15,11 @@ from plgg.model.checkpoint import load_checkpoint
 from plgg.tasks.losses import task_losses
 from plgg.train.gradients import TaskGradients
 from plgg.train.run import train
+from runs import SHALLOW
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 SPLIT = {"validation": ("P00", "P01"), "test": ()}
-SETTINGS = ("patches.size=[16,16,16]", "optimiser.epochs=3")
+SETTINGS = (*SHALLOW, "optimiser.epochs=3")
 
 
 @pytest.fixture
@@ -94,6 +95,7 @@ import torch
 from plgg.data.store import Store
 from plgg.model.network import MultitaskNet
 from plgg.train.run import train
+from runs import SHALLOW
 from tiny import hand_split, tiny_config
 
 forward = MultitaskNet.forward
@@ -121,8 +123,12 @@ def test_a_processor_without_memory(store, tmp_path):
     assert "memory ran out in a training step. Repeat the command with" in done.stdout
 
 
+# More than the disk has left.
+LARGER = ("model.blocks_down=[1,1,1,1]", "model.blocks_up=[1,1,1]")
+
+
 def test_a_full_disk(store, tmp_path):
-    trained(store, tmp_path / "whole")
+    trained(store, tmp_path / "whole", *LARGER)
     disk = tmp_path / "disk"
     disk.mkdir()
     mount, unmount = shutil.which("mount"), shutil.which("umount")
@@ -133,10 +139,10 @@ def test_a_full_disk(store, tmp_path):
         ballast = disk / "ballast"
         ballast.write_bytes(b"0" * (44 * 2**20))
         with pytest.raises(OutputError, match="No space left on device"):
-            trained(store, disk / "run")
+            trained(store, disk / "run", *LARGER)
         assert not list((disk / "run").rglob(".*.safetensors"))
         ballast.unlink()
-        trained(store, disk / "run")
+        trained(store, disk / "run", *LARGER)
         assert_same_run(disk / "run", tmp_path / "whole")
     finally:
         subprocess.run([unmount, str(disk)], check=True)

@@ -10,6 +10,7 @@ from plgg.data.run_folder import read_metrics
 from plgg.model.checkpoint import load_checkpoint
 from plgg.tasks.weighting.build import WEIGHTINGS
 from plgg.train.run import train
+from runs import SHALLOW
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 TIMES = {"seconds", "waited"}
@@ -29,7 +30,7 @@ def store(tmp_path_factory):
 
 
 def begin(store, run, name, listener=None):
-    settings = ("patches.size=[16,16,16]", "patches.batch=1", f"loss.weighting={name}")
+    settings = (*SHALLOW, "patches.batch=1", f"loss.weighting={name}")
     config = tiny_config(*settings, "validate_every=3")
     split = hand_split(store, validation=("P00",), test=())
     train(store, run, config, split, listener=listener)

@@ -6,11 +6,12 @@ from pathlib import Path
 from plgg.data.store import Store
 from plgg.train.distributed import join_process_group
 from plgg.train.run import train
+from runs import SHALLOW
 from tiny import hand_split, tiny_config
 
 SPLIT = {"validation": ("P00", "P01", "P04"), "test": ()}
 SETTINGS = (
-    "patches.size=[16,16,16]",
+    *SHALLOW,
     "patches.batch=5",
     "optimiser.epochs=2",
     "model.dropout=0.2",

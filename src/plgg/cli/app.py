@@ -11,13 +11,20 @@ from rich.logging import RichHandler
 from typer.core import TyperGroup
 
 from plgg import __version__
-from plgg.cli import cohort, experiment, model, results
+from plgg.cli import bids, cohort, experiment, model, pacs, results, serve, timeline
 from plgg.cli.stopping import Interrupted
 from plgg.core.errors import visible
 
 
 class _Commands(TyperGroup):
     """The commands; an interrupt leaves them as it came, whatever typer would make of it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as typer has it
+        """Some commands are two words: `export nnunet` beside `export RUN`."""
+        two = " ".join(args[:2])
+        if len(args) > 1 and two in self.commands:
+            return two, self.commands[two], args[2:]
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
         try:
@@ -36,8 +43,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for group in (room.commands for room in (cohort, model, experiment, results)):
+_ROOMS = (cohort, model, experiment, results, serve, bids, timeline)
+for group in (room.commands for room in _ROOMS):
     app.registered_commands += group.registered_commands
+app.add_typer(pacs.commands)
 
 
 def _say_version(wanted: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from plgg.cli import options, show
 from plgg.cli.show import Bars
+from plgg.core.shard import Shard
 
 if TYPE_CHECKING:
     from plgg.data.layouts.build import Written
@@ -37,6 +38,14 @@ def manifest(
     ] = None,
     flair: Annotated[str | None, typer.Option(help="folder: pattern of FLAIRs, '*_t2f*'.")] = None,
     mask: Annotated[str | None, typer.Option(help="folder, bids: pattern of the masks.")] = None,
+    keep_labels: Annotated[
+        bool,
+        typer.Option(
+            "--keep-labels",
+            help="brats, brats-peds: name the masks as they are, for tasks.segmentation.labels, "
+            "rather than make one of the whole tumour.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a manifest that says something else.")
     ] = False,
@@ -50,7 +59,7 @@ def manifest(
     from plgg import api
     from plgg.data.layouts.listing import Choices
 
-    choices = Choices(marker_column, labels, flair, mask)
+    choices = Choices(marker_column, labels, flair, mask, keep_labels)
     written = api.manifest(layout, folder, out, choices=choices, overwrite=overwrite, watch=Bars())
     _show(written)
     raise typer.Exit(1 if written.left_out else 0)
@@ -101,6 +110,10 @@ def phantom(
     contrast: Annotated[
         float, typer.Option(help="How bright tumours are, relative to what is usual.")
     ] = 1.0,
+    label_cysts: Annotated[
+        bool,
+        typer.Option("--label-cysts", help="Masks hold 2 in cysts, 1 in the rest of a tumour."),
+    ] = False,
     sequences: Annotated[
         str, typer.Option(help="Of each scan: flair, and t1, t1c, t2 if wanted, by commas.")
     ] = "flair",
@@ -128,6 +141,7 @@ def phantom(
         elsewhere=elsewhere,
         spot_width=spot_width,
         contrast=contrast,
+        label_cysts=label_cysts,
         sequences=tuple(name.strip() for name in sequences.split(",")),
     )
     cases = api.phantom(out, settings, workers=workers, watch=Bars())
@@ -138,6 +152,14 @@ def phantom(
 def check(
     manifest: Annotated[Path, typer.Argument(help="manifest.csv")],
     scan_gib: options.ScanGib = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Labels that masks are held against: "
+            "tasks.segmentation.labels={tumour: [1, 2, 3], cyst: 3}.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Validate a cohort before anything is spent on it. Status 1 if there are errors.
@@ -146,7 +168,8 @@ def check(
     """
     from plgg import api
 
-    report = api.check(manifest, scan_gib=scan_gib, watch=Bars(quiet=as_json))
+    config = api.configure("small", settings=settings or ())
+    report = api.check(manifest, scan_gib=scan_gib, config=config, watch=Bars(quiet=as_json))
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -161,7 +184,9 @@ def preprocess(
     preset: options.Preset = "small",
     settings: options.Set = None,
     atlas: options.Atlas = None,
-    workers: options.Workers = options.DEFAULT_WORKERS,
+    workers: options.WorkersOrRay = str(options.DEFAULT_WORKERS),
+    ray_address: options.RayAddress = None,
+    shard: options.ShardOf = None,
     memory: Annotated[
         float | None,
         options.number(
@@ -172,9 +197,7 @@ def preprocess(
         ),
     ] = None,
     scan_gib: options.ScanGib = None,
-    case_minutes: Annotated[
-        float, options.number(help="A case that takes longer is stopped and named.", min=0.01)
-    ] = 30.0,
+    case_minutes: options.CaseMinutes = 30.0,
     keep_going: Annotated[
         bool,
         typer.Option(
@@ -191,6 +214,7 @@ def preprocess(
     doubtful one is stored and marked.
 
     Example: plgg preprocess patients/manifest.csv store --preset small --atlas sri24
+    Example: plgg preprocess patients/manifest.csv store --workers ray --ray-address auto
     """
     from plgg import api
 
@@ -200,16 +224,18 @@ def preprocess(
         manifest,
         store,
         config,
-        workers=workers,
+        workers=options.workers_of(workers, ray_address),
         memory_gib=memory,
         case_minutes=case_minutes,
         keep_going=keep_going,
+        shard=Shard.parse(shard) if shard is not None else None,
         watch=Bars(),
     )
     show.failures([(case.case_id, case.reason) for case in cohort.failed])
     doubtful = sum(case.status == "doubtful" for case in cohort.cases)
     doubts = f", {doubtful} of them doubtful: look at them" if doubtful else ""
-    show.line(f"{len(cohort.cases)} scans stored{doubts}: {store} ({store / 'qc.html'})")
+    page = f"{store} ({store / 'qc.html'})" if shard is None else f"{store}, part {shard}"
+    show.line(f"{len(cohort.cases)} scans stored{doubts}: {page}")
     warned = cohort.warned()
     if warned:
         show.line(f"{warned}: see {store / 'qc.html'} or plgg check {manifest}")

@@ -25,19 +25,24 @@ def experiment(
         int | None,
         typer.Option(help="Instead: cross validation, each patient tested once.", min=3),
     ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(help="Runs of each split and arm that differ in chance alone.", min=1),
+    ] = 1,
     preset: options.Preset = "small",
     arms: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: single, multitask, a preset with settings of its own, or one "
-            "of --define. The first is the baseline."
+            help="Comma-separated: single; multitask; dense (distance to the outline, slices with "
+            "tumour); dense-marker (and the marker); oracle (told the true marker: the most it can "
+            "give); a preset with settings of its own; one of --define. The first is the baseline."
         ),
     ] = "single,multitask",
     define: Annotated[
         list[str] | None,
         typer.Option(
-            help='One more arm: "NAME=multitask key=value key=value", changed from single, '
-            "multitask or a preset."
+            help='One more arm: "NAME=multitask key=value key=value", changed from any of '
+            "the others."
         ),
     ] = None,
     grid: Annotated[
@@ -66,6 +71,7 @@ def experiment(
 ) -> None:
     """Compare the arms on the same splits: the paper's Table 1, statistics, a report.
 
+    With single, multitask and oracle it says whether the marker can help here, and whether it did.
     Finished runs are kept and failed ones tried again: repeat the command after an interruption.
     --set and --epochs change single, multitask and what is defined, not an arm that is a preset.
     Status 1 if a run failed; the others are finished and compared.
@@ -81,6 +87,7 @@ def experiment(
     design = Design(
         splits=splits,
         folds=folds,
+        seeds=seeds,
         arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
         defined=tuple(define or ()),
         grid=tuple(grid or ()),

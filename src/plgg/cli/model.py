@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -11,6 +12,7 @@ import typer
 
 from plgg.cli import options, show
 from plgg.cli.show import Bars
+from plgg.core.shard import Shard
 from plgg.predict.options import PredictOptions
 
 if TYPE_CHECKING:
@@ -95,19 +97,25 @@ def predict(
         list[Path] | None,
         typer.Option(
             "--model",
-            help="Folder of a run or an ensemble, several of them, or the name of an installed "
-            "model; by default the one that plgg models lists.",
+            help="Folder of a run or an ensemble, several of them, a folder of trained nnU-Net v2 "
+            "results or one fold_K in it, or the name of an installed model; by default the one "
+            "that plgg models lists.",
         ),
     ] = None,
     part: Annotated[
         str | None, typer.Option(help="Only train, validation or test of the run's split.")
     ] = None,
     atlas: options.Atlas = None,
-    engine: Annotated[
-        str, typer.Option(help="pytorch; or onnx, openvino as made by plgg export.")
-    ] = "pytorch",
+    engine: options.Engine = "pytorch",
     prior: Annotated[
-        Path | None, typer.Option(help="Folder of an earlier prediction of the same patient.")
+        list[Path] | None,
+        typer.Option(
+            help="Folder of an earlier prediction of the same patient; several make a timeline."
+        ),
+    ] = None,
+    scan_date: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="Of a scan named by itself, for it."),
     ] = None,
     age: Annotated[
         float | None, options.number(help="Years, of a scan named by itself.", min=0, max=149.99)
@@ -117,23 +125,23 @@ def predict(
     t1: Annotated[Path | None, typer.Option(help="Its T1, for a model that sees it.")] = None,
     t1c: Annotated[Path | None, typer.Option(help="Its T1 with contrast, likewise.")] = None,
     t2: Annotated[Path | None, typer.Option(help="Its T2, likewise.")] = None,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Average with the mirror image: twice the time.")
-    ] = False,
-    memory: Annotated[
-        float | None, options.number(help="GiB that the network may take; beyond it, windows.")
-    ] = None,
+    mirror: options.Mirror = False,
+    memory: options.NetworkGib = None,
     scan_gib: options.ScanGib = None,
-    case_minutes: Annotated[
-        float, options.number(help="A scan of a batch that takes longer is stopped.", min=0.01)
-    ] = 30.0,
-    case_gib: Annotated[
-        float | None,
-        options.number(help="A scan of a batch that takes more GiB of memory is stopped.", min=0.5),
-    ] = None,
+    case_minutes: options.CaseMinutes = 30.0,
+    case_gib: options.CaseGib = None,
+    workers: options.WorkersOrRay = "1",
+    ray_address: options.RayAddress = None,
+    shard: options.ShardOf = None,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Draw report.html for each scan.")
     ] = True,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Draw report.pdf, too; of DICOM as report.dcm as well.")
+    ] = False,
+    rtstruct: Annotated[
+        bool, typer.Option("--rtstruct", help="Of DICOM, write the outline as RTSTRUCT, too.")
+    ] = False,
     settings: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
@@ -143,8 +151,9 @@ def predict(
     given is missing, which a network that was trained with channels_dropout can do without.
 
     A scan is prepared as those that the model was trained on: the skull is taken off where it is
-    on, and it is registered to the same atlas. Of DICOM, a DICOM SEG is made as well. Status 1 if
-    a scan failed; the others are finished, and the same command makes only what is missing.
+    on, and it is registered to the same atlas. Of DICOM, a DICOM SEG of the outline and a DICOM SR
+    of what was measured are made as well. Status 1 if a scan failed; the others are finished, and
+    the same command makes only what is missing.
 
     Example: plgg predict scan.nii.gz --out predictions
     Example: plgg predict scan.nii.gz --model runs/multitask --out predictions
@@ -157,17 +166,24 @@ def predict(
         atlas=atlas,
         engine=engine,
         settings=options.with_inference(settings, mirror=mirror, memory_gib=memory),
-        prior=prior,
+        prior=tuple(prior) if prior else None,
+        scan_date=scan_date.date() if scan_date else None,
         age_years=age,
         sex=sex,
         others={n: p for n, p in named if p is not None},
         pages=report,
+        rtstruct=rtstruct,
+        pdf=pdf,
         scan_gib=scan_gib,
         case_minutes=case_minutes,
         case_gib=case_gib,
     )
     watch = Bars(quiet=as_json)
-    outcomes = api.predict(inputs, model=model, out=out, options=wanted, watch=watch)
+    who = options.workers_of(workers, ray_address)
+    own = Shard.parse(shard) if shard is not None else None
+    outcomes = api.predict(
+        inputs, model=model, out=out, options=wanted, workers=who, shard=own, watch=watch
+    )
     show.outcomes(outcomes, out, as_json=as_json)
     raise typer.Exit(1 if any(outcome.reason for outcome in outcomes) else 0)
 
@@ -187,7 +203,8 @@ def export(
     """Write a trained network for other programs, and check that it answers alike.
 
     Of onnx and openvino, plgg predict --engine can use the one in its default place. A plgg-model
-    is a run or an ensemble to hand on: half the size, without names of cases or folders.
+    is a run or an ensemble to hand on: half the size, without names of cases or folders. A store
+    for nnU-Net is written by plgg export nnunet STORE OUT.
 
     Example: plgg export runs/multitask --format onnx
     """
@@ -200,6 +217,42 @@ def export(
         return
     made = api.export(run, cast("Format", fmt), out=out, watch=Bars())
     show.export(made.path, made.largest_difference)
+
+
+@commands.command("export nnunet")
+def export_nnunet(
+    store: Annotated[Path, typer.Argument(help="Store made by plgg preprocess.")],
+    out: Annotated[Path, typer.Argument(help="Folder of data sets, nnU-Net's nnUNet_raw.")],
+    number: Annotated[int, typer.Option("--id", help="Of the data set: nnU-Net's -d.")] = 500,
+    name: Annotated[str, typer.Option(help="Of the data set: letters and digits.")] = "plgg",
+    splits: Annotated[
+        int, typer.Option(help="Repeated splits, as plgg experiment has them.", min=1, max=1000)
+    ] = 6,
+    folds: Annotated[
+        int | None, typer.Option(help="Instead, folds of a cross validation.", min=3)
+    ] = None,
+    seed: options.Seed = 0,
+) -> None:
+    """Write a store for nnU-Net v2: images, masks, dataset.json, plgg's splits.
+
+    nnU-Net's fold K is plgg's split K; its test patients are in neither part of it and are listed
+    in splits_test.json. What nnU-Net has trained on it, plgg predict --model takes.
+
+    Example: plgg export nnunet store nnUNet_raw --id 501 --name glioma
+    """
+    from plgg import api
+
+    made = api.export_nnunet(
+        store,
+        out,
+        number=number,
+        name=name,
+        splits=splits,
+        folds=folds,
+        seed=seed,
+        watch=Bars(),
+    )
+    show.nnunet_export(made, out)
 
 
 @commands.command()

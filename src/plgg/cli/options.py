@@ -12,6 +12,8 @@ import typer
 
 from plgg.config import Arm
 from plgg.core.errors import ConfigError
+from plgg.core.jobs import Workers as AnyWorkers
+from plgg.core.ray_session import RayWorkers
 
 
 def number(*names: str, **words: Any) -> Any:  # noqa: ANN401 - typer's own
@@ -58,13 +60,80 @@ Track = Annotated[
         help="Show the curves of metrics.jsonl elsewhere, too: tensorboard, mlflow, or both."
     ),
 ]
+Models = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--model",
+        help="Folder of a run or an ensemble, several of them, or the name of an installed "
+        "model; by default the one that plgg models lists.",
+    ),
+]
+Engine = Annotated[str, typer.Option(help="pytorch; or onnx, openvino as made by plgg export.")]
+Mirror = Annotated[
+    bool, typer.Option("--mirror", help="Average with the mirror image: twice the time.")
+]
+NetworkGib = Annotated[
+    float | None, number(help="GiB that the network may take; beyond it, windows.")
+]
 ScanGib = Annotated[
     float | None,
     number(
         "--scan-gib", min=0.001, max=1024, help="GiB that one scan may unpack to; 2 by default."
     ),
 ]
+CaseMinutes = Annotated[
+    float,
+    number("--case-minutes", min=0.01, help="A case that takes longer is stopped and named."),
+]
+CaseGib = Annotated[
+    float | None,
+    number("--case-gib", min=0.5, help="A case that takes more GiB of memory is stopped, too."),
+]
 Workers = Annotated[int, typer.Option(help="Processes that work side by side.", min=1)]
+WorkersOrRay = Annotated[
+    str,
+    typer.Option(
+        "--workers",
+        metavar="N|ray",
+        help="Processes that work side by side; or ray: as many as Ray has room for, here or on a "
+        "cluster (docs/scale.md).",
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Ray cluster whose nodes see these folders, e.g. auto or HOST:6379; default: this "
+        "machine."
+    ),
+]
+
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Do every N-th case from the I-th on, as one task of a job array; then the same "
+        "command without --shard completes the rest (docs/scale.md).",
+    ),
+]
+
+
+def workers_of(words: str, address: str | None) -> AnyWorkers:
+    """Who does the work, as typed.
+
+    Raises:
+        ConfigError: If it is neither a number of processes nor Ray, or an address is not Ray's.
+    """
+    if words == "ray":
+        return RayWorkers(address)
+    if address is not None:
+        raise ConfigError("--ray-address is Ray's", remedy="Add --workers ray.")
+    if not words.isascii() or not words.isdecimal() or not 1 <= int(words[:9]) <= 1024:
+        raise ConfigError(
+            f"no workers are called {words!r}",
+            remedy="Give --workers a number of processes (1 to 1024), or ray.",
+        )
+    return int(words)
 
 
 def with_epochs(settings: list[str] | None, epochs: int | None) -> list[str]:

@@ -28,6 +28,8 @@ def evaluate(
     ] = False,
     seed: options.Seed = 0,
     scan_gib: options.ScanGib = None,
+    workers: options.WorkersOrRay = "1",
+    ray_address: options.RayAddress = None,
     as_json: options.Json = False,
 ) -> None:
     """Score masks and markers by patient: Dice, HD95, surface Dice, lesions, AUC.
@@ -37,7 +39,13 @@ def evaluate(
     from plgg import api
 
     found = api.evaluate(
-        predictions, manifest, out=out, seed=seed, scan_gib=scan_gib, watch=Bars(quiet=as_json)
+        predictions,
+        manifest,
+        out=out,
+        seed=seed,
+        scan_gib=scan_gib,
+        workers=options.workers_of(workers, ray_address),
+        watch=Bars(quiet=as_json),
     )
     if as_json:
         typer.echo(json.dumps(found.summary_json(), indent=2))
@@ -78,7 +86,7 @@ def compare(
     Example: plgg compare results/split-0/single results/split-0/multitask
     """
     from plgg import api
-    from plgg.evaluate.compare.statistics import Aim
+    from plgg.evaluate.compare.power import Aim
     from plgg.report.comparison import as_markdown
 
     found = api.compare(a, b, metric=metric, seed=seed, baseline=baseline, aim=Aim(gain, power))
@@ -91,14 +99,26 @@ def demo(
         "demo"
     ),
     seed: options.Seed = 0,
+    patients: Annotated[int, typer.Option(help="Patients to learn from.", min=6)] = 120,
+    unseen: Annotated[
+        int, typer.Option(help="More patients, predicted by what was learnt.", min=1)
+    ] = 40,
+    settings: options.Set = None,
 ) -> None:
     """See it all, offline, in about four minutes: synthetic patients, two arms, a report.
 
+    Fewer patients are quicker and show the way, not a result: with twelve, networks learn nothing.
+
     Example: plgg demo --out demo
+
+    Example: plgg demo --out quick --patients 12 --unseen 4 --set optimiser.epochs=2
     """
     from plgg import api
 
-    report = api.demo(out, seed=seed, watch=Bars())
+    chosen = settings or ()
+    report = api.demo(
+        out, seed=seed, patients=patients, unseen=unseen, settings=chosen, watch=Bars()
+    )
     show.line(f"open in a browser: {report.resolve()}")
 
 

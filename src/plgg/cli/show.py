@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,8 +30,9 @@ from plgg.core.errors import visible
 if TYPE_CHECKING:
     from plgg.data.check.report import CheckReport
     from plgg.data.installed_models import InstalledModel
-    from plgg.data.result import Marker, Result
+    from plgg.data.result import Marker, Result, Timeline
     from plgg.evaluate.evaluation import Evaluation
+    from plgg.export.nnunet import ExportedNnunet
     from plgg.predict.scan import Outcome
 
 
@@ -169,6 +171,21 @@ def outcomes(found: Sequence[Outcome], out: Path, *, as_json: bool) -> None:
     failures(failed)
 
 
+def timeline(found: Timeline) -> None:
+    """Each scan of a patient and what it means."""
+    table = _table("Timeline", "scan", "date", "volume mL", "product mm2", "response", "")
+    for point in found.points:
+        when = point.scan_date.isoformat() if point.scan_date else "not known"
+        product = "" if point.product_mm2 is None else f"{point.product_mm2:.0f}"
+        volume = f"{point.volume_ml:.1f}"
+        said = " ".join(filter(None, (point.statement, point.confirmation)))
+        _row(table, point.name, when, volume, product, point.response, said)
+    plain_console().print(table)
+    for warning in found.warnings:
+        line(f"please note: {warning}")
+    line(found.note)
+
+
 def _warned(results: Sequence[Result], out: Path) -> None:
     counts = [len(result.warnings) for result in results if result.warnings]
     if counts:
@@ -210,6 +227,19 @@ def export(folder: Path, largest_difference: Mapping[str, float]) -> None:
         _row(table, name, f"{value:.2g}")
     plain_console().print(table)
     line(f"export: {folder}")
+
+
+def nnunet_export(made: ExportedNnunet, out: Path) -> None:
+    """Where a data set for nnU-Net lies, what is not in it, and what is to be done next."""
+    if made.left_out:
+        line(f"without a mask, left out: {', '.join(made.left_out)}")
+    root = out.resolve()
+    line(f"{made.cases} cases, {made.splits} splits: {made.folder}")
+    line(f"export nnUNet_raw={shlex.quote(str(root))}")
+    for name in ("nnUNet_preprocessed", "nnUNet_results"):
+        line(f"export {name}={shlex.quote(str(root / name))}")
+    number = int(made.folder.name[len("Dataset") : len("DatasetNNN")])
+    line(f"nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity")
 
 
 def models(found: Sequence[InstalledModel]) -> None:

@@ -1,6 +1,7 @@
 """Every setting of plgg: typed, frozen, unknown keys refused; defaults live here alone."""
 
 from plgg.config.base import SEQUENCES, Arm, Sequence
+from plgg.config.labels import Label
 from plgg.config.load import (
     config_from_json,
     config_from_record,
@@ -35,6 +36,7 @@ __all__ = [
     "GridConfig",
     "InferenceConfig",
     "InitConfig",
+    "Label",
     "LossConfig",
     "MarkerHeadConfig",
     "ModelConfig",

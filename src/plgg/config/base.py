@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +35,24 @@ TITLES: dict[str, str] = {
     "swi": "SWI",
     "adc": "ADC",
 }
+
+
+log = logging.getLogger(__name__)
+
+
+def without_removed(raw: Any, removed: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON is any
+    """Settings of an earlier version without those that were taken out.
+
+    Args:
+        raw: As read; left as it is where it is no record.
+        removed: Each name, and what always holds now; another value is warned of.
+    """
+    if not isinstance(raw, dict):
+        return raw
+    for name, holds in removed.items():
+        if name in raw and raw[name] != holds:
+            log.warning("%s=%s of an earlier version has no effect any more", name, raw[name])
+    return {name: value for name, value in raw.items() if name not in removed}
 
 
 class Settings(BaseModel):

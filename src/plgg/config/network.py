@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from plgg.config.base import Few, Fraction, Positive, Settings, Text, Width
+from plgg.config.base import Few, Fraction, NonNegative, Positive, Settings, Text, Width
 
 Hidden = Annotated[int, Field(ge=1, le=16_384)]
 
@@ -46,6 +46,14 @@ class MarkerHeadConfig(Settings):
             "not, the outline is learnt as by the arm single"
         ),
     ] = True
+    gradient_cap: Annotated[
+        NonNegative | None,
+        Field(
+            description="Most that each of these tasks may pull at the encoder, as a share of the "
+            "outline's pull: norms of the weighted gradients of a batch; 0 is as "
+            "teaches_encoder=false, without it there is no limit"
+        ),
+    ] = None
     guides_outline: Annotated[
         bool,
         Field(
@@ -60,6 +68,10 @@ class MarkerHeadConfig(Settings):
             raise ValueError("inputs names one twice")
         if self.teaches_outline and not self.teaches_encoder:
             raise ValueError("teaches_outline needs teaches_encoder: the outline comes from there")
+        if self.gradient_cap is not None and not self.teaches_encoder:
+            raise ValueError(
+                "gradient_cap needs teaches_encoder=true: else there is nothing to cap"
+            )
         return self
 
 
@@ -91,6 +103,14 @@ class ModelConfig(Settings):
     neighbour_mm: Annotated[
         Positive, Field(description="Distance of those slices, rounded to whole ones")
     ] = 5.5
+    marker_planes: Annotated[
+        bool,
+        Field(
+            description="Whether the network is told the true marker, as constant planes beside "
+            "the image (one for each class, all 0 where unknown): the most that knowing it can "
+            "give. For experiments alone (arm oracle)"
+        ),
+    ] = False
     stem: Annotated[
         Literal[1, 2],
         Field(

@@ -89,6 +89,14 @@ class InferenceConfig(Settings):
             "from the validation patients, less sure ones are withheld"
         ),
     ] = 0.2
+    marker_from: Annotated[
+        Literal["network", "radiomics", "combined", "best"],
+        Field(
+            description="Who names the marker: the network (published), a random forest on "
+            "radiomics, place, age and sex, or the mean of both and of clinical data alone; best "
+            "is what had the least log loss on 30 validation scans or more"
+        ),
+    ] = "network"
     mirror: Annotated[bool, Field(description="Average over left-right mirror images")] = False
     window: Annotated[
         Triple | None,

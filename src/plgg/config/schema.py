@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from plgg.config.base import Arm, Count, Sequence, Settings, Text
+from plgg.config.labels import Label
 from plgg.config.network import MarkerHeadConfig, ModelConfig
 from plgg.config.scan import GridConfig, InferenceConfig, PreprocessConfig
 from plgg.config.tasks import (
@@ -22,6 +23,7 @@ from plgg.config.tasks import (
     require_task_rules,
 )
 from plgg.config.training import (
+    SUMMED,
     Augmentation,
     ExecutionConfig,
     InitConfig,
@@ -74,6 +76,16 @@ class Config(Settings):
         return len(self.channels) * (1 + 2 * self.model.neighbours)
 
     @property
+    def labels(self) -> tuple[Label, ...]:
+        """Regions of the mask, the whole tumour first; empty where any value above 0 is it."""
+        return self.tasks[SEGMENTATION].labels
+
+    @property
+    def n_outlines(self) -> int:
+        """Regions that the network outlines."""
+        return max(1, len(self.labels))
+
+    @property
     def auxiliary(self) -> dict[str, TaskConfig]:
         """The tasks beside the segmentation that this arm learns, by name."""
         if self.arm == "single":
@@ -108,6 +120,16 @@ class Config(Settings):
                     )
         if self.model.marker.guides_outline and self.auxiliary and not self.has_marker:
             raise ValueError("model.marker.guides_outline needs the task marker")
+        return self
+
+    @model_validator(mode="after")
+    def _cap_fits(self) -> Self:
+        # Others set the lengths of the gradients themselves, before or after.
+        if self.model.marker.gradient_cap is not None and self.loss.weighting not in SUMMED:
+            raise ValueError(
+                f"model.marker.gradient_cap needs gradients that are added up "
+                f"(loss.weighting={', '.join(SUMMED)}): {self.loss.weighting} balances them itself"
+            )
         return self
 
     @model_validator(mode="after")
@@ -188,7 +210,7 @@ PRESETS: dict[str, Config] = {
             epochs=20,
         ),
         init=InitConfig(imagenet=True),
-        inference=InferenceConfig(mirror=True),
+        inference=InferenceConfig(mirror=True, marker_from="best"),
         precision="fp32",
         # The rate falls to 0, and the last weights are the best: nothing is left to choose by a
         # handful of validation patients.

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from plgg.config.base import NonNegative, Settings, Text
+from plgg.config.labels import Labels, require_label_rules
 
 SEGMENTATION, MARKER = "segmentation", "marker"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 # What outputs, losses, tables and layers are called beside the tasks.
 _TAKEN = frozenset(("loss", "image", "patient", "features", "deep", "cosine", "tumour", "tasks"))
 _TAKEN_PREFIXES = ("p_", "clinical_", "deep_", "cosine_")
+_TABLE_PREFIXES = ("network_", "radiomics_", "metric_")
 MAX_TASKS = 16
 
 
@@ -40,6 +42,13 @@ class TaskConfig(Settings):
             "loss.marker_weight for all others"
         ),
     ] = None
+    labels: Annotated[
+        Labels,
+        Field(
+            description="Of the segmentation: regions of the mask by name, {tumour: [1, 2, 3], "
+            "cyst: [3]}, the whole tumour first; none is one region, of all values above 0"
+        ),
+    ] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -94,6 +103,16 @@ def require_task_rules(tasks: Mapping[str, TaskConfig]) -> None:
         raise ValueError("tasks needs exactly one segmentation, called segmentation")
     if next(iter(tasks)) != SEGMENTATION:
         raise ValueError("tasks must begin with segmentation")
+    if any(task.labels for name, task in tasks.items() if name != SEGMENTATION):
+        raise ValueError("labels are of the task segmentation alone")
+    require_label_rules(tasks[SEGMENTATION].labels)
+    for label in tasks[SEGMENTATION].labels[1:]:
+        # In tables a region stands beside the tasks.
+        if label.name in tasks or label.name.startswith(_TABLE_PREFIXES):
+            raise ValueError(
+                f"a label may not be called {label.name!r}: it has a meaning of its own"
+            )
+        checked_name(label.name)
     marker = tasks.get(MARKER)
     if marker and (marker.kind != "classification" or marker.column not in {None, MARKER}):
         raise ValueError("the task marker is the classification of the column marker")

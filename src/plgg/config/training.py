@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from plgg.config.base import Count, Fraction, NonNegative, Positive, Settings, Text, Triple, Width
+from plgg.config.base import (
+    Count,
+    Fraction,
+    NonNegative,
+    Positive,
+    Settings,
+    Text,
+    Triple,
+    Width,
+    without_removed,
+)
 
 Weighting = Literal[
     "fixed",
@@ -21,6 +31,8 @@ Weighting = Literal[
     "imtlg",
     "alignedmtl",
 ]
+# Those that weigh losses without a look at gradients.
+SUMMED: tuple[Weighting, ...] = ("fixed", "proportional", "uncertainty", "dwa")
 
 
 class LossConfig(Settings):
@@ -71,10 +83,6 @@ class LossConfig(Settings):
     segmentation: Annotated[
         Text, Field(description="The outline's loss: dice is the paper, others are registered")
     ] = "dice"
-    deep_weight: Annotated[
-        Fraction,
-        Field(description="Of each coarser outline's loss, relative to the next finer one"),
-    ] = 0.5
     dice_epsilon: Annotated[Positive, Field(description="ε in the denominator of eq. 2")] = 1e-5
     dice_over: Annotated[
         Literal["sample", "batch"],
@@ -94,6 +102,11 @@ class LossConfig(Settings):
         Literal["inverse", "none"],
         Field(description="N / n_c from the training split, normalised to mean 1; or equal"),
     ] = "inverse"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, raw: Any) -> Any:  # noqa: ANN401 - JSON is any
+        return without_removed(raw, {"deep_weight": 0.5})
 
 
 class Augmentation(Settings):
@@ -253,8 +266,12 @@ class ExecutionConfig(Settings):
         bool,
         Field(description="Keep no inner features for the backward pass but compute them again"),
     ] = False
-    compile: Annotated[bool, Field(description="torch.compile the body; pays on GPUs")] = False
     scan_gib: Annotated[
         float,
         Field(gt=0.0, le=1024.0, description="Most GiB that one scan or mask may unpack to"),
     ] = 2.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, raw: Any) -> Any:  # noqa: ANN401 - JSON is any
+        return without_removed(raw, {"compile": False})

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -59,6 +60,26 @@ def disk_answers(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def disk_writes(path: Path, *, remedy: str = "Check free space and permissions.") -> Iterator[None]:
+    """While something is written: what the disk refuses becomes one line.
+
+    Args:
+        path: What is written, for the message.
+        remedy: What to do then.
+
+    Raises:
+        OutputError: For example, if the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        # Of many files at once there is no one reason.
+        many = isinstance(error, shutil.Error)
+        why = "not all of it could be copied" if many else error.strerror or error
+        raise OutputError(f"could not be written ({why})", where=path, remedy=remedy) from error
+
+
 def require_no_file(folder: Path) -> None:
     """Check that where a folder is to be written there is none yet, or a folder.
 
@@ -102,19 +123,30 @@ def written_aside(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     aside = aside_name(path)
     try:
-        yield aside
-        sync(aside)
-        aside.replace(path)
-        sync(path.parent)
-    except OSError as error:
-        raise OutputError(
-            f"could not be written ({error.strerror or error})",
-            where=path,
-            remedy="Check free space and permissions.",
-        ) from error
+        with disk_writes(path):
+            yield aside
+            sync(aside)
+            aside.replace(path)
+            sync(path.parent)
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder whole or not at all; what is in the target's place must be nothing.
+
+    Raises:
+        OutputError: If the disk refuses.
+    """
+    aside = aside_name(target)
+    try:
+        with disk_writes(target):
+            shutil.copytree(source, aside)
+            aside.rename(target)
+    except OutputError:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
 
 
 def sync(path: Path) -> None:

@@ -19,7 +19,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from plgg.core.errors import OutputError
-from plgg.core.files import aside_name, disk_answers, make_folder, sha256, split_aside, sync
+from plgg.core.files import (
+    aside_name,
+    disk_answers,
+    disk_writes,
+    make_folder,
+    sha256,
+    split_aside,
+    sync,
+)
 from plgg.core.lock import BESIDE, in_use, is_in_use
 
 log = logging.getLogger(__name__)
@@ -52,18 +60,26 @@ PREDICTION = FolderKind(
     "prediction",
     (
         "mask.nii.gz",
+        "labels.nii.gz",
+        "probability_*.nii.gz",
         "probability.nii.gz",
         "uncertainty.nii.gz",
         "segmentation.dcm",
+        "measurements.dcm",
+        "rtstruct.dcm",
+        "report.dcm",
         "result.json",
         "report.html",
+        "report.pdf",
     ),
     "result.json",
     format="plgg-result",
     hashes="files",
 )
 STORED_CASE = FolderKind(
-    "case of a store", ("image.b2nd", "mask.b2nd", "case.json", "truth.nii.gz"), "case.json"
+    "case of a store",
+    ("image.b2nd", "mask.b2nd", "labels.b2nd", "case.json", "truth.nii.gz", "labels.nii.gz"),
+    "case.json",
 )
 EXPORT = FolderKind(
     "export",
@@ -81,6 +97,8 @@ MODEL = FolderKind(
         "fold-*/checkpoints/best*.json",
         "fold-*/checkpoints/best*.safetensors",
         "fold-*/calibration.json",
+        # Of a round of corrections, which stays where the patients are.
+        "fold-*/split.json",
     ),
     "ensemble.json",
     format="plgg-ensemble",
@@ -100,18 +118,11 @@ def replaced(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()) -> 
         OutputError: If something else is there, or the disk refuses; nothing is touched then.
     """
     require_replaceable(folder, kind, inputs=inputs)
-    with scratch_folder(folder) as aside:
-        try:
-            yield aside
-            _sync_all(aside)
-            require_replaceable(folder, kind)
-            _put_in_place(aside, folder, kind)
-        except OSError as error:
-            raise OutputError(
-                f"could not be written ({error.strerror or error})",
-                where=folder,
-                remedy="Check free space and permissions.",
-            ) from error
+    with scratch_folder(folder) as aside, disk_writes(folder):
+        yield aside
+        _sync_all(aside)
+        require_replaceable(folder, kind)
+        _put_in_place(aside, folder, kind)
 
 
 @contextmanager

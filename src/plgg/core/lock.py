@@ -3,6 +3,8 @@
     with locked(run):
         ...
 
+Several may share a folder, each with a part of it (`locked_part`); then nobody holds it whole.
+
 The lock is the operating system's (`filelock`), so that it is free once its process has ended, how
 ever it ended. The file `.plgg.lock` stays in the folder: it says who holds it, nothing else.
 """
@@ -15,7 +17,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +31,9 @@ LOCK = ".plgg.lock"
 BESIDE = ".lock"
 # A holder says who it is within this time, unless it is not plgg, or cannot write.
 _UNNAMED_SECONDS = 1.0
+# The tasks of a job array begin together, and each holds the whole folder for a moment.
+_PART_SECONDS = 60.0
+_PART = ".plgg-part-"
 # What a lock says begins so; most of the time it is empty.
 _BEGIN = b'{"command": '
 # Folders that this process holds: a command may reach the same folder twice on its way.
@@ -40,29 +45,79 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a folder, which is made if need be; a process that holds it already goes on.
 
     Raises:
-        OutputError: If another process holds it, or it cannot be written to.
+        OutputError: If another process holds it or a part of it, or it cannot be written to.
     """
     make_folder(folder)
-    key = os.getpid(), folder.resolve()
+    with _held(folder / LOCK, folder, named=True) as first:
+        if first:
+            _end_parts(folder)
+        yield
+
+
+@contextmanager
+def locked_part(folder: Path, part: str) -> Iterator[None]:
+    """Hold a part of a folder, beside processes that hold other parts.
+
+    Args:
+        folder: Made if need be.
+        part: Names the part: letters, digits and hyphens.
+
+    Raises:
+        OutputError: If another process holds the folder or this part, or it cannot be written to.
+    """
+    make_folder(folder)
+    path = folder / f"{_PART}{part}{BESIDE}"
+    with ExitStack() as held:
+        # The whole for a moment: while somebody else has it, there are no parts.
+        with _held(folder / LOCK, folder, named=False):
+            held.enter_context(_held(path, folder, named=True))
+        yield
+
+
+@contextmanager
+def _held(path: Path, folder: Path, *, named: bool) -> Iterator[bool]:
+    """Hold a lock of a folder; whether this process did not hold it already."""
+    key = os.getpid(), path.resolve()
     if key in _HELD:
         _HELD[key] += 1
         try:
-            yield
+            yield False
         finally:
             _HELD[key] -= 1
         return
-    path = folder / LOCK
     _require_own(path)
-    lock = _acquired(path, folder)
+    lock = _acquired(path, folder, _UNNAMED_SECONDS if named else _PART_SECONDS)
     _HELD[key] = 1
     try:
-        _note(path, json.dumps(_holder()))
-        yield
+        if named:
+            _note(path, json.dumps(_holder()))
+        yield True
     finally:
         del _HELD[key]
-        _note(path, "")
+        if named:
+            _note(path, "")
         with suppress(OSError):
             lock.release()
+
+
+def _end_parts(folder: Path) -> None:
+    """Remove the locks of parts, now that the folder is held whole.
+
+    Raises:
+        OutputError: If a living process holds one.
+    """
+    for path in sorted(folder.glob(f"{_PART}*{BESIDE}")):
+        if not _may_be_lock(path):
+            continue
+        if is_in_use(path):
+            name = path.name.removeprefix(_PART).removesuffix(BESIDE).replace("-", " ")
+            raise OutputError(
+                f"part {name[:40]!a} is in use by {_held_by(path) or 'another process'}",
+                where=folder,
+                remedy="Wait until all parts have ended, or choose another folder.",
+            )
+        with suppress(OSError):
+            path.unlink()
 
 
 @contextmanager
@@ -125,10 +180,10 @@ def _may_be_lock(path: Path) -> bool:
         return True
 
 
-def _acquired(path: Path, folder: Path) -> FileLock:
+def _acquired(path: Path, folder: Path, seconds: float) -> FileLock:
     lock = FileLock(path, timeout=0, thread_local=False)
     try:
-        _acquire(lock, path)
+        _acquire(lock, path, seconds)
     except Timeout as error:
         raise OutputError(
             f"is in use by {_held_by(path) or 'another process'}",
@@ -144,9 +199,9 @@ def _acquired(path: Path, folder: Path) -> FileLock:
     return lock
 
 
-def _acquire(lock: FileLock, path: Path) -> None:
+def _acquire(lock: FileLock, path: Path, seconds: float) -> None:
     """Acquire it; while its holder has not said who it is, or has just ended, try again."""
-    until = time.monotonic() + _UNNAMED_SECONDS
+    until = time.monotonic() + seconds
     while True:
         try:
             lock.acquire()

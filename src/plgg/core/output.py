@@ -19,7 +19,7 @@ from pathlib import Path
 from plgg.core.errors import OutputError
 from plgg.core.files import disk_answers, require_no_file, write_json
 from plgg.core.folders import PREDICTION, STORED_CASE, FolderKind, clear_leftovers
-from plgg.core.lock import locked
+from plgg.core.lock import locked, locked_part
 from plgg.core.regular import open_regular
 
 MARK = ".plgg.json"
@@ -83,6 +83,7 @@ EXPERIMENT = OutputKind(
         "table1.csv",
         "report.html",
         "split-*",
+        "seed-*",
     ),
     ("experiment.json", "plgg-experiment"),
 )
@@ -90,6 +91,11 @@ TRANSFER = OutputKind(
     "transfer",
     ("transfer.md", "transfer.csv", "report.html", "home", "away", "back"),
     ("home/experiment.json", "plgg-experiment"),
+)
+ROUND = OutputKind(
+    "round of learning",
+    ("plan.json", "store", "training", "run", "comparison.json"),
+    ("plan.json", "plgg-round"),
 )
 PREDICTIONS = OutputKind(
     "predictions",
@@ -99,24 +105,32 @@ PREDICTIONS = OutputKind(
 )
 EVALUATION = OutputKind(
     "evaluation",
-    ("cases.csv", "subgroups.csv", "summary.json", "evaluation.html", "figures"),
+    ("cases.csv", "subgroups.csv", "summary.json", "evaluation.html", "figures", "scores.jsonl"),
     ("summary.json", "plgg-evaluation"),
     ((".", None), ("figures", None)),
 )
 PATIENTS = OutputKind(
     "synthetic cohort", ("manifest.csv", "images"), inside=((".", None), ("images", None))
 )
+READING_ROOM = OutputKind(
+    "reading room",
+    ("cases", "uploads", "views", "rounds", "jobs", "studies", "audit.jsonl"),
+    inside=tuple((name, None) for name in (".", "uploads", "views", "jobs", "studies")),
+)
 MADE_IMAGES = OutputKind("images made for a manifest", ("*.nii", "*.nii.gz"))
 
 
 @contextmanager
-def output_folder(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ()) -> Iterator[Path]:
+def output_folder(
+    folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = (), part: str | None = None
+) -> Iterator[Path]:
     """Hold a folder, marked as plgg's own of this kind, for as long as it is written into.
 
     Args:
         folder: Made if need be. It may be of several kinds at once.
         kind: What is written there.
         inputs: Files that are read meanwhile; none may be one that is written.
+        part: Hold only this part of it, beside processes that write other parts.
 
     Raises:
         OutputError: If a name that is to be written is taken by what plgg did not write or by an
@@ -124,6 +138,12 @@ def output_folder(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ()
             or if the disk refuses.
     """
     require_free(folder, kind, inputs=inputs)
+    if part is not None:
+        with locked_part(folder, part):
+            # What others write aside is no leftover: who holds the whole folder clears it up.
+            _mark(folder, kind)
+            yield folder
+        return
     with locked(folder):
         _mark(folder, kind)
         for name, inner in kind.inside:

@@ -152,6 +152,35 @@ def require_run(run: str | Path | None) -> None:
         )
 
 
+def require_priors(folders: Iterable[Path]) -> None:
+    """Folders may be earlier predictions.
+
+    Raises:
+        InputError: If one cannot be.
+    """
+    for folder in folders:
+        require_prior(folder)
+
+
+def require_model(folder: Path) -> None:
+    """A folder may be a model to predict with: a run, an ensemble, or trained results of nnU-Net.
+
+    Raises:
+        CheckpointError: If it cannot be one.
+    """
+    places = (folder, folder.parent) if folder.name.startswith("fold_") else (folder,)
+    if any(_exists(place / "plans.json") for place in places):
+        return
+    inner = sorted(path.name for path in folder.glob("*Trainer*__*__*")) if _exists(folder) else ()
+    if inner:
+        raise CheckpointError(
+            f"is no trained nnU-Net, but holds {len(inner)}",
+            where=folder,
+            remedy=f"Name one, for example {folder / inner[0]}.",
+        )
+    require_run(folder)
+
+
 def require_prior(folder: Path | None) -> None:
     """A folder may be an earlier prediction; None is none and is accepted.
 

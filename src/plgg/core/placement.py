@@ -10,9 +10,10 @@ import math
 from typing import Annotated, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from plgg.core.volume import Affine
+from plgg.core.volume import Affine, spacing_mm
 
 Rows = tuple[tuple[float, ...], ...]
 Side = Annotated[int, Field(ge=1, le=65_535)]
@@ -84,7 +85,18 @@ class Placement(BaseModel):
     @property
     def slice_mm(self) -> float:
         """Distance of the box's slices (its last axis) in the world of the native scan."""
-        return float(np.linalg.norm(self._native_world_from_box()[:3, 2]))
+        return float(self.native_spacing_mm[2])
+
+    @property
+    def native_spacing_mm(self) -> NDArray[np.float64]:
+        """Voxel size of the box along each axis in the world of the native scan, shape (3,)."""
+        return spacing_mm(self._native_world_from_box())
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance of the box's voxels along its axes in the world of the native scan."""
+        i, j, k = np.linalg.norm(self._native_world_from_box()[:3, :3], axis=0).tolist()
+        return i, j, k
 
     @property
     def box_voxel_ml(self) -> float:

@@ -1,39 +1,158 @@
-"""Registries: what settings choose by name, to which other packages may add.
+"""Registries: what settings choose by name, to which other packages may add by entry points.
 
->>> metrics = {}
->>> register(metrics, "one", len, what="metric")
->>> list(metrics)
-['one']
+    [project.entry-points."plgg.metrics"]
+    jaccard = "my_package.metrics:jaccard"
+
+>>> metrics = Registry("metric", "plgg.metrics", {"one": len})
+>>> metrics.add("most", max)
+>>> metrics.find("most")([1, 2])
+2
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
-from plgg.core.errors import ConfigError
+from plgg.core.errors import ConfigError, PlggError
 
 T = TypeVar("T")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
-def register(registry: dict[str, T], name: str, entry: T, *, what: str) -> None:
-    """Add an entry, unless the name is taken by another.
+class Registry(dict[str, T]):
+    """What is known by name: plgg's own, and that of packages, loaded when it is asked for.
+
+    A package is found by whichever process asks, worker processes included; what a script adds by
+    `add` is known to its own process alone.
 
     Args:
-        registry: To add to.
-        name: Small letters, digits, `_` and `-`.
-        entry: What is meant by the name.
-        what: It is, for the message.
-
-    Raises:
-        ConfigError: If the name is none, or another entry has it.
+        what: An entry is, for messages.
+        group: Of the entry points that add to it.
+        own: Those of plgg.
+        fits: Whether an object can be an entry.
+        reserved: Names that none may have, since they mean something else.
     """
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"a {what} may not be called {name[:40]!r}",
-            remedy="Use small letters, digits, _ and -, a letter first.",
-        )
-    if registry.get(name, entry) is not entry:
-        raise ConfigError(f"a {what} called {name!r} is there", remedy="Choose another name.")
-    registry[name] = entry
+
+    def __init__(
+        self,
+        what: str,
+        group: str,
+        own: Mapping[str, T],
+        *,
+        fits: Callable[[object], bool] = callable,
+        reserved: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(own)
+        self.what, self.group, self.reserved = what, group, reserved
+        self._own, self._fits = frozenset(own), fits
+        self._is_whole = False
+
+    def add(self, name: str, entry: T, *, where: str | None = None) -> None:
+        """Add an entry, unless the name is taken by another.
+
+        Args:
+            name: Small letters, digits, `_` and `-`.
+            entry: What is meant by the name.
+            where: The package that it is of, for messages.
+
+        Raises:
+            ConfigError: If the name is none, or another entry has it.
+        """
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"a {self.what} may not be called {name[:40]!r}",
+                where=where,
+                remedy="Use small letters, digits, _ and -, a letter first.",
+            )
+        if name in self.reserved or self.get(name, entry) is not entry:
+            raise ConfigError(
+                f"a {self.what} called {name!r} is there",
+                where=where,
+                remedy="Choose another name." if where is None else _MEND.format(where),
+            )
+        self[name] = entry
+
+    def find(self, name: str) -> T:
+        """The entry of that name, of plgg or of an installed package.
+
+        Raises:
+            ConfigError: If there is none, or its package cannot be loaded.
+        """
+        if name not in self:
+            for found in entry_points(group=self.group, name=name):
+                self._load(found)
+        if name not in self:
+            known = dict.fromkeys((*self.reserved, *self, *entry_points(group=self.group).names))
+            raise ConfigError(
+                f"no {self.what} is called {name[:40]!r}",
+                remedy=f"Choose {', '.join(known)}, or install the package that has it "
+                f"(entry points {self.group}).",
+            )
+        return self[name]
+
+    def whole(self) -> Registry[T]:
+        """Itself, with those of all installed packages, which follow plgg's own by name.
+
+        Raises:
+            ConfigError: If the package of one cannot be loaded, or its name is taken.
+        """
+        if not self._is_whole:
+            for found in sorted(entry_points(group=self.group), key=lambda found: found.name):
+                self._load(found)
+            self._is_whole = True
+        return self
+
+    def added(self) -> list[str]:
+        """Names of those that are not plgg's own."""
+        return [name for name in self.whole() if name not in self._own]
+
+    @contextmanager
+    def calling(self, name: str) -> Iterator[None]:
+        """While an entry is called: what it raises becomes one line that names it.
+
+        Raises:
+            ConfigError: If an entry that is not plgg's own fails.
+        """
+        try:
+            yield
+        except PlggError:
+            raise
+        except Exception as error:
+            if name in self._own:
+                raise
+            raise ConfigError(
+                f"the {self.what} {name!r} failed ({_words(error)})",
+                remedy="Mend or uninstall the package that it is of.",
+            ) from error
+
+    def _load(self, found: EntryPoint) -> None:
+        package = _package(found)
+        try:
+            entry = found.load()
+        except Exception as error:  # whatever a module of others raises at import
+            raise ConfigError(
+                f"the {self.what} {found.name!r} cannot be loaded ({_words(error)})",
+                where=package,
+                remedy=_MEND.format(package),
+            ) from error
+        if not self._fits(entry):
+            raise ConfigError(
+                f"{found.value} is no {self.what}", where=package, remedy=_MEND.format(package)
+            )
+        self.add(found.name, entry, where=package)
+
+
+_MEND = "Mend or uninstall {}."
+
+
+def _package(found: EntryPoint) -> str:
+    dist = found.dist
+    return f"the package {dist.name} {dist.version}" if dist else f"the package of {found.value}"
+
+
+def _words(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(": ")

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 Kind = Literal["ready", "broken", "result", "error"]
 _GIB = 2**30
 _GRACE_SECONDS = 5.0
+_ENDING = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 # A main script is hidden for the moment of a start, which two threads must not do at once.
 _STARTING = threading.Lock()
 
@@ -169,7 +170,7 @@ def _serve(connection: Connection, start: Callable[[], Any], do: Callable[[Any, 
         state = start()
         connection.send_bytes(_packed("ready", None))
     except Exception as error:  # noqa: BLE001 - told to the parent, who raises it
-        connection.send_bytes(_packed("broken", _crossing(error)))
+        connection.send_bytes(_packed("broken", crossing(error)))
         return
     # The end of the pipe is the end of the work.
     with contextlib.suppress(EOFError, OSError):
@@ -192,14 +193,38 @@ def sheltered() -> Iterator[None]:
 
     The parent itself gets it once the block has ended.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    with _signals_held():
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            yield
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold back what signals raise in the main thread, whichever thread the system gives them to.
+
+    A queue that is interrupted while it takes its lock would hold it for ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handlers = {number: signal.getsignal(number) for number in _ENDING}
+    came: list[int] = []
+    raising = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in raising:
+        signal.signal(number, lambda got, _: came.append(got))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in raising.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _end_with_parent() -> None:
@@ -217,7 +242,7 @@ def _answer(packed: bytes, state: object, do: Callable[[Any, Any], Any]) -> byte
     except Exception as error:
         if not isinstance(error, PlggError):
             log.exception("a job failed unexpectedly")
-        return _packed("error", told(error))
+        return _packed("error", crossing(error))
     return result
 
 
@@ -225,7 +250,7 @@ def _packed(kind: Kind, value: object) -> bytes:
     return pickle.dumps((kind, value))
 
 
-def _crossing(error: Exception) -> Exception | str:
+def crossing(error: Exception) -> PlggError | str:
     """The error itself where it is one that a user can mend and survives being sent."""
     try:
         if isinstance(error, PlggError) and pickle.loads(pickle.dumps(error)):  # noqa: S301

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from plgg.core.errors import PlggError, WorkerError
 from plgg.core.worker import Worker, told
@@ -39,11 +39,25 @@ class JobOutcome(Generic[Result]):
         reason: Why it failed, in one line; None where it did not.
         failure: What kind of failure that is: it raised, was too slow or too large, or its process
             was killed from outside, crashed or ended by itself.
+        error: What it raised, where that is one of plgg's errors; it keeps its kind and its parts.
     """
 
     result: Result | None = None
     reason: str | None = None
     failure: Failure | None = None
+    error: PlggError | None = None
+
+    def required(self) -> Result:
+        """The result of a job without which the others are no use.
+
+        Raises:
+            PlggError: What the job raised; a `WorkerError` where it failed in another way.
+        """
+        if self.failure is not None:
+            raise self.error or WorkerError(
+                self.reason or "a job failed", remedy="Use fewer worker processes."
+            )
+        return cast("Result", self.result)
 
 
 def in_workers(
@@ -54,7 +68,7 @@ def in_workers(
     workers: int,
     seconds: float | None = None,
     gib: float | None = None,
-) -> Iterator[JobOutcome[Result]]:
+) -> Generator[JobOutcome[Result], None, None]:
     """Do jobs in processes of their own; nothing is raised for one job.
 
     Args:
@@ -73,44 +87,72 @@ def in_workers(
         PlggError: What `start` raised.
         WorkerError: If no process can be started.
     """
-    pool = _Pool(jobs, do, start, max(1, min(workers, len(jobs))), (seconds, gib))
+    pool = WorkerPool(do, start, max(1, min(workers, len(jobs))), (seconds, gib))
+    numbers = [pool.submit(job) for job in jobs]
     try:
-        yield from pool.outcomes()
+        for number in numbers:
+            yield pool.outcome(number)
     except BaseException:
         pool.kill()
         raise
     pool.close()
 
 
-class _Pool:
+class WorkerPool:
+    """Worker processes that stay for job after job; whoever made it closes or kills it.
+
+    Args:
+        do: Does a job.
+        start: Makes a process ready.
+        most: Processes side by side.
+        limits: Seconds of a job and GiB of a process; None for no limit.
+    """
+
     def __init__(
         self,
-        jobs: Sequence[Any],
         do: Callable[[Any, Any], Any],
         start: Callable[[], Any],
         most: int,
         limits: tuple[float | None, float | None],
     ) -> None:
-        self._jobs, self._do, self._start, self._most = jobs, do, start, most
+        self._do, self._start, self._most = do, start, most
         self._seconds, self._gib = limits
-        self._waiting = deque(range(len(jobs)))
+        self._n_submitted = 0
+        self._jobs: dict[int, Any] = {}
+        self._waiting: deque[int] = deque()
         self._again: deque[int] = deque()
         self._workers: list[Worker] = []
         self._found: dict[int, JobOutcome[Any]] = {}
 
-    def outcomes(self) -> Iterator[JobOutcome[Any]]:
-        for number in range(len(self._jobs)):
+    def submit(self, job: object) -> int:
+        """Queue a job; gives its number."""
+        number = self._n_submitted
+        self._n_submitted += 1
+        self._jobs[number] = job
+        self._waiting.append(number)
+        return number
+
+    def outcome(self, number: int) -> JobOutcome[Any]:
+        """What became of a job, once; others go on meanwhile.
+
+        Raises:
+            PlggError: What `start` raised.
+            WorkerError: If no process can be started.
+        """
+        self._hand_out()
+        while number not in self._found:
+            self._listen()
             self._hand_out()
-            while number not in self._found:
-                self._listen()
-                self._hand_out()
-            yield self._found.pop(number)
+        del self._jobs[number]
+        return self._found.pop(number)
 
     def close(self) -> None:
+        """Let the processes end, which are idle."""
         for worker in self._workers:
             worker.close()
 
     def kill(self) -> None:
+        """End the processes at once."""
         for worker in self._workers:
             worker.kill()
 
@@ -154,7 +196,7 @@ class _Pool:
         elif kind == "result":
             self._done(worker, JobOutcome(value))
         else:
-            self._done(worker, JobOutcome(reason=value, failure="error"))
+            self._done(worker, _raised(value))
 
     def _done(self, worker: Worker, outcome: JobOutcome[Any]) -> None:
         if worker.job is not None:
@@ -206,8 +248,15 @@ class _Pool:
         log.warning("%d worker processes go on: one did not start (%s)", self._most, reason)
 
 
+def _raised(error: PlggError | str) -> JobOutcome[Any]:
+    """The outcome of a job that raised."""
+    if isinstance(error, str):
+        return JobOutcome(reason=error, failure="error")
+    return JobOutcome(reason=told(error), failure="error", error=error)
+
+
 def _in_words(seconds: float) -> str:
     return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} minutes"
 
 
-__all__ = ["Failure", "JobOutcome", "in_workers", "told"]
+__all__ = ["Failure", "JobOutcome", "WorkerPool", "in_workers", "told"]

@@ -8,9 +8,16 @@ Made by `plgg.predict.calibrate`, used by `plgg.predict`. Plain records and thei
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from plgg.core.case_id import ClassNames
 from plgg.core.errors import RunError
@@ -18,7 +25,22 @@ from plgg.core.files import write_json
 from plgg.core.records import read_record
 
 FILE = "calibration.json"
+MarkerSource = Literal["network", "radiomics", "combined"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _numbers(given: Any) -> Any:  # noqa: ANN401 - what a file holds is anything
+    return given.split() if isinstance(given, str) else given
+
+
+def _line(values: tuple[float, ...]) -> str:
+    return " ".join(str(int(value)) if value == int(value) else repr(value) for value in values)
+
+
+# Many numbers are one line of a file, not one each: a tenth of the size.
+_Written = PlainSerializer(_line, when_used="json")
+Reals = Annotated[tuple[float, ...], BeforeValidator(_numbers), _Written]
+Integers = Annotated[tuple[int, ...], BeforeValidator(_numbers), _Written]
 
 
 class _Record(BaseModel):
@@ -89,6 +111,10 @@ class MarkerRule(_Record):
         bins_before: Reliability before, and after.
         curve: Risk over coverage.
         n: Validation scans with a known marker.
+        source: Who answers: the network, the forest on radiomics, or the mean of both and of the
+            clinical data, combined.
+        network_temperature: That of the network alone; None where it is `temperature`.
+        log_loss: On the validation scans, by source; what was not compared is not there.
     """
 
     temperature: Annotated[float, Field(gt=0.0)]
@@ -104,6 +130,9 @@ class MarkerRule(_Record):
     bins_after: tuple[Bin, ...]
     curve: tuple[RiskPoint, ...]
     n: int
+    source: MarkerSource = "network"
+    network_temperature: Annotated[float, Field(gt=0.0)] | None = None
+    log_loss: dict[str, float] = {}
 
 
 class ClinicalModel(_Record):
@@ -136,6 +165,65 @@ class ClinicalModel(_Record):
         return self
 
 
+class Tree(_Record):
+    """A decision tree; node 0 is the root, and a node's children come after it.
+
+    Attributes:
+        feature: Number of the input that each node asks for; -1 for a leaf.
+        threshold: Inputs up to it go left.
+        left: Number of the child; -1 for a leaf.
+        right: Likewise.
+        leaf: Probability of each class; empty for an inner node.
+    """
+
+    feature: Integers
+    threshold: Reals
+    left: Integers
+    right: Integers
+    leaf: tuple[Reals, ...]
+
+    @model_validator(mode="after")
+    def _is_a_tree(self) -> Self:
+        n = len(self.feature)
+        if {len(self.threshold), len(self.left), len(self.right), len(self.leaf)} != {n} or not n:
+            raise ValueError("its nodes are incomplete")
+        for node, feature in enumerate(self.feature):
+            # Children come later, so that no walk can go on for ever.
+            children = (self.left[node], self.right[node])
+            if feature >= 0 and not all(node < child < n for child in children):
+                raise ValueError("its nodes are no tree")
+        return self
+
+
+class ForestModel(_Record):
+    """A random forest on radiomics, place, age and sex.
+
+    Attributes:
+        classes: As the network's.
+        inputs: Names of the features: `plgg.measure.radiomics.RADIOMICS_INPUTS`.
+        means: What stands for one that is unknown.
+        trees: Whose mean is the answer.
+        n: Rows that it was grown on.
+    """
+
+    classes: ClassNames
+    inputs: tuple[str, ...]
+    means: tuple[float, ...]
+    trees: Annotated[tuple[Tree, ...], Field(min_length=1)]
+    n: int
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        n = len(self.inputs)
+        if len(self.means) != n or any(f >= n for tree in self.trees for f in tree.feature):
+            raise ValueError("its trees do not fit its inputs")
+        for tree in self.trees:
+            for feature, leaf in zip(tree.feature, tree.leaf, strict=True):
+                if len(leaf) != (0 if feature >= 0 else len(self.classes)):
+                    raise ValueError("its leaves do not fit its classes")
+        return self
+
+
 class Familiarity(_Record):
     """What scans of the training cohort look like to the network.
 
@@ -145,7 +233,7 @@ class Familiarity(_Record):
         failed_above: Distances beyond are unlike any of it.
     """
 
-    references: tuple[tuple[float, ...], ...]
+    references: tuple[Reals, ...]
     doubtful_above: float
     failed_above: float
 
@@ -172,7 +260,10 @@ class TaskRule(_Record):
 
 
 class Calibration(_Record):
-    """All of it; parts are None where the validation patients could not teach them."""
+    """All of it; parts are None where the validation patients could not teach them.
+
+    `labels` are the mask rules of regions within the tumour, by name.
+    """
 
     format: Literal["plgg-calibration"] = "plgg-calibration"
     version: Literal[1] = 1
@@ -182,7 +273,9 @@ class Calibration(_Record):
     marker: MarkerRule | None
     clinical: ClinicalModel | None
     familiarity: Familiarity | None
+    radiomics: ForestModel | None = None
     tasks: dict[str, TaskRule] = {}
+    labels: dict[str, MaskRule] = {}
 
 
 def write_calibration(run: Path, calibration: Calibration) -> None:

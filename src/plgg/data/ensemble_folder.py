@@ -33,6 +33,7 @@ class EnsembleRecord(BaseModel):
         seed: That they were drawn with.
         name: What the model is called, where it is installed as one.
         about: What everyone who reads a result of it must know.
+        learnt_from: SHA-256 of the corrected scans that taught it since it was trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -44,6 +45,7 @@ class EnsembleRecord(BaseModel):
     seed: int = 0
     name: str = ""
     about: str = ""
+    learnt_from: tuple[str, ...] = ()
 
 
 def is_ensemble(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 EXP/experiment.json                          the plan
 EXP/split-K/ARM/                             a run
 EXP/split-K/ARM/POINT/, ARM/choice.json      with a grid: a run for each point, and the chosen
+EXP/seed-S/split-K/ARM/ …                    the same of further seeds, S above the first
 RUN/failure.json, RUN/failure.log            of a run that failed, until it succeeds
 EXP/about.txt                                what a reader must know of the patients
 EXP/unseen/ARM/evaluation/                   of a demo: an arm on patients of no split
@@ -33,6 +34,7 @@ class ExperimentRecord(BaseModel):
         arm_configs: All settings of each arm; empty in version 1, whose arms differ in name alone.
         grid: Values of each setting that is searched.
         folds: Whether the splits are the folds of a cross validation.
+        n_seeds: Seeds of each split and arm, from `seed` on.
         seconds: Time spent so far.
     """
 
@@ -49,6 +51,7 @@ class ExperimentRecord(BaseModel):
     n_splits: Annotated[int, Field(ge=1, le=MAX_SPLITS)]
     seed: int = 0
     folds: bool = False
+    n_seeds: Annotated[int, Field(ge=1, le=MAX_SPLITS)] = 1
     commands: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -126,20 +129,29 @@ def read_experiment(folder: Path) -> ExperimentRecord:
 
 def write_experiment(folder: Path, record: ExperimentRecord) -> None:
     """Write the plan of an experiment."""
-    write_json(folder / "experiment.json", record.model_dump(mode="json"))
+    raw = record.model_dump(mode="json")
+    if record.n_seeds == 1:
+        # As earlier versions wrote it, so that they can read it.
+        del raw["n_seeds"]
+    write_json(folder / "experiment.json", raw)
 
 
-def arm_folder(experiment: Path, split: int, arm: str) -> Path:
-    """Where an arm's run on a split lies, or the runs of its grid."""
-    return experiment / f"split-{split}" / arm
+def seed_folder(experiment: Path, seed: int) -> Path:
+    """Where the splits of a seed lie, counted from 0: the first one's in the experiment itself."""
+    return experiment / f"seed-{seed}" if seed else experiment
 
 
-def run_of(experiment: Path, split: int, arm: str) -> Path:
+def arm_folder(experiment: Path, split: int, arm: str, seed: int = 0) -> Path:
+    """Where an arm's run on a split lies, or the runs of its grid; of a seed, counted from 0."""
+    return seed_folder(experiment, seed) / f"split-{split}" / arm
+
+
+def run_of(experiment: Path, split: int, arm: str, seed: int = 0) -> Path:
     """The run that stands for an arm on a split: the chosen point of a grid, or the only one.
 
     It need not be there yet.
     """
-    folder = arm_folder(experiment, split, arm)
+    folder = arm_folder(experiment, split, arm, seed)
     choice = read_choice(folder)
     return folder if choice is None else folder / choice.point
 
@@ -186,9 +198,10 @@ def forget_failure(run: Path) -> None:
 
 
 def failures(experiment: Path) -> dict[str, str]:
-    """The runs that failed, as `split-K/ARM[/POINT]`, and why."""
+    """The runs that failed, as `[seed-S/]split-K/ARM[/POINT]`, and why."""
     found = {}
-    for path in sorted(experiment.glob("split-*/**/failure.json")):
+    patterns = ("split-*/**/failure.json", "seed-*/split-*/**/failure.json")
+    for path in sorted(path for pattern in patterns for path in experiment.glob(pattern)):
         failure = read_failure(path.parent)
         if failure is not None:
             found[str(path.parent.relative_to(experiment))] = failure.error

@@ -1,6 +1,7 @@
 """What a network sees of a case: sequences, and neighbouring slices as further channels.
 
-channels of the image, those of the slice before, those of the slice behind, …
+channels of the image, those of the slice before, those of the slice behind, …; of a network that
+is told the true marker (the arm oracle) last a constant plane for each class
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import Config
+from plgg.config import Config, Label
 
 Number = TypeVar("Number", np.int8, np.float32)
 
@@ -25,16 +26,27 @@ class Inputs:
         channels: Sequences.
         neighbours: Slices on each side of a voxel's own.
         neighbour_mm: How far apart.
+        marker_planes: Whether the true marker is told, as planes behind all channels.
+        labels: Regions of the mask that go along with it; none for the tumour alone.
     """
 
     channels: tuple[str, ...] = ("flair",)
     neighbours: int = 0
     neighbour_mm: float = 5.5
+    marker_planes: bool = False
+    labels: tuple[Label, ...] = ()
 
     @classmethod
     def of(cls, config: Config) -> Inputs:
         """As the settings say."""
-        return cls(config.channels, config.model.neighbours, config.model.neighbour_mm)
+        model = config.model
+        return cls(
+            config.channels,
+            model.neighbours,
+            model.neighbour_mm,
+            model.marker_planes,
+            config.labels,
+        )
 
     def offsets(self, slice_mm: float) -> tuple[int, ...]:
         """Of the slices that are shown, where these lie that far apart."""
@@ -88,3 +100,26 @@ def with_neighbours(
             moved[..., low:high] = image[..., low + offset : high + offset]
         shifted.append(moved)
     return np.concatenate(shifted)
+
+
+def one_hot(marker: str | None, classes: Sequence[str]) -> NDArray[np.float32]:
+    """1 at the marker's class and 0 elsewhere, shape (classes,); all 0 where it is unknown.
+
+    >>> one_hot("fusion", ("fusion", "other"))
+    array([1., 0.], dtype=float32)
+    """
+    return np.array([marker == name for name in classes], dtype=np.float32)
+
+
+def with_planes(image: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An image with a constant plane behind its channels for each of some values.
+
+    Args:
+        image: Shape (C, I, J, K).
+        values: Shape (n,).
+
+    Returns:
+        Shape (C + n, I, J, K).
+    """
+    planes = np.broadcast_to(values[:, None, None, None], (len(values), *image.shape[1:]))
+    return np.concatenate([image, planes], dtype=np.float32)

@@ -8,6 +8,7 @@ The entry is the path of a folder that `plgg export --format plgg-model` made.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -92,3 +93,15 @@ def model_folder(named: Path | None) -> Path:
         )
     (only,) = models.values()
     return only.folder
+
+
+def model_folders(named: Path | str | Sequence[Path] | None) -> list[Path]:
+    """The folders of models, each named by a path or as one that is installed.
+
+    Raises:
+        ConfigError: As `model_folder`.
+    """
+    if named is None:
+        return [model_folder(None)]
+    several = [named] if isinstance(named, Path | str) else named
+    return [model_folder(Path(one)) for one in several]

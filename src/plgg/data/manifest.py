@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from plgg.config import SEQUENCES
+from plgg.config import SEQUENCES, Label
 from plgg.core.case_id import first_twin, patient_id_fault, require_case_id, shown
 from plgg.core.errors import InputError, ManifestError
 from plgg.core.tables import Table, column_key, known, read_csv, write_csv
@@ -26,6 +26,21 @@ OTHERS = tuple(name for name in SEQUENCES if name != "flair")
 OPTIONAL = ("mask", "marker", "scan_id", "site", "age_years", "sex")
 COLUMNS = (*REQUIRED, *OPTIONAL)
 READ = (*COLUMNS, *OTHERS)
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """A map of a mask's regions, as a store holds it.
+
+    Attributes:
+        path: Of the numbers on the native grid (`plgg.data.labels`).
+        labels: That it was made with.
+        known: Names of those that the mask tells.
+    """
+
+    path: Path
+    labels: tuple[Label, ...]
+    known: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,7 @@ class Case:
         sex: As the manifest writes it; None where unknown.
         others: Paths of the other sequences, by name.
         columns: What the manifest's other columns say, where they say something.
+        stored_labels: Regions of the mask, of a case of a store that was made with labels.
     """
 
     case_id: str
@@ -55,6 +71,7 @@ class Case:
     sex: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
     others: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    stored_labels: StoredLabels | None = None
 
     @property
     def images(self) -> dict[str, Path]:

@@ -6,15 +6,17 @@ computed here, and nothing of networks is known.
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
-from plgg.config import InferenceConfig
+from plgg.config import InferenceConfig, Label
 from plgg.core.case_id import CaseId, ClassNames, PatientId
 from plgg.core.errors import InputError
 from plgg.core.records import read_record
+from plgg.data.calibration import MarkerSource
 from plgg.data.quality import Quality, Verdict
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -126,6 +128,71 @@ class Change(_Record):
     beyond_error: bool | None
 
 
+Response = Literal["baseline", "CR", "PR", "MR", "SD", "PD", "NE"]
+"""Complete, partial and minor response, stable and progressive disease, not evaluable."""
+
+
+class TimePoint(_Record):
+    """One scan of a patient's timeline.
+
+    Attributes:
+        name: Of its prediction.
+        prior: Folder of its prediction; None for the scan whose result this is.
+        scan_date: None where it is not known.
+        days: Since the first scan.
+        volume_ml: Of the mask.
+        volume_interval: As that result has it.
+        product_mm2: Of the diameters, in the timeline's plane; 0 without tumour, None where it
+            cannot be measured in that plane.
+        is_measurable: Whether both diameters are 10 mm or more.
+        baseline_percent: Change of the product since the first scan.
+        nadir_percent: Since the smallest product of the scans before.
+        volume_percent: Change of the volume since the first scan.
+        response: By the product alone.
+        is_confirmed: Whether later scans bear it out; None where there is nothing to confirm, or
+            the dates are not known.
+        confirmation: That in words; empty where there is nothing to confirm.
+        statement: What the category rests on, in a sentence.
+    """
+
+    name: str
+    prior: str | None
+    scan_date: date | None
+    days: int | None
+    volume_ml: Millilitres
+    volume_interval: VolumeInterval | None
+    product_mm2: float | None
+    is_measurable: bool
+    baseline_percent: float | None
+    nadir_percent: float | None
+    volume_percent: float | None
+    response: Response
+    is_confirmed: bool | None
+    confirmation: str
+    statement: str
+
+
+class Timeline(_Record):
+    """The scans of one patient in their order, with response categories after RAPNO.
+
+    Attributes:
+        plane: Of the slices in which all products were measured; None without a tumour.
+        points: The scans.
+        best_response: The best category of any scan.
+        best_confirmed: The best that later scans bear out.
+        warnings: What makes the scans hard to compare.
+        note: What the criteria ask for and plgg does not know.
+    """
+
+    criteria: str
+    plane: Literal["axial", "coronal", "sagittal"] | None
+    points: tuple[TimePoint, ...]
+    best_response: Response | None
+    best_confirmed: Response | None
+    warnings: tuple[str, ...]
+    note: str
+
+
 class Marker(_Record):
     """What the model says of the genetic marker.
 
@@ -137,6 +204,10 @@ class Marker(_Record):
         withheld: Whether the answer is too unsure, or the scan too strange, to be relied on.
         statement: One sentence for people.
         clinical_only: Probabilities from age, sex, tumour place and volume alone, where known.
+        source: Whose answer it is: the network's, that of a forest on radiomics, or of both and
+            the clinical data combined.
+        network: Probabilities by the network, where another answers or there is a forest.
+        radiomics: Probabilities by the forest, where there is one.
     """
 
     classes: ClassNames
@@ -146,6 +217,9 @@ class Marker(_Record):
     withheld: bool
     statement: str
     clinical_only: dict[str, Probability] | None = None
+    source: MarkerSource = "network"
+    network: dict[str, Probability] | None = None
+    radiomics: dict[str, Probability] | None = None
 
 
 class TaskAnswer(_Record):
@@ -182,6 +256,27 @@ class TaskResult(TaskAnswer):
     column: str
 
 
+class LabelResult(_Record):
+    """A region of the tumour; its voxels in `labels.nii.gz` bear its number or one within it.
+
+    Attributes:
+        name: As the settings of the training name it.
+        number: In `labels.nii.gz`.
+        values: That the training masks hold there; regions whose values are among another's lie
+            within it.
+        volume_ml: Of the region, those within it included.
+        threshold: Probability from which a voxel is of the region.
+        smallest_ml: Components below were removed.
+    """
+
+    name: str
+    number: int
+    values: tuple[int, ...]
+    volume_ml: Millilitres
+    threshold: Probability
+    smallest_ml: float
+
+
 class Model(_Record):
     """One network that answered; several are an ensemble.
 
@@ -205,12 +300,18 @@ class Result(_Record):
     Attributes:
         age_years: At the scan, where it was given.
         sex: Where it was given.
+        scan_date: Of the scan, where it was given: it is never taken from a header.
+        timeline: With the earlier predictions, where several were given.
         threshold: Probability from which a voxel is tumour.
         smallest_ml: Components below were removed.
         models: Who answered; probabilities are the mean of theirs.
         engine: What ran them, and in which precision.
         inference: The settings.
         tasks: What is said of further tasks, by name.
+        labels: Regions of the tumour, the whole of it first; empty where any value above 0 of a
+            mask is it.
+        radiomics: Features of the outlined tumour, by name, in the atlas' space; what cannot be
+            told is not there.
         familiarity: Whether the scan is like those of the training cohort; None if not known.
         quality: Verdicts on the scan and its registration.
         seconds: Wall time of each step.
@@ -225,6 +326,7 @@ class Result(_Record):
     patient_id: PatientId | None
     age_years: float | None = None
     sex: str | None = None
+    scan_date: date | None = None
     input: Input
     volume_ml: Millilitres
     volume_interval: VolumeInterval | None
@@ -232,8 +334,11 @@ class Result(_Record):
     diameters: Diameters | None
     uncertainty: Uncertainty
     change: Change | None
+    timeline: Timeline | None = None
     marker: Marker | None
     tasks: dict[str, TaskResult] = {}
+    labels: tuple[LabelResult, ...] = ()
+    radiomics: dict[str, float] = {}
     familiarity: Verdict | None
     quality: Quality | None
     threshold: Probability
@@ -246,6 +351,16 @@ class Result(_Record):
     warnings: tuple[str, ...]
     files: dict[str, str] = {}
     note: str = RESEARCH_ONLY
+
+
+def labels_of(result: Result) -> tuple[Label, ...]:
+    """The regions of a result as settings."""
+    return tuple(Label(name=one.name, values=one.values) for one in result.labels)
+
+
+def probability_file(label: Label) -> str:
+    """Name of the file with the probability of a region within the tumour."""
+    return f"probability_{label.name}.nii.gz"
 
 
 def read_result(path: Path) -> Result:

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 from plgg.config import Config, config_from_record
 from plgg.core.case_id import CaseId
 from plgg.core.environment import machine, versions
-from plgg.core.errors import OutputError, RunError
-from plgg.core.files import make_folder, write_json, write_text
+from plgg.core.errors import RunError
+from plgg.core.files import disk_writes, make_folder, write_json, write_text
 from plgg.core.records import JsonError, as_record, parse_json, read_json, read_record, read_text
 
 Record = dict[str, Any]
@@ -160,15 +160,9 @@ def append_metrics(run: Path, record: Record) -> None:
         OutputError: If the disk refuses, for example because it is full.
     """
     path = run / "metrics.jsonl"
-    try:
-        with path.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(record, allow_nan=False) + "\n")
-    except OSError as error:
-        raise OutputError(
-            f"could not be written ({error.strerror or error})",
-            where=path,
-            remedy="Check free space; the same command resumes from the last epoch.",
-        ) from error
+    remedy = "Check free space; the same command resumes from the last epoch."
+    with disk_writes(path, remedy=remedy), path.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(record, allow_nan=False) + "\n")
 
 
 def read_metrics(run: Path) -> list[Record]:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.optimize import linprog
 
 from plgg.core.case_id import CaseId
 from plgg.core.errors import ConfigError
@@ -152,6 +151,8 @@ def _table(sizes: Counts, quotas: Counts, rng: np.random.Generator) -> Counts:
     wanted = np.concatenate([sizes - low.sum(axis=1), quotas - low.sum(axis=0)])
     # Chance breaks ties, so that the answer does not hang on the solver.
     cost = -gain - 1e-3 * rng.random(gain.size)
+    from scipy.optimize import linprog  # It takes a while to load, and a prediction splits nothing.
+
     up = linprog(cost, A_eq=sums, b_eq=wanted, bounds=[(0, float(g > 1e-6)) for g in gain])
     table: Counts = low + np.round(up.x).astype(np.int64).reshape(low.shape)
     return table

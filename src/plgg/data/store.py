@@ -3,8 +3,10 @@
     STORE/cohort.json                 grid, classes, and one record a case
     STORE/cases/CASE/image.b2nd       coded z-scores of the brain box (int8, C×I×J×K, chunked)
     STORE/cases/CASE/mask.b2nd        tumour on the same grid (absent where unknown)
+    STORE/cases/CASE/labels.b2nd      numbers of its regions likewise (where labels are set)
     STORE/cases/CASE/case.json        placement and provenance; written last, so it marks the end
     STORE/cases/CASE/truth.nii.gz     tumour on the native grid (absent where unknown)
+    STORE/cases/CASE/labels.nii.gz    numbers of its regions there (where labels are set)
     STORE/qc/CASE.png                 a picture to look at, of failed cases too
     STORE/qc.html                     all of them with their verdicts, to be sorted
 
@@ -15,173 +17,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
-import blosc2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from plgg.config import GridConfig, PreprocessConfig
-from plgg.config import Sequence as SequenceName
-from plgg.core.case_id import CaseId, ClassNames, PatientId, first_twin
+from plgg.config import GridConfig, Label
 from plgg.core.errors import ConfigError, StoreError
 from plgg.core.files import make_folder, sha256, write_json
 from plgg.core.folders import STORED_CASE, replaced
 from plgg.core.paths import below
-from plgg.core.placement import BoundedShape, Placement, Rows
+from plgg.core.placement import Placement
 from plgg.core.records import read_record as read_json_record
-from plgg.core.records import sealed, unsealed
+from plgg.core.records import sealed
 from plgg.core.volume import Volume
-from plgg.data.manifest import Case
+from plgg.data.labels import shown
+from plgg.data.manifest import Case, StoredLabels
 from plgg.data.nifti.image import write_volume
-from plgg.data.quality import Quality, Status
 from plgg.data.store_arrays import OUTSIDE, Box, read_array
+from plgg.data.store_records import (
+    VERSION_1,
+    CaseRecord,
+    Cohort,
+    FailedCase,
+    GridKind,
+    StoredCase,
+    StoredImage,
+    voxels_of,
+)
 
+__all__ = [
+    "VERSION_1",
+    "CaseRecord",
+    "Cohort",
+    "FailedCase",
+    "GridKind",
+    "Store",
+    "StoredCase",
+    "StoredImage",
+    "case_folder",
+    "is_store",
+    "read_record",
+    "require_channels",
+    "require_grid",
+    "require_unaltered",
+    "voxels_of",
+    "write_case",
+    "write_cohort",
+]
 _CHUNK = 32
+LABELS = "labels.nii.gz"
+"""Numbers of the regions on the native grid, in a store as in a prediction."""
 _AGAIN = "Preprocess again: the same command makes anew what is damaged."
-# How the first version's stores were made; their files do not say it.
-VERSION_1 = PreprocessConfig(registration="centre", stripping="none")
-
-
-GridKind = Literal["atlas", "slices"]
-
-
-class StoredImage(BaseModel):
-    """Another sequence of a case: its path, its hash, and what the check warned of.
-
-    `used` is whether it could be registered to the reference; else the case has it not.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    path: str
-    sha256: str
-    warnings: tuple[str, ...] = ()
-    used: bool = True
-
-
-class StoredCase(BaseModel):
-    """What `cohort.json` says of one case; labels that are unknown are None.
-
-    `flair` is the path of its reference, whatever sequence that is, and `channels` are those of its
-    array; None where that is a FLAIR without an axis for channels, of stores of earlier versions.
-    `status` is the worst verdict on its way into the store: `good`, `doubtful`, or None where
-    nothing was judged (stores of the first version). `flair_warnings` and `mask_warnings` are what
-    the check warned of when it was stored. `columns` are the manifest's others, for tasks.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    case_id: CaseId
-    patient_id: PatientId
-    marker: str | None
-    has_mask: bool
-    site: str | None
-    age_years: float | None
-    sex: str | None
-    flair: str
-    flair_sha256: str
-    reference: str = "flair"
-    channels: tuple[str, ...] | None = None
-    others: dict[str, StoredImage] = {}
-    shape: BoundedShape
-    status: Status | None = None
-    flair_warnings: tuple[str, ...] = ()
-    mask_warnings: tuple[str, ...] = ()
-    columns: dict[str, str] = {}
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """All that the check warned of."""
-        others = (warning for image in self.others.values() for warning in image.warnings)
-        return (*self.flair_warnings, *others, *self.mask_warnings)
-
-
-class FailedCase(BaseModel):
-    """A case that could not be stored, why, and what was measured until then."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    case_id: CaseId
-    reason: str
-    quality: Quality | None = None
-
-
-class Cohort(BaseModel):
-    """The contents of `cohort.json`.
-
-    Scans from elsewhere must be prepared with the same spacing and settings to fit it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    format: Literal["plgg-store"] = "plgg-store"
-    version: Literal[1, 2] = 2
-    spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
-    grid: GridKind = "atlas"
-    settings: PreprocessConfig = VERSION_1
-    channels: tuple[SequenceName, ...] = ("flair",)
-    classes: ClassNames
-    cases: tuple[StoredCase, ...]
-    failed: tuple[FailedCase, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_whole(cls, record: Any) -> Any:  # noqa: ANN401 - JSON is any
-        return unsealed(record)
-
-    @property
-    def voxels(self) -> str:
-        """The grid in words, such as "2 mm voxels"."""
-        return voxels_of(self.grid, self.spacing_mm)
-
-    def warned(self) -> str | None:
-        """How many warnings of how many cases there are; None where there are none."""
-        counts = [len(case.warnings) for case in self.cases if case.warnings]
-        if not counts:
-            return None
-        warnings = "warning" if sum(counts) == 1 else "warnings"
-        return (
-            f"{sum(counts)} {warnings} in {len(counts)} {'case' if len(counts) == 1 else 'cases'}"
-        )
-
-    @model_validator(mode="after")
-    def _cases_once(self) -> Self:
-        twin = first_twin(case.case_id for case in self.cases)
-        if twin is not None:
-            raise ValueError(f"two cases are called {twin!r}")
-        return self
-
-
-class CaseRecord(BaseModel):
-    """The contents of `case.json`: the case, its placement, what it was made from and how.
-
-    `sha256` is that of each file beside it, by name; empty in stores of earlier versions.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    case: StoredCase
-    spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
-    grid: GridKind = "atlas"
-    settings: PreprocessConfig = VERSION_1
-    placement: Placement
-    reference_from: dict[str, Rows] = {}
-    mask_sha256: str | None
-    quality: Quality | None = None
-    sha256: dict[str, str] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_whole(cls, record: Any) -> Any:  # noqa: ANN401 - JSON is any
-        return unsealed(record)
-
-    @model_validator(mode="after")
-    def _is_of_one_box(self) -> Self:
-        if self.case.shape != self.placement.box_shape:
-            raise ValueError("the case and its placement have boxes of different shapes")
-        return self
 
 
 class Store:
@@ -233,6 +120,15 @@ class Store:
             return None
         return self._array(case_id, "mask.b2nd", np.uint8, box)
 
+    def labels(self, case_id: str, box: Box | None = None) -> NDArray[np.uint8] | None:
+        """Numbers of the regions of a case (`plgg.data.labels`), or of a part of it.
+
+        None where the mask is unknown; of a store without labels the mask is the one region.
+        """
+        if not self.cohort.labels or not self.by_id[case_id].has_mask:
+            return self.mask(case_id, box)
+        return self._array(case_id, "labels.b2nd", np.uint8, box)
+
     def placement(self, case_id: str) -> Placement:
         """What puts the case's box back on the native scan."""
         if case_id not in self._placements:
@@ -260,10 +156,17 @@ class Store:
                 sex=case.sex,
                 columns=case.columns,
                 others=_others(case),
+                stored_labels=self._labels_of(case),
             )
             for case in self.cohort.cases
             if case.case_id in wanted
         ]
+
+    def _labels_of(self, case: StoredCase) -> StoredLabels | None:
+        if not case.labels:
+            return None
+        path = self._unaltered(case.case_id, LABELS)
+        return StoredLabels(path, self.cohort.labels, case.labels)
 
     def _array(
         self,
@@ -334,13 +237,6 @@ def case_folder(store: Path, case_id: str) -> Path:
     return below(store, "cases", case_id, error=StoreError)
 
 
-def voxels_of(kind: GridKind, spacing_mm: float) -> str:
-    """A grid in words."""
-    if kind == "atlas":
-        return f"{spacing_mm:g} mm voxels"
-    return f"slices of at least {spacing_mm:g} mm"
-
-
 def require_grid(store: Store, grid: GridConfig, *, who: str = "the settings") -> None:
     """Refuse a store that was made on another grid.
 
@@ -372,6 +268,22 @@ def require_channels(store: Store, channels: Sequence[str]) -> None:
         )
 
 
+def require_labels(store: Store, labels: Sequence[Label]) -> None:
+    """Refuse labels that a store was not made with; of those it has, some may be left out.
+
+    Raises:
+        ConfigError: If the whole tumour is another, or a label is not among the store's.
+    """
+    made = store.cohort.labels
+    if not labels or (made and labels[0] == made[0] and set(labels) <= set(made)):
+        return
+    raise ConfigError(
+        f"the store's masks have the labels {shown(made)}; the settings want {shown(labels)}",
+        where=store.folder,
+        remedy="Preprocess with the same --set tasks.segmentation.labels=…",
+    )
+
+
 def is_store(folder: Path) -> bool:
     """Whether a folder holds a finished store."""
     return (folder / "cohort.json").is_file()
@@ -384,6 +296,7 @@ def write_case(
     image: NDArray[np.int8],
     mask: NDArray[np.uint8] | None,
     truth: Volume | None,
+    labels: tuple[NDArray[np.uint8], Volume] | None = None,
     inputs: Sequence[Path] = (),
 ) -> None:
     """Write one case, whole or not at all, with the SHA-256 of every file.
@@ -394,6 +307,7 @@ def write_case(
         image: Coded z-scores, shape (C, I, J, K), or (I, J, K) of a FLAIR alone.
         mask: Tumour on the same grid; None where it is unknown.
         truth: Tumour on the native grid; None where it is unknown.
+        labels: Numbers of its regions on both grids; None without labels.
         inputs: What it is made from; none may lie in the case's folder.
 
     Raises:
@@ -407,12 +321,17 @@ def write_case(
             _write_array(aside / "mask.b2nd", mask)
         if truth is not None:
             write_volume(aside / "truth.nii.gz", truth)
+        if labels is not None:
+            _write_array(aside / "labels.b2nd", labels[0])
+            write_volume(aside / LABELS, labels[1])
         hashes = {path.name: sha256(path) for path in sorted(aside.iterdir())}
         whole = record.model_copy(update={"sha256": hashes})
         write_json(aside / "case.json", sealed(whole.model_dump(mode="json")))
 
 
 def _write_array(path: Path, data: NDArray[Any]) -> None:
+    import blosc2  # It takes a while to load, and a prediction of a scan writes no store.
+
     spatial = tuple(min(_CHUNK, n) for n in data.shape[-3:])
     chunks = (*[1] * (data.ndim - 3), *spatial)
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import blosc2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -63,6 +62,8 @@ def read_array(
     Raises:
         StoreError: If it is no regular file, no plain array of this type and shape, or damaged.
     """
+    import blosc2  # It takes a while to load, and a prediction of a scan reads no store.
+
     if not path.is_file():
         raise StoreError("cannot be read: it is missing, or no file", where=path, remedy=_AGAIN)
     try:
@@ -78,6 +79,8 @@ def read_array(
 
 def _fault(array: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str | None:  # noqa: ANN401
     """Why what was opened is not the array that is expected, in a clause; None if it is."""
+    import blosc2
+
     # Exactly this class: what is derived from it may fetch or compute what it gives.
     if type(array) is not blosc2.NDArray:
         return "is a Blosc2 file, but holds no plain array"

@@ -19,10 +19,12 @@ from plgg.core.volume import Volume, apply_affine, corner_distance_mm
 from plgg.data.atlas.grid import BRAIN_CENTRE_MM
 from plgg.data.check.mask import impossible_size, nearest_axes, same_axes, turned_onto
 from plgg.data.check.usable import usable_mask
+from plgg.data.labels import true_regions, values_asked
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import read_volume
 from plgg.data.scan import Scan
 from plgg.data.store import read_record
+from plgg.evaluate.labels import labels_said, score_labels
 from plgg.evaluate.predictions import Prediction, Said, read_said
 from plgg.evaluate.records import CaseScores, Region, Side
 from plgg.evaluate.tasks import ScorerOf, nobody, score_tasks
@@ -108,16 +110,23 @@ def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = nobody)
         "sex": case.sex,
         "predicted_volume_ml": _volume_ml(predicted),
     }
-    if prediction.result is not None:
-        said = read_said(prediction.result)
+    said = None if prediction.result is None else read_said(prediction.result)
+    labels, truths = labels_said(said), dict[str, Volume]()
+    if said is not None:
         scores |= _said(said) | {"tasks": score_tasks(case, said.tasks, scorer_of)}
     if case.mask is not None:
-        true = usable_mask(case.mask, None)
+        true = usable_mask(
+            case.mask, None, () if case.stored_labels else values_asked(case, labels)
+        )
         _refuse_guess(true, predicted, case.mask)
         truth, warnings = true.volume, (*true.doubts, *warnings)
+        truths = true_regions(case, labels, truth) if labels else {}
+        truth = truths[labels[0].name] if labels and labels[0].name in truths else truth
         scores |= _segmentation(predicted, truth) | _place(case, truth)
         if prediction.probability is not None:
             scores["soft_dice"] = _soft_dice(prediction.probability, truth)
+    regions = score_labels(prediction, labels, truths)
+    scores["tasks"] = {**scores.get("tasks", {}), **regions}
     return Scored(CaseScores.model_validate(scores), warnings)
 
 
@@ -130,6 +139,8 @@ def _said(said: Said) -> dict[str, Any]:
             "probabilities": said.marker.probabilities,
             "withheld": said.marker.withheld,
             "clinical": said.marker.clinical_only or {},
+            "network": said.marker.network or {},
+            "radiomics": said.marker.radiomics or {},
         }
     if said.volume_interval is not None:
         scores |= {

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-from plgg.core.errors import InputError, PlggError
+from plgg.core.errors import InputError
+from plgg.core.jobs import Workers
 from plgg.core.output import EVALUATION, output_folder, require_free
 from plgg.core.progress import Progress
 from plgg.data.check.report import listed
 from plgg.data.manifest import Case
-from plgg.evaluate.case import Scored, score_case
+from plgg.evaluate.case import Scored
 from plgg.evaluate.evaluation import Evaluation, write_evaluation
+from plgg.evaluate.kept_scores import KEPT, KeptScores
 from plgg.evaluate.predictions import Prediction, find_prediction
 from plgg.evaluate.records import CaseScores, FailedScore
+from plgg.evaluate.score_cases import Pair, scores_here, scores_of_workers
 from plgg.evaluate.summary import summarise
 from plgg.evaluate.tasks import ScorerOf, nobody, summarise_tasks
+from plgg.metrics.further import METRICS
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,7 @@ def evaluate_predictions(
     out: Path,
     seed: int = 0,
     scorer_of: ScorerOf = nobody,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score every case that has a prediction; write cases.csv, subgroups.csv and summary.json.
@@ -38,6 +44,9 @@ def evaluate_predictions(
         out: Folder to write.
         seed: Of the resampling of patients.
         scorer_of: Knows the metrics of the kinds of tasks.
+        workers: Processes that share the cases, here or on Ray; then scores are kept in `out` as
+            they are made, so that what is interrupted can be taken up. None does them in this
+            process and keeps nothing until the end.
         progress: Called with (done, all) after each case.
 
     Returns:
@@ -61,8 +70,28 @@ def evaluate_predictions(
         log.warning(
             "%d of %d cases have no prediction: %s", len(missing), len(found), listed(missing)
         )
+    METRICS.whole()
     require_free(out, EVALUATION)
-    scored, failed = _scored(found, scorer_of, progress)
+    if workers is None:
+        scored, failed = _scored(found, scorer_of, progress)
+        return _summarised(scored, failed, missing, out=out, seed=seed, scorer_of=scorer_of)
+    with output_folder(out, EVALUATION):
+        kept = KeptScores(out / KEPT)
+        scored, failed = _scored(found, scorer_of, progress, workers, out, kept)
+        evaluation = _summarised(scored, failed, missing, out=out, seed=seed, scorer_of=scorer_of)
+        kept.forget()
+    return evaluation
+
+
+def _summarised(
+    scored: list[Scored],
+    failed: list[FailedScore],
+    missing: list[str],
+    *,
+    out: Path,
+    seed: int,
+    scorer_of: ScorerOf,
+) -> Evaluation:
     if not scored:
         raise InputError(
             f"no case could be scored; the first, {failed[0].case_id}: "
@@ -89,24 +118,28 @@ def _scored(
     found: Sequence[tuple[Case, Prediction | None]],
     scorer_of: ScorerOf,
     progress: Progress | None,
+    workers: Workers = 1,
+    out: Path | None = None,
+    kept: KeptScores | None = None,
 ) -> tuple[list[Scored], list[FailedScore]]:
-    scored, failed = [], []
-    for done, (case, prediction) in enumerate(found, start=1):
-        if prediction is not None:
-            try:
-                scored.append(score_case(case, prediction, scorer_of))
-            except Exception as error:  # the one guard around a case of a batch
-                log.debug("case %s could not be scored", case.case_id, exc_info=True)
-                failed.append(FailedScore(case_id=case.case_id, reason=_reason(error)))
-        if progress:
-            progress(done, len(found))
+    pairs: list[Pair] = [(case, there) for case, there in found if there is not None]
+    coming = (
+        scores_here(pairs, scorer_of, kept)
+        if out is None or kept is None or workers == 1
+        else scores_of_workers(pairs, scorer_of, kept, workers=workers, out=out)
+    )
+    scored: list[Scored] = []
+    failed: list[FailedScore] = []
+    n_missing = len(found) - len(pairs)
+    with closing(coming):
+        for done, one in enumerate(coming, start=1 + n_missing):
+            if isinstance(one, Scored):
+                scored.append(one)
+            else:
+                failed.append(one)
+            if progress:
+                progress(done, len(found))
     return scored, failed
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, PlggError):
-        return str(error)
-    return f"its masks could not be scored ({type(error).__name__})"
 
 
 def _tell_warnings(scored: Sequence[Scored]) -> None:

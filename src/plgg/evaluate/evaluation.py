@@ -27,7 +27,13 @@ class Evaluation:
         return self.summary.model_dump(mode="json")
 
 
-_PREFIXES = {"p_": "probabilities", "clinical_": "clinical", "metric_": "metrics"}
+_PREFIXES = {
+    "p_": "probabilities",
+    "clinical_": "clinical",
+    "network_": "network",
+    "radiomics_": "radiomics",
+    "metric_": "metrics",
+}
 _FIELDS = [name for name in CaseScores.model_fields if name not in {*_PREFIXES.values(), "tasks"}]
 # Of a task, `TASK:FIELD`, `TASK:p:CLASS` and, for the scores, `TASK:METRIC`.
 _TASK_FIELDS = ("truth", "predicted", "value", "low", "high", "level")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ _NOT_YET = "is not evaluated yet"
 
 @dataclass(frozen=True)
 class Run:
-    """One arm on one split.
+    """One arm on one split, with one seed.
 
     Attributes:
         split: Number of the split.
@@ -45,6 +46,7 @@ class Run:
         environment: Versions and machine; empty where unknown.
         sizes: Cases of each part of the split; empty where unknown.
         problems: What is missing or could not be read, in clauses.
+        seed: Number of the seed, from 0.
     """
 
     split: int
@@ -56,6 +58,7 @@ class Run:
     environment: Record
     sizes: Mapping[str, int]
     problems: tuple[str, ...]
+    seed: int = 0
 
     @property
     def test(self) -> Evaluation | None:
@@ -76,7 +79,7 @@ class Experiment:
     Attributes:
         folder: Where it lies.
         record: `experiment.json`.
-        runs: By split, then arm; those that were not begun are left out.
+        runs: By split, seed, then arm; those that were not begun are left out.
         unseen: Evaluations on further patients, of a demo, by arm; empty without one.
         about: What a reader must know of the patients, of a demo; paragraphs.
         notes: What is missing or could not be read, in whole sentences.
@@ -100,12 +103,25 @@ class Experiment:
         return self.record.n_splits
 
     def of(self, arm: str) -> tuple[Run, ...]:
-        """The runs of one arm, by split."""
+        """The runs of one arm, by split and seed."""
         return tuple(run for run in self.runs if run.arm == arm)
 
+    @property
+    def n_seeds(self) -> int:
+        """Seeds that were planned."""
+        return self.record.n_seeds
+
     def tests(self, arm: str) -> Iterator[Evaluation]:
-        """The test evaluations of one arm, by split."""
+        """The test evaluations of one arm, by split and seed."""
         return (run.test for run in self.of(arm) if run.test is not None)
+
+    def split_tests(self, arm: str) -> list[list[Evaluation]]:
+        """The test evaluations of one arm: of each split that has any, those of its seeds."""
+        found: dict[int, list[Evaluation]] = {}
+        for run in self.of(arm):
+            if run.test is not None:
+                found.setdefault(run.split, []).append(run.test)
+        return list(found.values())
 
     def tested(self, arm: str) -> Iterator[tuple[Run, CaseScores]]:
         """The tested cases of one arm; a case that several splits test comes several times."""
@@ -127,15 +143,16 @@ def read_experiment(folder: Path) -> Experiment:
     runs: list[Run] = []
     notes: list[str] = []
     absent: list[str] = []
-    for split in range(record.n_splits):
-        for arm in record.arms:
-            run = _run(run_of(folder, split, arm), split, arm)
-            told = [f"Split {split + 1}, {arm}: {problem}." for problem in run.problems]
-            if run.folder.is_dir():
-                runs.append(run)
-                notes += told
-            else:
-                absent += told
+    every = product(range(record.n_splits), range(record.n_seeds), record.arms)
+    for split, seed, arm in every:
+        run = _run(run_of(folder, split, arm, seed), split, arm, seed)
+        which = f", seed {record.seed + seed}" if seed else ""
+        told = [f"Split {split + 1}, {arm}{which}: {problem}." for problem in run.problems]
+        if run.folder.is_dir():
+            runs.append(run)
+            notes += told
+        else:
+            absent += told
     notes += absent if len(absent) <= _MOST_ABSENT else [f"{len(absent)} runs are not run yet."]
     notes += _failed_points(folder, tuple(run.folder for run in runs))
     unseen = {arm: _evaluation(unseen_folder(folder, arm))[0] for arm in record.arms}
@@ -156,14 +173,16 @@ def _failed_points(folder: Path, told: tuple[Path, ...]) -> list[str]:
     }
     notes = []
     for place, error in points.items():
-        split, *rest = Path(place).parts
+        parts = list(Path(place).parts)
+        seed = [parts.pop(0).replace("-", " ")] if parts[0].startswith("seed-") else []
+        split, *rest = parts
         number = split.removeprefix("split-")
         title = f"Split {int(number) + 1}" if number.isdecimal() else split
-        notes.append(f"{title}, {', '.join(rest)}: it failed ({error.rstrip('.')}).")
+        notes.append(f"{', '.join([title, *rest, *seed])}: it failed ({error.rstrip('.')}).")
     return notes
 
 
-def _run(folder: Path, split: int, arm: str) -> Run:
+def _run(folder: Path, split: int, arm: str, seed: int) -> Run:
     found = {part: _evaluation(folder / "evaluation" / part) for part in PARTS}
     epochs, broken = read_epochs(folder)
     drawn, no_split = _known(folder, "split.json", read_split)
@@ -190,6 +209,7 @@ def _run(folder: Path, split: int, arm: str) -> Run:
         environment=read_environment(folder),
         sizes={p: len(drawn[p]) for p in ("train", *PARTS) if p in drawn},
         problems=tuple(problems) if folder.is_dir() else ("not run yet",),
+        seed=seed,
     )
 
 

@@ -1,6 +1,7 @@
 """What was predicted of a case, by plgg or by any tool.
 
-CASE/mask.nii.gz    as plgg writes it, with probability.nii.gz and result.json beside it or not
+CASE/mask.nii.gz    as plgg writes it, with probability.nii.gz, labels.nii.gz and result.json beside
+                    it or not
 CASE.nii.gz         as most tools do (or CASE.nii): a mask and no more
 """
 
@@ -16,6 +17,7 @@ from plgg.config.tasks import checked_name
 from plgg.core.errors import InputError
 from plgg.core.records import read_record
 from plgg.data.result import TaskAnswer
+from plgg.data.store import LABELS
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 TaskName = Annotated[str, AfterValidator(checked_name)]
@@ -29,6 +31,7 @@ class Prediction:
     mask: Path
     probability: Path | None = None
     result: Path | None = None
+    labels: Path | None = None
 
 
 class NamedMarker(BaseModel):
@@ -39,6 +42,8 @@ class NamedMarker(BaseModel):
         predicted: The class that was named.
         withheld: Whether it was said not to be relied on; None where nothing says so.
         clinical_only: Probabilities from clinical data alone; None where there are none.
+        network: Those of the network alone, where others had a say or could have had.
+        radiomics: Those of the forest on radiomics, likewise.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,6 +52,8 @@ class NamedMarker(BaseModel):
     predicted: str | None = None
     withheld: bool | None = None
     clinical_only: dict[str, Probability] | None = None
+    network: dict[str, Probability] | None = None
+    radiomics: dict[str, Probability] | None = None
 
 
 class VolumeRange(BaseModel):
@@ -73,6 +80,15 @@ class SaidTask(TaskAnswer):
     column: str | None = None
 
 
+class SaidLabel(BaseModel):
+    """A region that a result names: as the settings have it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+    values: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(min_length=1)]
+
+
 class Said(BaseModel):
     """What is scored of a result.json, of plgg or of another tool; all of it may be absent."""
 
@@ -81,6 +97,7 @@ class Said(BaseModel):
     marker: NamedMarker | None = None
     volume_interval: VolumeRange | None = None
     tasks: dict[TaskName, SaidTask] = {}
+    labels: Annotated[tuple[SaidLabel, ...], Field(max_length=8)] = ()
 
 
 def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
@@ -91,6 +108,7 @@ def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
             folder / "mask.nii.gz",
             _if_there(folder / "probability.nii.gz"),
             _if_there(folder / "result.json"),
+            _if_there(folder / LABELS),
         )
     flat = _if_there(predictions / f"{case_id}.nii.gz") or _if_there(predictions / f"{case_id}.nii")
     return Prediction(flat) if flat else None

@@ -56,6 +56,8 @@ class CaseScores(Record):
         withheld: Whether the named marker was said not to be relied on.
         probabilities: Of each class; empty where no marker was named.
         clinical: Of each class from clinical data alone; empty where there are none.
+        network: By the network alone, where a forest on radiomics is beside it; else empty.
+        radiomics: By that forest.
         tasks: Of each further task, by name.
         metrics: Registered ones of the mask, by name; what is undefined is left out.
     """
@@ -86,6 +88,8 @@ class CaseScores(Record):
     predicted_marker: str | None = None
     probabilities: dict[str, float] = {}
     clinical: dict[str, float] = {}
+    network: dict[str, float] = {}
+    radiomics: dict[str, float] = {}
     tasks: dict[str, TaskScores] = {}
     metrics: dict[str, float] = {}
 
@@ -242,13 +246,13 @@ class Abstention(Record):
 
 
 class Baseline(Record):
-    """The marker from clinical data alone, beside the network on the same scans.
+    """The marker from something else than the answer, such as clinical data, on the same scans.
 
     Attributes:
         n: Scans with both.
-        auc: Macro AUC of the clinical data.
-        network_auc: Macro AUC of the network.
-        difference: Network less clinical, paired by patient.
+        auc: Macro AUC of the other.
+        network_auc: Macro AUC of the answer.
+        difference: Answer less the other, paired by patient.
     """
 
     n: int
@@ -270,6 +274,8 @@ class Markers(Record):
         reliability: None without scans.
         abstention: None where nothing says whether answers were withheld.
         clinical: None where no scan has clinical probabilities.
+        network: The network alone; None where nothing is beside it.
+        radiomics: The forest on radiomics; None where there is none.
     """
 
     classes: tuple[str, ...]
@@ -285,6 +291,8 @@ class Markers(Record):
     reliability: Reliability | None = None
     abstention: Abstention | None = None
     clinical: Baseline | None = None
+    network: Baseline | None = None
+    radiomics: Baseline | None = None
 
 
 class TaskSummary(Record):

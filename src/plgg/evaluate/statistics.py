@@ -6,7 +6,7 @@ scan was drawn. An evaluation has hundreds of intervals, so one at a time would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ Weights = NDArray[np.float64]
 # From weights of shape (resamples, scans) to values of shape (resamples,); NaN where undefined.
 Statistic = Callable[[Weights], NDArray[np.float64]]
 N_RESAMPLES = 2000
+# Numbers drawn at a time: all of 250 patients, which is more than most cohorts have.
+_BLOCK = 250 * N_RESAMPLES
 
 
 def interval(
@@ -36,10 +38,12 @@ def interval(
     if not patients:
         return Estimate()
     value = _known(statistic(np.ones((1, len(patients))))[0])
-    weights = draw(patients, rng)
-    if value is None or weights is None:
+    # Drawn in any case: what comes after does not depend on whether this is defined.
+    blocks = [None if value is None else statistic(drawn) for drawn in _drawn(patients, rng)]
+    known = [block for block in blocks if block is not None]
+    if not known:
         return Estimate(value)
-    found = statistic(weights)
+    found = np.concatenate(known)
     defined = found[np.isfinite(found)]
     n_undefined = len(found) - len(defined)
     if len(defined) < len(found) / 2:
@@ -50,14 +54,23 @@ def interval(
 
 def draw(patients: Sequence[Hashable], rng: np.random.Generator) -> Weights | None:
     """How often each scan is in each resample, shape (2000, scans); None for a single patient."""
+    blocks = list(_drawn(patients, rng))
+    return np.concatenate(blocks) if blocks else None
+
+
+def _drawn(patients: Sequence[Hashable], rng: np.random.Generator) -> Iterator[Weights]:
+    """The resamples, so many at a time that memory does not grow with the scans."""
     number = {patient: index for index, patient in enumerate(dict.fromkeys(patients))}
-    n = len(number)
+    n, places = len(number), [number[patient] for patient in patients]
     if n < 2:
-        return None
-    drawn = rng.integers(n, size=(N_RESAMPLES, n))
-    flat = (drawn + n * np.arange(N_RESAMPLES)[:, None]).ravel()
-    counts = np.bincount(flat, minlength=n * N_RESAMPLES).reshape(N_RESAMPLES, n)
-    return counts[:, [number[patient] for patient in patients]].astype(np.float64)
+        return
+    most = max(1, _BLOCK // n)
+    for first in range(0, N_RESAMPLES, most):
+        rows = min(most, N_RESAMPLES - first)
+        drawn = rng.integers(n, size=(rows, n))
+        flat = (drawn + n * np.arange(rows)[:, None]).ravel()
+        counts = np.bincount(flat, minlength=n * rows).reshape(rows, n)
+        yield counts[:, places].astype(np.float64)
 
 
 def _known(value: float) -> float | None:

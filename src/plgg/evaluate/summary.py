@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,9 @@ def summarise_markers(rows: Sequence[CaseScores], rng: np.random.Generator) -> M
         unknown_markers=tuple(unknown),
         reliability=summarise_reliability(probabilities, truth, over) if scored else None,
         abstention=_abstention(scored, (probabilities.argmax(axis=1) == truth).astype(float), rng),
-        clinical=_baseline(scored, classes, rng),
+        clinical=_baseline("clinical", scored, classes, rng),
+        network=_baseline("network", scored, classes, rng),
+        radiomics=_baseline("radiomics", scored, classes, rng),
     )
 
 
@@ -107,15 +110,20 @@ def _abstention(
 
 
 def _baseline(
-    rows: Sequence[CaseScores], classes: Sequence[str], rng: np.random.Generator
+    source: Literal["clinical", "network", "radiomics"],
+    rows: Sequence[CaseScores],
+    classes: Sequence[str],
+    rng: np.random.Generator,
 ) -> Baseline | None:
-    """Network and clinical data on the scans that have both, of the same classes."""
-    both = [row for row in rows if row.clinical.keys() == set(classes)]
+    """The answer and another source on the scans that have both, of the same classes."""
+    said: list[dict[str, float]] = [getattr(row, source) for row in rows]
+    both = [row for row, other in zip(rows, said, strict=True) if other.keys() == set(classes)]
     if not both:
         return None
     truth, probabilities = _arrays(both, classes)
-    clinical = np.array([[row.clinical[c] for c in classes] for row in both], dtype=np.float64)
-    network, alone = (statistics.macro_auc(truth, scores) for scores in (probabilities, clinical))
+    others = [other for other in said if other.keys() == set(classes)]
+    values = np.array([[other[c] for c in classes] for other in others], dtype=np.float64)
+    network, alone = (statistics.macro_auc(truth, scores) for scores in (probabilities, values))
 
     def over(statistic: Statistic) -> Estimate:
         return interval(statistic, [row.patient_id for row in both], rng)

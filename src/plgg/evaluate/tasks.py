@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from plgg.core.estimate import Estimate
 from plgg.data.manifest import Case, target_text
 from plgg.data.result import TaskAnswer
+from plgg.evaluate.labels import KIND, LabelScorer
 from plgg.evaluate.predictions import SaidTask
 from plgg.evaluate.records import CaseScores, TaskScores, TaskSummary
 from plgg.evaluate.statistics import draw
@@ -84,7 +85,7 @@ def _known(row: CaseScores, name: str) -> bool:
 def _summary(rows: Sequence[CaseScores], name: str, scorer_of: ScorerOf, seed: int) -> TaskSummary:
     scored = [row.tasks[name] for row in rows]
     kind = scored[0].kind if scored else ""
-    scorer = scorer_of(kind)
+    scorer: Scorer | None = LabelScorer() if kind == KIND else scorer_of(kind)
     if scorer is None or not scored:
         return TaskSummary(kind=kind, n=len(scored), metrics={})
     # A generator of its own: other numbers of an evaluation do not depend on its tasks.

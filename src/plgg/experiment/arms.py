@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from plgg.config import PRESETS, Config, with_settings
+from plgg.config import MARKER, PRESETS, SEGMENTATION, Config, TaskConfig, with_settings
 from plgg.core.case_id import case_id_fault, first_twin
 from plgg.core.errors import ConfigError
 
-KINDS = ("single", "multitask")
+PUBLISHED = ("single", "multitask")
+DENSE, DENSE_MARKER, ORACLE = "dense", "dense-marker", "oracle"
+KINDS = (*PUBLISHED, DENSE, DENSE_MARKER, ORACLE)
+# Tasks that need no column of the manifest, and their weights: with these the gradient of each on
+# the encoder is about a third of the outline's (docs/experiment.md).
+_OF_MASK = {"signed_distance": 0.3, "tumour_slice": 0.1}
+
 # Blanks within braces and brackets belong to a value: tasks={segmentation: segmentation}.
 _WORDS = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|\[[^\]]*\]|\S)+")
 
@@ -17,7 +23,9 @@ _WORDS = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|\[[^\]]*\]|\S)+")
 def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> dict[str, Config]:
     """The settings of each arm, in the order of their names.
 
-    `single` and `multitask` are the base with that arm. A preset's name is that preset, with the
+    `single` and `multitask` are the base with that arm; `dense` learns tasks that are read off the
+    mask beside the outline, `dense-marker` these and the base's own; `oracle` is `single`, told the
+    true marker. A preset's name is that preset, with the
     base's seed, tasks and the way it is computed and predicted. `NAME=ARM key=value …` defines one
     more from one of these; it need not be among the names.
 
@@ -65,8 +73,13 @@ def _is_name(name: str) -> bool:
 
 
 def _known(name: str, base: Config) -> Config:
-    if name in KINDS:
+    if name in PUBLISHED:
         return base.model_copy(update={"arm": name})
+    if name == ORACLE:
+        model = base.model.model_copy(update={"marker_planes": True})
+        return with_settings(base.model_copy(update={"arm": "single", "model": model}), ())
+    if name in KINDS:
+        return _dense(base, marker=name == DENSE_MARKER)
     if name not in PRESETS:
         raise ConfigError(
             f"no arm is called {name!r}",
@@ -76,3 +89,13 @@ def _known(name: str, base: Config) -> Config:
     chosen = PRESETS[name].model_copy(update={key: getattr(base, key) for key in kept})
     # Not every network may learn every task.
     return with_settings(chosen, ())
+
+
+def _dense(base: Config, *, marker: bool) -> Config:
+    tasks = {SEGMENTATION: base.tasks[SEGMENTATION]}
+    tasks |= {kind: TaskConfig(kind=kind, weight=weight) for kind, weight in _OF_MASK.items()}
+    if marker:
+        # In the base's order; one without the marker gets it.
+        tasks |= {name: task for name, task in base.tasks.items() if name not in tasks}
+        tasks.setdefault(MARKER, TaskConfig(kind="classification"))
+    return with_settings(base.model_copy(update={"arm": "multitask", "tasks": tasks}), ())

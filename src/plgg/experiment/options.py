@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from plgg.core.errors import ConfigError
 
+_MOST_SEEDS = 100
+
 
 @dataclass(frozen=True)
 class Course:
@@ -69,9 +71,10 @@ class Design:
     Attributes:
         splits: How many.
         folds: Instead of splits, how many folds of a cross validation.
-        arms: Names: single, multitask, a preset's, or one that is defined; the first is the
-            baseline.
-        defined: `NAME=ARM key=value …`, from single, multitask or a preset.
+        seeds: Runs of each split and arm, which differ in nothing but chance.
+        arms: Names: single, multitask, dense, dense-marker, oracle, a preset's, or one that is
+            defined; the first is the baseline.
+        defined: `NAME=ARM key=value …`, from one of the others.
         grid: `key=value,value,…`; the winner of each split is chosen on its validation patients.
         workers: Who does the runs.
         command: What was typed, for the report.
@@ -80,9 +83,16 @@ class Design:
 
     splits: int = 6
     folds: int | None = None
+    seeds: int = 1
     arms: tuple[str, ...] = ("single", "multitask")
     defined: tuple[str, ...] = ()
     grid: tuple[str, ...] = ()
     workers: Workers = field(default_factory=Workers)
     command: str = ""
     track: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seeds <= _MOST_SEEDS:
+            raise ConfigError(
+                f"{self.seeds} seeds are asked for", remedy=f"Choose 1 to {_MOST_SEEDS}."
+            )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from plgg.config import Config, config_from_record
+from plgg.config import Config, config_from_record, with_settings
 from plgg.core.errors import RunError
 from plgg.data.experiment_folder import (
     ExperimentRecord,
@@ -18,7 +19,7 @@ from plgg.data.experiment_folder import (
 )
 from plgg.data.folds import fold_splits
 from plgg.data.split import Split, make_split
-from plgg.data.store import Store, require_channels, require_grid
+from plgg.data.store import Store, require_channels, require_grid, require_labels
 from plgg.experiment.grid import Grid, points, values_of
 from plgg.experiment.options import Workers
 from plgg.train.tracking.follow import Tracking
@@ -39,6 +40,7 @@ class Plan:
         workers: Who does the runs.
         tracking: Who keeps their curves.
         folds: Whether the splits are the folds of a cross validation.
+        n_seeds: Runs of each split and arm, of seeds that follow each other.
     """
 
     store: Store
@@ -51,6 +53,7 @@ class Plan:
     workers: Workers = field(default_factory=Workers)
     tracking: Tracking = field(default_factory=Tracking)
     folds: bool = False
+    n_seeds: int = 1
 
     @cached_property
     def _fold_splits(self) -> list[Split]:
@@ -75,6 +78,7 @@ class Job:
         config: Its settings.
         run: Its folder.
         tracking: Who keeps its curves.
+        seed: Number of its seed, from 0.
     """
 
     k: int
@@ -83,15 +87,17 @@ class Job:
     config: Config
     run: Path
     tracking: Tracking = field(default_factory=Tracking)
+    seed: int = 0
 
     @property
     def name(self) -> str:
-        """For people: splits count from 1."""
-        return f"split {self.k + 1}, {self.arm}{' ' if self.point else ''}{self.point}"
+        """For people: splits count from 1; of further seeds which one it is."""
+        named = f"split {self.k + 1}, {self.arm}{' ' if self.point else ''}{self.point}"
+        return f"{named}, seed {self.config.seed}" if self.seed else named
 
 
 def jobs(plan: Plan) -> Iterator[Job]:
-    """Every run of an experiment, split by split.
+    """Every run of an experiment, split by split, all arms of a seed before the next seed.
 
     Raises:
         ConfigError: If a point of the grid is out of range, or an arm does not fit the store.
@@ -102,14 +108,17 @@ def jobs(plan: Plan) -> Iterator[Job]:
     for arm, config in plan.arms.items():
         require_grid(plan.store, config.grid, who=f"the arm {arm!r}")
         require_channels(plan.store, config.channels)
+        require_labels(plan.store, config.labels)
         require_columns(config, plan.store)
     found = {arm: points(config, plan.grid) for arm, config in plan.arms.items()}
-    for k in range(plan.n_splits):
+    for k, seed in product(range(plan.n_splits), range(plan.n_seeds)):
         for arm, by_point in found.items():
             for point, config in by_point.items():
-                folder = arm_folder(plan.out, k, arm)
+                folder = arm_folder(plan.out, k, arm, seed)
                 run = folder / point if point else folder
-                yield Job(k, arm, point, config, run, plan.tracking)
+                # The same patients: the split is drawn from the plan's own seed.
+                own = with_settings(config, [f"seed={config.seed + seed}"]) if seed else config
+                yield Job(k, arm, point, own, run, plan.tracking, seed)
 
 
 def begin(plan: Plan) -> ExperimentRecord:
@@ -137,6 +146,7 @@ def _record(plan: Plan) -> ExperimentRecord:
         n_splits=plan.n_splits,
         seed=plan.config.seed,
         folds=plan.folds,
+        n_seeds=plan.n_seeds,
         commands=(plan.command,),
     )
 
@@ -154,6 +164,7 @@ def _joined(plan: Plan, known: ExperimentRecord, new: ExperimentRecord) -> Exper
             "arms": tuple(dict.fromkeys([*known.arms, *new.arms])),
             "arm_configs": {**known.arm_configs, **new.arm_configs},
             "n_splits": max(known.n_splits, new.n_splits),
+            "n_seeds": max(known.n_seeds, new.n_seeds),
             "commands": tuple(dict.fromkeys([*known.commands, *new.commands])),
             "seconds": known.seconds,
         }

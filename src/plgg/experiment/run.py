@@ -28,9 +28,9 @@ from plgg.report.experiment.page import write_experiment_report
 
 
 def choose(plan: Plan, jobs: Sequence[Job]) -> None:
-    """Write `choice.json` for every split and arm whose points are all finished or failed."""
-    for key in dict.fromkeys((job.k, job.arm) for job in jobs if job.point):
-        mine = [job for job in jobs if (job.k, job.arm) == key]
+    """Write `choice.json` for every split, arm and seed whose points are finished or failed."""
+    for key in dict.fromkeys((job.k, job.arm, job.seed) for job in jobs if job.point):
+        mine = [job for job in jobs if (job.k, job.arm, job.seed) == key]
         finished = [job for job in mine if is_finished(job, plan.store)]
         failed = [job for job in mine if job not in finished and read_failure(job.run)]
         if not finished or len(finished) + len(failed) < len(mine):
@@ -88,7 +88,7 @@ def _run(plan: Plan, watch: Watch) -> Done:
         # Also of what is interrupted.
         spent = round(record.seconds + time.monotonic() - started, 1)
         write_experiment(plan.out, record.model_copy(update={"seconds": spent}))
-    runs = [run_of(plan.out, job.k, job.arm) for job in wanted]
+    runs = [run_of(plan.out, job.k, job.arm, job.seed) for job in wanted]
     if not any((run / "evaluation" / "test").is_dir() for run in runs):
         return Done(None, failed)
     watch.say("comparing and drawing the report")
@@ -127,5 +127,5 @@ def _by_ray(plan: Plan, wanted: Sequence[Job], watch: Watch) -> dict[str, str]:
             progress(len(reasons), len(wanted), failed=n_failed)
 
         pairs = [(job, plan.split(job.k)) for job in wanted]
-        run_on_ray(pairs, plan.store.folder, plan.workers, told)
+        run_on_ray(pairs, plan.store.folder, plan.out, plan.workers, told)
     return {name: reason for name, reason in reasons.items() if reason is not None}

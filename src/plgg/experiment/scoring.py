@@ -7,27 +7,32 @@ Every finished piece is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.config import MARKER
 from plgg.core.errors import RunError
 from plgg.core.folders import scratch_folder
 from plgg.core.output import RUN, output_folder
 from plgg.core.progress import Progress, Watch
 from plgg.data.calibration import Calibration, Familiarity, read_calibration, write_calibration
+from plgg.data.result import read_result
 from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.cohort import evaluate_predictions
 from plgg.evaluate.evaluation import Evaluation
+from plgg.measure.radiomics import Features
 from plgg.model.checkpoint import read_meta
 from plgg.predict.calibrate.clinical import fit_clinical_of
 from plgg.predict.calibrate.fit import fit_calibration
+from plgg.predict.calibrate.radiomics import fit_forest_of, stored_features
 from plgg.predict.engine import remembering
 from plgg.predict.ensemble import ensemble
+from plgg.predict.marker import MarkerModels
 from plgg.predict.member import Member, load_member, with_calibration
 from plgg.predict.out_of_distribution import fit_familiarity
 from plgg.predict.scan import Predictor, predict_scans
@@ -178,29 +183,26 @@ def calibrate_runs(
     """
     if all(is_calibrated(run) for run in splits):
         return [load_member(run) for run in splits]
-    members: list[Member] = []
-    known: list[Familiarity | None] = []
     with scratch_folder(scratch / "calibration") as aside:
-        for (run, split), label in zip(splits.items(), labels, strict=True):
-            loaded = load_member(run, calibrated=False)
-            raw = replace(loaded, engine=remembering(loaded.engine))
-            with watch.task(f"{label}: looking at the training cohort") as progress:
-                known.append(cohort_familiarity(loaded, raw, store, split, progress))
-            with watch.task(f"{label}: predicting validation for calibration") as progress:
-                predict_cases(Predictor(ensemble([raw])), store, split.validation, aside, progress)
-            members.append(raw)
+        seen = [
+            _predict_validation(run, store, split, aside, watch, label=label)
+            for (run, split), label in zip(splits.items(), labels, strict=True)
+        ]
+        members, known = [member for member, _ in seen], [familiar for _, familiar in seen]
         validation = [name for split in splits.values() for name in split.validation]
+        training = {run: split.train for run, split in splits.items()}
+        models = marker_models(store, training, members, aside, validation, watch)
         with watch.task(f"{labels[-1]}: calibrating") as progress:
             common = fit_calibration(
                 aside,
                 store.manifest_cases(validation),
-                store,
-                next(iter(splits.values())).train,
+                {name: models[run] for run, split in splits.items() for name in split.validation},
                 settings=members[0].config.inference,
                 model_sha256=members[0].model.sha256,
                 classes=members[0].classes,
                 familiarity=known[0],
                 tasks=members[0].tasks,
+                labels=members[0].config.labels,
                 progress=progress,
             )
     write_calibration(members[0].run, common)
@@ -208,10 +210,61 @@ def calibrate_runs(
         own = {
             "model_sha256": member.model.sha256,
             "familiarity": familiarity,
-            "clinical": fit_clinical_of(store, splits[member.run].train, member.classes),
+            **models[member.run].fields(),
         }
         write_calibration(member.run, common.model_copy(update=own))
     return [with_calibration(member) for member in members]
+
+
+def _predict_validation(
+    run: Path, store: Store, split: Split, aside: Path, watch: Watch, *, label: str
+) -> tuple[Member, Familiarity | None]:
+    """A run's raw network, once it has predicted its validation patients; and what it knows."""
+    loaded = load_member(run, calibrated=False)
+    raw = replace(loaded, engine=remembering(loaded.engine))
+    with watch.task(f"{label}: looking at the training cohort") as progress:
+        familiarity = cohort_familiarity(loaded, raw, store, split, progress)
+    with watch.task(f"{label}: predicting validation for calibration") as progress:
+        predict_cases(Predictor(ensemble([raw])), store, split.validation, aside, progress)
+    return raw, familiarity
+
+
+def marker_models(
+    store: Store,
+    training: Mapping[Path, Sequence[str]],
+    members: Sequence[Member],
+    predictions: Path,
+    outlined: Sequence[str],
+    watch: Watch,
+) -> dict[Path, MarkerModels]:
+    """What each run's training patients teach of the marker without a network.
+
+    A patient that another run validated on was outlined by a network that never saw it: such
+    outlines are learnt from as well as the true masks.
+
+    Args:
+        store: Where the patients are.
+        training: The training part of each run.
+        members: The networks.
+        predictions: Folder of raw ones.
+        outlined: Who has one there.
+        watch: Told of the progress.
+    """
+    classes = members[0].classes
+    clinical = {run: fit_clinical_of(store, names, classes) for run, names in training.items()}
+    if not any(MARKER in member.tasks for member in members):
+        return {run: MarkerModels(clinical[run]) for run in training}
+    known = sorted({name for names in training.values() for name in names})
+    true: dict[str, Features] = {}
+    with watch.task("radiomics of the training cohort") as progress:
+        for name in known:
+            true[name] = stored_features(store, name, members[0].config.channels[0])
+            progress(len(true), len(known))
+    seen = {name: read_result(predictions / name / "result.json").radiomics for name in outlined}
+    return {
+        run: MarkerModels(clinical[run], fit_forest_of(store, true, seen, names, classes))
+        for run, names in training.items()
+    }
 
 
 def is_calibrated(run: Path) -> bool:
@@ -237,20 +290,39 @@ def cohort_familiarity(
     """
     step = -(-len(split.train) // _MOST_REFERENCES)
     training = split.train[::step]
-    names = (*training, *split.validation)
+    total = len(training) + len(split.validation)
+    known = features_of(loaded, store, training, lambda done: progress(done, total))
+    others = features_of(
+        raw, store, split.validation, lambda done: progress(len(training) + done, total)
+    )
+    return fit_familiarity(known, others)
+
+
+def features_of(
+    member: Member,
+    store: Store,
+    names: Sequence[str],
+    seen: Callable[[int], None] = lambda _: None,
+) -> NDArray[np.float64]:
+    """What the encoder makes of scans of a store, of shape (scans, widths).
+
+    Args:
+        member: The network.
+        store: Where the scans are.
+        names: Of the cases.
+        seen: Told how many are done after each.
+    """
     rows: list[NDArray[np.float64]] = []
-    for number, name in enumerate(names):
-        engine = loaded.engine if number < len(training) else raw.engine
+    for name in names:
         box = predict_box(
-            engine,
-            store.channels(name, raw.config.channels),
-            raw.config.inference,
-            offsets=raw.offsets(store.placement(name).slice_mm),
+            member.engine_for(store.by_id[name].marker),
+            store.channels(name, member.config.channels),
+            member.config.inference,
+            offsets=member.offsets(store.placement(name).slice_mm),
         )
         rows.append(box.features.astype(np.float64))
-        progress(len(rows), len(names))
-    features = np.array(rows)
-    return fit_familiarity(features[: len(training)], features[len(training) :])
+        seen(len(rows))
+    return np.array(rows, dtype=np.float64)
 
 
 def predict_cases(

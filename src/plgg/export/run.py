@@ -20,6 +20,7 @@ from plgg.model.checkpoint import Checkpoint, load_checkpoint
 from plgg.predict.engine import FILE, ExportRecord, Format, export_folder
 from plgg.predict.engines.exported import import_onnxruntime, import_openvino, require_onnx
 from plgg.tasks.base import AuxiliaryTask
+from plgg.tasks.mask_task import answering
 
 Run = Callable[..., Outputs]
 
@@ -89,6 +90,11 @@ def _bundle(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written
             f"{slices}",
             remedy="Export it as onnx or openvino.",
         )
+    if config.n_outlines > 1:
+        raise ConfigError(
+            f"a MONAI bundle gives one outline, and the network has {config.n_outlines} labels",
+            remedy="Export it as onnx or openvino.",
+        )
     write_bundle(checkpoint, network.network, folder)
     return Written("configs/inference.json", Traceable(load_bundle(folder)).answer)
 
@@ -142,6 +148,12 @@ def export_run(run: Path, out: Path | None, fmt: Format) -> Exported:
     folder = export_folder(run, fmt) if out is None else out
     require_replaceable(folder, EXPORT, inputs=[run])
     checkpoint = load_checkpoint(run, "best")
+    if checkpoint.meta.config.model.marker_planes:
+        raise ConfigError(
+            "an oracle, which must be told the true marker, is not exported",
+            where=run,
+            remedy="Export a run of another arm.",
+        )
     network = Traceable(checkpoint.network())
     with replaced(folder, EXPORT, inputs=[run]) as aside:
         record = _write(checkpoint, network, aside, fmt)
@@ -162,7 +174,7 @@ def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format)
     largest = largest_difference(
         [network.answer(image) for image in images],
         [written.run(image) for image in images],
-        checkpoint.meta.restored_tasks(),
+        answering(checkpoint.meta.restored_tasks()),
     )
     require_near(largest, fmt)
     files = sorted(path for path in aside.rglob("*") if path.is_file())

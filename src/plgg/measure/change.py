@@ -43,7 +43,7 @@ def change(now: Result, prior: Result, prior_folder: Path) -> Change:
     Raises:
         InputError: If both patients are known and differ.
     """
-    _require_one_patient(now, prior, prior_folder)
+    require_one_patient(now, prior, prior_folder)
     difference_ml = now.volume_ml - prior.volume_ml
     return Change(
         prior=str(prior_folder),
@@ -55,7 +55,12 @@ def change(now: Result, prior: Result, prior_folder: Path) -> Change:
     )
 
 
-def _require_one_patient(now: Result, prior: Result, prior_folder: Path) -> None:
+def require_one_patient(now: Result, prior: Result, prior_folder: Path) -> None:
+    """Two results are of one patient, as far as that is known.
+
+    Raises:
+        InputError: If both patients are known and differ.
+    """
     if now.patient_id and prior.patient_id and now.patient_id != prior.patient_id:
         raise InputError(
             f"is a prediction of patient {prior.patient_id}, the scan is of {now.patient_id}",

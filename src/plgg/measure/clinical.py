@@ -7,6 +7,7 @@ and its use.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,11 @@ def standardised(means: Inputs, scales: Inputs, inputs: Inputs) -> Inputs:
         inputs: Shape (..., inputs), NaN where unknown.
     """
     return np.asarray(np.nan_to_num((inputs - means) / scales), dtype=np.float64)
+
+
+def inputs_of(features: Mapping[str, float]) -> Inputs:
+    """The inputs among features by name; NaN where one is not there."""
+    return np.array([features.get(name, np.nan) for name in CLINICAL_INPUTS])
 
 
 def clinical_probabilities(model: ClinicalModel, inputs: Inputs) -> dict[str, float]:

@@ -34,7 +34,7 @@ def without_small(mask: Mask, *, voxel_volume_ml: float, smallest_ml: float) -> 
     if smallest_ml <= 0 or not mask.any():
         return mask
     box = around(mask)
-    labels, sizes = _parts(mask[box])
+    labels, sizes = parts_of(mask[box])
     keep = sizes * voxel_volume_ml >= smallest_ml * _ROUNDED
     if not keep.any():
         keep[np.argmax(sizes)] = True
@@ -58,7 +58,7 @@ def components(mask: Volume) -> tuple[Component, ...]:
     if not tumour.any():
         return ()
     box = around(tumour)
-    labels, sizes = _parts(tumour[box])
+    labels, sizes = parts_of(tumour[box])
     centres = _centres(labels, sizes) + [side.start for side in box]
     places = apply_affine(mask.affine, centres)
     return tuple(
@@ -82,7 +82,7 @@ def as_point(place: NDArray[np.float64]) -> Point:
     return x, y, z
 
 
-def _parts(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def parts_of(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Labels from 1, and the number of voxels of each."""
     labels, n = ndimage.label(mask, structure=_TOUCHING)
     return labels, np.bincount(labels.ravel(), minlength=n + 1)[1:]

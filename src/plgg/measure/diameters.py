@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.optimize import linear_sum_assignment
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
@@ -164,6 +163,24 @@ def diameters(mask: Volume) -> Diameters | None:
     return _record(part, piece, lines, mask.affine)
 
 
+def diameters_by_plane(mask: Volume) -> dict[Plane, Diameters]:
+    """Diameters of the largest connected part in each plane in which they can be measured.
+
+    Args:
+        mask: Tumour wherever it is greater than 0.
+    """
+    tumour = mask.data > 0
+    if not tumour.any():
+        return {}
+    part = largest_part(tumour)
+    found = {}
+    for axis in measured_axes(mask.affine):
+        piece, lines = _largest(list(_pieces(part, axis, mask.affine)), mask.affine)
+        record = _record(part, piece, lines, mask.affine)
+        found[record.plane] = record
+    return found
+
+
 def plane_axes(affine: Affine) -> dict[Plane, int]:
     """Which axis of a grid runs across its axial, its coronal and its sagittal slices.
 
@@ -171,8 +188,9 @@ def plane_axes(affine: Affine) -> dict[Plane, int]:
     """
     normals = np.linalg.inv(affine[:3, :3])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    axes, worlds = linear_sum_assignment(-np.abs(normals))
-    return {_PLANES[world]: int(axis) for axis, world in zip(axes, worlds, strict=True)}
+    near = np.abs(normals)
+    worlds = max(permutations(range(3)), key=lambda order: float(near[range(3), order].sum()))
+    return {_PLANES[world]: axis for axis, world in enumerate(worlds)}
 
 
 def measured_axes(affine: Affine) -> tuple[int, ...]:

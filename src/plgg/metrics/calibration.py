@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from plgg.data.calibration import Bin, RiskPoint
@@ -65,6 +64,8 @@ def fit_temperature(logits: Values, truth: Labels) -> float:
 
     bounds = tuple(np.log(TEMPERATURES))
     # In 1 / T the loss is convex, so in log T it has one valley.
+    from scipy.optimize import minimize_scalar  # It takes a while to load.
+
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
 
@@ -136,16 +137,6 @@ def risk_coverage(confidence: Values, hits: Values) -> tuple[RiskPoint, ...]:
         )
         for threshold in np.unique(confidence)[::-1]
     )
-
-
-def area_under_risk_coverage(curve: Sequence[RiskPoint]) -> float:
-    """AURC (Geifman and El-Yaniv 2019): mean risk over all coverages, lower is better.
-
-    Args:
-        curve: Surest first. Scans of one confidence are answered together, at their joint risk.
-    """
-    coverage = np.array([point.coverage for point in curve])
-    return float(np.diff(coverage, prepend=0.0) @ [point.risk for point in curve])
 
 
 def widest_within(curve: Sequence[RiskPoint], target_risk: float) -> RiskPoint | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
@@ -34,6 +33,9 @@ def _auc(member: NDArray[np.bool_], score: Probabilities) -> float | None:
     n, others = int(member.sum()), int((~member).sum())
     if not n or not others:
         return None
+    # Loading it takes a second, which a prediction need not wait for.
+    from scipy.stats import rankdata
+
     ranks = rankdata(score)
     return float((ranks[member].sum() - n * (n + 1) / 2) / (n * others))
 

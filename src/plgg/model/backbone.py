@@ -10,17 +10,14 @@ encode it in 2-D.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-import torch
-from monai.networks.nets import SegResNet, SwinUNETR
 from torch import Tensor, nn
 
 from plgg.config import ModelConfig
 from plgg.core.errors import ConfigError
+from plgg.core.registry import Registry
 from plgg.model.efficientnet import EfficientNetBackbone
-from plgg.model.layers import SeededDropout, with_fast_norm
 
 
 class Backbone(Protocol):
@@ -29,6 +26,8 @@ class Backbone(Protocol):
     Attributes:
         widths: Channels of the features at each level, the finest first; each level halves the
             sides of the one before.
+
+    Where more than its first convolution reads the image it says `reads_image_once = False`.
     """
 
     widths: tuple[int, ...]
@@ -46,118 +45,29 @@ class Backbone(Protocol):
         """The encoder's layers by stage, from the image on, for those that freeze some."""
 
 
-class SegResNetBackbone(SegResNet):  # type: ignore[misc]
-    """MONAI's SegResNet after Myronenko 2018: residual blocks, filters doubled at each halving."""
+def _segresnet(settings: ModelConfig, n_channels: int) -> nn.Module:
+    # Importing MONAI takes as long as importing PyTorch; only these two need it.
+    from plgg.model.monai_backbones import SegResNetBackbone
 
-    def __init__(self, settings: ModelConfig, n_channels: int) -> None:
-        super().__init__(
-            spatial_dims=3,
-            init_filters=settings.init_filters,
-            in_channels=n_channels * settings.stem**3,
-            out_channels=settings.stem**3,
-            dropout_prob=settings.dropout or None,
-            norm=("GROUP", {"num_groups": settings.norm_groups}),
-            blocks_down=settings.blocks_down,
-            blocks_up=settings.blocks_up,
-            upsample_mode="nontrainable",
-        )
-        if settings.dropout:
-            self.dropout = SeededDropout(settings.dropout)
-        self.widths = tuple(settings.init_filters * 2**n for n in range(len(settings.blocks_down)))
-        with_fast_norm(self)
-
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """As the protocol says."""
-        return list(super().encode(image)[1])
-
-    def decode(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """As the protocol says; MONAI's own gives the last alone."""
-        decoded = [features[-1]]
-        levels = zip(self.up_samples, self.up_layers, features[-2::-1], strict=True)
-        for up, layer, skip in levels:
-            decoded.append(layer(up(decoded[-1]) + skip))
-        return decoded
-
-    def head(self, out: int) -> nn.Sequential:  # noqa: ARG002 - it was built with that number
-        """MONAI's own last layer, which is a part of the published network."""
-        own = cast("nn.Sequential", self.get_submodule("conv_final"))
-        self.conv_final = nn.Identity()
-        return own
-
-    def stages(self) -> list[list[nn.Module]]:
-        """As the protocol says."""
-        first, *others = self.down_layers
-        return [[self.convInit, first], *([stage] for stage in others)]
+    return SegResNetBackbone(settings, n_channels)
 
 
-class SwinUNETRBackbone(SwinUNETR):  # type: ignore[misc]
-    """MONAI's Swin UNETR (Hatamizadeh et al. 2022): windows of attention, five halvings."""
+def _swin_unetr(settings: ModelConfig, n_channels: int) -> nn.Module:
+    from plgg.model.monai_backbones import SwinUNETRBackbone
 
-    def __init__(self, settings: ModelConfig, n_channels: int) -> None:
-        width = settings.init_filters
-        if width % 12:
-            raise ConfigError(
-                f"swin_unetr needs model.init_filters to be a multiple of 12, not {width}",
-                remedy="Set model.init_filters=24 or 48.",
-            )
-        if settings.dropout:
-            raise ConfigError(
-                "swin_unetr has no dropout that belongs to the patch",
-                remedy="Leave model.dropout at 0.",
-            )
-        # MONAI reads numbers off tensors on the way, which those of the device `meta` have not.
-        with torch.device("cpu"):
-            super().__init__(
-                in_channels=n_channels * settings.stem**3,
-                out_channels=settings.stem**3,
-                feature_size=width,
-                spatial_dims=3,
-            )
-        self.out = nn.Identity()
-        self.widths = (width, width, 2 * width, 4 * width, 8 * width, 16 * width)
-
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """As the protocol says."""
-        states = self.swinViT(image, self.normalize)
-        return [
-            self.encoder1(image),
-            self.encoder2(states[0]),
-            self.encoder3(states[1]),
-            self.encoder4(states[2]),
-            states[3],
-            self.encoder10(states[4]),
-        ]
-
-    def decode(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """As the protocol says."""
-        decoded = [features[-1]]
-        steps = (self.decoder5, self.decoder4, self.decoder3, self.decoder2, self.decoder1)
-        for step, skip in zip(steps, features[-2::-1], strict=True):
-            decoded.append(step(decoded[-1], skip))
-        return decoded
-
-    def head(self, out: int) -> nn.Sequential:
-        """One voxel-wise layer."""
-        return nn.Sequential(nn.Conv3d(self.widths[0], out, kernel_size=1))
-
-    def stages(self) -> list[list[nn.Module]]:
-        """As the protocol says."""
-        swin = self.swinViT
-        return [
-            [swin.patch_embed, self.encoder1],
-            [swin.layers1, self.encoder2],
-            [swin.layers2, self.encoder3],
-            [swin.layers3, self.encoder4],
-            [swin.layers4, self.encoder10],
-        ]
+    return SwinUNETRBackbone(settings, n_channels)
 
 
 Builder = Callable[[ModelConfig, int], nn.Module]
-BACKBONES: dict[str, Builder] = {
-    "segresnet": SegResNetBackbone,
-    "swin_unetr": SwinUNETRBackbone,
-    "efficientnet_lite0": EfficientNetBackbone,
-}
+BACKBONES: Registry[Builder] = Registry(
+    "backbone",
+    "plgg.backbones",
+    {
+        "segresnet": _segresnet,
+        "swin_unetr": _swin_unetr,
+        "efficientnet_lite0": EfficientNetBackbone,
+    },
+)
 
 
 def register_backbone(name: str, build: Builder) -> None:
@@ -166,8 +76,11 @@ def register_backbone(name: str, build: Builder) -> None:
     Args:
         name: As `model.backbone` names it.
         build: From settings and the number of the image's channels to a `Backbone`.
+
+    Raises:
+        ConfigError: If the name is taken by another.
     """
-    BACKBONES[name] = build
+    BACKBONES.add(name, build)
 
 
 def build_backbone(settings: ModelConfig, n_channels: int) -> Any:  # noqa: ANN401 - see `Backbone`
@@ -176,15 +89,7 @@ def build_backbone(settings: ModelConfig, n_channels: int) -> Any:  # noqa: ANN4
     Raises:
         ConfigError: If there is none of that name, or it does not fit the settings.
     """
-    if settings.backbone not in BACKBONES:
-        for entry in entry_points(group="plgg.backbones", name=settings.backbone):
-            register_backbone(entry.name, entry.load())
-    if settings.backbone not in BACKBONES:
-        raise ConfigError(
-            f"no backbone is called {settings.backbone!r}",
-            remedy=f"Choose one of {', '.join(BACKBONES)}, or install the package that brings it.",
-        )
-    backbone: Any = BACKBONES[settings.backbone](settings, n_channels)
+    backbone: Any = BACKBONES.find(settings.backbone)(settings, n_channels)
     halvings = (settings.divisor // settings.stem).bit_length() - 1
     if len(backbone.widths) != halvings + 1:
         raise ConfigError(

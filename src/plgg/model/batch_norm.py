@@ -49,8 +49,9 @@ class BatchNorm(nn.Module):
 
 
 def has_moments(network: nn.Module) -> bool:
-    """Whether a network normalises by batches."""
-    return any(isinstance(layer, BatchNorm) for layer in network.modules())
+    """Whether a network normalises by batches, in layers that are not frozen."""
+    layers = (layer for layer in network.modules() if isinstance(layer, BatchNorm))
+    return any(layer.weight.requires_grad for layer in layers)
 
 
 def refresh_moments(network: Any, images: Iterable[Tensor]) -> None:  # noqa: ANN401 - see below
@@ -81,6 +82,8 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     For prediction alone: a fifth of its time. The network itself is changed.
     """
     for block in network.modules():
+        if isinstance(block, nn.ReLU6):
+            block.inplace = True  # No gradient needs what it was given.
         if not isinstance(block, nn.Sequential):
             continue
         for number, (conv, norm) in enumerate(pairwise(block)):

@@ -138,6 +138,7 @@ def network_of(
             arm=config.arm,
             tasks=tasks,
             n_sequences=len(config.channels),
+            n_outlines=config.n_outlines,
         )
         wanted = {name: tensor.shape for name, tensor in empty.state_dict().items()}
     given = {name: tensor.shape for name, tensor in weights.items()}
@@ -158,6 +159,7 @@ def network_of(
         seed=0,
         tasks=tasks,
         n_sequences=len(config.channels),
+        n_outlines=config.n_outlines,
     )
     network.load_state_dict(weights)
     return network

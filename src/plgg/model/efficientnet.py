@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -243,13 +244,18 @@ class MissingWeightsError(ConfigError):
 def load_imagenet(network: EfficientNetBackbone) -> None:
     """Start the encoder from ImageNet; further channels of the image share the first weights.
 
+    Planes that tell the marker, behind the channels of the image, keep weights of 0.
+
     Raises:
         MissingWeightsError: If the weights are not installed.
         ConfigError: If they are not those that were published.
     """
     published = _published_weights()
     stem = published["_conv_stem.weight"]
-    weights = {"stem.0.weight": _spread(stem, network.encoder.n_channels)}
+    first = cast("nn.Conv2d", network.encoder.stem[0])
+    n_planes = first.in_channels - network.encoder.n_channels
+    seen = _spread(stem, network.encoder.n_channels)
+    weights = {"stem.0.weight": functional.pad(seen, (0, 0, 0, 0, 0, n_planes))}
     places = [(stage, block) for stage, kind in enumerate(_STAGES) for block in range(kind[0])]
     for name, value in published.items():
         part, _, field = name.rpartition(".")

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from plgg.core.errors import ConfigError
+
 _Gradients = tuple[Tensor, Tensor, Tensor, None, None]
 
 
@@ -210,3 +212,77 @@ def channels_last(network: _Network) -> _Network:
         if parameter.ndim in layouts:
             parameter.data = parameter.data.contiguous(memory_format=layouts[parameter.ndim])
     return network
+
+
+def redrawn(network: _Network) -> _Network:
+    """The same layers with weights drawn anew."""
+    for module in network.modules():
+        reset: Any = getattr(module, "reset_parameters", None)
+        if reset is not None:
+            reset()
+    return network
+
+
+def widen_input(backbone: Any, before: int, more: int) -> None:  # noqa: ANN401 - see `Backbone`
+    """Let the first layer of a backbone read further channels, with weights of 0.
+
+    So it gives what it gave, whatever these channels hold, until it is trained.
+
+    Args:
+        backbone: Whose first stage begins with the one convolution that reads the image.
+        before: Channels of the image so far.
+        more: Further ones, behind them.
+
+    Raises:
+        ConfigError: If the backbone does not begin so.
+    """
+    first = backbone.stages()[0][0].modules()
+    layer: Any = next((one for one in first if isinstance(one, nn.Conv2d | nn.Conv3d)), None)
+    if not getattr(backbone, "reads_image_once", True) or getattr(layer, "groups", 0) != 1:
+        raise ConfigError(
+            "model.marker_planes needs a backbone whose first convolution alone reads the image",
+            remedy="Choose segresnet or efficientnet_lite0.",
+        )
+    if layer.in_channels != before:
+        raise ConfigError(
+            f"the backbone's first convolution reads {layer.in_channels} channels, not {before}",
+            remedy="stages() of a backbone must begin with the layer that reads the image.",
+        )
+    wider = layer.weight.new_zeros(layer.out_channels, more, *layer.weight.shape[2:])
+    layer.weight = nn.Parameter(torch.cat([layer.weight.detach(), wider], dim=1))
+    layer.in_channels += more
+
+
+def to_blocks(image: Float[Tensor, "batch c i j k"], side: int) -> Tensor:
+    """Blocks of side³ voxels as channels, shape (batch, c·side³, i/side, j/side, k/side).
+
+    The order of `monai.networks.utils.pixelunshuffle`, which trained networks expect.
+    """
+    n, channels, i, j, k = image.shape
+    blocks = image.reshape(n, channels, i // side, side, j // side, side, k // side, side)
+    return blocks.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(
+        n, channels * side**3, i // side, j // side, k // side
+    )
+
+
+class Leading(nn.Module):
+    """The first channels alone.
+
+    Args:
+        n: How many.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Shape (batch, n, …)."""
+        return features[:, : self.n]
+
+
+def from_blocks(blocks: Float[Tensor, "batch c i j k"], side: int) -> Tensor:
+    """What `to_blocks` made of an image, undone."""
+    n, channels, i, j, k = blocks.shape
+    voxels = blocks.reshape(n, channels // side**3, side, side, side, i, j, k)
+    return voxels.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(n, -1, i * side, j * side, k * side)

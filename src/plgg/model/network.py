@@ -8,12 +8,12 @@ given as well: it tells whether a scan is like those of the training.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from monai.networks.utils import pixelshuffle, pixelunshuffle
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -22,12 +22,23 @@ from plgg.config import MARKER, SEGMENTATION, Arm, LossConfig, ModelConfig
 from plgg.core.patient import patient_inputs
 from plgg.model.backbone import build_backbone
 from plgg.model.classification_head import Guide, ScalarHead
-from plgg.model.layers import Reduce, SeededDropout, Standardise, channels_last
+from plgg.model.layers import (
+    Leading,
+    Reduce,
+    SeededDropout,
+    Standardise,
+    channels_last,
+    from_blocks,
+    redrawn,
+    to_blocks,
+    widen_input,
+)
 from plgg.tasks.base import AuxiliaryTask, BodySpec
 from plgg.tasks.kinds import marker_record, restore_tasks
+from plgg.tasks.mask_task import MaskTask, answering
 
 Image = Float[Tensor, "batch c i j k"]
-Outline = Float[Tensor, "batch 1 i j k"]
+Outline = Float[Tensor, "batch r i j k"]
 Tasks = Mapping[str, AuxiliaryTask]
 
 
@@ -46,6 +57,7 @@ class MultitaskNet(nn.Module):
         arm: `single` has no head but the outline's.
         tasks: That have a head in the multitask arm; by default the marker alone.
         n_sequences: MR sequences of the image, each with the slices that the settings ask for.
+        n_outlines: Regions that are outlined, the whole tumour first.
     """
 
     def __init__(
@@ -56,27 +68,36 @@ class MultitaskNet(nn.Module):
         arm: Arm,
         tasks: Tasks | None = None,
         n_sequences: int = 1,
+        n_outlines: int = 1,
     ) -> None:
         super().__init__()
         self.divisors, self.stem, self.n_sequences = settings.divisors, settings.stem, n_sequences
-        self.n_channels = n_sequences * (1 + 2 * settings.neighbours)
+        n_seen = n_sequences * (1 + 2 * settings.neighbours)
+        n_planes = n_classes if settings.marker_planes else 0
+        self.n_channels = n_seen + n_planes
         self.teaches_encoder = settings.marker.teaches_encoder
         # Whether inner features are computed again in the backward pass rather than kept.
         self.checkpointing = False
-        self.backbone: Any = build_backbone(settings, self.n_channels)
-        out = settings.stem**3
+        self.n_frozen = 0
+        self.backbone: Any = build_backbone(settings, n_seen)
+        out = n_outlines * settings.stem**3
         heads: dict[str, nn.Module] = {SEGMENTATION: self.backbone.head(out)}
         # Outlines at half, a quarter … of the resolution; used in training alone.
         self.n_deep = settings.deep_supervision
         for level in range(1, self.n_deep + 1):
             heads[f"deep_{level}"] = nn.Conv3d(self.backbone.widths[level], out, kernel_size=1)
-        auxiliary = marker_alone(n_classes) if tasks is None else tasks
-        self.auxiliary = tuple(auxiliary) if arm == "multitask" else ()
-        body = _body_spec(self.backbone, settings)
-        heads |= {name: auxiliary[name].head(body) for name in self.auxiliary}
+        learnt = marker_alone(n_classes) if tasks is None else tasks
+        learnt = learnt if arm == "multitask" else {}
+        self.auxiliary = tuple(answering(learnt))
+        # Tasks that are read off the mask; their heads are used in training alone.
+        self.of_mask = {n: t.reads for n, t in learnt.items() if isinstance(t, MaskTask)}
+        body = _body_spec(self.backbone, settings, heads[SEGMENTATION], n_outlines)
+        heads |= {name: task.head(body) for name, task in learnt.items()}
         self.heads = nn.ModuleDict(heads)
         guided = MARKER in self.auxiliary and settings.marker.guides_outline
         self.guide = Guide(n_classes, self.backbone.widths[0], out) if guided else None
+        if n_planes:
+            widen_input(self.backbone, n_seen * out, n_planes * out)
 
     def forward(
         self,
@@ -87,37 +108,44 @@ class MultitaskNet(nn.Module):
         """Logits by head, and the pooled bottleneck.
 
         Args:
-            image: z-scores, the sides multiples of `divisors`; a missing sequence is 0.
+            image: z-scores, the sides multiples of `divisors`; a missing sequence is 0. Of a
+                network that is told the marker, its planes come last (`plgg.data.inputs`).
             patient: Age and sex; without them the marker is what the image alone says.
             conditioning_class: Index of the class that conditions the segmentation in training, -1
                 where it is unknown. After training that is the branch's own answer to the image.
                 The branch itself always looks at the outline without a condition.
 
         Returns:
-            segmentation: (batch, 1, i, j, k); marker: (batch, classes), in the multitask arm, and
-            other tasks likewise;
+            segmentation: (batch, 1, i, j, k), or a channel for each region; marker: (batch,
+            classes), in the multitask arm, and other tasks likewise; in training also tasks that
+            are read off the mask, as maps (batch, 1, i, j, k) or by layers of the bottleneck
+            (batch, k);
             features: (batch, channels), float32 whatever the precision; deep, in training with
             deep supervision: a list of (batch, 1, i/2, j/2, k/2), (batch, 1, i/4, …), …
         """
         if self.checkpointing and self.training:
-            outlines, bottleneck, last = checkpoint(self._body, image, use_reentrant=False)
+            outlines, maps, bottleneck, last = checkpoint(self._body, image, use_reentrant=False)
         else:
-            outlines, bottleneck, last = self._body(image)
+            outlines, maps, bottleneck, last = self._body(image)
         # Detached: no loss may come to rest on what is only looked at.
         features = bottleneck.detach().float().mean(dim=(2, 3, 4))
         outputs = {"segmentation": outlines[0], "features": features}
         if outlines[1:]:
             outputs["deep"] = outlines[1:]
+        if self.training:
+            outputs |= maps
+            layered = [name for name, reads in self.of_mask.items() if reads == "bottleneck"]
+            outputs |= {name: self.heads[name](bottleneck) for name in layered}
         own = image[:, : self.n_sequences]
         read = bottleneck if self.teaches_encoder else bottleneck.detach()
         for name in self.auxiliary:
-            outputs[name] = self.heads[name](read, own, outlines[0], patient)
+            outputs[name] = self.heads[name](read, own, outlines[0][:, :1], patient)
         if self.guide is not None:
             # By the image alone, whatever is known of the patient: exported networks know no more.
             answer = (
                 self.guide.as_answer(conditioning_class)
                 if self.training and conditioning_class is not None
-                else self.heads["marker"](read, own, outlines[0]).softmax(dim=1)
+                else self.heads["marker"](read, own, outlines[0][:, :1]).softmax(dim=1)
             )
             outputs["segmentation"] = outlines[0] + self._whole(self.guide(last, answer))
         return outputs
@@ -127,10 +155,11 @@ class MultitaskNet(nn.Module):
         heads: dict[str, Any] = {name: self.heads[name] for name in self.auxiliary}
         return {n: head.known(patient) for n, head in heads.items() if hasattr(head, "known")}
 
-    def _body(self, image: Image) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Outlines, the finest first; the bottleneck; what the finest one's last layer sees.
+    def _body(self, image: Image) -> tuple[list[Tensor], dict[str, Tensor], Tensor, Tensor]:
+        """Outlines, finest first; maps of tasks; bottleneck; what the outline's last layer sees.
 
-        The coarse ones are given in training alone. No outline has been told the marker.
+        The coarse outlines and the maps are given in training alone. No outline has been told the
+        marker by the branch.
         """
         bottleneck, features = self.encode(image)
         decoded = self.backbone.decode(features)
@@ -140,16 +169,18 @@ class MultitaskNet(nn.Module):
         if self.training:
             levels = range(1, self.n_deep + 1)
             outlines += [self.heads[f"deep_{level}"](decoded[-1 - level]) for level in levels]
-        return [self._whole(outline) for outline in outlines], bottleneck, last
+        mapped = [name for name, reads in self.of_mask.items() if reads == "decoded"]
+        maps = {n: self._whole(self.heads[n](decoded[-1])) for n in mapped if self.training}
+        return [self._whole(outline) for outline in outlines], maps, bottleneck, last
 
     def _whole(self, outline: Tensor) -> Outline:
         """Channels given back as blocks of voxels."""
-        return pixelshuffle(outline, 3, self.stem) if self.stem > 1 else outline
+        return from_blocks(outline, self.stem) if self.stem > 1 else outline
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
         """What other tasks read, (batch, 8·filters, i/8, j/8, k/8) with 4 levels; all levels."""
         if self.stem > 1:
-            blocks = pixelunshuffle(image, 3, self.stem)
+            blocks = to_blocks(image, self.stem)
             image = blocks.contiguous(memory_format=torch.channels_last_3d)
         features: list[Tensor] = self.backbone.encode(image)
         pooled = getattr(self.backbone, "pooled", None)
@@ -181,19 +212,41 @@ class MultitaskNet(nn.Module):
         return [p for stage in stages for layer in stage for p in layer.parameters()]
 
     def freeze(self, n_stages: int) -> None:
-        """Keep the first stages of the encoder, from the image on, as they are."""
-        for stage in self.backbone.stages()[:n_stages]:
-            for layer in stage:
-                layer.requires_grad_(requires_grad=False)
+        """Keep the first stages of the encoder, from the image on, as they are: moments, too."""
+        self.n_frozen = n_stages
+        for layer in self._frozen():
+            layer.requires_grad_(requires_grad=False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or not; frozen stages stay as they are used, normalised by known moments."""
+        super().train(mode)
+        for layer in self._frozen():
+            layer.eval()
+        return self
+
+    def _frozen(self) -> list[nn.Module]:
+        stages: list[list[nn.Module]] = self.backbone.stages()[: self.n_frozen]
+        return [layer for stage in stages for layer in stage]
 
 
-def _body_spec(backbone: Any, settings: ModelConfig) -> BodySpec:  # noqa: ANN401 - see `Backbone`
+def _body_spec(
+    backbone: Any,  # noqa: ANN401 - see `Backbone`
+    settings: ModelConfig,
+    outline: nn.Module,
+    n_outlines: int,
+) -> BodySpec:
     channels, divisors = getattr(backbone, "pooled_width", backbone.widths[-1]), settings.divisors
 
     def make_head(n_outputs: int) -> nn.Module:
         return ScalarHead(channels, n_outputs, settings.marker, divisors=divisors)
 
-    return BodySpec(channels, divisors, make_head)
+    def make_map() -> nn.Module:
+        head = redrawn(deepcopy(outline))
+        # A map has one channel, whatever the outline has.
+        return head if n_outlines == 1 else nn.Sequential(head, Leading(settings.stem**3))
+
+    return BodySpec(channels, divisors, make_head, make_map)
 
 
 def build_network(
@@ -204,12 +257,18 @@ def build_network(
     seed: int,
     tasks: Tasks | None = None,
     n_sequences: int = 1,
+    n_outlines: int = 1,
 ) -> MultitaskNet:
     """A network with weights drawn from `seed`; both arms share the body's first weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = MultitaskNet(
-            settings, n_classes=n_classes, arm=arm, tasks=tasks, n_sequences=n_sequences
+            settings,
+            n_classes=n_classes,
+            arm=arm,
+            tasks=tasks,
+            n_sequences=n_sequences,
+            n_outlines=n_outlines,
         )
     return channels_last(network)
 

@@ -9,8 +9,7 @@ Equal settings give equal files, whatever the number of processes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ import numpy as np
 from plgg.core.errors import ConfigError
 from plgg.core.files import make_folder
 from plgg.core.output import PATIENTS, output_folder
-from plgg.core.worker import follow_parent, sheltered
+from plgg.core.workers import in_workers
 from plgg.data.manifest import Case, write_manifest
 from plgg.data.nifti.image import write_volume
 from plgg.phantom.patient import draw_person, make_scan
@@ -164,12 +163,17 @@ def _finished(jobs: list[_Job], workers: int) -> Iterator[None]:
     if workers == 1 or len(jobs) == 1:
         yield from map(_make, jobs)
         return
-    # 'spawn' is the same on all systems and safe in programs that have threads.
-    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), follow_parent) as pool:
-        with sheltered():
-            waiting = [pool.submit(_make, job) for job in jobs]
-        for done in as_completed(waiting):
-            yield done.result()
+    with closing(in_workers(jobs, _make_one, start=_nothing, workers=workers)) as outcomes:
+        for outcome in outcomes:
+            yield outcome.required()
+
+
+def _nothing() -> None:
+    """What a process needs before its first scan."""
+
+
+def _make_one(_: None, job: _Job) -> None:
+    _make(job)
 
 
 def _make(job: _Job) -> None:

@@ -116,21 +116,26 @@ def make_scan(
         sequence: `flair`, `t1`, `t1c` or `t2`.
 
     Returns:
-        The scan (int16, 0 outside the brain) and mask (uint8) on one grid.
+        The scan (int16, 0 outside the brain) and mask (uint8) on one grid; where cysts are labelled
+        they hold 2 and the rest of the tumour 1.
     """
     plan = plan_of(settings, patient, marker, scan=scan)
     raster = Raster(settings.spacing_mm)
     affine = raster.affine
     # The matrices here are small: threads cost more than they bring, and could change a last bit.
     with threadpool_limits(1):
-        flair, mask = _render(settings, patient, plan, scan=scan, raster=raster, sequence=sequence)
+        flair, mask, cyst = _render(
+            settings, patient, plan, scan=scan, raster=raster, sequence=sequence
+        )
         if settings.slice_thickness_mm is not None:
             n_thin = raster.shape[2]
             n_thick = n_thick_slices(n_thin, settings.slice_thickness_mm / raster.spacing_mm)
+            _, cyst = thicken(flair, cyst, n_thick)
             flair, mask = thicken(flair, mask, n_thick)
             affine = thick_affine(affine, n_thin, n_thick)
     moved = np.linalg.inv(movement(settings, patient, scan=scan, sequence=sequence))
-    return Volume(flair, moved @ affine), Volume(mask.astype(np.uint8), moved @ affine)
+    values = mask.astype(np.uint8) + (mask & cyst if settings.label_cysts else 0)
+    return Volume(flair, moved @ affine), Volume(values.astype(np.uint8), moved @ affine)
 
 
 def _render(
@@ -141,7 +146,7 @@ def _render(
     scan: int,
     raster: Raster,
     sequence: str,
-) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.int16], NDArray[np.bool_], NDArray[np.bool_]]:
     def stream(purpose: Stream, scan: int = 0) -> np.random.Generator:
         return patient_stream(settings.seed, patient, purpose, scan)
 
@@ -168,4 +173,6 @@ def _render(
     flair = acquire(signal, tissues.brain, site, noise, raster)
     mask = np.zeros(tissues.brain.shape, dtype=np.bool_)
     mask[tumour.box] = tumour.mask
-    return raster.on_grid(flair), raster.on_grid(mask)
+    cyst = np.zeros_like(mask)
+    cyst[tumour.box] = (tumour.cyst >= 0.5) & tumour.mask
+    return raster.on_grid(flair), raster.on_grid(mask), raster.on_grid(cyst)

@@ -43,6 +43,7 @@ class PhantomSettings(BaseModel):
         spot_width: How wide those spots are, relative to what is usual.
         sequences: MR sequences of each scan, the FLAIR among them. The others are moved against
             it by up to 3 mm and 3°, as heads are between two sequences.
+        label_cysts: Whether masks hold 2 where a tumour is cyst; elsewhere in it they hold 1.
         contrast: How bright tumours and halos are above grey matter, relative to what is usual.
     """
 
@@ -63,6 +64,7 @@ class PhantomSettings(BaseModel):
     spot_width: float = Field(default=1.0, ge=0.5, le=3.0)
     sequences: tuple[Literal["flair", "t1", "t1c", "t2"], ...] = ("flair",)
     contrast: float = Field(default=1.0, ge=0.1, le=5.0)
+    label_cysts: bool = False
 
     @model_validator(mode="after")
     def _slices_hold_a_voxel(self) -> Self:

@@ -19,8 +19,9 @@ from plgg.config.base import SEQUENCES
 from plgg.core.errors import ConfigError, InputError
 from plgg.core.volume import Volume
 from plgg.data.check.usable import usable_scan
+from plgg.data.labels import region
 from plgg.data.quality import Verdict
-from plgg.data.result import TaskResult
+from plgg.data.result import Result, TaskResult, labels_of
 from plgg.data.scan import Scan as NativeScan
 from plgg.predict.batch import Request
 from plgg.predict.options import PredictOptions
@@ -42,6 +43,7 @@ class Segmentation:
         tasks: What is said of further tasks, by name.
         verdicts: Of the gates, on the scan and its registration.
         warnings: What is in doubt, as `result.json` has it.
+        labels: Regions of the tumour by name, bool, on the same grid; empty where it is all.
     """
 
     mask: NDArray[np.bool_]
@@ -51,6 +53,7 @@ class Segmentation:
     tasks: dict[str, TaskResult] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
     warnings: tuple[str, ...] = ()
+    labels: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 def segment_arrays(
@@ -66,9 +69,9 @@ def segment_arrays(
         InputError: If an array cannot be used, or a gate refuses the scan.
     """
     given = _volumes(image, affine)
-    if options.part or options.prior or options.others:
+    if options.part or options.prior or options.scan_date or options.others:
         raise ConfigError(
-            "part, prior and others are of predictions in files",
+            "part, prior, scan_date and others are of predictions in files",
             remedy="Give several sequences as a mapping, and leave these out.",
         )
     scan = _scan(given, options)
@@ -84,11 +87,19 @@ def segment_arrays(
         tasks=dict(result.tasks),
         verdicts=quality.verdicts if quality else (),
         warnings=result.warnings,
+        labels=_regions(found.numbers, result),
     )
 
 
+def _regions(numbers: Volume | None, result: Result) -> dict[str, NDArray[np.bool_]]:
+    if numbers is None:
+        return {}
+    labels = labels_of(result)
+    return {one.name: region(numbers.data, labels, n) for n, one in enumerate(labels)}
+
+
 def _without_pages(options: PredictOptions) -> PredictOptions:
-    return replace(options, pages=False)
+    return replace(options, pages=False, pdf=False, rtstruct=False)
 
 
 def _volumes(image: ArrayLike | Images, affine: ArrayLike | None) -> dict[str | None, Volume]:

@@ -2,27 +2,34 @@
 
     outcomes = predict_batch(Request((Path("manifest.csv"),), (run,), out, PredictOptions()), watch)
 
-The worker holds the models from scan to scan. A scan that hangs, eats the memory or kills the
-process is named, and the others are done. A single scan is predicted in this process.
+A worker holds the models from scan to scan. A scan that hangs, eats the memory or kills the
+process is named, and the others are done. A single scan is predicted in this process, unless Ray is
+asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import psutil
 
 from plgg.core.errors import ConfigError, InputError
+from plgg.core.jobs import Workers, run_jobs
 from plgg.core.output import PREDICTIONS, output_folder, require_free
 from plgg.core.progress import Watch
-from plgg.core.workers import JobOutcome, in_workers
+from plgg.core.ray_session import RayWorkers
+from plgg.core.shard import Shard
+from plgg.core.volume import Volume
+from plgg.core.workers import JobOutcome
 from plgg.data.ensemble_folder import is_ensemble, member_runs, read_ensemble
+from plgg.data.nnunet import part_of_fold, results_folder
 from plgg.data.run_folder import read_part
 from plgg.predict.ensemble import ensemble, inference_settings
-from plgg.predict.member import load_member
+from plgg.predict.member import Member, load_member
 from plgg.predict.options import PredictOptions
 from plgg.predict.scan import Outcome, Predictor, guarded, predict_scans, require_free_places
 from plgg.predict.source import Scan, find_scans
@@ -30,6 +37,8 @@ from plgg.predict.summary import write_summary
 from plgg.report.case.page import read_model_card, write_case_report
 
 _GIB = 2**30
+# What a process holds at most: networks, one scan, the atlas.
+PROCESS_GIB = 2.5
 SUMMARY = "summary.csv"
 
 
@@ -42,12 +51,16 @@ class Request:
         runs: Folders of training runs or of ensembles of them; several answer together.
         out: One folder a case is made here.
         options: How.
+        workers: Processes that share the scans, here or on Ray.
+        shard: Do this part of the scans alone, beside processes that do the others.
     """
 
     inputs: tuple[Path, ...]
     runs: tuple[Path, ...]
     out: Path
     options: PredictOptions
+    workers: Workers = 1
+    shard: Shard | None = None
 
     def scans(self) -> list[Scan]:
         """The scans that the inputs name.
@@ -56,7 +69,7 @@ class Request:
             PlggError: If an input is none, or two scans have one name.
         """
         options = self.options
-        only = read_part(self.runs[0], options.part) if options.part else None
+        only = _part(self.runs[0], options.part) if options.part else None
         return find_scans(
             self.inputs,
             only=only,
@@ -72,24 +85,58 @@ class Request:
             PlggError: If they cannot be read, or fit neither each other nor the scans.
         """
         options = self.options
-        members = [load_member(run, engine=options.engine) for run in member_runs(self.runs)]
+        members = [
+            member
+            for run in member_runs(self.runs)
+            for member in _members(run, engine=options.engine)
+        ]
         inference = inference_settings(members[0].config, options.settings)
-        networks = ensemble(members, inference, about=_about(self.runs))
+        networks = ensemble(members, inference, about=_about(self.runs, members))
         networks.require_classes(scan.marker for scan in scans)
         card = read_model_card(self.runs[0]) if len(self.runs) == 1 else None
-        page = partial(write_case_report, model_card=card, prior=options.prior)
+        page = partial(write_case_report, model_card=card, prior=_only(options.priors))
         return Predictor(
             networks,
             atlas=options.atlas,
-            prior=options.prior,
+            prior=options.priors,
+            scan_date=options.scan_date,
             scan_gib=options.scan_gib,
             page=page if options.pages else None,
+            document=_document if options.pdf else None,
+            structures=options.rtstruct,
         )
 
 
-def _about(models: Sequence[Path]) -> str:
+def _document(folder: Path, scan: Volume) -> Path:
+    """The page as PDF, by Matplotlib, which takes a while to load."""
+    from plgg.report.case.pdf import write_case_pdf
+
+    return write_case_pdf(folder, scan)
+
+
+def _only(priors: Sequence[Path]) -> Path | None:
+    """The one earlier prediction, where there is one."""
+    return priors[0] if len(priors) == 1 else None
+
+
+def _members(run: Path, *, engine: str) -> list[Member]:
+    """The networks of a folder: a run has one, trained results of nnU-Net one a fold."""
+    if results_folder(run) is None:
+        return [load_member(run, engine=engine)]
+    from plgg.predict.nnunet_member import load_nnunet_members
+
+    return load_nnunet_members(run, engine=engine)
+
+
+def _part(run: Path, part: str) -> tuple[str, ...]:
+    """The cases of one part of the split that a run, or a fold of nnU-Net, was trained on."""
+    return read_part(run, part) if results_folder(run) is None else part_of_fold(run, part)
+
+
+def _about(models: Sequence[Path], members: Sequence[Member]) -> str:
     """What is to be known of the models, each once."""
     known = [read_ensemble(model).about for model in models if is_ensemble(model)]
+    known += [member.about for member in members]
     return " ".join(dict.fromkeys(filter(None, known)))
 
 
@@ -101,29 +148,43 @@ def predict_batch(request: Request, watch: Watch) -> list[Outcome]:
         watch: Told of the progress.
 
     Returns:
-        An outcome for every scan, in their order.
+        An outcome for every scan, in their order; of a shard, for each of its own, and
+        `summary.csv` is left to the next call without one.
 
     Raises:
         PlggError: If models, inputs and output folder do not fit together; nothing is written then.
     """
-    scans = request.scans()
-    if request.options.prior and len(scans) != 1:
-        raise ConfigError(f"--prior is for one scan, not {len(scans)}", remedy="Name one scan.")
+    scans, options = request.scans(), request.options
+    for option, given in (("--prior", options.prior), ("--date", options.scan_date)):
+        if given and len(scans) != 1:
+            raise ConfigError(
+                f"{option} is for one scan, not {len(scans)}", remedy="Name one scan."
+            )
     require_free(request.out, PREDICTIONS, inputs=request.inputs)
     _require_other_names(scans)
     require_free_places(scans, request.out)
     predictor = request.predictor(scans)
-    with watch.task("predicting") as progress, output_folder(request.out, PREDICTIONS):
-        if len(scans) == 1:
-            outcomes = predict_scans(scans, predictor, request.out, progress=progress)
+    shard = request.shard
+    scans = shard.of_items(scans) if shard else scans
+    part = shard.name if shard else None
+    with (
+        watch.task("predicting") as progress,
+        output_folder(request.out, PREDICTIONS, part=part),
+    ):
+        if len(scans) == 1 and isinstance(request.workers, int):
+            outcomes = predict_scans(scans, predictor, request.out, part=part, progress=progress)
         else:
-            del predictor  # The worker has its own.
+            del predictor  # The workers have their own.
             outcomes = []
-            for outcome in _one_by_one(request, scans):
-                outcomes.append(outcome)
-                failed = sum(one.result is None for one in outcomes)
-                progress(len(outcomes), len(scans), failed)
-        write_summary(request.out / SUMMARY, outcomes)
+            failed = 0
+            # Closed, so that no worker goes on when this is interrupted.
+            with closing(_in_processes(request, scans)) as coming:
+                for outcome in coming:
+                    outcomes.append(outcome)
+                    failed += outcome.result is None
+                    progress(len(outcomes), len(scans), failed)
+        if shard is None:
+            write_summary(request.out / SUMMARY, outcomes)
     return outcomes
 
 
@@ -142,20 +203,31 @@ def _require_other_names(scans: Sequence[Scan]) -> None:
             )
 
 
-def _one_by_one(request: Request, scans: Sequence[Scan]) -> Iterator[Outcome]:
+def _in_processes(request: Request, scans: Sequence[Scan]) -> Generator[Outcome, None, None]:
     names = [scan.case_id for scan in scans]
     options = request.options
-    free = float(psutil.virtual_memory().available) / _GIB
-    done = in_workers(
+    workers, gib = _limits(request.workers, options.case_gib)
+    done = run_jobs(
         names,
         _predict_one,
         start=partial(_ready, request),
-        workers=1,
+        workers=workers,
+        out=request.out,
+        inputs=[*request.inputs, *request.runs],
         seconds=60.0 * options.case_minutes,
-        gib=options.case_gib or free,
+        gib=gib,
     )
     for name, outcome in zip(names, done, strict=True):
         yield outcome.result or _stopped(name, outcome)
+
+
+def _limits(workers: Workers, case_gib: float | None) -> tuple[Workers, float | None]:
+    """Workers, and the memory of each: as given, or its share of what is free."""
+    if isinstance(workers, RayWorkers):
+        # A worker takes a GPU where there are any, and asks its node for the memory.
+        return replace(workers, gpus=None, gib=case_gib or PROCESS_GIB), case_gib
+    free = float(psutil.virtual_memory().available) / _GIB
+    return workers, case_gib or free / workers
 
 
 _Ready = tuple[Request, Predictor, dict[str, Scan]]

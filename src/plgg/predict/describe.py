@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +12,28 @@ import numpy as np
 from plgg.core.environment import versions
 from plgg.core.progress import Clock
 from plgg.core.volume import Volume
-from plgg.data.quality import Quality, Verdict
+from plgg.data.labels import region
+from plgg.data.quality import Quality
 from plgg.data.result import (
     RESEARCH_ONLY,
-    Change,
     Input,
+    LabelResult,
     Marker,
     Result,
     TaskResult,
     Uncertainty,
 )
 from plgg.measure.change import change
-from plgg.measure.clinical import clinical_inputs, clinical_probabilities
+from plgg.measure.clinical import clinical_probabilities, inputs_of
 from plgg.measure.components import components, without_small
 from plgg.measure.diameters import diameters
+from plgg.measure.radiomics import radiomics_inputs
+from plgg.measure.timeline import Moment, latest, with_timeline
 from plgg.measure.uncertainty import agreement, expected_dice, volume_interval
 from plgg.predict.ensemble import BoxAnswer, Ensemble
+from plgg.predict.marker import NETWORK, RADIOMICS, marker_answer
 from plgg.predict.source import Loaded, Scan
+from plgg.tasks.base import Array
 
 _SHORT = (
     "the network saw the scan in windows for want of memory: the outline is less exact than in one "
@@ -44,6 +51,8 @@ class RawPrediction:
         mask: Tumour on the native grid, boolean.
         tumour: Its probability there.
         clock: Seconds so far.
+        inner: Probability of each region within the tumour, by name.
+        numbers: Map of all regions (`plgg.data.labels`); None where the tumour is all.
     """
 
     loaded: Loaded
@@ -51,23 +60,23 @@ class RawPrediction:
     mask: Volume
     tumour: Volume
     clock: Clock
-
-
-@dataclass(frozen=True)
-class Prior:
-    """An earlier prediction of the same patient."""
-
-    folder: Path
-    result: Result
+    inner: dict[str, Volume] = field(default_factory=dict)
+    numbers: Volume | None = None
 
 
 def describe(
-    scan: Scan, digest: str, found: RawPrediction, networks: Ensemble, *, prior: Prior | None
+    scan: Scan,
+    digest: str,
+    found: RawPrediction,
+    networks: Ensemble,
+    *,
+    priors: Sequence[Moment],
+    scan_date: date | None,
 ) -> Result:
     """All that is said of a scan.
 
     Raises:
-        InputError: If the earlier prediction is of another patient.
+        InputError: If an earlier prediction is of another patient.
     """
     mask, loaded = found.mask, found.loaded
     with found.clock.step("measures"):
@@ -76,12 +85,14 @@ def describe(
         lines = diameters(mask)
         parts = components(mask)
         uncertainty = _uncertainty(found, networks)
-        marker = _marker(found, networks)
+        features = _features(found, networks)
+        marker = _marker(found, networks, features)
     result = Result(
         case_id=scan.case_id,
         patient_id=scan.patient_id,
         age_years=loaded.age_years,
         sex=loaded.sex,
+        scan_date=scan_date,
         input=Input(
             path=str(scan.path),
             kind=scan.kind,
@@ -97,6 +108,8 @@ def describe(
         change=None,
         marker=marker,
         tasks=_tasks(found, networks),
+        labels=_labels(found, networks),
+        radiomics=features,
         familiarity=found.box.familiarity,
         quality=loaded.quality,
         threshold=networks.threshold,
@@ -106,14 +119,20 @@ def describe(
         inference=networks.inference,
         versions=versions(),
         seconds=dict(found.clock.seconds),
-        warnings=_warnings(found, volume_ml),
+        warnings=(*told_marker(scan, networks), *_warnings(found, volume_ml)),
         note=" ".join(filter(None, (RESEARCH_ONLY, networks.about))),
     )
-    return result.model_copy(update={"change": _change(result, prior)})
+    return _compared(result, mask, priors)
 
 
-def _change(result: Result, prior: Prior | None) -> Change | None:
-    return change(result, prior.result, prior.folder) if prior else None
+def _compared(result: Result, mask: Volume, priors: Sequence[Moment]) -> Result:
+    """With the change since the latest of the earlier results; of several, with the timeline."""
+    if not priors:
+        return result
+    prior = latest(priors, result.scan_date)
+    changed = change(result, prior.result, prior.folder or Path(prior.name))
+    result = result.model_copy(update={"change": changed})
+    return with_timeline(result, mask, priors) if len(priors) > 1 else result
 
 
 def _uncertainty(found: RawPrediction, networks: Ensemble) -> Uncertainty:
@@ -125,12 +144,15 @@ def _uncertainty(found: RawPrediction, networks: Ensemble) -> Uncertainty:
     )
 
 
-def _marker(found: RawPrediction, networks: Ensemble) -> Marker | None:
-    if found.box.marker is None:
+def _marker(found: RawPrediction, networks: Ensemble, features: dict[str, float]) -> Marker | None:
+    calibrations = [member.calibration for member in networks.members]
+    answer = marker_answer(found.box.markers, calibrations, features)
+    if answer is None:
         return None
-    chances = dict(zip(networks.classes, map(float, found.box.marker), strict=True))
-    best = networks.classes[int(np.argmax(found.box.marker))]
-    reason = _withheld(chances[best], found.box.familiarity, networks)
+    chances = _named(answer.probabilities, networks)
+    best = networks.classes[int(np.argmax(answer.probabilities))]
+    radiomics = answer.sources.get(RADIOMICS)
+    reason = _withheld(chances[best], found, networks)
     return Marker(
         classes=networks.classes,
         probabilities=chances,
@@ -142,7 +164,30 @@ def _marker(found: RawPrediction, networks: Ensemble) -> Marker | None:
             if reason
             else f"{best}, with a probability of {chances[best]:.0%}."
         ),
-        clinical_only=_clinical_only(found, networks),
+        clinical_only=_clinical_only(found, networks, features),
+        source=networks.marker_source,
+        # Of a plain network this would be the answer again.
+        network=_named(answer.sources[NETWORK], networks) if radiomics is not None else None,
+        radiomics=_named(radiomics, networks) if radiomics is not None else None,
+    )
+
+
+def _named(probabilities: Array, networks: Ensemble) -> dict[str, float]:
+    return dict(zip(networks.classes, map(float, probabilities), strict=True))
+
+
+def _features(found: RawPrediction, networks: Ensemble) -> dict[str, float]:
+    """Radiomics of the outline in the brain box."""
+    loaded = found.loaded
+    affine = np.array(loaded.prepared.placement.box_affine)
+    tumour = Volume(found.box.tumour >= networks.threshold, affine)
+    mask = without_small(
+        tumour.data,
+        voxel_volume_ml=tumour.voxel_volume_ml,
+        smallest_ml=networks.smallest_ml,
+    )
+    return radiomics_inputs(
+        loaded.image[0], mask, affine, age_years=loaded.age_years, sex=loaded.sex
     )
 
 
@@ -157,8 +202,32 @@ def _tasks(found: RawPrediction, networks: Ensemble) -> dict[str, TaskResult]:
     return results
 
 
-def _withheld(confidence: float, familiarity: Verdict | None, networks: Ensemble) -> str | None:
+def _labels(found: RawPrediction, networks: Ensemble) -> tuple[LabelResult, ...]:
+    """The regions of the tumour, and how large they are."""
+    # Of one label the mask tells all; its values say what is the tumour in a mask of labels.
+    numbers, labels = found.numbers or found.mask, networks.config.labels
+    results = []
+    for place, label in enumerate(labels):
+        n_voxels = int(region(numbers.data, labels, place).sum())
+        threshold, smallest_ml = networks.label_rule(place)
+        results.append(
+            LabelResult(
+                name=label.name,
+                number=place + 1,
+                values=label.values,
+                volume_ml=round(n_voxels * numbers.voxel_volume_ml, 4),
+                threshold=threshold,
+                smallest_ml=smallest_ml,
+            )
+        )
+    return tuple(results)
+
+
+def _withheld(confidence: float, found: RawPrediction, networks: Ensemble) -> str | None:
     """Why the answer is not to be relied on, as a clause; None if it is."""
+    familiarity = found.box.familiarity
+    if not found.mask.data.any():
+        return "no tumour was found"
     if not networks.calibrated:
         return "the model's probabilities were never calibrated"
     if familiarity and familiarity.status == "failed":
@@ -171,20 +240,14 @@ def _withheld(confidence: float, familiarity: Verdict | None, networks: Ensemble
     return None
 
 
-def _clinical_only(found: RawPrediction, networks: Ensemble) -> dict[str, float] | None:
+def _clinical_only(
+    found: RawPrediction, networks: Ensemble, features: dict[str, float]
+) -> dict[str, float] | None:
     """The baseline of those who never looked at the tumour's texture; needs age or sex."""
     model, loaded = networks.clinical, found.loaded
     if model is None or (loaded.age_years is None and loaded.sex is None):
         return None
-    affine = np.array(loaded.prepared.placement.box_affine)
-    tumour = Volume(found.box.tumour >= networks.threshold, affine)
-    mask = without_small(
-        tumour.data,
-        voxel_volume_ml=tumour.voxel_volume_ml,
-        smallest_ml=networks.smallest_ml,
-    )
-    inputs = clinical_inputs(mask, affine, age_years=loaded.age_years, sex=loaded.sex)
-    return clinical_probabilities(model, inputs)
+    return clinical_probabilities(model, inputs_of(features))
 
 
 def _warnings(found: RawPrediction, volume_ml: float) -> tuple[str, ...]:
@@ -197,6 +260,13 @@ def _warnings(found: RawPrediction, volume_ml: float) -> tuple[str, ...]:
         *([_SHORT] if found.box.short_of_memory else []),
         *([] if volume_ml else ["no tumour was found"]),
     )
+
+
+def told_marker(scan: Scan, networks: Ensemble) -> tuple[str, ...]:
+    """That the networks were told the true marker, and which; nothing where they were not."""
+    if not networks.is_told_marker:
+        return ()
+    return (f"the network was told the true marker ({scan.marker or 'unknown'}): an experiment",)
 
 
 def _doubts(quality: Quality | None) -> list[str]:

@@ -18,6 +18,7 @@ from plgg.core.errors import RunError
 from plgg.core.files import sha256
 from plgg.core.paths import RelativePath, below
 from plgg.core.records import read_record
+from plgg.data.inputs import with_planes
 from plgg.tasks.base import TaskRecord
 
 Step = Callable[[], object]
@@ -47,11 +48,19 @@ class Answer:
         segmentation: Logits of tumour, float32, shape of the image.
         tasks: Output of each other head, float64, shape (n,).
         features: Pooled bottleneck, float32, shape (channels,).
+        inner: Logits of the regions within the tumour, float32, shape (R - 1, I, J, K).
     """
 
     segmentation: NDArray[np.float32]
     tasks: dict[str, NDArray[np.float64]]
     features: NDArray[np.float32]
+    inner: NDArray[np.float32] | None = None
+
+    @property
+    def outlines(self) -> NDArray[np.float32]:
+        """Logits of all regions, the tumour first, shape (R, I, J, K)."""
+        whole = self.segmentation[None]
+        return whole if self.inner is None else np.concatenate([whole, self.inner])
 
     @property
     def marker(self) -> NDArray[np.float64] | None:
@@ -61,6 +70,7 @@ class Answer:
 
 def as_answer(outputs: Mapping[str, NDArray[np.generic]]) -> Answer:
     """An answer from arrays by head, each with a first axis for the batch."""
+    inner = outputs[SEGMENTATION][0, 1:]
     return Answer(
         segmentation=outputs[SEGMENTATION][0, 0].astype(np.float32, copy=False),
         tasks={
@@ -69,6 +79,7 @@ def as_answer(outputs: Mapping[str, NDArray[np.generic]]) -> Answer:
             if name not in {SEGMENTATION, FEATURES}
         },
         features=outputs[FEATURES][0].astype(np.float32, copy=False),
+        inner=inner.astype(np.float32, copy=False) if len(inner) else None,
     )
 
 
@@ -82,6 +93,7 @@ class Engine:
         run: Takes z-scores, contiguous float32, shape (c, i, j, k).
         meter: The memory that it runs in.
         n_channels: That it takes: sequences, and neighbouring slices of each.
+        alike: Engines of one word here take the same memory; blank is like none.
     """
 
     name: str
@@ -89,6 +101,7 @@ class Engine:
     run: Callable[[NDArray[np.float32]], Answer]
     meter: Meter
     n_channels: int = 1
+    alike: str = ""
 
     def __call__(self, image: NDArray[np.float32]) -> Answer:
         """Run the network on z-scores of shape (c, i, j, k), or (i, j, k) of one sequence."""
@@ -178,6 +191,20 @@ def read_export(folder: Path, kind: Format) -> ExportRecord:
     return record
 
 
+def with_marker(engine: Engine, marker: NDArray[np.float32]) -> Engine:
+    """The engine of a network that is told the true marker, told that of one patient.
+
+    Args:
+        engine: Whose network takes a plane for each class behind the channels of the image.
+        marker: 1 at the class, all 0 where it is unknown, shape (classes,).
+    """
+
+    def run(image: NDArray[np.float32]) -> Answer:
+        return engine.run(np.ascontiguousarray(with_planes(image, marker)))
+
+    return replace(engine, run=run, n_channels=engine.n_channels - len(marker))
+
+
 _MOST_BYTES = 2**30
 
 
@@ -197,8 +224,9 @@ def remembering(engine: Engine, *, most_bytes: int = _MOST_BYTES) -> Engine:
         if key in known:
             return known[key]
         answer = engine.run(image)
-        if held + answer.segmentation.nbytes <= most_bytes:
-            held += answer.segmentation.nbytes
+        n_bytes = answer.outlines.nbytes
+        if held + n_bytes <= most_bytes:
+            held += n_bytes
             known[key] = answer
         return answer
 

@@ -12,14 +12,22 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import MARKER, Config, InferenceConfig, same_preprocessing, with_settings
+from plgg.config import (
+    MARKER,
+    Config,
+    InferenceConfig,
+    Label,
+    same_preprocessing,
+    with_settings,
+)
 from plgg.core.errors import ConfigError, InputError
-from plgg.data.calibration import ClinicalModel, VolumeRule
+from plgg.core.placement import Placement
+from plgg.core.volume import Volume
+from plgg.data.calibration import ClinicalModel, MarkerSource, VolumeRule
 from plgg.data.quality import Verdict
-from plgg.metrics.calibration import with_temperature
-from plgg.predict.member import Member
+from plgg.predict.member import BrainBox, Member
 from plgg.predict.out_of_distribution import familiarity
-from plgg.predict.whole_brain import BoxPrediction, predict_box
+from plgg.predict.whole_brain import BoxPrediction
 from plgg.tasks.base import AuxiliaryTask
 
 PLAIN_THRESHOLD = 0.5
@@ -32,20 +40,25 @@ class BoxAnswer:
     Attributes:
         tumour: Mean probability, float32, shape of the box.
         views: Probability of each member and mirror image, by which they can be compared.
-        marker: Mean probability of each class, float64; None if no member names markers.
+        markers: Probability of each class by each member, float64, as its network says it; None
+            for a member that names none.
         tasks: Of each further task, the answers of its members as one.
         familiarity: Whether the scan is like the training cohort's; None if no member knows.
         features: Pooled features of each member.
         short_of_memory: Whether a member saw the box through windows though one pass was wanted.
+        native: Mean probability on the scan's own grid, where all members look at that.
+        inner: Mean probability of each region within the tumour, shape (R - 1, I, J, K), or None.
     """
 
     tumour: NDArray[np.float32]
     views: tuple[NDArray[np.float32], ...]
-    marker: NDArray[np.float64] | None
+    markers: tuple[NDArray[np.float64] | None, ...]
     tasks: dict[str, NDArray[np.float64]]
     familiarity: Verdict | None
     features: tuple[NDArray[np.float32], ...]
     short_of_memory: bool
+    native: Volume | None = None
+    inner: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +106,24 @@ class Ensemble:
         return fmean(m.calibration.mask.smallest_ml if m.calibration else 0 for m in self.members)
 
     @property
+    def labels(self) -> tuple[Label, ...]:
+        """Regions that are outlined, the whole tumour first; empty where that is all."""
+        return self.config.labels if len(self.config.labels) > 1 else ()
+
+    def label_rule(self, place: int) -> tuple[float, float]:
+        """Threshold and smallest part in mL of a region: as set, or the members' means."""
+        if place == 0:
+            return self.threshold, self.smallest_ml
+        name = self.config.labels[place].name
+        rules = [m.calibration.labels.get(name) if m.calibration else None for m in self.members]
+        threshold, smallest = self.inference.threshold, self.inference.smallest_ml
+        if threshold is None:
+            threshold = fmean(rule.threshold if rule else PLAIN_THRESHOLD for rule in rules)
+        if smallest is None:
+            smallest = fmean(rule.smallest_ml if rule else 0.0 for rule in rules)
+        return threshold, smallest
+
+    @property
     def volume_rule(self) -> VolumeRule | None:
         """The widest of the members' intervals; None if one has none."""
         rules = [m.calibration and m.calibration.volume for m in self.members]
@@ -113,6 +144,13 @@ class Ensemble:
         return max(known) if known and len(known) == len(values) else None
 
     @property
+    def marker_source(self) -> MarkerSource:
+        """Whose answer the marker is: the members', where they agree; else the network's."""
+        rules = [m.calibration.marker if m.calibration else None for m in self._naming()]
+        known: set[MarkerSource] = {rule.source if rule else "network" for rule in rules}
+        return known.pop() if len(known) == 1 else "network"
+
+    @property
     def clinical(self) -> ClinicalModel | None:
         """The first member's clinical-only baseline."""
         calibration = self.members[0].calibration
@@ -131,6 +169,11 @@ class Ensemble:
                 f"{', '.join(unknown)}",
                 remedy="Use a model of these classes, or blank the column marker.",
             )
+
+    @property
+    def is_told_marker(self) -> bool:
+        """Whether a member is told the true marker, and so is of use in experiments alone."""
+        return any(member.config.model.marker_planes for member in self.members)
 
     def _naming(self) -> list[Member]:
         return [member for member in self.members if MARKER in member.tasks]
@@ -154,6 +197,9 @@ class Ensemble:
         slice_mm: float = 1.0,
         age_years: float | None = None,
         sex: str | None = None,
+        placement: Placement | None = None,
+        native: Volume | None = None,
+        marker: str | None = None,
     ) -> BoxAnswer:
         """Ask every member.
 
@@ -162,33 +208,24 @@ class Ensemble:
             slice_mm: Distance of its slices.
             age_years: Of the patient, for members that ask; None where it is not known.
             sex: Likewise.
+            placement: Of the box, for members that ask for more than their z-scores.
+            native: The scan itself, likewise.
+            marker: The truth, for members that are told it; None where it is not known.
         """
-        boxes = [
-            predict_box(
-                member.engine,
-                codes,
-                self.inference,
-                known=member.known(age_years, sex) if member.known else None,
-                tasks=member.tasks,
-                offsets=member.offsets(slice_mm),
-            )
-            for member in self.members
-        ]
-        named = [
-            _scaled(box.marker, member)
-            for box, member in zip(boxes, self.members, strict=True)
-            if box.marker is not None
-        ]
+        box = BrainBox(codes, slice_mm, age_years, sex, placement, native, marker)
+        boxes = [member.predict(box, self.inference) for member in self.members]
         known = [m.calibration.familiarity if m.calibration else None for m in self.members]
         features = [box.features for box in boxes]
         return BoxAnswer(
             tumour=np.mean([box.tumour for box in boxes], axis=0, dtype=np.float32),
             views=tuple(view for box in boxes for view in box.views),
-            marker=np.mean(named, axis=0) if named else None,
+            markers=tuple(box.marker for box in boxes),
             tasks={name: self._combined(name, task, boxes) for name, task in self.further.items()},
             familiarity=familiarity(features, known),
             features=tuple(features),
             short_of_memory=any(box.window for box in boxes) and not self.inference.window,
+            native=_native([box.native for box in boxes]),
+            inner=_mean_inner([box.inner for box in boxes]),
         )
 
     def _combined(
@@ -203,9 +240,18 @@ class Ensemble:
         return task.combine(answers)
 
 
-def _scaled(marker: NDArray[np.float64], member: Member) -> NDArray[np.float64]:
-    rule = member.calibration.marker if member.calibration else None
-    return with_temperature(marker, rule.temperature) if rule else marker
+def _mean_inner(found: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    known = [inner for inner in found if inner is not None]
+    return np.mean(known, axis=0, dtype=np.float32) if known else None
+
+
+def _native(found: Sequence[Volume | None]) -> Volume | None:
+    """The mean; None where a member has looked at the box alone."""
+    known = [volume for volume in found if volume is not None]
+    if len(known) < len(found):
+        return None
+    mean = np.mean([one.data for one in known], axis=0, dtype=np.float32)
+    return known[0].with_data(np.asarray(mean))
 
 
 def ensemble(
@@ -258,6 +304,8 @@ def _difference(one: Member, other: Member) -> str | None:
     for name, task in one.tasks.items():
         if name in other.tasks and not task.fits(other.tasks[name].record):
             return f"its task {name} is of another kind, column or classes"
+    if one.config.labels != other.config.labels:
+        return "it outlines other labels"
     if one.config.channels != other.config.channels:
         return "it sees other sequences"
     if one.config.grid != other.config.grid:

@@ -11,21 +11,49 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import Config
+from plgg.config import Config, InferenceConfig
 from plgg.core.errors import RunError
 from plgg.core.files import sha256
+from plgg.core.placement import Placement
+from plgg.core.volume import Volume
 from plgg.data.calibration import FILE, Calibration, read_calibration
-from plgg.data.inputs import Inputs
+from plgg.data.inputs import Inputs, one_hot
 from plgg.data.result import Model
 from plgg.data.run_folder import split_number
 from plgg.measure.clinical import CLINICAL_INPUTS
+from plgg.measure.radiomics import RADIOMICS_INPUTS
 from plgg.model.checkpoint import Checkpoint, load_checkpoint
 from plgg.model.network import patient_outputs
-from plgg.predict.engine import Engine
+from plgg.predict.engine import Engine, with_marker
 from plgg.predict.engines.load import load_engine
+from plgg.predict.whole_brain import BoxPrediction, predict_box
 from plgg.tasks.base import AuxiliaryTask
+from plgg.tasks.mask_task import answering
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class BrainBox:
+    """One patient, as networks are asked about him.
+
+    Attributes:
+        codes: Coded z-scores of the brain box, shape (C, I, J, K).
+        slice_mm: Distance of its slices.
+        age_years: For networks that ask; None where it is not known.
+        sex: Likewise.
+        placement: What puts the box back on the scan; None where nobody asks.
+        native: The scan itself; None of a store, or where nobody asks.
+        marker: The true one, for networks that are told it; None where it is unknown.
+    """
+
+    codes: NDArray[np.int8]
+    slice_mm: float = 1.0
+    age_years: float | None = None
+    sex: str | None = None
+    placement: Placement | None = None
+    native: Volume | None = None
+    marker: str | None = None
 
 
 Known = Callable[[float | None, str | None], dict[str, NDArray[np.float64]]]
@@ -55,9 +83,39 @@ class Member:
     model: Model
     tasks: Mapping[str, AuxiliaryTask]
 
+    @property
+    def about(self) -> str:
+        """What everyone who reads a result of this network must know, beyond what its run says."""
+        return ""
+
+    def predict(self, box: BrainBox, inference: InferenceConfig) -> BoxPrediction:
+        """What this network says of a patient.
+
+        Raises:
+            PlggError: If it cannot be asked, for want of memory or of what it looks at.
+        """
+        return predict_box(
+            self.engine_for(box.marker),
+            box.codes,
+            inference,
+            known=self.known(box.age_years, box.sex) if self.known else None,
+            tasks=self.tasks,
+            offsets=self.offsets(box.slice_mm),
+        )
+
     def offsets(self, slice_mm: float) -> tuple[int, ...]:
         """Of the slices that the network is shown, where these lie that far apart."""
         return Inputs.of(self.config).offsets(slice_mm)
+
+    def engine_for(self, marker: str | None) -> Engine:
+        """The engine for a patient; of a network that is told the true marker, told it.
+
+        Args:
+            marker: The true one; None where it is unknown.
+        """
+        if not self.config.model.marker_planes:
+            return self.engine
+        return with_marker(self.engine, one_hot(marker, self.classes))
 
     def rule(self, task: str) -> Mapping[str, float] | None:
         """What the validation patients taught of a task other than the marker; None if nothing."""
@@ -95,7 +153,7 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
             split=split_number(run),
             seed=meta.config.seed,
         ),
-        meta.restored_tasks(),
+        answering(meta.restored_tasks()),
     )
     return with_calibration(raw) if calibrated else raw
 
@@ -121,13 +179,15 @@ def _require_fit(calibration: Calibration, member: Member, path: Path) -> None:
     Raises:
         RunError: If it is not.
     """
-    clinical = calibration.clinical
+    clinical, forest = calibration.clinical, calibration.radiomics
     if calibration.model_sha256 != member.model.sha256:
         what = "was made for another checkpoint of this run"
-    elif clinical and clinical.classes != member.classes:
+    elif any(one and one.classes != member.classes for one in (clinical, forest)):
         what = "was made for other marker classes"
     elif clinical and clinical.inputs != CLINICAL_INPUTS:
         what = "was made from other clinical data"
+    elif forest and forest.inputs != RADIOMICS_INPUTS:
+        what = "was made from other radiomics"
     else:
         return
     raise RunError(what, where=path, remedy="Repeat the plgg train command: it makes a new one.")

@@ -185,6 +185,7 @@ _PROBE_CELLS = 6
 # A window holds at least so many of them along each axis: in less there is nothing to see.
 _WINDOW_CELLS = 4
 _known: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()
+_alike: dict[tuple[str, Shape], float] = {}
 
 
 def window_for(engine: Engine, shape: Shape, settings: InferenceConfig) -> Shape | None:
@@ -225,7 +226,7 @@ def window_for(engine: Engine, shape: Shape, settings: InferenceConfig) -> Shape
 
 
 def bytes_per_voxel(engine: Engine, whole: Shape) -> float:
-    """Peak memory of a pass over its voxels; measured at the first call for an engine.
+    """Peak memory of a pass over its voxels; measured at the first call for engines that are alike.
 
     Args:
         engine: What will run.
@@ -233,13 +234,21 @@ def bytes_per_voxel(engine: Engine, whole: Shape) -> float:
     """
     if engine not in _known:
         probe = _probe(whole, engine.divisors)
-        shape = (engine.n_channels, *probe)
-        image = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-        # Twice: the first run of all also takes what is taken only once.
-        peak = max(min(engine.meter.peak(lambda: engine(image)) for _ in range(2)), 1)
-        _known[engine] = LOST * peak / prod(probe)
-        log.info("%s: %.0f bytes a voxel, measured on %s", engine.name, _known[engine], probe)
+        like = (engine.alike, probe)
+        if not engine.alike or like not in _alike:
+            _alike[like] = _measured(engine, probe)
+        _known[engine] = _alike[like]
     return _known[engine]
+
+
+def _measured(engine: Engine, probe: Shape) -> float:
+    shape = (engine.n_channels, *probe)
+    image = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    # Twice: the first run of all also takes what is taken only once.
+    peak = max(min(engine.meter.peak(lambda: engine(image)) for _ in range(2)), 1)
+    a_voxel = LOST * peak / prod(probe)
+    log.info("%s: %.0f bytes a voxel, measured on %s", engine.name, a_voxel, probe)
+    return a_voxel
 
 
 def padded(shape: Shape, divisors: Shape) -> Shape:

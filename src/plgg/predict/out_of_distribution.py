@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import LedoitWolf
 
 from plgg.core.errors import RunError
 from plgg.data.calibration import Familiarity
@@ -37,8 +36,35 @@ def distances(references: Features, features: Features) -> NDArray[np.float64]:
     mean = references.mean(axis=0)
     # A feature that never changes would make any change infinite.
     scale = references.std(axis=0) + 1e-3 * references.std()
-    spread = LedoitWolf().fit((references - mean) / scale)
-    return np.asarray(np.sqrt(spread.mahalanobis((features - mean) / scale)), dtype=np.float64)
+    return _mahalanobis((references - mean) / scale, (features - mean) / scale)
+
+
+def _mahalanobis(references: Features, features: Features) -> Features:
+    """Mahalanobis distances by the covariance of Ledoit and Wolf (2004), (1 - s) S + s μ 1.
+
+    S has as many directions as there are references, and all others have the variance s μ: with
+    hundreds of features this takes a hundredth of inverting the covariance, as scikit-learn does.
+
+    Args:
+        references: Shape (n, p), of mean 0.
+        features: Shape (m, p).
+    """
+    n, p = references.shape
+    gram = references @ references.T
+    mean_variance = np.trace(gram) / (n * p)
+    total = float((gram**2).sum()) / n**2
+    # How far the covariance is from a multiple of 1, and how much of that is chance.
+    apart = total / p - mean_variance**2
+    chance = min((float((np.diag(gram) ** 2).sum()) / n - total) / (p * n), apart)
+    shrinkage = chance / apart if chance > 0.0 else 0.0
+    values, vectors = np.linalg.eigh(gram)
+    real = values > values[-1] * 1e-10
+    directions = (references.T @ vectors[:, real]) / np.sqrt(values[real])
+    along = features @ directions
+    rest = shrinkage * mean_variance
+    inside = (along**2 / ((1.0 - shrinkage) * values[real] / n + rest)).sum(axis=1)
+    outside = np.maximum((features**2).sum(axis=1) - (along**2).sum(axis=1), 0.0)
+    return np.asarray(np.sqrt(inside + outside / max(rest, 1e-12)), dtype=np.float64)
 
 
 def fit_familiarity(training: Features, unseen: Features) -> Familiarity | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from plgg.config import with_atlas
@@ -14,26 +15,29 @@ from plgg.core.files import sha256, write_json
 from plgg.core.folders import PREDICTION, replaced, require_replaceable, require_untaken
 from plgg.core.output import PREDICTIONS, output_folder, require_free
 from plgg.core.paths import below
+from plgg.core.placement import Placement
 from plgg.core.progress import Clock, Progress
 from plgg.core.volume import Volume
 from plgg.data.budget import scan_limit
-from plgg.data.dicom.segmentation import write_segmentation
-from plgg.data.nifti.image import write_probability, write_volume
-from plgg.data.result import Result, read_result
-from plgg.measure.change import read_prior
+from plgg.data.labels import resolved
+from plgg.data.nifti.image import read_volume, write_probability, write_volume
+from plgg.data.result import Result, probability_file, read_result
+from plgg.data.store import LABELS
 from plgg.measure.components import without_small
+from plgg.measure.timeline import latest, read_moments, with_timeline
 from plgg.measure.uncertainty import entropy
-from plgg.predict.describe import Prior, RawPrediction, describe
-from plgg.predict.ensemble import Ensemble
+from plgg.predict.describe import RawPrediction, describe, told_marker
+from plgg.predict.ensemble import BoxAnswer, Ensemble
 from plgg.predict.source import Loaded, Scan
+from plgg.predict.study import StudyObjects, has_study_objects, write_study_objects
 from plgg.preprocess.normalise import restore
 
 MASK = "mask.nii.gz"
 PROBABILITY = "probability.nii.gz"
 UNCERTAINTY = "uncertainty.nii.gz"
-SEGMENTATION = "segmentation.dcm"
 RESULT = "result.json"
 REPORT = "report.html"
+DOCUMENT = "report.pdf"
 
 
 def kept_result(folder: Path, files: Iterable[str]) -> Result | None:
@@ -47,9 +51,8 @@ def kept_result(folder: Path, files: Iterable[str]) -> Result | None:
 
 
 log = logging.getLogger(__name__)
-_NO_SEGMENTATION = "no DICOM SEG was made"
 Page = Callable[[Path, Volume], object]
-"""Draws `report.html` of a prediction folder over the native scan."""
+"""Draws `report.html` or `report.pdf` of a prediction folder over the native scan."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,12 @@ class Predictor:
     Args:
         networks: One or several.
         atlas: Where the atlas of their scans lies now, if not where it was.
-        prior: Folder of an earlier prediction of the same patient.
+        prior: Folder of an earlier prediction of the same patient, or folders of several.
+        scan_date: Of the scan, where it is given.
         scan_gib: GiB that one scan may unpack to; as the settings say if None.
         page: Draws the page of each scan; None for no pages.
+        document: Draws it as PDF, which goes into the study of a DICOM scan, too; None for none.
+        structures: Whether to write an RTSTRUCT of a DICOM scan.
     """
 
     def __init__(
@@ -77,15 +83,21 @@ class Predictor:
         networks: Ensemble,
         *,
         atlas: str | None = None,
-        prior: Path | None = None,
+        prior: Path | Sequence[Path] | None = None,
+        scan_date: date | None = None,
         scan_gib: float | None = None,
         page: Page | None = None,
+        document: Page | None = None,
+        structures: bool = False,
     ) -> None:
         self.networks = networks
         self.config = with_atlas(networks.config, atlas)
-        self.prior = Prior(prior, read_prior(prior)) if prior else None
+        self.priors = read_moments([prior] if isinstance(prior, Path) else prior or ())
+        self.scan_date = scan_date
         self.scan_gib = scan_gib or self.config.execution.scan_gib
         self.page = page
+        self.document = document
+        self.structures = structures
 
     def predict(self, scan: Scan, out: Path) -> Result:
         """Predict one scan into `out/CASE`; the same result that is there already is kept.
@@ -102,7 +114,7 @@ class Predictor:
         folder = below(out, scan.case_id)
         self._refuse_own_prior(folder)
         kept = kept_result(folder, self._files(scan))
-        if kept and self._same(kept, scan) and _has_segmentation(folder, kept):
+        if kept and self._same(kept, scan, folder) and self._has_objects(folder, kept):
             return kept
         require_replaceable(folder, PREDICTION, inputs=[scan.path])
         found, result = self._answer(scan)
@@ -118,22 +130,36 @@ class Predictor:
             return self._answer(scan)
 
     def _answer(self, scan: Scan) -> tuple[RawPrediction, Result]:
+        self._refuse_unknown_marker(scan)
         clock = Clock()
         with clock.step("read and prepare"):
             loaded = scan.load(self.config)
             digest = loaded.sha256 or scan.digest(self.config)
-        found = self._found(loaded, clock)
-        return found, describe(scan, digest, found, self.networks, prior=self.prior)
+        found = self._found(loaded, clock, scan.marker)
+        return found, describe(
+            scan, digest, found, self.networks, priors=self.priors, scan_date=self.scan_date
+        )
 
     def _refuse_own_prior(self, folder: Path) -> None:
-        if self.prior and self.prior.folder.resolve() == folder.resolve():
+        folders = [one.folder.resolve() for one in self.priors if one.folder]
+        if folder.resolve() in folders:
             raise InputError(
                 "is the earlier prediction, and the new one would take its place",
                 where=folder,
                 remedy="Choose another --out folder.",
             )
 
-    def _found(self, loaded: Loaded, clock: Clock) -> RawPrediction:
+    def _refuse_unknown_marker(self, scan: Scan) -> None:
+        """Of cases of a store, as an experiment has them, an unknown marker was learnt as such."""
+        if self.networks.is_told_marker and scan.marker is None and scan.kind != "store":
+            raise InputError(
+                "the model must be told the true marker (arm oracle), and that of this scan is "
+                "unknown",
+                where=scan.case_id,
+                remedy="Use a model of another arm: an oracle is for experiments alone.",
+            )
+
+    def _found(self, loaded: Loaded, clock: Clock, marker: str | None) -> RawPrediction:
         placement = loaded.prepared.placement
         with clock.step("network"):
             box = self.networks.answer(
@@ -141,35 +167,81 @@ class Predictor:
                 slice_mm=placement.slice_mm,
                 age_years=loaded.age_years,
                 sex=loaded.sex,
+                placement=placement,
+                native=loaded.native,
+                marker=marker,
             )
         with clock.step("back to the native grid"):
-            tumour = restore(box.tumour, placement)
+            tumour = restore(box.tumour, placement) if box.native is None else box.native
             mask = without_small(
                 tumour.data >= self.networks.threshold,
                 voxel_volume_ml=tumour.voxel_volume_ml,
                 smallest_ml=self.networks.smallest_ml,
             )
-        return RawPrediction(loaded, box, tumour.with_data(mask), tumour, clock)
+            native = tumour.with_data(mask)
+            inner, numbers = self._regions(box, native, placement)
+        return RawPrediction(loaded, box, native, tumour, clock, inner, numbers)
+
+    def _regions(
+        self, box: BoxAnswer, mask: Volume, placement: Placement
+    ) -> tuple[dict[str, Volume], Volume | None]:
+        """Probabilities of the regions within the tumour, and all regions as one map."""
+        labels = self.networks.labels
+        if not labels or box.inner is None:
+            return {}, None
+        inner = {
+            label.name: restore(outline, placement)
+            for label, outline in zip(labels[1:], box.inner, strict=True)
+        }
+        masks = [mask.data]
+        for place, probability in enumerate(inner.values(), start=1):
+            threshold, smallest_ml = self.networks.label_rule(place)
+            masks.append(
+                without_small(
+                    (probability.data >= threshold) & mask.data,
+                    voxel_volume_ml=mask.voxel_volume_ml,
+                    smallest_ml=smallest_ml,
+                )
+            )
+        return inner, mask.with_data(resolved(masks, labels))
 
     def _files(self, scan: Scan) -> list[str]:
         wanted = [MASK, PROBABILITY, UNCERTAINTY, RESULT]
+        if self.networks.labels:
+            wanted += [LABELS, *(probability_file(one) for one in self.networks.labels[1:])]
         # A store may have outlived its scans; then there is nothing to draw over.
         if self.page and scan.kind != "store":
             wanted.append(REPORT)
+        if self.document and scan.kind != "store":
+            wanted.append(DOCUMENT)
         return wanted
 
-    def _same(self, kept: Result, scan: Scan) -> bool:
+    def _has_objects(self, folder: Path, kept: Result) -> bool:
+        document = self.document is not None
+        return has_study_objects(folder, kept, structures=self.structures, document=document)
+
+    def _same(self, kept: Result, scan: Scan, folder: Path) -> bool:
         """Whether a result was made from this scan, by these networks, in this way."""
-        prior = str(self.prior.folder) if self.prior else None
         return (
             kept.input.sha256 == scan.digest(self.config)
             and kept.models == tuple(member.model for member in self.networks.members)
             and kept.inference == self.networks.inference
             and kept.engine == self.networks.engine
+            and set(told_marker(scan, self.networks)) <= set(kept.warnings)
             and _as_given(scan.age_years, kept.age_years, scan)
             and _as_given(scan.sex, kept.sex, scan)
-            and (kept.change.prior if kept.change else None) == prior
+            and kept.scan_date == self.scan_date
+            and self._same_priors(kept, folder)
         )
+
+    def _same_priors(self, kept: Result, folder: Path) -> bool:
+        """Whether a result was compared with these earlier ones, as they are now."""
+        prior = str(latest(self.priors, self.scan_date).folder) if self.priors else None
+        if (kept.change.prior if kept.change else None) != prior:
+            return False
+        if len(self.priors) < 2 or kept.timeline is None:
+            return (len(self.priors) < 2) == (kept.timeline is None)
+        return with_timeline(kept, read_volume(folder / MASK), self.priors) == kept
 
     def _write(self, folder: Path, scan: Scan, found: RawPrediction, result: Result) -> Result:
         tumour, native = found.tumour, found.loaded.native
@@ -177,16 +249,35 @@ class Predictor:
             write_volume(aside / MASK, found.mask)
             write_probability(aside / PROBABILITY, tumour)
             write_probability(aside / UNCERTAINTY, tumour.with_data(entropy(tumour.data)))
-            if scan.kind == "dicom":
-                reference = found.loaded.sequences[0]
-                lost = _write_segmentation(aside / SEGMENTATION, found.mask, scan, reference)
-                result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
+            for label in self.networks.labels[1:]:
+                write_probability(aside / probability_file(label), found.inner[label.name])
+            if found.numbers:
+                write_volume(aside / LABELS, found.numbers)
+            objects = self._objects(aside, scan, found, result)
+            result = result.model_copy(update={"warnings": (*result.warnings, *objects.lost)})
             written = {path.name: sha256(path) for path in sorted(aside.iterdir())}
             result = result.model_copy(update={"files": written})
             write_json(aside / RESULT, result.model_dump(mode="json"))
             if self.page and native:
                 self.page(aside, native)
+            if self.document and native:
+                self.document(aside, native)
+                objects.write_document(aside, aside / DOCUMENT)
         return result
+
+    def _objects(
+        self, aside: Path, scan: Scan, found: RawPrediction, result: Result
+    ) -> StudyObjects:
+        if scan.kind != "dicom":
+            return StudyObjects()
+        return write_study_objects(
+            aside,
+            found.mask,
+            scan.path,
+            result,
+            structures=self.structures,
+            numbers=found.numbers,
+        )
 
 
 def _as_given(given: float | str | None, kept: float | str | None, scan: Scan) -> bool:
@@ -194,25 +285,22 @@ def _as_given(given: float | str | None, kept: float | str | None, scan: Scan) -
     return given == kept or (given is None and scan.kind == "dicom")
 
 
-def _write_segmentation(path: Path, mask: Volume, scan: Scan, sequence: str) -> tuple[str, ...]:
-    """Write the DICOM SEG; a source that cannot carry one costs that file alone, and is told."""
-    try:
-        write_segmentation(path, mask, scan.path, sequence)
-    except InputError as error:
-        return (f"{_NO_SEGMENTATION}: {error.what}",)
-    return ()
-
-
-def _has_segmentation(folder: Path, kept: Result) -> bool:
-    """Whether a DICOM SEG is there, or was found impossible, or is not wanted."""
-    told = any(warning.startswith(_NO_SEGMENTATION) for warning in kept.warnings)
-    return kept.input.kind != "dicom" or told or (folder / SEGMENTATION).is_file()
-
-
 def predict_scans(
-    scans: Sequence[Scan], predictor: Predictor, out: Path, *, progress: Progress | None = None
+    scans: Sequence[Scan],
+    predictor: Predictor,
+    out: Path,
+    *,
+    part: str | None = None,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
     """Predict many scans; one that fails is named and the others go on.
+
+    Args:
+        scans: To be predicted.
+        predictor: The models.
+        out: Folder of the predictions.
+        part: Hold only this part of the folder, beside processes that write other parts.
+        progress: Called with (done, all, failed) after each scan.
 
     Returns:
         An outcome for every scan, in their order.
@@ -223,11 +311,12 @@ def predict_scans(
     """
     require_free_places(scans, out)
     outcomes: list[Outcome] = []
-    with output_folder(out, PREDICTIONS):
+    failed = 0
+    with output_folder(out, PREDICTIONS, part=part):
         for scan in scans:
             outcomes.append(guarded(scan, predictor, out))
+            failed += outcomes[-1].result is None
             if progress:
-                failed = sum(outcome.result is None for outcome in outcomes)
                 progress(len(outcomes), len(scans), failed)
     return outcomes
 

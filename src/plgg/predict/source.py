@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from plgg.config import Config, same_preprocessing
 from plgg.core.case_id import case_id_of
 from plgg.core.errors import InputError
+from plgg.core.progress import Clock
 from plgg.core.regular import is_there
 from plgg.core.volume import Volume
 from plgg.data.check.usable import usable_image
@@ -25,9 +28,11 @@ from plgg.data.quality import Quality
 from plgg.data.scan import Scan as NativeScan
 from plgg.data.scan import scan_name, scan_sha256
 from plgg.data.store import Store, is_store, read_record, voxels_of
+from plgg.preprocess.brain_extraction import Stripped, find_brain
 from plgg.preprocess.normalise import Prepared
-from plgg.preprocess.pipeline import preprocess_scan
-from plgg.preprocess.setup import route_for
+from plgg.preprocess.pipeline import preprocess_scan, refuse_giant
+from plgg.preprocess.registration.frame import view_of
+from plgg.preprocess.setup import Route, route_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,15 +123,20 @@ def find_scans(
     scans = [scan for path in inputs for scan in _scans(path, known, several=several)]
     if only is not None:
         scans = _only(scans, only)
-    names = [scan.case_id.lower() for scan in scans]
+    names = Counter(scan.case_id.lower() for scan in scans)
     for scan in scans:
-        if names.count(scan.case_id.lower()) > 1:
+        if names[scan.case_id.lower()] > 1:
             raise InputError(
                 f"two scans are called {scan.case_id!r}",
                 where=scan.path,
                 remedy="Rename a file, or predict them in two runs.",
             )
     return scans
+
+
+def scan_of(case: Case) -> Scan:
+    """The scan of a case as a manifest has it; its paths are taken as they are."""
+    return _native(case, case.patient_id)
 
 
 def _only(scans: Sequence[Scan], wanted: Sequence[str]) -> list[Scan]:
@@ -137,7 +147,8 @@ def _only(scans: Sequence[Scan], wanted: Sequence[str]) -> list[Scan]:
             f"{len(lost)} of {len(wanted)} cases are not in the inputs, the first: {lost[0]}",
             remedy="Name the store or the manifest that the run was trained on.",
         )
-    return [scan for scan in scans if scan.case_id in set(wanted)]
+    chosen = set(wanted)
+    return [scan for scan in scans if scan.case_id in chosen]
 
 
 def _scans(path: Path, known: Case, *, several: bool) -> list[Scan]:
@@ -270,12 +281,16 @@ def prepare_scans(
     reference, *others = scans
     scan = scans[reference]
     age_years = scan.age_years if age_years is None else age_years
+    clock = Clock()
+    route, stripped = _route_and_brain(scan.volume, config, clock)
     preprocessed = preprocess_scan(
         scan.volume,
         None,
-        replace(route_for(config), sequence=reference),
+        replace(route, sequence=reference),
         age_years=age_years,
         others={name: scans[name].volume for name in others},
+        stripped=stripped,
+        clock=clock,
     )
     return Loaded(
         preprocessed.prepared,
@@ -288,6 +303,23 @@ def prepare_scans(
         age_years=age_years,
         sex=sex or scan.sex,
     )
+
+
+def _route_and_brain(scan: Volume, config: Config, clock: Clock) -> tuple[Route, Stripped]:
+    """The route, whose atlas is laid out, the first time, while the skull is taken off."""
+    refuse_giant(scan)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(_ready_route, config)
+        with clock.step("brain"):
+            stripped = find_brain(scan, config.preprocess.stripping)
+        return coming.result(), stripped
+
+
+def _ready_route(config: Config) -> Route:
+    route = route_for(config)
+    if config.preprocess.registration != "centre":
+        view_of(route.atlas)
+    return route
 
 
 def _joined(hashes: Sequence[str]) -> str:

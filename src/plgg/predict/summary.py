@@ -57,7 +57,7 @@ class Outcome(Protocol):
 
 
 def summary_row(result: Result) -> Row:
-    """The row of a scan: `COLUMNS`, then `p_CLASS` for each class, then further tasks.
+    """The row of a scan: `COLUMNS`, then `p_CLASS` for each class, further tasks, and labels.
 
     `marker` is empty where the answer was withheld; the probabilities are there all the same.
     """
@@ -74,6 +74,7 @@ def summary_row(result: Result) -> Row:
         "warnings": "; ".join(result.warnings),
         **_chances(result),
         **_tasks(result),
+        **{f"{one.name}:value": one.volume_ml for one in result.labels[1:]},
     }
 
 

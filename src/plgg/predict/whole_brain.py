@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from plgg.config import MARKER, InferenceConfig
+from plgg.core.volume import Volume
 from plgg.data.inputs import with_neighbours
 from plgg.data.store_arrays import decode
 from plgg.predict.engine import Answer, Engine
@@ -33,6 +34,8 @@ class BoxPrediction:
         features: Pooled bottleneck, float32, shape (channels,).
         views: Probability of tumour as seen in each mirror image, turned back.
         window: Voxels of the windows that it was seen through; None for one pass.
+        native: Probability on the scan's own grid, of a network that looks at that; else None.
+        inner: Probability of each region within the tumour, shape (R - 1, I, J, K); None without.
     """
 
     tumour: NDArray[np.float32]
@@ -40,6 +43,8 @@ class BoxPrediction:
     features: NDArray[np.float32]
     views: tuple[NDArray[np.float32], ...]
     window: Shape | None
+    native: Volume | None = None
+    inner: NDArray[np.float32] | None = None
 
     @property
     def marker(self) -> NDArray[np.float64] | None:
@@ -49,9 +54,9 @@ class BoxPrediction:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """Probabilities, answers and features of one look at the box."""
+    """Probabilities of all regions, answers and features of one look at the box."""
 
-    tumour: NDArray[np.float32]
+    outlines: NDArray[np.float32]
     tasks: dict[str, NDArray[np.float64]]
     features: NDArray[np.float32]
 
@@ -114,14 +119,16 @@ def predict_box(
     seen = [_view(engine, image, window, asked)]
     if settings.mirror:
         mirrored = _view(engine, image[:, ::-1], window, asked)
-        seen.append(_View(mirrored.tumour[::-1], mirrored.tasks, mirrored.features))
-    views = tuple(view.tumour for view in seen)
+        seen.append(_View(mirrored.outlines[:, ::-1], mirrored.tasks, mirrored.features))
+    views = tuple(view.outlines[0] for view in seen)
+    inner = [view.outlines[1:] for view in seen if len(view.outlines) > 1]
     return BoxPrediction(
         tumour=np.mean(views, axis=0, dtype=np.float32) if len(views) > 1 else views[0],
         tasks=asked.combined([view.tasks for view in seen]),
         features=np.mean([view.features for view in seen], axis=0, dtype=np.float32),
         views=views,
         window=window,
+        inner=np.mean(inner, axis=0, dtype=np.float32) if inner else None,
     )
 
 
@@ -138,7 +145,7 @@ def _one_pass(engine: Engine, image: NDArray[np.float32], asked: _Asked) -> _Vie
     answer = engine(
         np.pad(image, [(0, 0), *((0, n - m) for n, m in zip(whole, (i, j, k), strict=True))])
     )
-    logits = np.ascontiguousarray(answer.segmentation[:i, :j, :k])
+    logits = np.ascontiguousarray(answer.outlines[:, :i, :j, :k])
     return _View(expit(logits), asked.answers(answer), answer.features)
 
 
@@ -151,12 +158,12 @@ def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape, asked
 
     def one(part: torch.Tensor) -> torch.Tensor:
         answers.append(engine(part[0].numpy()))
-        return torch.from_numpy(answers[-1].segmentation)[None, None]
+        return torch.from_numpy(answers[-1].outlines)[None]
 
     tensor = torch.from_numpy(np.ascontiguousarray(image))[None]
     logits = sliding_window_inference(tensor, window, 1, one, overlap=_OVERLAP, mode="gaussian")
     return _View(
-        expit(logits[0, 0].numpy()),
+        expit(logits[0].numpy()),
         asked.combined([asked.answers(answer) for answer in answers]),
         np.mean([answer.features for answer in answers], axis=0, dtype=np.float32),
     )

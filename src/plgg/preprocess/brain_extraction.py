@@ -53,6 +53,8 @@ _CORE_MM = 6.0
 _REACH_MM = 15.0
 _SMOOTHED_VOXELS = 3
 _CLOSING_MM = 10.0
+# Voxels around the brain beyond which nothing is looked at: reach, closing, and a margin.
+_FARTHEST = 30
 
 
 def capped(data: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -73,18 +75,45 @@ def with_bright_rim(
     Returns:
         The mask, grown by at most 15 mm where there is such tissue, and closed there.
     """
-    bright = ndimage.uniform_filter(data, _SMOOTHED_VOXELS) > _BRIGHT * median
-    core = ndimage.distance_transform_edt(bright & brain) >= _CORE_MM
-    if not core.any():
+    box = bounding_box(brain, margin=_FARTHEST)
+    grown = _bright_rim(brain[box], data[box], median)
+    if grown is None:
         return brain
+    mended = brain.copy()
+    mended[box] = grown
+    return mended
+
+
+def _bright_rim(
+    brain: NDArray[np.bool_], data: NDArray[np.float32], median: float
+) -> NDArray[np.bool_] | None:
+    bright = ndimage.uniform_filter(data, _SMOOTHED_VOXELS) > _BRIGHT * median
+    core = deep_within(bright & brain)
+    if core is None:
+        return None
     within = ndimage.distance_transform_edt(~brain) <= _REACH_MM
     reached = ndimage.binary_propagation(core, mask=bright & within)
     grown = ndimage.binary_opening(reached, iterations=2) & ~brain
     if not grown.any():
-        return brain
+        return None
     near = ndimage.distance_transform_edt(~grown) <= _CLOSING_MM
     mended = brain | grown
     return np.asarray(mended | (_closed(mended) & near), dtype=np.bool_)
+
+
+def deep_within(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Voxels from which nothing outside a mask is nearer than 6; None where there are none.
+
+    Only where a cube of 7 voxels, which fits into that ball, lies in the mask are distances taken.
+    """
+    side = 2 * int(_CORE_MM / np.sqrt(3.0)) + 1
+    cubes = ndimage.minimum_filter(mask, side, mode="constant", cval=1)
+    if not cubes.any():
+        return None
+    box = bounding_box(cubes, margin=int(_CORE_MM) + 1)
+    if not mask[box].all():
+        cubes[box] &= ndimage.distance_transform_edt(mask[box]) >= _CORE_MM
+    return cubes if cubes.any() else None
 
 
 def _closed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -202,8 +231,12 @@ def _head_box(data: NDArray[np.float32]) -> Box:
 
 def _mended(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest piece of a mask, its holes filled."""
-    labels, n_pieces = ndimage.label(found)
-    if n_pieces == 0:
+    if not found.any():
         return found
+    # Pieces and holes lie within the box of the mask, which is much smaller than the scan.
+    box = bounding_box(found)
+    labels, _ = ndimage.label(found[box])
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    return filled(labels == largest)
+    mended = np.zeros_like(found)
+    mended[box] = filled(labels == largest)
+    return mended

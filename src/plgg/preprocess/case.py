@@ -14,6 +14,7 @@ from plgg.core.volume import Volume
 from plgg.core.worker import told
 from plgg.data.budget import scan_limit
 from plgg.data.check.usable import require_usable, usable_image, usable_scans
+from plgg.data.labels import known_labels, numbered
 from plgg.data.manifest import Case
 from plgg.data.quality import Quality
 from plgg.data.scan import Scan, open_scan, scan_sha256
@@ -25,6 +26,7 @@ from plgg.data.store import (
     require_unaltered,
     write_case,
 )
+from plgg.preprocess.gates.scan import GATES
 from plgg.preprocess.pipeline import RejectedScanError, preprocess_scan
 from plgg.preprocess.qc_overlay import draw_case, draw_failed, panels_of
 from plgg.preprocess.registration.start import Placed
@@ -80,10 +82,11 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
     paths = case.sequences(route.channels)
     reference, path = next(iter(paths.items()))
     route = replace(route, sequence=reference)
-    read, outlined = usable_scans(case, route.channels)
+    read, outlined = usable_scans(case, route.channels, route.labels)
     others = {n: usable_image(p, n) for n, p in paths.items() if n != reference}
     flair, mask = read.volume, outlined.volume if outlined else None
     volumes = {name: scan.volume for name, scan in others.items()}
+    known, mask = _numbers(case, mask, route)
     preprocessed = preprocess_scan(flair, mask, route, age_years=case.age_years, others=volumes)
     channels = tuple(
         name for name in paths if name == reference or name in preprocessed.reference_from
@@ -114,6 +117,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         flair_warnings=read.doubts,
         mask_warnings=outlined.doubts if outlined else (),
         columns=dict(case.columns),
+        labels=known,
     )
     _draw(case, (flair, mask), preprocessed.placed, preprocessed.quality, store=store, route=route)
     record = CaseRecord(
@@ -123,19 +127,32 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         settings=route.settings,
         placement=preprocessed.prepared.placement,
         reference_from={n: as_rows(matrix) for n, matrix in preprocessed.reference_from.items()},
+        labels=route.labels,
         mask_sha256=_sha256(case.mask, outlined) if case.mask else None,
         quality=preprocessed.quality,
     )
     truth = None if mask is None else mask.with_data(mask.data > 0)
+    numbers = preprocessed.prepared.labels
     write_case(
         store,
         record,
         image=preprocessed.prepared.stacked(channels, reference),
         mask=preprocessed.prepared.mask,
         truth=truth,
+        labels=None if numbers is None or mask is None else (numbers, mask),
         inputs=[*paths.values(), *([case.mask] if case.mask else [])],
     )
     return stored
+
+
+def _numbers(
+    case: Case, mask: Volume | None, route: Route
+) -> tuple[tuple[str, ...], Volume | None]:
+    """Labels that a mask tells, and the mask as numbers of their regions; as it is without."""
+    if mask is None or not route.labels:
+        return (), mask
+    known = known_labels(case, route.labels)
+    return known, mask.with_data(numbered(mask.data, route.labels, known))
 
 
 def picture_path(store: Path, case_id: str) -> Path:
@@ -194,7 +211,9 @@ def _kept(case: Case, store: Path, route: Route) -> StoredCase | None:
     stored = record.case
     # A mask that is named but not there has no hash either, and must be told.
     named = stored.has_mask == (case.mask is not None)
-    if not named or not _made_so(record, route) or [stored.reference, *stored.others] != [*paths]:
+    if not named or not _made_so(record, route) or not _tells_alike(case, stored, route):
+        return None
+    if [stored.reference, *stored.others] != [*paths]:
         return None
     made_from = {stored.reference: stored.flair_sha256, "mask": record.mask_sha256}
     made_from |= {name: image.sha256 for name, image in stored.others.items()}
@@ -218,8 +237,16 @@ def _kept(case: Case, store: Path, route: Route) -> StoredCase | None:
     )
 
 
+def _tells_alike(case: Case, stored: StoredCase, route: Route) -> bool:
+    """Whether a stored mask tells the labels that the manifest says it does."""
+    if case.mask is None or not route.labels:
+        return not stored.labels
+    return stored.labels == known_labels(case, route.labels)
+
+
 def _made_so(record: CaseRecord, route: Route) -> bool:
-    """Whether a case was made by this route."""
+    """Whether a case was made by this route, and all gates of other packages judged it."""
     alike = same_preprocessing(record.settings, route.settings)
     same_grid = (record.grid, record.spacing_mm) == (route.grid.kind, route.grid.spacing_mm)
-    return alike and same_grid
+    asked = {verdict.gate for verdict in record.quality.verdicts} if record.quality else set()
+    return alike and same_grid and record.labels == route.labels and asked.issuperset(GATES.added())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from threadpoolctl import threadpool_limits
 from plgg.config import Config
 from plgg.core.errors import InputError
 from plgg.core.files import make_folder
+from plgg.core.jobs import Workers, run_jobs
 from plgg.core.output import STORE, output_folder
 from plgg.core.progress import Progress
+from plgg.core.ray_session import RayWorkers
+from plgg.core.shard import Shard
 from plgg.core.worker import told
-from plgg.core.workers import Failure, JobOutcome, in_workers
+from plgg.core.workers import Failure, JobOutcome
 from plgg.data.manifest import Case, class_names
 from plgg.data.store import Cohort, FailedCase, write_cohort
 from plgg.preprocess.case import Outcome, attempt, picture_path
@@ -45,17 +49,17 @@ class Limits:
     """What the work on cases may take.
 
     Attributes:
-        workers: Processes; 0 for this one, which nothing can limit.
-        gib: Memory of each of them.
+        workers: Processes, here or on Ray; 0 for this one, which nothing can limit.
+        gib: Memory of each of them; None on Ray, where it is a share of the node's.
         seconds: For a case; None for no limit.
     """
 
-    workers: int
-    gib: float
+    workers: Workers
+    gib: float | None
     seconds: float | None
 
     @classmethod
-    def of(cls, workers: int, *, memory_gib: float | None, seconds: float | None) -> Limits:
+    def of(cls, workers: Workers, *, memory_gib: float | None, seconds: float | None) -> Limits:
         """Share out memory over the wanted processes.
 
         Args:
@@ -64,10 +68,21 @@ class Limits:
                 may be twice as large as any that was measured, however little that is.
             seconds: For a case.
         """
+        if isinstance(workers, RayWorkers):
+            return cls.on_ray(workers, memory_gib, seconds)
         n_workers = 0 if workers == 0 else fitting(workers, memory_gib)
         least = PROCESS_GIB if memory_gib is not None else 2.0 * PROCESS_GIB
         share = _budget(memory_gib) / max(1, n_workers)
         return cls(n_workers, max(least, share), seconds)
+
+    @classmethod
+    def on_ray(cls, workers: RayWorkers, memory_gib: float | None, seconds: float | None) -> Limits:
+        """Each worker asks its node for memory; what is named is shared out as on one machine."""
+        workers = replace(workers, gib=PROCESS_GIB)
+        if memory_gib is None:
+            return cls(workers, None, seconds)
+        most = max(1, int(memory_gib / PROCESS_GIB))
+        return cls(replace(workers, most=most), max(PROCESS_GIB, memory_gib / most), seconds)
 
 
 def fitting(workers: int, memory_gib: float | None = None) -> int:
@@ -90,17 +105,18 @@ def _budget(memory_gib: float | None) -> float:
 
 def outcomes(
     cases: Sequence[Case], store: Path, config: Config, limits: Limits
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """What becomes of each case, in their order."""
     if limits.workers == 0:
         route = route_for(config)
         yield from (attempt(case, store, route) for case in cases)
         return
-    found = in_workers(
+    found = run_jobs(
         cases,
         partial(_one, store),
-        start=partial(_ready, config, one_of_many=limits.workers > 1),
+        start=partial(_ready, config, one_of_many=limits.workers != 1),
         workers=limits.workers,
+        out=store,
         seconds=limits.seconds,
         gib=limits.gib,
     )
@@ -132,15 +148,16 @@ def _stopped(case: Case, store: Path, outcome: JobOutcome[Outcome]) -> Outcome:
     return Outcome(case.case_id, None, reason)
 
 
-def preprocess_cohort(
+def preprocess_cohort(  # noqa: PLR0913 - as the command
     cases: Sequence[Case],
     store: Path,
     config: Config,
     *,
-    workers: int = 0,
+    workers: Workers = 0,
     memory_gib: float | None = None,
     case_seconds: float | None = CASE_SECONDS,
     keep_going: bool = True,
+    shard: Shard | None = None,
     progress: Progress | None = None,
 ) -> Cohort:
     """Prepare every case and write the store; cases that are there and unchanged are kept.
@@ -152,28 +169,36 @@ def preprocess_cohort(
         workers: Processes; fewer are used where memory does not hold them. A case that hangs,
             kills its process or takes too much memory costs only itself there. 0 does the work in
             this process instead, without limits, which saves seconds where cases are tiny.
+            `RayWorkers` are placed by Ray, whose nodes must see the store and the scans.
         memory_gib: Memory that they may take together; what is free by default.
         case_seconds: After which a case is stopped; None for no limit.
         keep_going: Go on after a case that failed. Otherwise the first failure ends the run:
             what is finished is kept for the next one, and the store is not completed.
+        shard: Do this part of the cases alone, beside processes that do the others; the store is
+            completed by the next call without one, which keeps what is finished.
         progress: Called with (done, all, failed) after each case.
 
     Returns:
-        The cohort as written, failed cases included.
+        The cohort as written, failed cases included; of a shard its cases, and nothing is written
+        but these.
 
     Raises:
         OutputError: If the folder cannot be written to.
         InputError: If a case failed and `keep_going` is not set.
     """
-    with output_folder(store, STORE):
-        return _preprocess(
-            cases,
+    part = shard.name if shard else None
+    with output_folder(store, STORE, part=part):
+        cohort = _preprocess(
+            shard.of_items(cases) if shard else cases,
             store,
             config,
             limits=Limits.of(workers, memory_gib=memory_gib, seconds=case_seconds),
             keep_going=keep_going,
             progress=progress,
         )
+        if shard is None:
+            write_cohort(store, cohort)
+    return cohort
 
 
 def _preprocess(
@@ -191,31 +216,32 @@ def _preprocess(
     with ThreadPoolExecutor(1) as beside:
         loading = beside.submit(route_for, config)
         route = loading.result() if limits.workers == 0 else None
-        found = _all_outcomes(
-            outcomes(cases, store, config, limits), len(cases), keep_going, progress
-        )
+        # Closed, so that no worker goes on when the run ends at a failure.
+        with closing(outcomes(cases, store, config, limits)) as coming:
+            found = _all_outcomes(coming, len(cases), keep_going, progress)
         route = route or loading.result()
-    cohort = Cohort(
+    return Cohort(
         spacing_mm=route.grid.spacing_mm,
         grid=route.grid.kind,
         settings=route.settings,
         channels=config.channels,
+        labels=config.labels,
         classes=class_names(cases),
         cases=tuple(outcome.stored for outcome in found if outcome.stored),
         failed=tuple(_failed(outcome) for outcome in found if outcome.stored is None),
     )
-    write_cohort(store, cohort)
-    return cohort
 
 
 def _all_outcomes(
-    coming: Iterator[Outcome], total: int, keep_going: bool, progress: Progress | None
+    coming: Iterable[Outcome], total: int, keep_going: bool, progress: Progress | None
 ) -> list[Outcome]:
     found: list[Outcome] = []
+    failed = 0
     for outcome in coming:
         found.append(outcome)
+        failed += outcome.stored is None
         if progress:
-            progress(len(found), total, sum(one.stored is None for one in found))
+            progress(len(found), total, failed)
         if outcome.reason and not keep_going:
             raise InputError(
                 f"case {outcome.case_id} failed and the run was to end there: {outcome.reason}",

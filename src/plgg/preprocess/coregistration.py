@@ -30,7 +30,6 @@ from plgg.preprocess.registration.start import mutual_information
 log = logging.getLogger(__name__)
 # Of sequences of one head: measured on real pairs, in place and moved by 5 mm (docs/channels.md).
 SIMILARITY = at_least(1.08, 1.05)
-SHIFT_MM = at_most(30.0, 80.0, " mm")
 ANGLE_DEG = at_most(20.0, 45.0, "°")
 _AROUND_BRAIN_MM = 6.0
 _COVERED = at_least(0.90, 0.50)
@@ -60,12 +59,12 @@ def coregister(
         other: Another sequence, on any grid.
         title: What that sequence is called.
     """
-    fixed, moving = _fixed(reference, brain), _moving(other)
+    fixed, moving = reference_frame(reference, brain), other_frame(other)
     best, most = np.eye(4), -np.inf
     # On one grid they were registered before, and are left as they lie.
     together = same_grid(reference, other, tolerance_mm=0.5)
     for matrix in [best] if together else _attempts(fixed, moving):
-        shared = _shared(fixed, moving, matrix)
+        shared = shared_information(fixed, moving, matrix)
         if shared > most:
             best, most = matrix, shared
     return Coregistered(inverse(best), _verdict(best, most, _covered(fixed, moving, best), title))
@@ -76,7 +75,7 @@ def _attempts(fixed: Frame, moving: Frame) -> Iterator[Affine]:
     here = np.eye(4)
     yield here
     yield from _fitted(fixed, moving, here)
-    if SIMILARITY.status(max(_shared(fixed, moving, here), 0.0)) == "good":
+    if SIMILARITY.status(max(shared_information(fixed, moving, here), 0.0)) == "good":
         return  # One session, one world: what moved since is small.
     centred = np.eye(4)
     centred[:3, 3] = moving.centre_mm - fixed.centre_mm
@@ -94,7 +93,7 @@ def _fitted(fixed: Frame, moving: Frame, start: Affine) -> Iterator[Affine]:
             log.info("simpleitk gave up: %s", second)
 
 
-def _fixed(reference: Volume, brain: NDArray[np.bool_]) -> Frame:
+def reference_frame(reference: Volume, brain: NDArray[np.bool_]) -> Frame:
     """The reference around its brain, on the working grid."""
     share = working_image(reference.with_data(brain.astype(np.float32)), WORKING_MM)
     inside = ndimage.binary_dilation(share.data >= 0.5, iterations=round(_AROUND_BRAIN_MM / 2.0))
@@ -102,7 +101,8 @@ def _fixed(reference: Volume, brain: NDArray[np.bool_]) -> Frame:
     return Frame(working_image(reference, WORKING_MM).crop(box), np.asarray(inside)[box])
 
 
-def _moving(other: Volume) -> Frame:
+def other_frame(other: Volume) -> Frame:
+    """Another sequence on the working grid, all that is not background for its brain."""
     image = working_image(other, WORKING_MM)
     dark = background_value(other.data) or float(image.data.min())
     bright = float(np.percentile(image.data, 99.0))
@@ -115,7 +115,7 @@ def _on_fixed(
     return carried(data, moving.image.affine, matrix @ fixed.image.affine, fixed.image.shape)
 
 
-def _shared(fixed: Frame, moving: Frame, matrix: Affine) -> float:
+def shared_information(fixed: Frame, moving: Frame, matrix: Affine) -> float:
     """Normalised mutual information in and around the brain."""
     there = _on_fixed(fixed, moving, matrix, moving.image.data)
     return mutual_information(fixed.image.data[fixed.brain], there[fixed.brain])

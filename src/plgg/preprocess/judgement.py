@@ -43,7 +43,14 @@ class Judged:
     frame: Frame | None = None
 
 
-def judge_once(flair: Volume, route: Route, age_years: float | None, clock: Clock) -> Judged:
+def judge_once(
+    flair: Volume,
+    route: Route,
+    age_years: float | None,
+    clock: Clock,
+    *,
+    stripped: Stripped | None = None,
+) -> Judged:
     """Find a scan's brain and its place on the atlas as its header has it lie, and judge both.
 
     Args:
@@ -51,12 +58,14 @@ def judge_once(flair: Volume, route: Route, age_years: float | None, clock: Cloc
         route: Grid, settings and atlas.
         age_years: At the scan, where known: brains grow.
         clock: Told of each step.
+        stripped: Its brain, where it was found already.
 
     Raises:
         InputError: If there is no brain in the scan.
     """
-    with clock.step("brain"):
-        stripped = find_brain(flair, route.settings.stripping)
+    if stripped is None:
+        with clock.step("brain"):
+            stripped = find_brain(flair, route.settings.stripping)
     looked = ask_gates(flair, stripped.brain, age_years)
     if worst(looked) == "failed":  # Half a brain can be stretched over any atlas.
         return Judged(stripped, verdicts=tuple(looked))
@@ -129,7 +138,14 @@ _LIES_WRONG = {"orientation", "scale", "shear", "rotation", "brain-overlap", "si
 _MOST_TURNS = 3
 
 
-def judge(flair: Volume, route: Route, age_years: float | None, clock: Clock) -> Judged:
+def judge(
+    flair: Volume,
+    route: Route,
+    age_years: float | None,
+    clock: Clock,
+    *,
+    stripped: Stripped | None = None,
+) -> Judged:
     """Find a scan's brain and its place on the atlas, and judge both.
 
     Args:
@@ -137,6 +153,7 @@ def judge(flair: Volume, route: Route, age_years: float | None, clock: Clock) ->
         route: Grid, settings and atlas.
         age_years: At the scan, where known: brains grow.
         clock: Told of each step.
+        stripped: Its brain, where it was found already.
 
     Returns:
         What was found with the head as it lies or, where that is refused and a turn mends it,
@@ -145,7 +162,7 @@ def judge(flair: Volume, route: Route, age_years: float | None, clock: Clock) ->
     Raises:
         InputError: If there is no brain in the scan.
     """
-    first = judge_once(flair, route, age_years, clock)
+    first = judge_once(flair, route, age_years, clock, stripped=stripped)
     if first.frame is None or not _lies_wrong(first):
         return first
     tried: list[Attempt] = []

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.config import Label
 from plgg.core.errors import InputError
 from plgg.core.placement import Placement, as_rows
 from plgg.core.volume import Affine, Box, Volume, corner, spacing_mm
+from plgg.data.labels import region, resolved
 from plgg.data.store_arrays import OUTSIDE, encode
 from plgg.preprocess.brain_extraction import bounding_box, z_score
 from plgg.preprocess.grid import Grid
@@ -48,6 +50,7 @@ class Prepared:
         image: Coded z-scores of the brain box (`plgg.data.store_arrays`), int8, shape (I, J, K).
         mask: Tumour on the same grid, uint8; None where unknown.
         placement: What puts anything on this grid back on the native scan.
+        labels: Numbers of the mask's regions on the same grid; None without labels.
         others: Other sequences on the same grid by name, coded likewise, each z-scored by itself.
     """
 
@@ -55,6 +58,7 @@ class Prepared:
     mask: NDArray[np.uint8] | None
     placement: Placement
     others: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+    labels: NDArray[np.uint8] | None = None
 
     def stacked(self, channels: Sequence[str], reference: str) -> NDArray[np.int8]:
         """All channels, shape (C, I, J, K); one that is missing is outside everywhere."""
@@ -69,16 +73,19 @@ def prepare(
     grid: Grid,
     placed: Placed | None = None,
     others: Mapping[str, Moved] | None = None,
+    labels: Sequence[Label] = (),
 ) -> Prepared:
     """Bring a scan, its mask and its other sequences, where there are any, onto the atlas grid.
 
     Args:
         flair: Native scan, the reference.
-        mask: Tumour mask on the same native grid (> 0 is tumour), or None.
+        mask: Tumour mask on the same native grid (> 0 is tumour), or None; where there are labels
+            the numbers of their regions (`plgg.data.labels`).
         grid: Where it goes, in the atlas' world.
         placed: Its brain and where that lies; by default the scan is taken to be stripped, and
             its brain's centre put on the atlas brain's.
         others: Other sequences by name, each with its way to the reference's world.
+        labels: Regions of the mask. Each is resampled by itself, so that nested ones stay nested.
 
     Raises:
         InputError: If the scan is empty or its brain does not lie on the grid.
@@ -107,7 +114,14 @@ def prepare(
     carried_others = {
         name: _other(moved, to_atlas, grid, inside, box) for name, moved in (others or {}).items()
     }
-    return Prepared(codes, tumour, placement, carried_others)
+    numbers = None if mask is None or not labels else _regions(path, mask, labels, box)
+    return Prepared(codes, tumour, placement, carried_others, numbers)
+
+
+def _regions(path: _Path, mask: Volume, labels: Sequence[Label], box: Box) -> NDArray[np.uint8]:
+    """Numbers of the regions on the grid, each from its own share of a voxel."""
+    masks = [path.carry(region(mask.data, labels, n))[box] >= 0.5 for n in range(len(labels))]
+    return resolved(masks, labels)
 
 
 def _other(

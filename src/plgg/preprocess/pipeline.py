@@ -21,6 +21,7 @@ from plgg.core.progress import Clock
 from plgg.core.volume import Affine, Volume, inverse
 from plgg.data.quality import Quality, Verdict, worst
 from plgg.preprocess.bias import without_bias
+from plgg.preprocess.brain_extraction import Stripped
 from plgg.preprocess.coregistration import Coregistered, coregister
 from plgg.preprocess.grid import Grid, slices_grid, sri24_grid
 from plgg.preprocess.judgement import Judged, judge
@@ -29,7 +30,14 @@ from plgg.preprocess.registration.start import Placed
 from plgg.preprocess.resample import resample
 from plgg.preprocess.setup import Route, route_for
 
-__all__ = ["PreprocessedScan", "RejectedScanError", "Route", "preprocess_scan", "route_for"]
+__all__ = [
+    "PreprocessedScan",
+    "RejectedScanError",
+    "Route",
+    "preprocess_scan",
+    "refuse_giant",
+    "route_for",
+]
 
 # No scanner's field of view is longer.
 _LONGEST_MM = 1000.0
@@ -73,24 +81,29 @@ def preprocess_scan(
     *,
     age_years: float | None = None,
     others: Mapping[str, Volume] | None = None,
+    stripped: Stripped | None = None,
+    clock: Clock | None = None,
 ) -> PreprocessedScan:
     """Bring one scan, and its mask and other sequences where there are any, to the atlas grid.
 
     Args:
         flair: Native scan, the reference, skull on or off, however it lies.
-        mask: Tumour mask on the same native grid, or None.
+        mask: Tumour mask on the same native grid, or None; the numbers of its regions where the
+            route has labels.
         route: The way.
         age_years: At the scan, where known: brains grow.
         others: Further sequences of the same head by name. One that cannot be registered to the
             reference is left out, and a verdict says so.
+        stripped: The reference's brain, where it was found already.
+        clock: Told of each step, and so far of those that were done already.
 
     Raises:
         RejectedScanError: If no registration can be trusted or the scan is not what it should be.
         InputError: If there is no brain in it, or it does not lie on the grid.
     """
-    _refuse_giant(flair)
-    clock = Clock()
-    found = judge(flair, route, age_years, clock)
+    refuse_giant(flair)
+    clock = clock or Clock()
+    found = judge(flair, route, age_years, clock, stripped=stripped)
     if found.placed is None or worst(found.verdicts) == "failed":
         raise _rejected(found, _quality(route, found, clock))
     placed, brain = found.placed, found.stripped.brain
@@ -100,7 +113,8 @@ def preprocess_scan(
         if route.settings.n4:
             moved = {name: _even(one, flair, brain) for name, one in moved.items()}
         even = without_bias(flair, brain) if route.settings.n4 else flair
-        prepared = prepare(even, mask, _grid(route, flair, placed), placed, moved)
+        grid = _grid(route, flair, placed)
+        prepared = prepare(even, mask, grid, placed, moved, route.labels)
     found = replace(found, verdicts=(*found.verdicts, *verdicts))
     ways = {name: one.reference_from_other for name, one in moved.items()}
     return PreprocessedScan(prepared, placed, _quality(route, found, clock), ways)
@@ -143,8 +157,12 @@ def _even(one: Moved, flair: Volume, brain: NDArray[np.bool_]) -> Moved:
     return replace(one, scan=without_bias(one.scan, inside)) if inside.any() else one
 
 
-def _refuse_giant(flair: Volume) -> None:
-    """Before anything is resampled: a header in the wrong unit would ask for all memory."""
+def refuse_giant(flair: Volume) -> None:
+    """Before anything is resampled: a header in the wrong unit would ask for all memory.
+
+    Raises:
+        InputError: If the scan is longer than any scanner's field of view.
+    """
     longest_mm = float((flair.spacing_mm * flair.shape).max())
     if longest_mm > _LONGEST_MM:
         raise InputError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plgg.config import Config, GridConfig, PreprocessConfig
+from plgg.config import Config, GridConfig, Label, PreprocessConfig
 from plgg.core.errors import InputError
 from plgg.data.atlas.atlas import Atlas, load_atlas
+from plgg.preprocess.gates.scan import GATES
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,7 @@ class Route:
         atlas: What they are registered to.
         scan_gib: GiB that one scan may unpack to; no part of what is done to it.
         channels: Sequences that are wanted, the likeliest reference first.
+        labels: Regions of the masks; none where any value above 0 is tumour.
         sequence: What the scan at hand is said to be; gates ask whether it is.
     """
 
@@ -27,6 +29,7 @@ class Route:
     atlas: Atlas
     scan_gib: float | None = None
     channels: tuple[str, ...] = ("flair",)
+    labels: tuple[Label, ...] = ()
     sequence: str = "flair"
 
 
@@ -38,7 +41,9 @@ def route_for(config: Config) -> Route:
 
     Raises:
         InputError: If the atlas cannot be had, or is not the one that the settings ask for.
+        ConfigError: If the package of a gate cannot be loaded.
     """
+    GATES.whole()
     wanted = config.preprocess
     atlas = load_atlas(wanted.atlas)
     if wanted.atlas_sha256 not in (None, atlas.sha256):
@@ -48,4 +53,5 @@ def route_for(config: Config) -> Route:
             remedy="Name that one with --atlas.",
         )
     settings = wanted.model_copy(update={"atlas_sha256": atlas.sha256})
-    return Route(config.grid, settings, atlas, config.execution.scan_gib, config.channels)
+    scan_gib = config.execution.scan_gib
+    return Route(config.grid, settings, atlas, scan_gib, config.channels, config.labels)

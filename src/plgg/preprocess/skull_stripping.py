@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import os
+import sys
 import warnings
 import zipfile
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,7 @@ from numpy.typing import NDArray
 
 from plgg.core.errors import ConfigError, InputError
 from plgg.core.volume import Volume
+from plgg.preprocess.deepbet_network import Deepbet, UnknownNetworkError
 
 
 def brain_by_deepbet(image: Volume) -> NDArray[np.float32]:
@@ -32,11 +37,12 @@ def brain_by_deepbet(image: Volume) -> NDArray[np.float32]:
         Probabilities in [0, 1] of the image's shape.
 
     Raises:
+        ConfigError: If deepbet is not installed.
         InputError: If deepbet sees no brain at all.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Deprecations inside deepbet are none of the user's.
-        network = _network()
+        network = deepbet_networks()
         try:
             # A copy, as deepbet may write into what it is given.
             share = network.run_model(np.array(image.data, dtype=np.float32, order="C"))
@@ -49,11 +55,49 @@ def brain_by_deepbet(image: Volume) -> NDArray[np.float32]:
 
 
 @cache
-def _network() -> Any:  # noqa: ANN401 - deepbet has no types
-    """Both of deepbet's networks, loaded once a process."""
-    from deepbet import BrainExtraction  # Brings torch; seconds to import.
+def deepbet_networks() -> Any:  # noqa: ANN401 - deepbet has no types
+    """Both of deepbet's networks, loaded once a process; a later release runs by itself."""
+    spec = importlib.util.find_spec("deepbet")
+    if spec is None or spec.origin is None:
+        raise _lacking("deepbet")
+    try:
+        return Deepbet(Path(spec.origin).parents[1] / "data" / "models")
+    except (UnknownNetworkError, OSError, ValueError, RuntimeError):
+        return deepbet_itself()
 
+
+def deepbet_itself() -> Any:  # noqa: ANN401 - deepbet has no types
+    """The package's own program."""
+    try:
+        with _placeholder_for("pandas"):
+            from deepbet import BrainExtraction
+    except ImportError as error:
+        raise _lacking(error.name or "deepbet") from error
     return BrainExtraction(no_gpu=True)
+
+
+def _lacking(package: str) -> ConfigError:
+    return ConfigError(
+        f"skull stripping needs the package {package}, which is not installed",
+        remedy="Run: pip install --no-deps deepbet (its other dependencies are a desktop "
+        "program's), or give a stripped scan.",
+    )
+
+
+@contextlib.contextmanager
+def _placeholder_for(package: str) -> Iterator[None]:
+    """Let a module be imported that imports `package` for a part of it that is not used here.
+
+    deepbet writes a table of volumes with pandas, 84 MB, where it is asked to; plgg asks for none.
+    """
+    if package in sys.modules or importlib.util.find_spec(package):
+        yield
+        return
+    sys.modules[package] = ModuleType(package)
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 _INSTEAD = "or let deepbet do it (stripping: deepbet)."

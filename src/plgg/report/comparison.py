@@ -37,6 +37,9 @@ def as_markdown(comparison: Comparison | ExperimentComparison) -> str:
     """A comparison as Markdown: the headline, the statistics, what was left out, notes."""
     contrasts = comparison.contrasts
     blocks = [*map(verdict, contrasts), *map(_headline, contrasts)]
+    if isinstance(comparison, ExperimentComparison):
+        marker = comparison.marker.sentence if comparison.marker else ""
+        blocks += filter(None, [marker, spread_sentence(comparison)])
     found = statistics_table(comparison)
     notes = [*_reasons(contrasts), *filter(None, map(_left_out, contrasts))]
     notes += (c.power.sentence for c in contrasts[:1] if c.power is not None)
@@ -201,13 +204,46 @@ def table1(comparison: ExperimentComparison) -> Table:
     )
 
 
+def spreads_table(comparison: ExperimentComparison) -> Table:
+    """How much of a mean test Dice is chance in training, how much splits, how much patients."""
+    rows = tuple(
+        (
+            " − ".join(arm_title(arm) for arm in found.name.split(" − ")),
+            number(found.seeds),
+            number(found.splits),
+            number(found.patients),
+        )
+        for found in comparison.spreads
+    )
+    header = ("SD of the Dice", "seeds", "splits", "patients")
+    return Table(header, rows, words=frozenset({0}))
+
+
+def spread_sentence(comparison: ExperimentComparison) -> str:
+    """The same in a sentence; blank with one seed."""
+    told = [
+        f"{' − '.join(arm_title(arm) for arm in found.name.split(' − '))} {number(found.seeds)}, "
+        f"{number(found.splits)} and {number(found.patients)}"
+        for found in comparison.spreads
+    ]
+    if not told:
+        return ""
+    return (
+        "Standard deviation of the test Dice between seeds (chance in training: of a run's mean), "
+        "between splits (of their means, less that chance) and between patients (means over "
+        f"seeds): {'; '.join(told)}."
+    )
+
+
 def _table1_markdown(comparison: ExperimentComparison) -> str:
     found = table1(comparison)
     names = (f"{arm_title(arm)} {part}" for arm in comparison.arms for part in PARTS)
     scores = [comparison.of(arm, part).dice for arm in comparison.arms for part in PARTS]
     rows = tuple((f"Split {row[0]}", *row[1:]) for row in found.rows)
     foot = ("Mean ± SD", *(spread(score.mean, score.sd) for score in scores))
-    text = [paragraph(contrast, comparison) for contrast in comparison.on("test")]
+    text = [comparison.marker.sentence] if comparison.marker else []
+    text += [paragraph(contrast, comparison) for contrast in comparison.on("test")]
+    text += filter(None, [spread_sentence(comparison)])
     text += filter(None, [*comparison.notes, _markers(comparison), _missing(comparison)])
     table = Table(("", *names), rows, foot=foot).to_markdown()
     return "\n\n".join(["Mean Dice over patients.", table, *map(escaped, text)]) + "\n"

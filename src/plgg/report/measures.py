@@ -77,6 +77,10 @@ _TASK_METRICS = {
     "r2": "R²",
     "r": "Pearson’s r",
     "coverage": "Coverage of intervals",
+    "dice": "Dice, mean",
+    "hd95_mm": "HD95, mm",
+    "surface_dice": "Surface Dice (2 mm), mean",
+    "volume_error_ml": "Volume error, mL",
 }
 
 
@@ -158,6 +162,10 @@ def _markers(found: Markers) -> Iterator[Measure]:
         n = found.clinical.n
         yield Measure("Clinical data alone: AUC (macro)", found.clinical.auc, n)
         yield Measure("Network less clinical data: AUC", found.clinical.difference, n)
+    for label, other in (("Network", found.network), ("Radiomics (forest)", found.radiomics)):
+        if other:
+            yield Measure(f"{label} alone: AUC (macro)", other.auc, other.n)
+            yield Measure(f"Answer less {label.lower()}: AUC", other.difference, other.n)
 
 
 def measure_table(summary: Summary) -> Table:

@@ -22,7 +22,13 @@ PREDICTION = "#ff3df0"
 _ARMS = {"single": "#e69f00", "multitask": BLUE}
 _OTHER_ARMS = ("#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 _CLASSES = ("#009e73", "#cc79a7", "#56b4e9", "#f0e442", "#d55e00", "#999999")
-_TITLES = {"single": "Single-task", "multitask": "Multitask"}
+_TITLES = {
+    "single": "Single-task",
+    "multitask": "Multitask",
+    "dense": "Dense",
+    "dense-marker": "Dense and marker",
+    "oracle": "Oracle",
+}
 
 Facts = tuple[tuple[str, str], ...]
 """Pairs of a label and a value."""
@@ -87,6 +93,10 @@ def arm_colour(arm: str, arms: Sequence[str]) -> str:
 def arm_title(arm: str) -> str:
     """What the paper calls an arm."""
     return _TITLES.get(arm, arm)
+
+
+REGIONS = ("#35d6ff", "#ffd23d", "#59f08a", "#ff9440", "#b9a2ff", "#ffffff", "#ff6b6b")
+"""Colours of regions within the tumour, on grey pictures, in the order of the labels."""
 
 
 def class_colour(index: int) -> str:

@@ -60,7 +60,8 @@ def experiment_tasks(experiment: Experiment) -> TasksPanel | None:
         experiment: Its records.
     """
     tests = {arm: list(experiment.tests(arm)) for arm in experiment.arms}
-    rows = [row for arm, found in tests.items() for row in _arm_rows(arm, found)]
+    by_split = {arm: experiment.split_tests(arm) for arm in experiment.arms}
+    rows = [row for arm, found in by_split.items() for row in _arm_rows(arm, found)]
     if not rows:
         return None
     header = ("Arm", "Task", "Measure", "Value", "n")
@@ -70,29 +71,35 @@ def experiment_tasks(experiment: Experiment) -> TasksPanel | None:
     )
 
 
-def _arm_rows(arm: str, tests: Sequence[Evaluation]) -> list[tuple[str, ...]]:
-    found = [one.summary.tasks for one in tests]
-    names = dict.fromkeys(name for tasks in found for name in tasks)
+def _arm_rows(arm: str, splits: Sequence[Sequence[Evaluation]]) -> list[tuple[str, ...]]:
+    found = [[one.summary.tasks for one in seeds] for seeds in splits]
+    names = dict.fromkeys(name for seeds in found for tasks in seeds for name in tasks)
     rows: list[tuple[str, ...]] = []
     for name in names:
-        mine = [tasks[name] for tasks in found if name in tasks]
-        for metric in dict.fromkeys(metric for task in mine for metric in task.metrics):
-            values = [task.metrics[metric] for task in mine if metric in task.metrics]
-            n = str(sum(task.n for task in mine))
+        mine = [[tasks[name] for tasks in seeds if name in tasks] for seeds in found]
+        every = [task for seeds in mine for task in seeds]
+        for metric in dict.fromkeys(metric for task in every for metric in task.metrics):
+            values = [[t.metrics[metric] for t in seeds if metric in t.metrics] for seeds in mine]
+            # Seeds test the same patients.
+            n = str(sum(max((task.n for task in seeds), default=0) for seeds in mine))
             rows.append(
-                (arm_title(arm), name, task_label(metric, mine[0]), _over_splits(values), n)
+                (arm_title(arm), name, task_label(metric, every[0]), _over_splits(values), n)
             )
     return rows
 
 
-def _over_splits(values: Sequence[Estimate]) -> str:
-    """Of one split the interval over patients; of several the standard deviation over them."""
-    known = [one.value for one in values if one.value is not None]
+def _over_splits(splits: Sequence[Sequence[Estimate]]) -> str:
+    """Of one split the interval over patients; of several the standard deviation over them.
+
+    Seeds are averaged within their split.
+    """
+    of_seeds = [[one.value for one in seeds if one.value is not None] for seeds in splits]
+    known = [fmean(values) for values in of_seeds if values]
     if not known:
         return UNDEFINED
-    if len(values) > 1:
+    if sum(len(seeds) for seeds in splits) > 1:
         return spread(fmean(known), stdev(known) if len(known) > 1 else None)
-    return estimate(values[0])
+    return estimate(next(one for seeds in splits for one in seeds))
 
 
 def _pictures(cases: dict[str, list[CaseScores]], arms: Sequence[str]) -> tuple[Picture, ...]:

@@ -61,11 +61,13 @@ class BodySpec:
         channels: Of the bottleneck.
         divisors: Voxels of the image along each side of a voxel of the bottleneck.
         make_head: The usual head, fully connected layers on the bottleneck, with so many outputs.
+        make_map: A head on the finest decoded features, built as that of the outline.
     """
 
     channels: int
     divisors: tuple[int, int, int]
     make_head: Callable[[int], nn.Module]
+    make_map: Callable[[], nn.Module]
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 
 from torch import nn
 
-from plgg.config import MARKER, Config, LossConfig
+from plgg.config import MARKER, Config, LossConfig, TaskConfig
 from plgg.core.errors import ConfigError
+from plgg.core.registry import Registry
 from plgg.data.manifest import TARGET_COLUMNS, target_text
 from plgg.data.store import Store
 from plgg.tasks.base import AuxiliaryTask, Column, TaskRecord
 from plgg.tasks.classification import Classification
+from plgg.tasks.mask_task import MaskTask
 from plgg.tasks.regression import Regression
+from plgg.tasks.signed_distance import SignedDistance
+from plgg.tasks.tumour_slice import TumourSlice
 
-KINDS: dict[str, type[AuxiliaryTask]] = {
-    "classification": Classification,
-    "regression": Regression,
-}
-ENTRY_POINTS = "plgg.tasks"
+KINDS: Registry[type[AuxiliaryTask]] = Registry(
+    "kind of task",
+    "plgg.tasks",
+    {
+        "classification": Classification,
+        "regression": Regression,
+        "signed_distance": SignedDistance,
+        "tumour_slice": TumourSlice,
+    },
+    fits=lambda kind: isinstance(kind, type) and issubclass(kind, AuxiliaryTask),
+    reserved=("segmentation",),
+)
 
 
 def register_kind(name: str, kind: type[AuxiliaryTask]) -> None:
@@ -33,9 +43,7 @@ def register_kind(name: str, kind: type[AuxiliaryTask]) -> None:
     Raises:
         ConfigError: If the name is taken by another.
     """
-    if name == "segmentation" or KINDS.get(name, kind) is not kind:
-        raise ConfigError(f"a kind of task called {name!r} is there", remedy="Choose another name.")
-    KINDS[name] = kind
+    KINDS.add(name, kind)
 
 
 def kind_of(name: str) -> type[AuxiliaryTask]:
@@ -44,27 +52,7 @@ def kind_of(name: str) -> type[AuxiliaryTask]:
     Raises:
         ConfigError: If there is none, or its package cannot be loaded.
     """
-    if name not in KINDS:
-        for found in entry_points(group=ENTRY_POINTS, name=name):
-            register_kind(name, _loaded(found))
-    if name not in KINDS:
-        raise ConfigError(
-            f"no kind of task is called {name[:40]!r}",
-            remedy=f"Choose {', '.join(('segmentation', *KINDS))}, or install the package that "
-            f"has it (entry points {ENTRY_POINTS}).",
-        )
-    return KINDS[name]
-
-
-def _loaded(found: object) -> type[AuxiliaryTask]:
-    try:
-        kind: type[AuxiliaryTask] = found.load()  # type: ignore[attr-defined]
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"the kind of task {found.name!r} cannot be loaded ({error})",  # type: ignore[attr-defined]
-            remedy="Install its package again.",
-        ) from error
-    return kind
+    return KINDS.find(name)
 
 
 def fit_tasks(config: Config, store: Store, train: Sequence[str]) -> dict[str, AuxiliaryTask]:
@@ -76,9 +64,11 @@ def fit_tasks(config: Config, store: Store, train: Sequence[str]) -> dict[str, A
     require_columns(config, store)
     found: dict[str, AuxiliaryTask] = {}
     for name, task in config.auxiliary.items():
-        column = task.column or name
-        targets = _column(store, train, column, name)
-        found[name] = kind_of(task.kind).fit(name, column, targets, config.loss)
+        kind, column = kind_of(task.kind), task.column or name
+        targets = (
+            Column((), ()) if issubclass(kind, MaskTask) else _column(store, train, column, name)
+        )
+        found[name] = kind.fit(name, column, targets, config.loss)
     return found
 
 
@@ -89,9 +79,12 @@ def require_columns(config: Config, store: Store) -> None:
         ConfigError: If not.
     """
     for name, task in config.auxiliary.items():
-        kind_of(task.kind)
+        kind = kind_of(task.kind)
         if hasattr(nn.ModuleDict(), name):
             raise ConfigError(f"a task may not be called {name!r}", remedy="Choose another name.")
+        if issubclass(kind, MaskTask):
+            _require_no_column(name, task)
+            continue
         column = task.column or name
         known = any(target_text(case, column) is not None for case in store.by_id.values())
         if name != MARKER and not known:
@@ -101,6 +94,14 @@ def require_columns(config: Config, store: Store) -> None:
                 where=store.folder,
                 remedy="Fill it in the manifest and preprocess again: what is done is kept.",
             )
+
+
+def _require_no_column(name: str, task: TaskConfig) -> None:
+    if task.column is not None:
+        raise ConfigError(
+            f"the task {name} names the column {task.column!r}, and {task.kind} learns from masks",
+            remedy="Leave the column out.",
+        )
 
 
 def _column(store: Store, train: Sequence[str], column: str, name: str) -> Column:

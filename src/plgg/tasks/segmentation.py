@@ -11,15 +11,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from plgg.config import SEGMENTATION, LossConfig
-from plgg.core.errors import ConfigError
-from plgg.core.registry import register
+from plgg.core.registry import Registry
 from plgg.tasks.base import Target
 
 Mask = Float[Tensor, "batch 1 i j k"]
+# The loss of each coarser outline, relative to the next finer one, as nnU-Net has it.
+_COARSER = 0.5
 
 
 class Segmentation:
     """The outline of the tumour, from whole patches; its target is a mask.
+
+    Of several regions each has the loss of an outline, and those that are known count alike: the
+    mean over all regions of all patches. A region that a patch lacks gives soft Dice no gradient,
+    so what lies within the tumour always has the cross-entropy as well.
 
     Args:
         settings: Forms of the losses.
@@ -28,24 +33,23 @@ class Segmentation:
     kind: ClassVar[str] = "segmentation"
 
     def __init__(self, settings: LossConfig) -> None:
-        if settings.segmentation not in SEGMENTATION_LOSSES:
-            raise ConfigError(
-                f"no loss of the outline is called {settings.segmentation[:40]!r}",
-                remedy=f"Choose {', '.join(SEGMENTATION_LOSSES)}, or import the package that "
-                "registers it.",
-            )
+        SEGMENTATION_LOSSES.find(settings.segmentation)
         self.name, self.settings = SEGMENTATION, settings
 
     def loss(
         self, outputs: Mapping[str, Any], target: Target, *, n_known: int | None = None
     ) -> Tensor:
-        """Soft Dice, and voxel-wise cross-entropy where it is set; coarser outlines count less."""
+        """Soft Dice, and voxel-wise cross-entropy where it is set; coarser outlines count less.
+
+        The target's `known` is of shape (batch,), or (batch, regions), and `n_known` counts it.
+        """
         mask = target.value
         outlines = [outputs[self.name], *outputs.get("deep", ())]
-        shares = torch.tensor([self.settings.deep_weight**level for level in range(len(outlines))])
+        shares = torch.tensor([_COARSER**level for level in range(len(outlines))])
         total = mask.new_zeros(())
         for outline, share in zip(outlines, (shares / shares.sum()).tolist(), strict=True):
-            loss = _outline_loss(outline, target, settings=self.settings, n_known=n_known)
+            of = _outline_loss if target.known.ndim == 1 else _regions_loss
+            loss = of(outline, target, settings=self.settings, n_known=n_known)
             total = total + share * loss
         return total
 
@@ -57,12 +61,38 @@ def _outline_loss(
     if logits.shape != mask.shape:
         # A coarse voxel is tumour as far as its fine ones are.
         mask = functional.interpolate(mask.float(), size=logits.shape[2:], mode="area")
-    chosen = SEGMENTATION_LOSSES[settings.segmentation]
+    chosen = SEGMENTATION_LOSSES.find(settings.segmentation)
     loss = chosen(logits, mask, has_mask, settings=settings, n_known=n_known)
     if not settings.voxel_weight:
         return loss
     voxels = voxel_cross_entropy(logits, mask, has_mask, n_known=n_known)
     return loss + settings.voxel_weight * voxels
+
+
+_LEAST_VOXEL_WEIGHT = 1.0
+
+
+def _regions_loss(
+    logits: Tensor, target: Target, *, settings: LossConfig, n_known: int | None
+) -> Tensor:
+    """Mean of the losses of all known regions of all patches; channels are regions."""
+    n_all = n_known or max(1, int(target.known.sum()))
+    total = logits.sum() * 0.0
+    for place in range(target.known.shape[1]):
+        part = slice(place, place + 1)
+        own = Target(target.value[:, part], target.known[:, place])
+        n_own = int(own.known.sum())
+        if n_own:
+            form = settings if place == 0 else _with_voxels(settings)
+            loss = _outline_loss(logits[:, part], own, settings=form, n_known=None)
+            total = total + loss * (n_own / n_all)
+    return total
+
+
+def _with_voxels(settings: LossConfig) -> LossConfig:
+    if settings.voxel_weight:
+        return settings
+    return settings.model_copy(update={"voxel_weight": _LEAST_VOXEL_WEIGHT})
 
 
 class OutlineLoss(Protocol):
@@ -107,7 +137,9 @@ def _dice(
     )
 
 
-SEGMENTATION_LOSSES: dict[str, OutlineLoss] = {"dice": _dice}
+SEGMENTATION_LOSSES: Registry[OutlineLoss] = Registry(
+    "loss of the outline", "plgg.losses", {"dice": _dice}
+)
 
 
 def register_loss(name: str, loss: OutlineLoss) -> None:
@@ -116,7 +148,7 @@ def register_loss(name: str, loss: OutlineLoss) -> None:
     Raises:
         ConfigError: If the name is taken by another.
     """
-    register(SEGMENTATION_LOSSES, name, loss, what="loss of the outline")
+    SEGMENTATION_LOSSES.add(name, loss)
 
 
 def soft_dice_loss(

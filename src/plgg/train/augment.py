@@ -135,7 +135,7 @@ def apply_augmentation(
     Args:
         image: z-scores, shape (C, I, J, K), or (I, J, K) of one channel.
         brain: Where they count, same shape.
-        mask: Tumour, 0 or 1, shape (I, J, K).
+        mask: Tumour, 0 or 1, shape (I, J, K), or (R, I, J, K) of several regions.
         change: What is changed.
         n_sequences: How many of the channels are sequences; further ones are their neighbouring
             slices, and have the same contrast and bias field. All by default.
@@ -146,9 +146,11 @@ def apply_augmentation(
     if image.ndim == 3:
         values, inside, tumour = apply_augmentation(image[None], brain[None], mask, change)
         return values[0], inside[0], tumour
-    return _as_arrays(
-        *_changed(_as_tensor(image), _as_tensor(brain), _as_tensor(mask[None]), change, n_sequences)
+    regions = mask if mask.ndim == 4 else mask[None]
+    values, inside, tumour = _as_arrays(
+        *_changed(_as_tensor(image), _as_tensor(brain), _as_tensor(regions), change, n_sequences)
     )
+    return values, inside, tumour if mask.ndim == 4 else tumour[0]
 
 
 def _as_tensor(array: NDArray[Any]) -> Tensor:
@@ -159,7 +161,7 @@ def _as_arrays(
     values: Volume, inside: Volume, tumour: Volume
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
     kept = inside > 0
-    return values.where(kept, 0.0)[0].numpy(), kept[0].numpy(), tumour[0, 0].numpy()
+    return values.where(kept, 0.0)[0].numpy(), kept[0].numpy(), tumour[0].numpy()
 
 
 def _changed(

@@ -13,7 +13,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,10 +23,11 @@ from torch import Tensor
 
 from plgg.config import SEGMENTATION, PatchConfig
 from plgg.core.patient import patient_inputs
-from plgg.data.inputs import FLAIR, Inputs
+from plgg.data.inputs import FLAIR, Inputs, one_hot, with_planes
 from plgg.data.manifest import target_text
 from plgg.data.store import Store
 from plgg.tasks.base import AuxiliaryTask, Target
+from plgg.tasks.mask_task import MaskTask, answering
 from plgg.train.patches import Patch, PatchPlan, cut, sample_plan, shows_tumour
 
 UNKNOWN = -1
@@ -56,7 +57,8 @@ class Batch:
 
     Attributes:
         image: z-scores.
-        targets: By task: values, and whether they are known; of the segmentation masks of 0 and 1.
+        targets: By task: values, and whether they are known; of the segmentation masks of 0 and 1,
+            a channel and a column of `known` for each label where there are any.
         conditioning_class: Index of the patient's class, whatever the patch shows, or -1.
         patient: Age and sex as `plgg.core.patient` gives them.
         seeds: One for each patch, for what chance decides inside the network.
@@ -75,12 +77,13 @@ class Batch:
     @property
     def mask(self) -> Float[Tensor, "batch 1 i j k"]:
         """Tumour, 0 or 1; meaningless where `has_mask` is False."""
-        return self.targets[SEGMENTATION].value
+        return self.targets[SEGMENTATION].value[:, :1]
 
     @property
     def has_mask(self) -> Tensor:
         """Whether the mask of a patch is known."""
-        return self.targets[SEGMENTATION].known
+        known = self.targets[SEGMENTATION].known
+        return known if known.ndim == 1 else known[:, 0]
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -122,14 +125,15 @@ class EpochBatches:
         tasks: Mapping[str, AuxiliaryTask] | None = None,
         inputs: Inputs = FLAIR,
     ) -> None:
-        self.store, self.inputs = store, inputs
+        self.store, self.inputs, self.labels = store, inputs, inputs.labels
         self.cases = _crops(store, sorted(cases), settings)
         self.settings = settings
         self.seed = seed
         self.workers = workers
         self.share = share or Share()
         self._classes = {name: index for index, name in enumerate(store.cohort.classes)}
-        self.tasks = dict(tasks or {})
+        self.tasks = answering(tasks or {})
+        self.of_mask = {n: t for n, t in (tasks or {}).items() if isinstance(t, MaskTask)}
         # The number that each task is to learn of each case; NaN where it is unknown.
         self._values = {
             name: {
@@ -164,7 +168,10 @@ class EpochBatches:
     def _parts(self, group: Indices, seeds: _Seeds) -> list[_Part]:
         """This process' pieces of a batch: patches of it, and what all of it holds."""
         share = self.share
-        n_known = {SEGMENTATION: sum(self.store.by_id[self.cases[i]].has_mask for i in group)}
+        n_masks = sum(self.store.by_id[self.cases[i]].has_mask for i in group)
+        n_known = dict.fromkeys((SEGMENTATION, *self.of_mask), n_masks)
+        if self.labels:
+            n_known[SEGMENTATION] = sum(sum(self.told(self.cases[i])) for i in group)
         asked = [self._asked(int(i), seeds[i]) for i in group]
         for name in self.tasks:
             values = [self._values[name][self.cases[i]] for i in group]
@@ -187,14 +194,36 @@ class EpochBatches:
         rng = np.random.default_rng(seed)
         return sample_plan(self.store, self.cases[index], self.settings, rng, self.inputs)
 
-    def _patch(self, index: int, seed: np.random.SeedSequence) -> Patch:
-        return cut(self.store, self._plan(index, seed))
+    def _patch(self, index: int, seed: np.random.SeedSequence) -> _Cut:
+        patch = cut(self.store, self._plan(index, seed), self.labels)
+        if not self.of_mask:
+            return _Cut(patch)
+        spacing_mm = self.store.placement(self.cases[index]).spacing_mm
+        named = self.of_mask.items()
+        return _Cut(patch, {n: task.mask_target(patch.mask, spacing_mm) for n, task in named})
 
     def _asked(self, index: int, seed: np.random.SeedSequence) -> bool:
         """Whether the tasks on the bottleneck learn from a patch."""
         if not self.tasks or self.settings.marker_from == "all":
             return True
         return shows_tumour(self.store, self._plan(index, seed))
+
+    def told(self, case_id: str) -> list[bool]:
+        """Whether a case's mask tells each label."""
+        case = self.store.by_id[case_id]
+        return [case.has_mask and label.name in case.labels for label in self.labels]
+
+    def masks(self, patches: Sequence[Patch], cases: Sequence[str], *, known: bool) -> Target:
+        """The outlines of patches; where they are not to be known they are not."""
+        if self.labels:
+            told = torch.tensor([self.told(case) for case in cases])
+            regions = np.stack([patch.regions for patch in patches if patch.regions is not None])
+            return Target(torch.from_numpy(regions), told & known)
+        there = [known and self.store.by_id[case].has_mask for case in cases]
+        return Target(
+            torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
+            torch.tensor(there),
+        )
 
     def values(self, name: str, cases: Sequence[str], known: Sequence[bool]) -> Target:
         """Targets of a task; those that are not to be known are not."""
@@ -206,6 +235,13 @@ class EpochBatches:
         """Number of a case's class, -1 where it is unknown."""
         marker = self.store.by_id[case_id].marker
         return self._classes[marker] if marker else UNKNOWN
+
+    def image(self, case_id: str, patch: Patch) -> NDArray[np.float32]:
+        """What the network sees of a patch, with the marker's planes if it is told the marker."""
+        if not self.inputs.marker_planes:
+            return patch.image
+        marker = self.store.by_id[case_id].marker
+        return with_planes(patch.image, one_hot(marker, tuple(self._classes)))
 
     def patient(self, case_id: str) -> NDArray[np.float32]:
         """What is known of a case's patient, shape (4,)."""
@@ -234,6 +270,14 @@ def _spread(order: Indices, outlined: Sequence[bool]) -> Indices:
 
 
 @dataclass(frozen=True, eq=False)
+class _Cut:
+    """A patch, and what tasks learn of its mask."""
+
+    patch: Patch
+    of_mask: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class _Part:
     """Which patches a piece is made of; `is_padding` where it is only there to keep step."""
 
@@ -247,25 +291,28 @@ class _Piece:
     """A piece whose patches are being cut."""
 
     part: _Part
-    futures: list[Future[Patch]]
+    futures: list[Future[_Cut]]
     asked: list[bool]
     seeds: list[int]
 
     def batch(self, batches: EpochBatches) -> Batch:
         """Wait for the patches."""
-        patches = [future.result() for future in self.futures]
+        found = [future.result() for future in self.futures]
+        patches = [one.patch for one in found]
         cases = [batches.cases[index] for index in self.part.indices]
         known = not self.part.is_padding
         conditioning_class = [batches.marker_index(case) for case in cases]
-        masks = Target(
-            torch.from_numpy(np.stack([patch.mask for patch in patches])[:, None]),
-            torch.tensor([known and batches.store.by_id[c].has_mask for c in cases]),
-        )
+        masks = batches.masks(patches, cases, known=known)
+        there = masks.known if masks.known.ndim == 1 else masks.known[:, 0]
+        values = {n: np.stack([one.of_mask[n] for one in found]) for n in batches.of_mask}
+        of_mask = {n: Target(torch.from_numpy(v), there) for n, v in values.items()}
         asked = [known and asked for asked in self.asked]
         others = {name: batches.values(name, cases, asked) for name in batches.tasks}
         return Batch(
-            image=torch.from_numpy(np.stack([patch.image for patch in patches])),
-            targets={SEGMENTATION: masks, **others},
+            image=torch.from_numpy(
+                np.stack([batches.image(c, p) for c, p in zip(cases, patches, strict=True)])
+            ),
+            targets={SEGMENTATION: masks, **of_mask, **others},
             conditioning_class=torch.tensor(conditioning_class),
             patient=torch.from_numpy(np.stack([batches.patient(c) for c in cases])),
             seeds=torch.tensor(self.seeds),

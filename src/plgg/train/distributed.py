@@ -97,7 +97,7 @@ def join_process_group(
         nodes: Machines.
 
     Raises:
-        ConfigError: If the kind of device there is cannot be several.
+        ConfigError: If the kind of device there is cannot be several, or a package is missing.
     """
     by_torchrun = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if devices * nodes == 1 and not by_torchrun:
@@ -105,9 +105,14 @@ def join_process_group(
     device_type = choose_runtime(precision).device.type
     if device_type == "mps":
         raise ConfigError("Apple's mps is one device", remedy="Leave --devices at 1.")
-    from lightning_fabric import Fabric
-    from lightning_fabric.strategies.ddp import DDPStrategy
-
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.strategies.ddp import DDPStrategy
+    except ImportError as error:
+        raise ConfigError(
+            "several devices need the package lightning-fabric, which is not installed",
+            remedy='Run: pip install "plgg[distributed]", or leave --devices and --nodes at 1.',
+        ) from error
     if by_torchrun:
         devices = int(os.environ.get("LOCAL_WORLD_SIZE", devices))
         nodes = int(os.environ["WORLD_SIZE"]) // devices

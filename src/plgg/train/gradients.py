@@ -21,6 +21,7 @@ from plgg.model.network import MultitaskNet
 from plgg.tasks.base import Task
 from plgg.tasks.losses import task_losses, total_loss
 from plgg.tasks.weighting.base import Weighting
+from plgg.tasks.weighting.gradient_cap import GradientCap
 from plgg.train.batches import Batch
 from plgg.train.distributed import ProcessGroup
 
@@ -53,7 +54,7 @@ class TaskGradients:
         runtime: Device and precision.
         tasks: Of the network, the segmentation first.
         weighting: How the tasks are weighed.
-        compiled: Whether torch.compile makes kernels for the forward pass.
+        cap: On the gradients of some tasks on the encoder.
     """
 
     def __init__(
@@ -64,13 +65,11 @@ class TaskGradients:
         runtime: Runtime,
         tasks: Mapping[str, Task],
         weighting: Weighting,
-        compiled: bool = False,
+        cap: GradientCap | None = None,
     ) -> None:
         self.network, self.group, self.runtime = network, group, runtime
-        self.tasks, self.weighting = dict(tasks), weighting
+        self.tasks, self.weighting, self.cap = dict(tasks), weighting, cap
         self.forward = group.join(network)
-        if compiled:
-            self.forward = torch.compile(self.forward, dynamic=False)
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         encoder = {id(p) for p in network.encoder_parameters()}
         shared = [torch.full((p.numel(),), id(p) in encoder) for p in self.parameters]
@@ -84,7 +83,7 @@ class TaskGradients:
             apart: Take the tasks' gradients apart, to measure them; the sum is the same.
         """
         weights = self.weighting.weights()
-        if len(weights) > 1 and (apart or self.weighting.separate):
+        if len(weights) > 1 and (apart or self.weighting.separate or self.cap):
             losses, gradients = self._apart(pieces, weights)
         else:
             losses, gradients = self._joined(pieces, weights), None
@@ -120,9 +119,10 @@ class TaskGradients:
                 rows[row] += self._gradient(losses[task], again=again)
             sums += torch.stack([losses[task].detach() for task in weights])
         rows = self.group.sum(rows)
-        shares = torch.tensor(list(weights.values()), device=rows.device)[:, None]
-        found = (rows * shares).sum(dim=0)
-        found[self._shared] = self.weighting.combine((rows * shares)[:, self._shared])
+        weighted = rows * torch.tensor(list(weights.values()), device=rows.device)[:, None]
+        found, shared = weighted.sum(dim=0), weighted[:, self._shared]
+        shared = self.cap.apply(shared, list(weights)) if self.cap else shared
+        found[self._shared] = self.weighting.combine(shared)
         self._set(found)
         return sums, _measured(rows[:, self._shared], list(weights))
 

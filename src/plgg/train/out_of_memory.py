@@ -86,7 +86,13 @@ def require_memory(
 def n_parameters(config: Config, n_classes: int, tasks: Tasks | None = None) -> int:
     """Weights of the network of a config, counted without memory for them."""
     with torch.device("meta"):
-        network = MultitaskNet(config.model, n_classes=n_classes, arm=config.arm, tasks=tasks)
+        network = MultitaskNet(
+            config.model,
+            n_classes=n_classes,
+            arm=config.arm,
+            tasks=tasks,
+            n_outlines=config.n_outlines,
+        )
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -6,13 +6,15 @@ in. Arrays only; batches are made elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import PatchConfig
+from plgg.config import Label, PatchConfig
 from plgg.data.inputs import FLAIR, Inputs
+from plgg.data.labels import region
 from plgg.data.store import Store
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.train.augment import AugmentationParameters, apply_augmentation, sample_augmentation
@@ -61,10 +63,12 @@ class Patch:
     Attributes:
         image: z-scores, float32, shape (C, I, J, K), C counting neighbouring slices too.
         mask: Tumour, float32, shape (I, J, K); zeros where it is unknown.
+        regions: Of each label, the whole tumour first, float32, shape (R, I, J, K); None without.
     """
 
     image: NDArray[np.float32]
     mask: NDArray[np.float32]
+    regions: NDArray[np.float32] | None = None
 
 
 def sample_plan(
@@ -157,14 +161,14 @@ def _tumour_start(
     return starts[0], starts[1], starts[2]
 
 
-def cut(store: Store, plan: PatchPlan) -> Patch:
-    """Cut a patch out of a store, reading only the part that it covers."""
+def cut(store: Store, plan: PatchPlan, labels: Sequence[Label] = ()) -> Patch:
+    """Cut a patch out of a store, reading only the part that it covers; with regions of labels."""
     codes = _codes(store, plan)
     box, place = _overlap(store.by_id[plan.case_id].shape, plan)
-    mask = np.zeros(plan.size, dtype=np.float32)
-    known = store.mask(plan.case_id, box)
+    mask = np.zeros((max(1, len(labels)), *plan.size), dtype=np.float32)
+    known = _regions(store, plan.case_id, box, labels)
     if known is not None:
-        mask[place] = known
+        mask[:, *place] = known
     image, brain = decode(codes), codes != OUTSIDE
     if plan.change is not None:
         n_sequences = len(plan.channels)
@@ -175,8 +179,22 @@ def cut(store: Store, plan: PatchPlan) -> Patch:
         values[inside] = values[inside] * np.float32(scale) + np.float32(shift)
     if plan.flips:
         image = np.flip(image, tuple(axis + 1 for axis in plan.flips))
-        mask = np.flip(mask, plan.flips)
-    return Patch(np.ascontiguousarray(image), np.ascontiguousarray(mask))
+        mask = np.flip(mask, tuple(axis + 1 for axis in plan.flips))
+    regions = np.ascontiguousarray(mask)
+    return Patch(np.ascontiguousarray(image), regions[0], regions if labels else None)
+
+
+def _regions(
+    store: Store, case_id: str, box: tuple[slice, slice, slice], labels: Sequence[Label]
+) -> NDArray[np.generic] | None:
+    """The regions of labels in a part of a case; without labels the tumour as the one region."""
+    if not labels:
+        mask = store.mask(case_id, box)
+        return None if mask is None else mask[None]
+    numbers, made = store.labels(case_id, box), store.cohort.labels
+    if numbers is None:
+        return None
+    return np.stack([region(numbers, made, made.index(label)) for label in labels])
 
 
 def _codes(store: Store, plan: PatchPlan) -> NDArray[np.int8]:

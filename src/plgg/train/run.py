@@ -23,15 +23,17 @@ from plgg.core.progress import EpochEnd, Listener, Step
 from plgg.data.inputs import Inputs
 from plgg.data.run_folder import append_metrics, keep_metrics_until, start_run
 from plgg.data.split import Split
-from plgg.data.store import Store, require_channels, require_grid
+from plgg.data.store import Store, require_channels, require_grid, require_labels
 from plgg.model.batch_norm import has_moments, refresh_moments
 from plgg.model.checkpoint import Meta, load_checkpoint, remove_replaced, save_checkpoint
 from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
 from plgg.model.network import build_network
 from plgg.tasks.base import AuxiliaryTask
 from plgg.tasks.kinds import fit_tasks
+from plgg.tasks.mask_task import answering
 from plgg.tasks.segmentation import Segmentation
 from plgg.tasks.weighting.build import make_weighting
+from plgg.tasks.weighting.gradient_cap import GradientCap
 from plgg.train.batches import EpochBatches
 from plgg.train.distributed import ProcessGroup
 from plgg.train.gradients import Means, StepResult, TaskGradients
@@ -107,6 +109,8 @@ def _check(
 ) -> dict[str, AuxiliaryTask]:
     require_grid(store, config.grid)
     require_channels(store, config.channels)
+    require_labels(store, config.labels)
+    _require_taught(store, config, split)
     learnable = [store.by_id[case] for case in split.train]
     if not any(case.has_mask for case in learnable):
         raise ConfigError("no training case has a mask", where=store.folder, remedy="Add masks.")
@@ -119,6 +123,18 @@ def _check(
             remedy="Train on one device, or set loss.dice_over=sample.",
         )
     return tasks
+
+
+def _require_taught(store: Store, config: Config, split: Split) -> None:
+    """Refuse a label that no training mask tells."""
+    told = {name for case in split.train for name in store.by_id[case].labels}
+    for label in config.labels:
+        if label.name not in told:
+            raise ConfigError(
+                f"no training case has a mask that tells the label {label.name}",
+                where=store.folder,
+                remedy="Leave it out of tasks.segmentation.labels, or add masks that tell it.",
+            )
 
 
 class Trainer:
@@ -157,6 +173,7 @@ class Trainer:
             seed=config.seed,
             tasks=self.tasks,
             n_sequences=len(config.channels),
+            n_outlines=config.n_outlines,
         )
         initial_weights(network, config.init, self.tasks)
         self.network = network.to(self.runtime.device)
@@ -171,7 +188,7 @@ class Trainer:
             runtime=self.runtime,
             tasks={SEGMENTATION: Segmentation(config.loss), **self.tasks},
             weighting=self.weighting,
-            compiled=config.execution.compile,
+            cap=_gradient_cap(config, self.tasks),
         )
         self.state = State(self.network, self.optimiser, self.average, self.weighting)
         self.epoch = 0
@@ -294,7 +311,7 @@ class Trainer:
                 runtime=self.runtime,
                 settings=self.config.inference,
                 group=self.group,
-                tasks=self.tasks,
+                tasks=answering(self.tasks),
                 inputs=Inputs.of(self.config),
             )
         except FloatingPointError as error:
@@ -329,6 +346,12 @@ class Trainer:
         if better or blind:
             save_checkpoint(folder, "best", self.state.best(), **common)
         save_checkpoint(folder, "last", self.state.last(), **common)
+
+
+def _gradient_cap(config: Config, tasks: dict[str, AuxiliaryTask]) -> GradientCap | None:
+    """On the tasks of columns; those of the mask ask what the outline asks."""
+    share = config.model.marker.gradient_cap
+    return None if share is None else GradientCap(share, frozenset(answering(tasks)))
 
 
 def _runtime(config: Config, group: ProcessGroup) -> Runtime:

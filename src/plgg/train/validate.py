@@ -5,22 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import MARKER, InferenceConfig, LossConfig
-from plgg.data.inputs import FLAIR, Inputs
+from plgg.config import MARKER, InferenceConfig, Label, LossConfig
+from plgg.data.inputs import FLAIR, Inputs, one_hot
+from plgg.data.labels import region, resolved
 from plgg.data.manifest import target_text
 from plgg.data.store import Store
 from plgg.metrics.classification import macro_auc
 from plgg.metrics.overlap import hard_dice, soft_dice
 from plgg.model.device import Runtime
 from plgg.model.network import MultitaskNet, patient_outputs
-from plgg.predict.engine import Engine
+from plgg.predict.engine import Engine, with_marker
 from plgg.predict.engines.load import torch_engine
-from plgg.predict.whole_brain import predict_box
+from plgg.predict.whole_brain import BoxPrediction, predict_box
 from plgg.tasks.base import AuxiliaryTask
 from plgg.tasks.kinds import marker_record, restore_tasks
 from plgg.train.distributed import ProcessGroup
@@ -60,7 +62,8 @@ def validate(
     Returns:
         `dice`, `soft_dice`, `marker_auc`, `marker_loss`, each None where nothing is known to
         measure it by, and `marker_collapsed` for a network that names the marker; where there are
-        further tasks, `tasks` with the metrics of each by name.
+        further tasks, `tasks` with the metrics of each by name, and where there are labels,
+        `labels` with the hard Dice of each by name. What selects is `dice`, of the first.
 
     Raises:
         FloatingPointError: If an answer is NaN.
@@ -69,10 +72,17 @@ def validate(
     tasks = _default_tasks(network, store) if tasks is None else tasks
     engine = torch_engine(network.eval(), runtime)
     dealt = cases[group.rank :: group.size]
-    mine = [_judged(network, engine, store, case, settings, tasks, inputs) for case in dealt]
+    ask = partial(_judged, network, engine, store, settings, tasks, inputs)
+    mine = [ask(case) for case in dealt]
     judged = sorted(group.gather(mine), key=lambda found: found.case_id)
     hard = [found.hard for found in judged if found.hard is not None]
     soft = [found.soft for found in judged if found.soft is not None]
+    regions = {
+        label.name: _mean(
+            [found.regions[label.name] for found in judged if label.name in found.regions]
+        )
+        for label in inputs.labels
+    }
     named = [found for found in judged if MARKER in found.tasks]
     scores: Scores = {"dice": _mean(hard), "soft_dice": _mean(soft)}
     scores |= _marker_scores(
@@ -84,6 +94,7 @@ def validate(
         for name, task in tasks.items()
         if name != MARKER
     }
+    scores |= {"labels": regions} if regions else {}
     return scores | ({"tasks": others} if others else {})
 
 
@@ -104,25 +115,28 @@ def _task_scores(
 class _Judged:
     """One patient's scores; None where nothing is known to measure by.
 
-    `tasks` are answers and truths, where the latter are known.
+    `tasks` are answers and truths, where the latter are known; `regions` the hard Dice of labels.
     """
 
     case_id: str
     hard: float | None
     soft: float | None
     tasks: dict[str, tuple[NDArray[np.float64], str]]
+    regions: dict[str, float]
 
 
 def _judged(
     network: MultitaskNet,
     engine: Engine,
     store: Store,
-    case_id: str,
     settings: InferenceConfig,
     tasks: Mapping[str, AuxiliaryTask],
     inputs: Inputs,
+    case_id: str,
 ) -> _Judged:
     case = store.by_id[case_id]
+    if inputs.marker_planes:
+        engine = with_marker(engine, one_hot(case.marker, store.cohort.classes))
     answer = predict_box(
         engine,
         store.channels(case_id, inputs.channels),
@@ -143,7 +157,26 @@ def _judged(
         None if mask is None else hard_dice(answer.tumour >= threshold, mask > 0),
         None if mask is None else soft_dice(answer.tumour, mask > 0),
         {name: (answer.tasks[name], text) for name, text in truths.items() if text is not None},
+        _regions(answer, store, case_id, inputs.labels, threshold),
     )
+
+
+def _regions(
+    answer: BoxPrediction, store: Store, case_id: str, labels: Sequence[Label], threshold: float
+) -> dict[str, float]:
+    """Hard Dice of the labels that a case's mask tells."""
+    numbers, made = store.labels(case_id) if labels else None, store.cohort.labels
+    if numbers is None:
+        return {}
+    outlines = answer.tumour[None]
+    if answer.inner is not None:
+        outlines = np.concatenate([outlines, answer.inner])
+    said = resolved([one >= threshold for one in outlines], labels)
+    return {
+        label.name: hard_dice(region(said, labels, n), region(numbers, made, made.index(label)))
+        for n, label in enumerate(labels)
+        if label.name in store.by_id[case_id].labels
+    }
 
 
 def _marker_scores(probabilities: NDArray[np.float64], truths: NDArray[np.int64]) -> Scores:

@@ -7,6 +7,7 @@ the same atlas.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import tempfile
@@ -15,9 +16,12 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import TypeVar
 
-from plgg.core.errors import InputError, PlggError
+from platformdirs import user_cache_path
+
+from plgg.core.errors import ConfigError, InputError, PlggError
 from plgg.core.files import make_folder, written_aside
 
 _LOGGER = logging.getLogger(__name__)
@@ -56,9 +60,7 @@ BY_HAND = (
 
 def cache_folder() -> Path:
     """Where downloads are kept: `PLGG_CACHE` if it is set, else the user's cache of plgg."""
-    import pooch
-
-    return Path(os.environ.get("PLGG_CACHE") or pooch.os_cache("plgg")).expanduser()
+    return Path(os.environ.get("PLGG_CACHE") or user_cache_path("plgg")).expanduser()
 
 
 def fetch(archives: Sequence[Archive], kept: Path, *, read: Callable[[Path], Read]) -> Read:
@@ -73,6 +75,7 @@ def fetch(archives: Sequence[Archive], kept: Path, *, read: Callable[[Path], Rea
         What `read` returns. What it refuses is never kept.
 
     Raises:
+        ConfigError: If there is nothing to download with.
         InputError: If a download fails, if an archive cannot be unpacked or lacks its file, or if
             `read` refuses.
         OutputError: If the folder cannot be written to.
@@ -95,8 +98,7 @@ def fetch(archives: Sequence[Archive], kept: Path, *, read: Callable[[Path], Rea
 
 
 def _download(archive: Archive, folder: Path) -> Path:
-    import pooch
-
+    pooch = _downloader()
     # It would tell of every download on standard error, in words of its own.
     pooch.get_logger().setLevel("WARNING")
     _LOGGER.info("downloading %s (CC BY-SA 3.0) into %s", archive.url, folder.parent)
@@ -108,6 +110,16 @@ def _download(archive: Archive, folder: Path) -> Path:
             response.close()
         raise InputError(
             f"cannot be downloaded ({type(error).__name__})", where=archive.url, remedy=BY_HAND
+        ) from error
+
+
+def _downloader() -> ModuleType:
+    try:
+        return importlib.import_module("pooch")
+    except ImportError as error:
+        raise ConfigError(
+            "a download needs the package pooch, which is not installed",
+            remedy=f'Run: pip install "plgg[atlas]". Or: {BY_HAND}',
         ) from error
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from plgg.core.errors import InputError
+from plgg.core.resample import resample
 from plgg.core.volume import Affine, Volume, apply_affine
 
 Box = tuple[slice, slice, slice]
@@ -71,10 +71,28 @@ def sampled(volume: Volume, box: Box) -> NDArray[np.float32]:
     """Linear interpolation of an image at the voxels of a part of SRI24's grid, 0 beyond it."""
     shape, affine = grid_part(box)
     steps = np.linalg.solve(volume.affine, affine)
-    data = np.asarray(volume.data, dtype=np.float32)
-    found: NDArray[np.float32] = ndimage.affine_transform(
-        data, steps[:3, :3], steps[:3, 3], output_shape=shape, order=1
-    )
+    return interpolated(volume.data, np.asarray(steps, dtype=np.float64), shape)
+
+
+def interpolated(
+    data: NDArray[Any], source_from_grid: Affine, shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """Linear interpolation of an array at the voxels of a grid; 0 beyond its outermost centres.
+
+    The sums are those of SciPy, to the last bit of float32: the atlas' hash rests on them.
+
+    Args:
+        data: Array of shape (I, J, K).
+        source_from_grid: 4×4 matrix from indices of the grid to those of `data`.
+        shape: Of the grid.
+    """
+    found = resample(data, source_from_grid, shape)
+    at = np.ogrid[tuple(slice(n) for n in shape)]
+    for axis, n in enumerate(data.shape):
+        if np.take(data, (0, n - 1), axis=axis).any():  # Else what lies beyond is 0 anyway.
+            row = source_from_grid[axis]
+            place = row[0] * at[0] + row[1] * at[1] + row[2] * at[2] + row[3]
+            found[(place < 0) | (place > n - 1)] = 0
     return found
 
 

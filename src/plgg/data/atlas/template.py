@@ -1,19 +1,22 @@
 """The built-in template: nilearn's MNI152 brain and tissue maps, and where they lie in SRI24.
 
-The maps come inside nilearn's wheel, so nothing is downloaded. One stored affine brings them into
-the world of the SRI24 atlas; how it was found is told in docs/adr/0002-built-in-template.md.
+The maps come inside nilearn's wheel, so nothing is downloaded. They are read as files: what nilearn
+itself needs (pandas, requests, …) need not be installed. One stored affine brings them into the
+world of the SRI24 atlas; how it was found is told in docs/adr/0002-built-in-template.md.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
+from plgg.core.errors import ConfigError
 from plgg.core.volume import Affine, Volume
+from plgg.data.atlas.grid import interpolated
 
 TemplateMap = Literal["t1", "grey", "white"]
 
@@ -41,18 +44,33 @@ def template_map(name: TemplateMap) -> Volume:
 
     Returns:
         A float32 image that is shared and cannot be written to.
-    """
-    from nilearn import datasets  # Takes a second to import, and few commands need it.
 
-    load = {
-        "t1": datasets.load_mni152_template,
-        "grey": datasets.load_mni152_gm_template,
-        "white": datasets.load_mni152_wm_template,
-    }[name]
-    image = load(resolution=1)
-    data = np.clip(image.get_fdata(dtype=np.float32), 0.0, 1.0)
+    Raises:
+        ConfigError: If the package that holds the maps is not installed.
+    """
+    import nibabel as nib
+
+    image = nib.nifti1.Nifti1Image.from_filename(_map_file(name))
+    data = image.get_fdata(dtype=np.float32)
+    data = np.clip(data / data.max(), 0.0, 1.0)
     data.setflags(write=False)
     return Volume(data, np.asarray(image.affine, dtype=np.float64))
+
+
+_FILES = {"t1": "t1", "grey": "gm", "white": "wm"}
+
+
+def _map_file(name: TemplateMap) -> Path:
+    """Where nilearn keeps a map; the package is found, not imported."""
+    spec = find_spec("nilearn")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        stem = f"mni_icbm152_{_FILES[name]}_tal_nlin_sym_09a_converted.nii.gz"
+        if (path := Path(folder) / "datasets" / "data" / stem).is_file():
+            return path
+    raise ConfigError(
+        "the built-in template is not installed: it is a part of the package nilearn",
+        remedy="Run: pip install --no-deps nilearn (its own dependencies are not needed).",
+    )
 
 
 def template_brain(shape: tuple[int, int, int], affine: Affine) -> Volume:
@@ -69,15 +87,6 @@ def template_brain(shape: tuple[int, int, int], affine: Affine) -> Volume:
     to_template = np.asarray(
         np.linalg.solve(mni_to_sri24() @ template.affine, affine), dtype=np.float64
     )
-    brain = _sample((template.data > 0).astype(np.float32), to_template, shape) > 0.5
-    image = _sample(template.data, to_template, shape)
+    brain = interpolated(template.data > 0, to_template, shape) > 0.5
+    image = interpolated(template.data, to_template, shape)
     return Volume(np.where(brain, np.maximum(image, 1e-3), 0.0).astype(np.float32), affine)
-
-
-def _sample(
-    data: NDArray[np.float32], to_template: Affine, shape: tuple[int, int, int]
-) -> NDArray[np.float32]:
-    sampled = ndimage.affine_transform(
-        data, to_template[:3, :3], to_template[:3, 3], output_shape=shape, order=1
-    )
-    return np.asarray(sampled, dtype=np.float32)

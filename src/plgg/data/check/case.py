@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from plgg.config import Label
 from plgg.config.base import TITLES
 from plgg.core.errors import PlggError
 from plgg.core.regular import is_there
@@ -20,6 +21,7 @@ from plgg.data.check.image import brain_ml
 from plgg.data.check.mask import axes_of
 from plgg.data.check.report import CaseRow, Finding
 from plgg.data.check.usable import Judged, judged_image, judged_mask
+from plgg.data.labels import values_asked
 from plgg.data.manifest import Case
 from plgg.data.scan import open_scan
 
@@ -45,13 +47,14 @@ class Examined:
     mask_hash: str | None
 
 
-def examine(case: Case) -> Examined:
+def examine(case: Case, labels: Sequence[Label] = ()) -> Examined:
     """Read a case's images once and keep what the check of a cohort needs of them.
 
+    Its mask is held against the values of some labels, where there are any.
     Whatever goes wrong with a case becomes a finding of it; nothing is raised.
     """
     try:
-        return _examined(case)
+        return _examined(case, labels)
     except Exception as error:  # the one guard around a case of a batch
         log.debug("case %s could not be checked", case.case_id, exc_info=True)
         return _summed_up(case, None, None, [_unchecked(error)])
@@ -66,16 +69,20 @@ def _unchecked(error: Exception) -> Finding:
     return Finding("error", "check-failed", None, message, remedy)
 
 
-def _examined(case: Case) -> Examined:
+def _examined(case: Case, labels: Sequence[Label]) -> Examined:
     (name, path), *others = case.sequences().items()
     flair, findings = _image(path, name)
     for name, path in others:
         findings += _image(path, name)[1]
     mask, outline = None, case.mask
     if outline is not None:
-        mask, more = _looked_at(outline, "mask", lambda: judged_mask(open_scan(outline), flair))
+        mask, more = _looked_at(outline, "mask", lambda: _mask(case, outline, flair, labels))
         findings += more
     return _summed_up(case, flair, mask, findings)
+
+
+def _mask(case: Case, path: Path, flair: Volume | None, labels: Sequence[Label]) -> Judged:
+    return judged_mask(open_scan(path), flair, values_asked(case, labels))
 
 
 def _summed_up(

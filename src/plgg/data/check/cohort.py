@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from plgg.config import Label
 from plgg.data.budget import scan_limit
 from plgg.data.check.case import Examined, examine
 from plgg.data.check.report import (
@@ -90,6 +91,7 @@ def check_manifest(
     progress: Progress | None = None,
     workers: int = 1,
     scan_gib: float | None = None,
+    labels: Sequence[Label] = (),
 ) -> CheckReport:
     """Check a cohort: its columns, its labels, every image, and images that occur twice.
 
@@ -98,6 +100,7 @@ def check_manifest(
         progress: Called with (done, all) after each case.
         workers: Threads that read images; each holds one case in memory.
         scan_gib: GiB that one scan or mask may unpack to; the setting's default if None.
+        labels: Regions of the masks, whose values these are held against.
 
     Returns:
         What was found; a case that cannot be read is a finding and does not end the check.
@@ -106,7 +109,7 @@ def check_manifest(
         ManifestError: If the manifest itself cannot be read.
     """
     cases = read_manifest(path)
-    examined = _examine_all(cases, progress, workers, scan_gib)
+    examined = _examine_all(cases, labels, progress, workers, scan_gib)
     rows = tuple(one.row for one in examined)
     findings = [
         *check_columns(path),
@@ -129,17 +132,21 @@ def check_manifest(
 
 
 def _examine_all(
-    cases: Sequence[Case], progress: Progress | None, workers: int, scan_gib: float | None
+    cases: Sequence[Case],
+    labels: Sequence[Label],
+    progress: Progress | None,
+    workers: int,
+    scan_gib: float | None,
 ) -> list[Examined]:
     examined: list[Examined] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for one in pool.map(partial(_examine, scan_gib), cases):
+        for one in pool.map(partial(_examine, scan_gib, labels), cases):
             examined.append(one)
             if progress:
                 progress(len(examined), len(cases))
     return examined
 
 
-def _examine(scan_gib: float | None, case: Case) -> Examined:
+def _examine(scan_gib: float | None, labels: Sequence[Label], case: Case) -> Examined:
     with scan_limit(scan_gib):
-        return examine(case)
+        return examine(case, labels)

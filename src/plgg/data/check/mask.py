@@ -7,6 +7,7 @@ affine will do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,13 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.config import Label
 from plgg.core.errors import InputError
 from plgg.core.masks import mask_labels
 from plgg.core.volume import Volume, corner_distance_mm, index_map, same_grid
 from plgg.data.check.image import background_value
 from plgg.data.check.report import Finding, Severity
+from plgg.data.labels import COLUMN, unnamed_values
 
 
 def axes_of(volume: Volume) -> str:
@@ -81,7 +84,9 @@ def inspect_mask(mask: Volume, flair: Volume | None) -> list[Finding]:
     return list(judge_mask(mask, flair).findings)
 
 
-def judge_mask(mask: Volume, flair: Volume | None, *, says_how: bool = True) -> JudgedMask:
+def judge_mask(
+    mask: Volume, flair: Volume | None, *, says_how: bool = True, labels: Sequence[Label] = ()
+) -> JudgedMask:
     """Look for what makes a tumour mask unusable or doubtful.
 
     Args:
@@ -89,21 +94,22 @@ def judge_mask(mask: Volume, flair: Volume | None, *, says_how: bool = True) -> 
         flair: The scan it belongs to; None where that is not at hand, and then only the mask's own
             values and size are looked at.
         says_how: Whether the mask's header says how it lies. A mask is never turned by a guess.
+        labels: Regions by their values; none where any value above 0 is tumour.
     """
     try:
-        labels = mask.with_data(mask_labels(mask.data))
+        whole = mask.with_data(mask_labels(mask.data))
     except InputError as error:
         wrong = _finding("error", "mask-not-binary", error.what, error.remedy or "")
         return JudgedMask((wrong, *(_misplaced(mask, flair) if flair else ())), None)
-    findings = _values(labels.data)
-    placed = turned_onto(labels, flair) if flair else labels
-    if flair and not says_how and not same_axes(labels, flair):
-        return JudgedMask((*findings, *impossible_size(labels), _guessed(flair)), labels)
+    findings = _values(whole.data, labels)
+    placed = turned_onto(whole, flair) if flair else whole
+    if flair and not says_how and not same_axes(whole, flair):
+        return JudgedMask((*findings, *impossible_size(whole), _guessed(flair)), whole)
     if placed is None or flair is None:
-        size = impossible_size(labels)
-        return JudgedMask((*findings, *size, *(_misplaced(mask, flair) if flair else ())), labels)
-    if not same_axes(labels, flair):
-        findings.append(_turned(labels, flair))
+        size = impossible_size(whole)
+        return JudgedMask((*findings, *size, *(_misplaced(mask, flair) if flair else ())), whole)
+    if not same_axes(whole, flair):
+        findings.append(_turned(whole, flair))
     if not np.isfinite(flair.data).all():  # Nobody knows which voxels are its background.
         return JudgedMask((*findings, *impossible_size(placed)), placed)
     brain = flair.data != background_value(flair.data)
@@ -111,14 +117,16 @@ def judge_mask(mask: Volume, flair: Volume | None, *, says_how: bool = True) -> 
     return JudgedMask((*findings, *size, *([] if size else _against(placed.data, brain))), placed)
 
 
-def _values(labels: NDArray[Any]) -> list[Finding]:
-    values = np.unique(labels[labels != 0])
+def _values(mask: NDArray[Any], labels: Sequence[Label]) -> list[Finding]:
+    values = np.unique(mask[mask != 0])
     if not values.size:
         remedy = (
             "Right if this scan shows no tumour; if it is merely not outlined, leave the cell "
             "blank."
         )
         return [_finding("warning", "mask-empty", "the mask is empty", remedy)]
+    if labels:
+        return _unnamed(mask, labels)
     if values.size == 1:
         return []
     shown = ", ".join(f"{value:g}" for value in values)
@@ -128,6 +136,25 @@ def _values(labels: NDArray[Any]) -> list[Finding]:
             "mask-labels",
             f"the mask holds the labels {shown}, and every label above 0 is taken as tumour",
             "If some are not tumour, write a mask of the whole tumour only.",
+        )
+    ]
+
+
+def _unnamed(mask: NDArray[Any], labels: Sequence[Label]) -> list[Finding]:
+    """Values that no label has: what bears them is taken as healthy."""
+    values = unnamed_values(mask, labels)
+    if not values:
+        return []
+    shown = ", ".join(f"{value:g}" for value in values)
+    alone = len(values) == np.unique(mask[mask > 0]).size
+    what = f"the mask holds {shown}, which no label has"
+    return [
+        _finding(
+            "error" if alone else "warning",
+            "mask-values",
+            f"{what}, and nothing else" if alone else f"{what}: taken as no tumour",
+            f"Name it among the values of {labels[0].name}, or write {labels[0].name} into the "
+            f"manifest's column {COLUMN} if the mask tells the whole tumour alone.",
         )
     ]
 

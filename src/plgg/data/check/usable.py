@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from plgg.config import Label
 from plgg.config.base import SEQUENCES, TITLES
 from plgg.core.errors import InputError
 from plgg.core.volume import Volume
 from plgg.data.check.image import inspect_image
 from plgg.data.check.mask import judge_mask
 from plgg.data.check.report import Finding, first_error
+from plgg.data.labels import values_asked
 from plgg.data.manifest import Case
 from plgg.data.scan import Scan, open_scan
 
@@ -58,15 +60,21 @@ def require_usable(case: Case, channels: Sequence[str] = SEQUENCES) -> tuple[Vol
     return flair.volume, mask.volume if mask else None
 
 
-def usable_scans(case: Case, channels: Sequence[str] = SEQUENCES) -> tuple[Scan, Scan | None]:
+def usable_scans(
+    case: Case, channels: Sequence[str] = SEQUENCES, labels: Sequence[Label] = ()
+) -> tuple[Scan, Scan | None]:
     """As `require_usable`, with what was read besides the images: doubts, hashes.
+
+    `labels` are regions of the mask, whose values it is held against.
 
     Raises:
         InputError: For the first error that is found in the FLAIR, then in the mask.
     """
     name, path = next(iter(case.sequences(channels).items()))
     reference = usable_image(path, name)
-    return reference, usable_mask(case.mask, reference.volume) if case.mask else None
+    if case.mask is None:
+        return reference, None
+    return reference, usable_mask(case.mask, reference.volume, values_asked(case, labels))
 
 
 def usable_image(path: Path, sequence: str = "flair") -> Scan:
@@ -102,17 +110,18 @@ def usable_scan(scan: Scan, sequence: str, where: Path) -> Scan:
     return replace(judged.scan, doubts=tuple(doubts))
 
 
-def usable_mask(path: Path, flair: Volume | None) -> Scan:
+def usable_mask(path: Path, flair: Volume | None, labels: Sequence[Label] = ()) -> Scan:
     """Read a tumour mask and refuse what a check calls an error; its `doubts` hold the warnings.
 
     Args:
         path: Where it lies.
         flair: Whose mask it is; None where that is not at hand.
+        labels: Regions by their values; none where any value above 0 is tumour.
 
     Raises:
         InputError: For the first error that is found in it.
     """
-    judged = judged_mask(open_scan(path), flair)
+    judged = judged_mask(open_scan(path), flair, labels)
     _refuse_error(judged.findings, path)
     return replace(judged.scan, doubts=_warnings(judged.findings))
 
@@ -123,11 +132,11 @@ def judged_image(scan: Scan, sequence: str = "flair") -> Judged:
     return Judged(scan, (*_header(scan, title), *inspect_image(scan.volume, title)))
 
 
-def judged_mask(scan: Scan, flair: Volume | None) -> Judged:
+def judged_mask(scan: Scan, flair: Volume | None, labels: Sequence[Label] = ()) -> Judged:
     """What is to be said of a mask."""
-    found = judge_mask(scan.volume, flair, says_how=scan.says_how)
-    labels = scan if found.labels is None else replace(scan, volume=found.labels)
-    return Judged(labels, (*_header(scan, "mask"), *found.findings))
+    found = judge_mask(scan.volume, flair, says_how=scan.says_how, labels=labels)
+    mask = scan if found.labels is None else replace(scan, volume=found.labels)
+    return Judged(mask, (*_header(scan, "mask"), *found.findings))
 
 
 def _warnings(findings: Sequence[Finding]) -> tuple[str, ...]:

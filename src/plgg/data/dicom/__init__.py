@@ -2,8 +2,8 @@
 
     find (zipped) → frame (header) → stack → choose → geometry: series
     series → read (decode): the pixels
-    source → segmentation: a mask back onto the frames that were read
+    source → segmentation, measurements, structures, document: what goes back to the study (objects)
 
-Nothing that identifies a patient leaves this package, but for the segmentation, which belongs into
-the patient's own study. Mosaics and gantry tilt are refused, not mended.
+Nothing that identifies a patient leaves this package, but for these objects, which belong into the
+patient's own study. Mosaics and gantry tilt are refused, not mended.
 """

@@ -1,7 +1,8 @@
 """The frames that a scan was read from, as a DICOM object that refers to them needs them.
 
-Besides `plgg.data.dicom.segmentation` the one place where identifiers are kept: a segmentation
-belongs into the patient's own study. Headers only, no pixels.
+Besides the objects themselves the one place where identifiers are kept: these belong into the
+patient's own study. Headers only, no pixels, and of people and places only what every object of a
+study must repeat.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.uid import generate_uid
 from pydicom.valuerep import DA, TM
 
 from plgg.core.errors import InputError
@@ -23,6 +22,7 @@ from plgg.data.dicom.find import DicomFiles, dicom_files
 from plgg.data.dicom.geometry import place_frames, place_slices
 from plgg.data.dicom.limits import LARGEST_VALUE_BYTES, discreet, require_parsable
 from plgg.data.dicom.series import choose_series
+from plgg.data.dicom.uids import derived_uid
 from plgg.data.foreign import refusing
 
 # Attributes that every image should have, if only empty; older files lack some.
@@ -34,6 +34,23 @@ _WELL_FORMED = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
 _SEXES = ("F", "M", "O", "")
 _IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _TOLERANCE_MM = 1e-3
+
+# What may go on into another object of the study; what else says who and where is left.
+_OF_THE_PATIENT = frozenset(
+    ("PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence",
+     "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight")
+)  # fmt: skip
+_GROUPS_OF_PEOPLE = (0x0010, 0x0012, 0x0032, 0x0038)
+_PEOPLE_AND_PLACES = (
+    "InstitutionName", "InstitutionAddress", "InstitutionCodeSequence", "StationName",
+    "InstitutionalDepartmentName", "DeviceSerialNumber", "PhysiciansOfRecord",
+    "PhysiciansOfRecordIdentificationSequence", "NameOfPhysiciansReadingStudy",
+    "PhysiciansReadingStudyIdentificationSequence", "ReferringPhysicianAddress",
+    "ReferringPhysicianTelephoneNumbers", "ReferringPhysicianIdentificationSequence",
+    "ConsultingPhysicianName", "ConsultingPhysicianIdentificationSequence",
+    "PerformingPhysicianName", "OperatorsName", "AdmittingDiagnosesDescription",
+    "AcquisitionDateTime", "AcquisitionDate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +136,22 @@ def _header(name: str, files: DicomFiles) -> Dataset:
         if keyword not in header or not _is_well_formed(keyword, header[keyword].value):
             setattr(header, keyword, "")
     if not header.get("FrameOfReferenceUID"):
-        header.FrameOfReferenceUID = generate_uid(entropy_srcs=[header.SeriesInstanceUID])
-    if isinstance(header.get("SpecificCharacterSet"), MultiValue):
-        # Code extensions, as of Japanese and Korean names, which highdicom does not take.
-        header.decode()
-        header.SpecificCharacterSet = "ISO_IR 192"
+        header.FrameOfReferenceUID = derived_uid("frame of reference", header.SeriesInstanceUID)
+    _leave_out(header)
+    # highdicom takes no code extensions, as of Japanese and Korean names; UTF-8 holds all letters.
+    header.decode()
+    header.SpecificCharacterSet = "ISO_IR 192"
     return header
+
+
+def _leave_out(header: Dataset) -> None:
+    """Take away what says more of people and places than an object of the study must."""
+    for element in list(header):
+        in_group = element.tag.group in _GROUPS_OF_PEOPLE
+        if element.keyword in _PEOPLE_AND_PLACES or (
+            in_group and element.keyword not in _OF_THE_PATIENT
+        ):
+            del header[element.tag]
 
 
 def _is_well_formed(keyword: str, value: object) -> bool:

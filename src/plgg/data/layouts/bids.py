@@ -37,11 +37,21 @@ from plgg.data.layouts.listing import (
 )
 from plgg.data.nifti.image import is_nifti, stem
 
+NO_FLAIR = "has no anat/*_FLAIR.nii.gz"
+
 
 def find(root: Path, choices: Choices) -> Found:
     """Raw FLAIRs of a BIDS dataset with their masks and labels."""
+    return _found(root, choices, find_masks(root, choices.mask))
+
+
+def find_raw(root: Path) -> Found:
+    """Raw FLAIRs of a BIDS dataset with their labels; derivatives are not looked into."""
+    return _found(root, Choices(), Masks((), ()))
+
+
+def _found(root: Path, choices: Choices, masks: Masks) -> Found:
     participants = read_participants(root, choices)
-    masks = find_masks(root, choices.mask)
     scans: list[Scan] = []
     left_out: list[LeftOut] = []
     notes = [*participants.notes, *masks.notes]
@@ -49,7 +59,7 @@ def find(root: Path, choices: Choices) -> Found:
     for subject in subjects:
         flairs = _flairs(subject)
         if not flairs:
-            left_out.append(LeftOut(subject.name, "has no anat/*_FLAIR.nii.gz"))
+            left_out.append(LeftOut(subject.name, NO_FLAIR))
         notes += _sessions_without(subject, flairs)
         for name in flairs:
             _add(name, _Around(subject, flairs, masks, participants), scans, left_out)

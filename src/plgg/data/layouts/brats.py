@@ -130,7 +130,10 @@ def prepare(scan: Scan, folder: Path) -> tuple[Path, Path | None]:
 
 
 LAYOUT = Layout(
-    find, prepare, "BraTS20_Training_001_flair.nii.gz or BraTS-GLI-00000-000-t2f.nii.gz"
+    find,
+    prepare,
+    "BraTS20_Training_001_flair.nii.gz or BraTS-GLI-00000-000-t2f.nii.gz",
+    has_labels=True,
 )
 
 
@@ -139,7 +142,7 @@ def find_peds(root: Path, choices: Choices) -> Found:
     return find_named(root, r"brats-peds?-\d+-\d+", choices)
 
 
-PEDS_LAYOUT = Layout(find_peds, prepare, "BraTS-PED-00001-000-t2f.nii.gz")
+PEDS_LAYOUT = Layout(find_peds, prepare, "BraTS-PED-00001-000-t2f.nii.gz", has_labels=True)
 
 
 _NAMES = ("name_mapping", "survival")

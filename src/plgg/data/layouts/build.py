@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plgg.core.errors import ConfigError, InputError, ManifestError, PlggError
@@ -20,7 +20,15 @@ from plgg.core.progress import Progress
 from plgg.core.regular import is_regular
 from plgg.data.layouts import bids, brats, folder, kaggle_lgg
 from plgg.data.layouts.labels import with_labels
-from plgg.data.layouts.listing import Choices, Found, Layout, LeftOut, Scan, with_safe_names
+from plgg.data.layouts.listing import (
+    Choices,
+    Found,
+    Layout,
+    LeftOut,
+    Scan,
+    as_they_are,
+    with_safe_names,
+)
 from plgg.data.manifest import Case, read_manifest, read_table, write_manifest
 
 DEFAULT_OUT = Path("manifest.csv")
@@ -92,6 +100,8 @@ def build_manifest(
     _require_scans(found, folder, layout)
     make_folder(target.parent)
     with scratch_folder(target) as stage:
+        if choices.keep_labels and layout.has_labels:
+            layout = replace(layout, prepare=as_they_are)
         cases, left_out = _prepared(found, layout, stage, target, progress)
         found = Found(found.scans, (*found.left_out, *left_out), found.notes)
         if not cases:

@@ -87,12 +87,15 @@ class Choices:
         labels: Table with a column patient_id; what it says goes before what the layout says.
         flair: Pattern that a FLAIR's path must fit.
         mask: Pattern that a mask's path must fit.
+        keep_labels: Whether masks are named as they are, with all their values, where the layout
+            would make one of the whole tumour.
     """
 
     marker_column: str | None = None
     labels: Path | None = None
     flair: str | None = None
     mask: str | None = None
+    keep_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,14 @@ class Layout:
         prepare: Gives the FLAIR and the mask of a scan; what must be made goes into the folder.
         expected: What files it looks for, for the message that there are none.
         patterns: Which of the patterns of `Choices` are read.
+        has_labels: Whether its masks hold labels, of which `prepare` makes the whole tumour.
     """
 
     find: Callable[[Path, Choices], Found]
     prepare: Callable[[Scan, Path], tuple[Path, Path | None]]
     expected: str
     patterns: tuple[str, ...] = ()
+    has_labels: bool = False
 
 
 def as_they_are(scan: Scan, folder: Path) -> tuple[Path, Path | None]:  # noqa: ARG001
@@ -209,11 +214,6 @@ def fits(path: Path, root: Path, pattern: str) -> bool:
     return fnmatchcase(path.name, pattern) or fnmatchcase(
         path.relative_to(root).as_posix(), pattern
     )
-
-
-def first_folder(root: Path, wanted: Callable[[str], bool]) -> Path | None:
-    """The first folder directly in `root` whose name is wanted."""
-    return next((p for p in visible(root) if p.is_dir() and wanted(p.name)), None)
 
 
 def whole_tumour(mask: Path, made: Path, *, not_tumour: Collection[int] = ()) -> Path:

@@ -13,6 +13,8 @@ import numpy as np
 from plgg.core.errors import RunError
 from plgg.core.estimate import Estimate
 from plgg.evaluate.compare import statistics
+from plgg.evaluate.compare.multiple_comparisons import as_family
+from plgg.evaluate.compare.power import Aim
 from plgg.evaluate.compare.records import (
     Comparison,
     Contrast,
@@ -27,12 +29,11 @@ from plgg.evaluate.compare.results import (
     Score,
     Source,
     find_source,
-    read_scores,
     short_names,
     size_ratio,
     split_order,
 )
-from plgg.evaluate.compare.statistics import Aim, Array, as_family
+from plgg.evaluate.compare.statistics import Array
 
 Results = Mapping[str, Mapping[str, Score]]
 """Scores by split and case."""
@@ -279,7 +280,7 @@ def _aligned(sources: tuple[Source, Source], metric: Metric) -> tuple[Results, R
         )
     single = max(sizes) == 1
     left, right = (
-        {"" if single else name: read_scores(path, metric) for name, path in source.folders.items()}
+        {"" if single else name: source.scores(name, metric) for name in source.folders}
         for source in sources
     )
     return left, right

@@ -10,6 +10,8 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +20,27 @@ from plgg.core.errors import RunError
 from plgg.core.estimate import Estimate
 from plgg.data.experiment_folder import read_experiment, run_of
 from plgg.evaluate.compare.contrast import Question, contrast_of_patients, pair
+from plgg.evaluate.compare.marker_question import marker_answer
+from plgg.evaluate.compare.multiple_comparisons import as_family
+from plgg.evaluate.compare.power import Aim
 from plgg.evaluate.compare.records import (
     ArmScores,
     Contrast,
     ExperimentComparison,
     Scores,
+    Spread,
     find_metric,
 )
-from plgg.evaluate.compare.results import CASES, Score, read_marker_auc, read_scores, size_ratio
-from plgg.evaluate.compare.statistics import Aim, Array, as_family, hierarchical_interval
+from plgg.evaluate.compare.results import (
+    CASES,
+    Score,
+    mean_scores,
+    read_marker_auc,
+    read_scores,
+    size_ratio,
+)
+from plgg.evaluate.compare.seeds import by_patient, difference, spread
+from plgg.evaluate.compare.statistics import Array, hierarchical_interval
 
 # The headline first.
 PARTS = ("test", "validation")
@@ -38,6 +52,14 @@ OVERLAP = (
     "patients; the corrected t test is the one to go by. Tests over patients speak of the models "
     "that were trained, not of the method."
 )
+SEEDS = (
+    "Scores are means over {n} seeds, of each patient first. Seeds take chance in training out of "
+    "the scores; they are no further trials of the method, and no test counts them as such."
+)
+ONE_SPLIT_OF_SEEDS = (
+    "With one split no test over splits is possible: what another training set would do cannot be "
+    "told. Run more splits."
+)
 ONE_SPLIT = (
     "With one split no test over splits is possible: how much of the difference is chance in "
     "training cannot be told. Run more splits."
@@ -46,14 +68,16 @@ ONE_SPLIT = (
 
 @dataclass(frozen=True)
 class _Piece:
-    """Evaluation of one arm on one part of one split."""
+    """Evaluation of one arm on one part of one split, with one seed."""
 
     folder: Path
     scores: Mapping[str, Score]
     auc: float | None
 
 
-_Pieces = Mapping[tuple[int, str, str], _Piece]
+_Seeds = Mapping[int, _Piece]
+_Pieces = Mapping[tuple[int, str, str], _Seeds]
+"""By split, arm and part what there is of each seed."""
 
 
 def compare_experiment(
@@ -69,7 +93,8 @@ def compare_experiment(
 
     Returns:
         Mean Dice over patients and marker AUC of each split, arm and part, and paired statistics
-        over patients and splits. Evaluations that are not there yet are listed as missing.
+        over patients and splits. Of several seeds a patient's scores are averaged first.
+        Evaluations that are not there yet are listed as missing.
 
     Raises:
         RunError: If the folder is no experiment, or none of it is evaluated.
@@ -82,7 +107,7 @@ def compare_experiment(
                 f"has no arm {baseline!r}", where=experiment, remedy=f"Choose {', '.join(arms)}."
             )
         arms = (baseline, *(arm for arm in arms if arm != baseline))
-    pieces, missing = _read(experiment, arms, splits)
+    pieces, missing = _read(experiment, arms, splits, plan.n_seeds)
     if not pieces:
         raise RunError(
             "nothing is evaluated yet", where=experiment, remedy="Run plgg experiment to its end."
@@ -90,6 +115,8 @@ def compare_experiment(
     pairs = [(part, (arms[0], arm)) for part in PARTS for arm in arms[1:]]
     found = (_contrast(pieces, pair_of, part, splits, seed) for part, pair_of in pairs)
     contrasts = as_family([contrast for contrast in found if contrast is not None], aim)
+    tested = tuple(contrast for contrast in contrasts if contrast.part == "test")
+    ask = partial(_asked, pieces, splits, seed)
     return ExperimentComparison(
         experiment=str(experiment),
         arms=arms,
@@ -98,32 +125,41 @@ def compare_experiment(
         contrasts=contrasts,
         won={c.b: _won(c) for c in contrasts if c.part == "test"},
         missing=missing,
-        notes=(*_notes(arms, contrasts), *_repeated(pieces, arms[0])),
+        notes=(*_notes(arms, contrasts, plan.n_seeds), *_repeated(pieces, arms[0])),
+        n_seeds=plan.n_seeds,
+        spreads=_spreads(pieces, arms, splits) if plan.n_seeds > 1 else (),
+        marker=marker_answer(tested, ask),
     )
 
 
 def _read(
-    experiment: Path, arms: tuple[str, ...], splits: tuple[int, ...]
+    experiment: Path, arms: tuple[str, ...], splits: tuple[int, ...], n_seeds: int
 ) -> tuple[_Pieces, tuple[str, ...]]:
-    pieces: dict[tuple[int, str, str], _Piece] = {}
+    pieces: dict[tuple[int, str, str], dict[int, _Piece]] = defaultdict(dict)
     missing = []
-    for split in splits:
-        for arm in arms:
-            for part in PARTS:
-                folder = run_of(experiment, split, arm) / "evaluation" / part
-                if (folder / CASES).is_file():
-                    scores = read_scores(folder, DICE)
-                    pieces[split, arm, part] = _Piece(folder, scores, read_marker_auc(folder))
-                else:
-                    missing.append(f"split-{split}/{arm}/{part}")
-    return pieces, tuple(missing)
+    for split, arm, part, seed in product(splits, arms, PARTS, range(n_seeds)):
+        folder = run_of(experiment, split, arm, seed) / "evaluation" / part
+        if (folder / CASES).is_file():
+            piece = _Piece(folder, read_scores(folder, DICE), read_marker_auc(folder))
+            pieces[split, arm, part][seed] = piece
+        else:
+            missing.append(f"{f'seed-{seed}/' if seed else ''}split-{split}/{arm}/{part}")
+    return dict(pieces), tuple(missing)
+
+
+def _asked(pieces: _Pieces, splits: tuple[int, ...], seed: int, a: str, b: str) -> Contrast | None:
+    """A contrast of any two arms on the test part."""
+    return _contrast(pieces, (a, b), "test", splits, seed)
 
 
 def _contrast(
     pieces: _Pieces, arms: tuple[str, str], part: str, splits: tuple[int, ...], seed: int
 ) -> Contrast | None:
-    there = [k for k in splits if all((k, arm, part) in pieces for arm in arms)]
-    a, b = ({f"split-{k}": pieces[k, arm, part].scores for k in there} for arm in arms)
+    shared = {k: _shared(pieces, k, arms, part) for k in splits}
+    there = [k for k in splits if shared[k]]
+    a, b = (
+        {f"split-{k}": _mean_of(pieces[k, arm, part], shared[k]) for k in there} for arm in arms
+    )
     pairs, unpaired = pair(a, b)
     if not pairs:
         return None
@@ -133,30 +169,63 @@ def _contrast(
         part=part,
         metric=DICE,
         seed=seed,
-        test_to_train=size_ratio((pieces[k, arms[0], part].folder for k in there), part),
+        test_to_train=size_ratio(
+            (pieces[k, arms[0], part][shared[k][0]].folder for k in there), part
+        ),
     )
     return contrast_of_patients(pairs, unpaired, question)
 
 
+def _shared(pieces: _Pieces, split: int, arms: tuple[str, str], part: str) -> list[int]:
+    """The seeds of a split that both arms have: only these are compared."""
+    a, b = (pieces.get((split, arm, part), {}) for arm in arms)
+    return sorted(set(a) & set(b))
+
+
+def _mean_of(seeds: _Seeds, which: Iterable[int]) -> Mapping[str, Score]:
+    return mean_scores([seeds[seed].scores for seed in which])
+
+
 def _scores(pieces: _Pieces, arm: str, part: str, splits: tuple[int, ...]) -> ArmScores:
-    found = [pieces.get((split, arm, part)) for split in splits]
+    found = [pieces.get((split, arm, part), {}) for split in splits]
     return ArmScores(
         arm=arm,
         part=part,
-        dice=_summary(
-            None if piece is None else mean_over_patients(piece.scores) for piece in found
-        ),
-        marker_auc=_summary(None if piece is None else piece.auc for piece in found),
+        dice=_summary(mean_over_patients(_mean_of(of, of)) if of else None for of in found),
+        marker_auc=_summary(_mean_auc(of) for of in found),
     )
+
+
+def _mean_auc(seeds: _Seeds) -> float | None:
+    known = [piece.auc for piece in seeds.values() if piece.auc is not None]
+    return statistics.fmean(known) if known else None
+
+
+def _spreads(pieces: _Pieces, arms: tuple[str, ...], splits: tuple[int, ...]) -> tuple[Spread, ...]:
+    """Of each arm, and of each one's difference from the baseline, on the test part."""
+    of = {
+        (split, arm): {s: by_patient(p.scores) for s, p in pieces[split, arm, "test"].items()}
+        for split, arm in product(splits, arms)
+        if (split, arm, "test") in pieces
+    }
+    alone = [spread(arm, [list(of.get((k, arm), {}).values()) for k in splits]) for arm in arms]
+    gains = [
+        spread(
+            f"{arm} − {arms[0]}",
+            [
+                [difference(of[k, arms[0]][s], of[k, arm][s]) for s in shared]
+                for k in splits
+                if (shared := _shared(pieces, k, (arms[0], arm), "test"))
+            ],
+        )
+        for arm in arms[1:]
+    ]
+    return (*alone, *gains)
 
 
 def patient_means(scores: Mapping[str, Score]) -> list[float]:
     """For each patient the mean over the scans."""
-    patients: dict[str, list[float]] = defaultdict(list)
-    for score in scores.values():
-        if score.value is not None:
-            patients[score.patient_id].append(score.value)
-    return [math.fsum(values) / len(values) for values in patients.values()]
+    return list(by_patient(scores).values())
 
 
 def mean_over_patients(scores: Mapping[str, Score]) -> float | None:
@@ -185,9 +254,10 @@ def _won(contrast: Contrast) -> int:
 def _repeated(pieces: _Pieces, arm: str) -> Iterator[str]:
     """A caution for each group of splits that test the same patients."""
     groups: dict[frozenset[str], list[int]] = defaultdict(list)
-    for (split, of, part), piece in pieces.items():
+    for (split, of, part), seeds in pieces.items():
         if (of, part) == (arm, "test"):
-            groups[frozenset(one.patient_id for one in piece.scores.values())].append(split)
+            scores = next(iter(seeds.values())).scores
+            groups[frozenset(one.patient_id for one in scores.values())].append(split)
     for splits in groups.values():
         if len(splits) > 1:
             yield repeated_tests(splits)
@@ -202,10 +272,13 @@ def repeated_tests(splits: Iterable[int]) -> str:
     )
 
 
-def _notes(arms: tuple[str, ...], contrasts: tuple[Contrast, ...]) -> tuple[str, ...]:
+def _notes(arms: tuple[str, ...], contrasts: tuple[Contrast, ...], n_seeds: int) -> tuple[str, ...]:
     if not contrasts:
         return ("There is nothing to compare: no two arms are evaluated on a common split.",)
     notes = [ONE_SPLIT if contrasts[0].splits is None else OVERLAP]
+    if n_seeds > 1:
+        notes = [ONE_SPLIT_OF_SEEDS if contrasts[0].splits is None else OVERLAP]
+        notes.append(SEEDS.format(n=n_seeds))
     if len(arms) > 2:
         notes.append(
             f"Holm's adjustment is for comparing {len(arms) - 1} arms with {arms[0]}; the other p "

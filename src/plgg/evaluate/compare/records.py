@@ -241,6 +241,64 @@ class ArmScores:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How much a mean test Dice, or a difference of two, owes to chance of several kinds.
+
+    Standard deviations; None where there are fewer than two of a kind.
+
+    Attributes:
+        name: The arm, or `b − a`.
+        n_seeds: Seeds of each split, at most.
+        seeds: Chance in training: between runs of one split that differ in their seed alone.
+        splits: Who is trained on and tested, by split: between the splits' means over seeds, less
+            what chance in training adds to these.
+        patients: Between the patients of a split, each a mean over seeds.
+    """
+
+    name: str
+    n_seeds: int
+    seeds: float | None
+    splits: float | None
+    patients: float | None
+
+
+@dataclass(frozen=True)
+class MarkerGain:
+    """What an arm gains over `single`.
+
+    Attributes:
+        arm: `oracle` or `multitask`.
+        difference: Of the mean test Dice.
+        low: Lower end of the 95 % interval to go by; None where it is undefined.
+        high: Upper end.
+        p: Of the test to go by, adjusted for the number of comparisons; None likewise.
+        shown: Whether it is shown that there is a difference, and in which direction.
+    """
+
+    arm: str
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    shown: Literal["better", "worse", "not shown"]
+
+
+@dataclass(frozen=True)
+class MarkerAnswer:
+    """Whether the marker can help the outline on these patients, and whether it did.
+
+    Attributes:
+        can_help: Oracle minus single.
+        did_help: Multitask minus single; None where that arm was not run.
+        sentence: Both in words.
+    """
+
+    can_help: MarkerGain
+    did_help: MarkerGain | None
+    sentence: str
+
+
+@dataclass(frozen=True)
 class ExperimentComparison:
     """The arms of an experiment over its splits.
 
@@ -253,6 +311,9 @@ class ExperimentComparison:
         won: By arm: the number of splits on whose test part its mean Dice is above the baseline's.
         missing: Evaluations that are not there, as `split-K/ARM/PART`.
         notes: What a reader should know, in whole sentences.
+        n_seeds: Seeds of each split and arm; scores are means over them, of each patient first.
+        spreads: With several seeds, of each arm and difference.
+        marker: Whether the marker can help, and did; None where no oracle was run.
     """
 
     experiment: str
@@ -263,6 +324,9 @@ class ExperimentComparison:
     won: Mapping[str, int]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    n_seeds: int = 1
+    spreads: tuple[Spread, ...] = ()
+    marker: MarkerAnswer | None = None
 
     def of(self, arm: str, part: str) -> ArmScores:
         """The scores of one arm on one part."""
@@ -274,7 +338,12 @@ class ExperimentComparison:
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as a record for JSON; undefined numbers are None."""
-        return {"format": "plgg-experiment-comparison", "version": 1, **_json(self)}
+        found = {"format": "plgg-experiment-comparison", "version": 1, **_json(self)}
+        if self.n_seeds == 1:
+            del found["n_seeds"], found["spreads"]
+        if self.marker is None:
+            del found["marker"]
+        return found
 
 
 HIGHER = ("dice", "soft_dice", "surface_dice", "n_lesions_found")
@@ -283,8 +352,8 @@ LOWER = ("hd95_mm", "n_false_lesions")
 # Signed errors: what counts is how far from zero they are.
 TO_ZERO = ("volume_error_ml",)
 # Of a task, written TASK:METRIC.
-TASK_HIGHER = ("accuracy",)
-TASK_LOWER = ("mae", "brier")
+TASK_HIGHER = ("accuracy", "dice", "surface_dice")
+TASK_LOWER = ("mae", "brier", "hd95_mm")
 
 
 @dataclass(frozen=True)
@@ -320,4 +389,5 @@ def find_metric(name: str) -> Metric:
         return Metric(name, "higher", bounds=(0.0, 1.0 if name in SHARES else math.inf))
     if name in LOWER:
         return Metric(name, "lower", bounds=(0.0, math.inf))
-    return Metric(name, "lower", absolute=True) if name in TO_ZERO else Metric(name, None)
+    zero = name in TO_ZERO or (colon and of_task in TO_ZERO)
+    return Metric(name, "lower", absolute=True) if zero else Metric(name, None)

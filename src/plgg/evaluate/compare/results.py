@@ -9,8 +9,8 @@ from __future__ import annotations
 import glob
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -33,11 +33,22 @@ class Source:
         path: What the user wrote.
         folders: Evaluation folders by the name of their split; that name is blank for one folder.
         part: Part of the split that was evaluated; None where unknown.
+        more: Of an experiment with several seeds, the evaluation folders of the further ones.
     """
 
     path: str
     folders: Mapping[str, Path]
     part: str | None
+    more: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+
+    def scores(self, split: str, metric: Metric) -> Mapping[str, Score]:
+        """A metric of a split by case, the mean over seeds.
+
+        Raises:
+            RunError: If a file cannot be read.
+        """
+        folders = (self.folders[split], *self.more.get(split, ()))
+        return mean_scores([read_scores(folder, metric) for folder in folders])
 
 
 def find_source(path: Path, *, part: str) -> Source:
@@ -79,7 +90,22 @@ def _arm(text: str, pattern: str, part: str) -> Source:
             remedy="Name one arm, for example results:multitask.",
         )
     names = sorted(folders, key=split_order)
-    return Source(text, {name: _evaluation(folders[name], part) for name in names}, part)
+    return Source(
+        text,
+        {name: _evaluation(folders[name], part) for name in names},
+        part,
+        {name: _further_seeds(folders[name], part) for name in names},
+    )
+
+
+def _further_seeds(run: Path, part: str) -> tuple[Path, ...]:
+    """Evaluations of the further seeds of `EXPERIMENT/split-K/ARM`, those that are there."""
+    experiment = run.parent.parent
+    if not (experiment / "experiment.json").is_file():
+        return ()
+    runs = sorted(experiment.glob(f"seed-*/{glob.escape(f'{run.parent.name}/{run.name}')}"))
+    found = (run / "evaluation" / part for run in runs)
+    return tuple(folder for folder in found if (folder / CASES).is_file())
 
 
 def _split_name(run: Path) -> str:
@@ -188,6 +214,19 @@ def read_scores(evaluation: Path, metric: Metric) -> Mapping[str, Score]:
         row["case_id"]: Score(row.get("patient_id") or row["case_id"], _value(row, metric, path))
         for row in rows
     }
+
+
+def mean_scores(seeds: Sequence[Mapping[str, Score]]) -> Mapping[str, Score]:
+    """The scores of each case, averaged over the seeds of a run in which they are defined."""
+    if len(seeds) == 1:
+        return seeds[0]
+    cases = dict.fromkeys(case for scores in seeds for case in scores)
+    return {case: _mean_score([s[case] for s in seeds if case in s]) for case in cases}
+
+
+def _mean_score(found: Sequence[Score]) -> Score:
+    values = [score.value for score in found if score.value is not None]
+    return Score(found[0].patient_id, math.fsum(values) / len(values) if values else None)
 
 
 def read_marker_auc(evaluation: Path) -> float | None:

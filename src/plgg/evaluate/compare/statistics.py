@@ -1,4 +1,4 @@
-"""Statistics of paired differences: tests, multiple comparisons, power.
+"""Statistics of paired differences: tests, intervals, effect sizes.
 
 Each takes the differences d = b − a, one for each patient or split.
 """
@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from plgg.core.estimate import Estimate
-from plgg.evaluate.compare.records import Contrast, Power, Significance
+from plgg.evaluate.compare.records import Significance
 
 Array = NDArray[np.float64]
 
@@ -160,7 +158,7 @@ def effect_interval(d: Array, test_to_train: float = 0.0) -> Estimate:
 def _centre(t: float, freedom: int, share: float) -> float | None:
     """The non-centrality under which `share` of the distribution lies below t.
 
-    Own search: `scipy.special.nctdtrinc` is exact to 1e-6 only, and statsmodels stands on it.
+    Own search: `scipy.special.nctdtrinc` is exact to 1e-6 only.
     """
 
     def excess(centre: float) -> float:
@@ -228,121 +226,3 @@ def _resampled_means(d: Array, times: int, rng: np.random.Generator) -> Array:
 def _with_percentiles(found: Estimate, means: NDArray[Any]) -> Estimate:
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return replace(found, low=float(low), high=float(high))
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down adjustment (1979); undefined p values stay undefined and do not count."""
-    from statsmodels.stats.multitest import multipletests
-
-    known = [p for p in p_values if p is not None]
-    adjusted = iter(multipletests(known, method="holm")[1] if known else ())
-    return [None if p is None else float(next(adjusted)) for p in p_values]
-
-
-def as_family(contrasts: Sequence[Contrast], aim: Aim | None = None) -> tuple[Contrast, ...]:
-    """The same contrasts, with adjusted p values among those on the same part, and their power."""
-    families: dict[str | None, list[int]] = defaultdict(list)
-    for index, contrast in enumerate(contrasts):
-        families[contrast.part].append(index)
-    found = list(contrasts)
-    for members in families.values():
-        adjusted = holm([deciding_p(contrasts[index]) for index in members])
-        for index, p in zip(members, adjusted, strict=True):
-            power = power_of(contrasts[index], aim or Aim())
-            found[index] = replace(contrasts[index], adjusted_p=p, power=power)
-    return tuple(found)
-
-
-def deciding_p(contrast: Contrast) -> float | None:
-    """P of the test to go by: the corrected t over splits; of one split, Wilcoxon over patients."""
-    if contrast.splits is not None and contrast.splits.corrected_t is not None:
-        return contrast.splits.corrected_t.p
-    return contrast.patients.wilcoxon.p if contrast.patients is not None else None
-
-
-ALPHA = 0.05
-_MOST_SPLITS = 1000
-_MOST_PATIENTS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What is to be shown.
-
-    Attributes:
-        gain: Mean difference.
-        power: Chance to find it, two-sided at the 5 % level.
-    """
-
-    gain: float = 0.03
-    power: float = 0.8
-
-
-def power_of_t_test(n: int, effect: float, *, test_to_train: float = 0.0) -> float:
-    """Power of the two-sided (corrected) paired t test at the 5 % level.
-
-    The non-centrality is effect / sqrt(1/n + n_test/n_train), the second term that of Nadeau and
-    Bengio, 2003; the rest is the paired t test of Cohen, 1988.
-
-    Args:
-        n: Differences.
-        effect: Mean difference over the standard deviation of the differences.
-        test_to_train: n_test / n_train for splits that share patients; 0 for patients.
-    """
-    from statsmodels.stats.power import TTestPower
-
-    if n < 2:
-        return 0.0
-    scaled = abs(effect) / math.sqrt(1.0 + n * test_to_train)
-    found = float(TTestPower().power(scaled, n, ALPHA))
-    # NaN where the answer is 1 to the last digit.
-    return 1.0 if math.isnan(found) else found
-
-
-def smallest_n(power_at: Callable[[int], float], power: float, most: int) -> int | None:
-    """The smallest n that reaches a power; None where even `most` do not."""
-    if power_at(most) < power:
-        return None
-    return bisect_left(range(most), power, lo=2, key=power_at)
-
-
-def power_of(contrast: Contrast, aim: Aim) -> Power | None:
-    """What a contrast's spread says of the splits and patients that the aim needs.
-
-    Splits of one cohort share patients, so their number buys only so much: beyond it more patients
-    are needed. None where no spread is known.
-    """
-    splits, patients = contrast.splits, contrast.patients
-    n_splits = n_patients = None
-    if splits is not None and splits.sd:
-        effect, ratio = aim.gain / splits.sd, contrast.test_to_train
-        n_splits = smallest_n(
-            lambda n: power_of_t_test(n, effect, test_to_train=ratio), aim.power, _MOST_SPLITS
-        )
-    if patients is not None and patients.sd:
-        by_patient = aim.gain / patients.sd
-        n_patients = smallest_n(lambda n: power_of_t_test(n, by_patient), aim.power, _MOST_PATIENTS)
-    known = [found for found in (splits, patients) if found is not None and found.sd]
-    if not known:
-        return None
-    sentence = _power_sentence(contrast, aim, n_splits, n_patients)
-    return Power(aim.gain, aim.power, n_splits, n_patients, sentence)
-
-
-def _power_sentence(
-    contrast: Contrast, aim: Aim, n_splits: int | None, n_patients: int | None
-) -> str:
-    clauses = []
-    if contrast.splits is not None and contrast.splits.sd:
-        clauses.append(
-            "no number of splits of this cohort would do, since they share patients"
-            if n_splits is None
-            else f"{n_splits} splits of this cohort"
-        )
-    if n_patients is not None:
-        clauses.append(f"{n_patients} test patients, of whom each counts once")
-    joined = "; or " if n_splits is not None else "; "
-    return (
-        f"To find a difference of {aim.gain:g} with a chance of {aim.power:.0%} at the 5 % level "
-        f"it would take: {joined.join(clauses)}."
-    )

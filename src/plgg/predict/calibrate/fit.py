@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import MARKER, InferenceConfig
+from plgg.config import MARKER, InferenceConfig, Label
 from plgg.core.errors import InputError
 from plgg.core.progress import Progress
-from plgg.core.volume import same_grid
-from plgg.data.calibration import Calibration, Familiarity, MarkerRule, TaskRule, VolumeRule
+from plgg.core.volume import Volume, same_grid
+from plgg.data.calibration import (
+    Calibration,
+    Familiarity,
+    MarkerRule,
+    MarkerSource,
+    MaskRule,
+    TaskRule,
+    VolumeRule,
+)
+from plgg.data.labels import true_regions
 from plgg.data.manifest import Case, target_text
 from plgg.data.nifti.image import read_volume
-from plgg.data.result import Marker, read_result
-from plgg.data.store import Store
+from plgg.data.result import Marker, probability_file, read_result
 from plgg.metrics.calibration import (
     calibration_error,
     confidence_and_hits,
@@ -30,12 +39,21 @@ from plgg.metrics.calibration import (
     with_temperature,
 )
 from plgg.metrics.conformal import conformal_quantile
-from plgg.predict.calibrate.clinical import fit_clinical_of
-from plgg.predict.calibrate.mask import MaskScores, Options, fit_mask, options_of, score_mask
+from plgg.predict.calibrate.mask import (
+    PLAIN_THRESHOLD,
+    MaskScores,
+    Options,
+    fit_mask,
+    options_of,
+    score_mask,
+)
+from plgg.predict.marker import COMBINED, NETWORK, RADIOMICS, MarkerModels, marker_sources
 from plgg.tasks.base import AuxiliaryTask
 
 # One number can be fitted to five scans; a threshold on top of it hardly to fewer.
 FEWEST_SCANS = 5
+# Fewer cannot tell whose answers are better.
+_FEWEST_TO_CHOOSE = 30
 
 
 def fit_marker(
@@ -123,23 +141,34 @@ def _errors(true_ml: NDArray[np.float64], predicted_ml: NDArray[np.float64]) -> 
 
 @dataclass(frozen=True, eq=False)
 class NamedMarker:
-    """Probabilities of the classes, in the network's order, and the index of the true one."""
+    """What is known of a scan's marker.
+
+    Attributes:
+        probabilities: Of the classes by the network, in its order.
+        truth: Index of the true one.
+        features: Of the outlined tumour.
+        case_id: Whose.
+    """
 
     probabilities: tuple[float, ...]
     truth: int
+    features: Mapping[str, float] = field(default_factory=dict)
+    case_id: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class ValidationScan:
     """One scan; None for what has no truth, or for a marker that the network does not name.
 
-    `tasks` are further answers and truths, where the latter are known.
+    `tasks` are further answers and truths, where the latter are known; `labels` regions within the
+    tumour by name, likewise.
     """
 
     mask: MaskScores | None
     marker: NamedMarker | None
     patient_id: str = ""
     tasks: Mapping[str, tuple[NDArray[np.float64], str]] = field(default_factory=dict)
+    labels: Mapping[str, MaskScores] = field(default_factory=dict)
 
 
 def read_scan(
@@ -148,6 +177,7 @@ def read_scan(
     options: Options,
     classes: Sequence[str],
     tasks: Mapping[str, AuxiliaryTask] | None = None,
+    labels: Sequence[Label] = (),
 ) -> ValidationScan:
     """Read what was predicted of a scan and hold it against the truth.
 
@@ -161,22 +191,54 @@ def read_scan(
         _marker(folder, case, classes),
         case.patient_id,
         _tasks(folder, case, tasks or {}),
+        _labels(folder, case, options, labels),
     )
 
 
 def _mask(folder: Path, case: Case, options: Options) -> MaskScores | None:
     if case.mask is None:
         return None
-    probability, truth = read_volume(folder / "probability.nii.gz"), read_volume(case.mask)
+    truth = read_volume(case.mask)
+    return _scored(folder / "probability.nii.gz", truth.with_data(truth.data > 0), case, options)
+
+
+def _labels(
+    folder: Path, case: Case, options: Options, labels: Sequence[Label]
+) -> dict[str, MaskScores]:
+    """Regions within the tumour, where the mask tells them."""
+    if case.mask is None or len(labels) < 2:
+        return {}
+    known = true_regions(case, labels, read_volume(case.mask))
+    whole = read_volume(folder / "probability.nii.gz").data
+    limit = PLAIN_THRESHOLD if options.set_threshold is None else options.set_threshold
+    return {
+        label.name: _scored(
+            folder / probability_file(label), known[label.name], case, options, whole >= limit
+        )
+        for label in labels[1:]
+        if label.name in known
+    }
+
+
+def _scored(
+    path: Path,
+    truth: Volume,
+    case: Case,
+    options: Options,
+    within: NDArray[np.bool_] | None = None,
+) -> MaskScores:
+    """A probability held against a true region under every option, 0 outside of what it is in."""
+    probability = read_volume(path)
     if not same_grid(probability, truth):
         raise InputError(
             "the probability does not lie on the grid of the true mask",
             where=case.case_id,
             remedy="Draw the mask on the scan itself, or leave its cell in the manifest blank.",
         )
+    data = probability.data
     return score_mask(
-        probability.data,
-        truth.data > 0,
+        data if within is None else np.where(within, data, np.float32(0.0)),
+        np.asarray(truth.data, dtype=np.bool_),
         options,
         voxel_volume_ml=truth.voxel_volume_ml,
         patient_id=case.patient_id,
@@ -185,7 +247,8 @@ def _mask(folder: Path, case: Case, options: Options) -> MaskScores | None:
 
 def _marker(folder: Path, case: Case, classes: Sequence[str]) -> NamedMarker | None:
     path = folder / "result.json"
-    named = read_result(path).marker
+    result = read_result(path)
+    named = result.marker
     if named is None or case.marker is None:
         return None
     _require_raw(named, classes, path)
@@ -196,7 +259,7 @@ def _marker(folder: Path, case: Case, classes: Sequence[str]) -> NamedMarker | N
             remedy="Blank its marker, or train on a store of all classes.",
         )
     chances = tuple(named.probabilities[name] for name in classes)
-    return NamedMarker(chances, list(classes).index(case.marker))
+    return NamedMarker(chances, list(classes).index(case.marker), result.radiomics, case.case_id)
 
 
 def _tasks(
@@ -241,14 +304,14 @@ def _require_raw(named: Marker, classes: Sequence[str], path: Path) -> None:
 def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one place calls it
     predictions: Path,
     cases: Sequence[Case],
-    store: Store,
-    train_cases: Sequence[str],
+    models: Mapping[str, MarkerModels],
     *,
     settings: InferenceConfig,
     model_sha256: str,
     classes: Sequence[str],
     familiarity: Familiarity | None,
     tasks: Mapping[str, AuxiliaryTask] | None = None,
+    labels: Sequence[Label] = (),
     progress: Progress | None = None,
 ) -> Calibration:
     """Fit everything that the validation patients can teach.
@@ -256,36 +319,44 @@ def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one pl
     Args:
         predictions: Raw ones of the validation scans, a folder each.
         cases: These scans, with the truth so far as it is known.
-        store: Where the training scans are, for the clinical-only baseline.
-        train_cases: Their names.
+        models: For each of these scans, what the training part of the run that answered it
+            teaches without a network. The first scan's are kept.
         settings: Threshold and smallest part are chosen only where these leave them open.
         model_sha256: Of the network's weights.
         classes: Of the marker, in the network's order.
         familiarity: Kept as it is.
         tasks: Of the network, beside the outline.
+        labels: Of the network, the whole tumour first; none where that is all.
         progress: Told after each scan.
 
     Raises:
         InputError: If a prediction or a true mask is missing, broken, or on another grid.
-        StoreError: If a training case cannot be read.
     """
     options = options_of(settings)
     scans: list[ValidationScan] = []
     for case in cases:
-        scans.append(read_scan(predictions, case, options, classes, tasks))
+        scans.append(read_scan(predictions, case, options, classes, tasks, labels))
         if progress:
             progress(len(scans), len(cases))
     masks = [scan.mask for scan in scans if scan.mask]
     mask_rule, chosen = fit_mask(masks, options)
+    own = models[cases[0].case_id] if cases else MarkerModels()
     return Calibration(
         model_sha256=model_sha256,
         mask=mask_rule,
         volume=_volume_rule(masks, chosen),
-        marker=_marker_rule([scan.marker for scan in scans if scan.marker], settings.target_risk),
-        clinical=fit_clinical_of(store, train_cases, classes),
+        marker=fit_marker_rule([scan.marker for scan in scans if scan.marker], models, settings),
+        clinical=own.clinical,
         familiarity=familiarity,
+        radiomics=own.forest,
         tasks=_task_rules(scans, tasks or {}),
+        labels={label.name: _label_rule(label, scans, options) for label in labels[1:]},
     )
+
+
+def _label_rule(label: Label, scans: Sequence[ValidationScan], options: Options) -> MaskRule:
+    """The mask rule of a region within the tumour; the plain one where too few masks tell it."""
+    return fit_mask([s.labels[label.name] for s in scans if label.name in s.labels], options)[0]
 
 
 def _volume_rule(masks: Sequence[MaskScores], chosen: tuple[int, int]) -> VolumeRule | None:
@@ -296,9 +367,49 @@ def _volume_rule(masks: Sequence[MaskScores], chosen: tuple[int, int]) -> Volume
     )
 
 
-def _marker_rule(named: Sequence[NamedMarker], target_risk: float) -> MarkerRule | None:
-    return fit_marker(
-        np.array([scan.probabilities for scan in named]),
-        np.array([scan.truth for scan in named], dtype=np.int64),
-        target_risk=target_risk,
-    )
+def fit_marker_rule(
+    named: Sequence[NamedMarker], models: Mapping[str, MarkerModels], settings: InferenceConfig
+) -> MarkerRule | None:
+    """The rule of the source that is wanted, or of the best one."""
+    truth = np.array([scan.truth for scan in named], dtype=np.int64)
+    raw = np.array([scan.probabilities for scan in named])
+    network = fit_marker(raw, truth, target_risk=settings.target_risk)
+    if network is None or settings.marker_from == NETWORK:
+        return network
+    sources = [
+        marker_sources(
+            with_temperature(np.array(scan.probabilities), network.temperature),
+            models[scan.case_id],
+            scan.features,
+        )
+        for scan in named
+    ]
+    rules: dict[MarkerSource, MarkerRule] = {NETWORK: network}
+    for name in (RADIOMICS, COMBINED):
+        if all(name in found for found in sources):
+            rows = np.array([found[name] for found in sources])
+            rule = fit_marker(rows, truth, target_risk=settings.target_risk)
+            if rule is not None:
+                rules[name] = rule
+    source = _wanted(rules, settings.marker_from, n=len(named))
+    if source == NETWORK:
+        return network
+    update = {
+        "source": source,
+        "network_temperature": network.temperature,
+        "log_loss": {name: rule.nll_after for name, rule in rules.items()},
+    }
+    return rules[source].model_copy(update=update)
+
+
+def _wanted(
+    rules: Mapping[MarkerSource, MarkerRule],
+    asked: Literal["network", "radiomics", "combined", "best"],
+    *,
+    n: int,
+) -> MarkerSource:
+    if asked != "best":
+        return asked if asked in rules else NETWORK
+    if n < _FEWEST_TO_CHOOSE:
+        return NETWORK
+    return min(rules, key=lambda name: rules[name].nll_after)

@@ -20,12 +20,13 @@ from plgg.predict.engines.exported import onnx_engine, openvino_engine
 from plgg.predict.memory import meter_of
 
 
-def torch_engine(network: MultitaskNet, runtime: Runtime) -> Engine:
+def torch_engine(network: MultitaskNet, runtime: Runtime, *, alike: str = "") -> Engine:
     """An engine from a network.
 
     Args:
         network: In evaluation mode, on the runtime's device.
         runtime: Device and precision.
+        alike: What networks of the same architecture have in common; blank is nothing.
     """
 
     def run(image: NDArray[np.float32]) -> Answer:
@@ -35,7 +36,8 @@ def torch_engine(network: MultitaskNet, runtime: Runtime) -> Engine:
         return as_answer({name: values.float().cpu().numpy() for name, values in outputs.items()})
 
     name = f"pytorch, {runtime.device.type}, {runtime.precision}"
-    return Engine(name, network.divisors, run, meter_of(runtime.device), network.n_channels)
+    alike = alike and f"{name}, {alike}"
+    return Engine(name, network.divisors, run, meter_of(runtime.device), network.n_channels, alike)
 
 
 Builder = Callable[[Path, Checkpoint], Engine]
@@ -67,7 +69,9 @@ def _pytorch(run: Path, checkpoint: Checkpoint) -> Engine:  # noqa: ARG001 - as 
         keep_freed_memory()
     network = checkpoint.network().eval()
     fold_batch_norm(network)
-    return torch_engine(channels_last(network).to(runtime.device), runtime)
+    config = checkpoint.meta.config
+    alike = f"{config.arm} {len(config.channels)} {config.model.model_dump_json()}"
+    return torch_engine(channels_last(network).to(runtime.device), runtime, alike=alike)
 
 
 def _onnx(run: Path, checkpoint: Checkpoint) -> Engine:

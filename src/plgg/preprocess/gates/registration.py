@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.core.volume import Affine
+from plgg.core.volume import Affine, corner
 from plgg.data.quality import Status, Verdict
+from plgg.preprocess.brain_extraction import bounding_box
 from plgg.preprocess.gates.limits import Limits, at_least, at_most
 from plgg.preprocess.registration.frame import Aligned
 from plgg.preprocess.registration.start import mutual_information
-from plgg.preprocess.registration.turns import cube_turns, moments, named
+from plgg.preprocess.registration.turns import Moments, cube_turns, moments, named
 from plgg.preprocess.resample import resample
 
 OVERLAP = at_least(0.92, 0.85)
@@ -109,7 +110,11 @@ def orientation(aligned: Aligned) -> Verdict:
     The value is (NMI as it lies - 1) / (largest NMI turned - 1): 1 and below is not upright.
     """
     # The first turn is none.
-    upright, *others = ((_shared(aligned, turn), named(turn)) for turn in cube_turns())
+    ours = moments(np.argwhere(aligned.brain))
+    theirs = moments(np.argwhere(aligned.atlas.frame.brain))
+    upright, *others = (
+        (_shared(aligned, turn, ours, theirs), named(turn)) for turn in cube_turns()
+    )
     most, other = max(others)
     ratio = (upright[0] - 1.0) / max(most - 1.0, 1e-9)
     if max(upright[0], most) < _ANYTHING:
@@ -135,15 +140,18 @@ def _message(ratio: float, other: str) -> str:
     return f"the head fits the atlas almost as well {other}"
 
 
-def _shared(aligned: Aligned, turn: NDArray[np.float64]) -> float:
+def _shared(aligned: Aligned, turn: NDArray[np.float64], own: Moments, theirs: Moments) -> float:
     """Mutual information after a turn about the brain, stretched back to the atlas' extents."""
     atlas = aligned.atlas.frame
-    middle, extent = moments(np.argwhere(atlas.brain))
-    centre, ours = moments(np.argwhere(aligned.brain))
+    (centre, ours), (middle, extent) = own, theirs
     stretch = np.diag([float(ours @ np.abs(turn[:, axis])) / extent[axis] for axis in range(3)])
     matrix = np.eye(4)
     matrix[:3, :3] = turn @ stretch
     matrix[:3, 3] = centre - matrix[:3, :3] @ middle
-    both = (resample(aligned.brain, matrix, aligned.brain.shape) >= 0.5) & atlas.brain
-    scan = resample(aligned.scan, matrix, aligned.brain.shape)
-    return mutual_information(scan[both], atlas.image.data[both])
+    # Beyond the box of the atlas' brain nothing is asked.
+    box = bounding_box(atlas.brain)
+    there, inside = corner(matrix, box), atlas.brain[box]
+    i, j, k = inside.shape
+    both = (resample(aligned.brain, there, (i, j, k)) >= 0.5) & inside
+    scan = resample(aligned.scan, there, (i, j, k))
+    return mutual_information(scan[both], atlas.image.data[box][both])

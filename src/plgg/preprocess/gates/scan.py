@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.core.registry import register
+from plgg.core.registry import Registry
 from plgg.core.volume import Affine, Volume, apply_affine, spacing_mm
 from plgg.data.quality import Verdict
 from plgg.preprocess.gates.limits import Limits, at_least, at_most
@@ -238,8 +238,10 @@ def _field_of_view(scan: Volume, brain: NDArray[np.bool_], _: float | None) -> V
     return field_of_view(brain, scan.affine)
 
 
-GATES: dict[str, Gate] = {"brain-volume": _brain_volume, "field-of-view": _field_of_view}
-"""Asked before registration, in this order, until one fails."""
+GATES: Registry[Gate] = Registry(
+    "gate", "plgg.gates", {"brain-volume": _brain_volume, "field-of-view": _field_of_view}
+)
+"""Asked before registration, in this order, until one fails; then those of installed packages."""
 
 
 def register_gate(name: str, gate: Gate) -> None:
@@ -248,14 +250,19 @@ def register_gate(name: str, gate: Gate) -> None:
     Raises:
         ConfigError: If the name is taken by another.
     """
-    register(GATES, name, gate, what="gate")
+    GATES.add(name, gate)
 
 
 def ask_gates(scan: Volume, brain: NDArray[np.bool_], age_years: float | None) -> list[Verdict]:
-    """Verdicts on a scan before registration; none is asked after one that failed."""
+    """Verdicts on a scan before registration; none is asked after one that failed.
+
+    Raises:
+        ConfigError: If the package of one cannot be loaded, or a gate fails to answer.
+    """
     verdicts: list[Verdict] = []
-    for gate in GATES.values():  # Faces cannot be told on what has no size.
-        verdicts.append(gate(scan, brain, age_years))
+    for name, gate in GATES.whole().items():  # Faces cannot be told on what has no size.
+        with GATES.calling(name):
+            verdicts.append(gate(scan, brain, age_years).model_copy(update={"gate": name}))
         if verdicts[-1].status == "failed":
             break
     return verdicts

@@ -121,8 +121,11 @@ def view_of(atlas: Atlas) -> AtlasView:
     """The atlas as registrations look at it; made once a process."""
     grid = sri24_grid(WORKING_MM)
 
+    # All of them are 0 outside the brain, also once they are smooth.
+    box = bounding_box(atlas.brain, margin=_MARGIN)
+
     def at_view(data: NDArray[np.generic]) -> NDArray[np.float32]:
-        volume = Volume(np.asarray(data, dtype=np.float32), atlas.image.affine)
+        volume = Volume(data, atlas.image.affine).crop(box)
         carried: NDArray[np.float32] = onto(volume, grid).data
         return carried
 

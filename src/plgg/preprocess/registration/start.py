@@ -94,9 +94,8 @@ def mutual_information(a: NDArray[Any], b: NDArray[Any]) -> float:
     """
     if a.size < _BINS:
         return 1.0
-    joint = np.zeros((_BINS, _BINS))
-    np.add.at(joint, (_binned(a), _binned(b)), 1.0)
-    joint /= joint.sum()
+    counts = np.bincount(_binned(a) * _BINS + _binned(b), minlength=_BINS**2)
+    joint = counts.reshape(_BINS, _BINS) / counts.sum()
     both = _entropy(joint)
     if both == 0.0:
         return 1.0

@@ -17,6 +17,8 @@ from plgg.core.volume import Affine, Volume, apply_affine
 from plgg.preprocess.registration.frame import AtlasView, Frame, carried
 from plgg.preprocess.registration.start import mutual_information
 
+Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Centre and extent along each axis."""
 _AXES = ("left-right", "front-back", "foot-head")
 _STRIDE = 3
 
@@ -69,7 +71,7 @@ def angle_deg(turn: NDArray[np.float64]) -> float:
     return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1.0) / 2.0, -1.0, 1.0))))
 
 
-def moments(points: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments(points: NDArray[Any]) -> Moments:
     """Centre and standard deviation of points along each axis, in their unit; shape (n, 3)."""
     return points.mean(axis=0), np.maximum(points.std(axis=0), 1e-3)
 
@@ -108,7 +110,7 @@ def _stretched(moving: Frame, atlas: AtlasView) -> Affine:
     return matrix
 
 
-def _moments(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(frame: Frame) -> Moments:
     """Centre of mass and standard deviation of a brain along the axes of its world, mm."""
     return moments(apply_affine(frame.image.affine, np.argwhere(frame.brain)))
 

@@ -5,6 +5,7 @@ Of folders only the names: a path may hold what nobody else should read.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.data.quality import Quality, Verdict
@@ -19,7 +20,7 @@ from plgg.data.result import (
     read_result,
 )
 from plgg.report.numbers import count, interval, number, signed
-from plgg.report.parts import Facts, Tile, known, status_word
+from plgg.report.parts import PREDICTION, REGIONS, Facts, Tile, known, status_word
 
 
 def tiles_of(result: Result) -> tuple[Tile, ...]:
@@ -184,6 +185,37 @@ def parts_facts(result: Result) -> Facts:
         (f"Part {n}", f"{number(part.volume_ml, 2)} mL, centre at {_place(part.centre_mm)}")
         for n, part in enumerate(result.components, start=1)
     )
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region of the tumour in the legend of the pictures."""
+
+    name: str
+    colour: str
+    volume: str
+    note: str
+
+
+def label_facts(result: Result) -> tuple[Region, ...]:
+    """The regions of the tumour with their colours and volumes; none where it is one."""
+    if len(result.labels) < 2:
+        return ()
+    whole = result.labels[0].volume_ml
+    colours = (PREDICTION, *REGIONS)
+    return tuple(
+        Region(
+            name=label.name.replace("_", " "),
+            colour=colour,
+            volume=volume_text(label.volume_ml),
+            note=_share(label.volume_ml, whole) if n else "the whole outline",
+        )
+        for n, (label, colour) in enumerate(zip(result.labels, colours, strict=False))
+    )
+
+
+def _share(ml: float, whole_ml: float) -> str:
+    return f"{100 * ml / whole_ml:.0f} % of the tumour" if whole_ml else "no tumour was found"
 
 
 def _place(centre_mm: tuple[float, float, float]) -> str:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from plgg.config import Label
 from plgg.core.errors import InputError, visible
 from plgg.core.files import write_text
 from plgg.core.volume import Volume, same_grid
+from plgg.data.labels import region
 from plgg.data.nifti.image import read_volume
-from plgg.data.result import RESEARCH_ONLY, Result, read_result
+from plgg.data.result import RESEARCH_ONLY, Result, labels_of, read_result
+from plgg.data.store import LABELS
 from plgg.report.case import details
 from plgg.report.case.pictures import acquired_plane, still, strip_of, viewer_data
 from plgg.report.case.surface import scene_of
 from plgg.report.case.view import AXES, Prediction, ScanView, tilt_degrees, view_of
 from plgg.report.parts import class_colour
 from plgg.report.template import render
+
+if TYPE_CHECKING:
+    from plgg.report.timeline import TimelineView
 
 _OBLIQUE_DEGREES = 5.0
 
@@ -49,8 +57,10 @@ def _page(
         "is_head": not (result.quality and result.quality.stripping == "none"),
         "scene": scene_of(view),
         "strip": strip_of(view, result.diameters),
+        "labels": details.label_facts(result),
         "tasks": details.task_facts(result),
-        "course": details.course_of(result, prior),
+        "course": details.course_of(result, prior) if result.timeline is None else None,
+        "timeline": _timeline_of(result),
         "certainty": details.certainty_facts(result),
         "parts": details.parts_facts(result),
         "verdicts": details.verdicts_of(result),
@@ -61,6 +71,15 @@ def _page(
         "times": details.time_facts(result),
         "card": model_card,
     }
+
+
+def _timeline_of(result: Result) -> TimelineView | None:
+    """Matplotlib, which draws it, takes a while to load, and few scans have one."""
+    if result.timeline is None:
+        return None
+    from plgg.report.timeline import timeline_view
+
+    return timeline_view(result.timeline, this=True)
 
 
 def _geometry(view: ScanView) -> str:
@@ -106,20 +125,35 @@ def write_case_report(
         OutputError: If the page cannot be written.
     """
     result = read_result(folder / "result.json")
-    view = view_of(scan, _prediction(folder, scan))
+    view = view_of(scan, prediction_of(folder, scan, labels_of(result)))
     page = _page(result, view, model_card=_as_html(model_card), prior=prior)
     path = folder / "report.html"
     write_text(path, render("case.html", page))
     return path
 
 
-def _prediction(folder: Path, scan: Volume) -> Prediction:
+def prediction_of(folder: Path, scan: Volume, labels: Sequence[Label] = ()) -> Prediction:
+    """The maps of a prediction's folder; with labels also the regions within the tumour.
+
+    Raises:
+        InputError: If one is missing, or its grid is not the scan's.
+    """
     uncertainty = folder / "uncertainty.nii.gz"
     return Prediction(
         mask=_map(folder / "mask.nii.gz", scan),
         probability=_map(folder / "probability.nii.gz", scan),
         uncertainty=_map(uncertainty, scan) if uncertainty.is_file() else None,
+        inner=_inner(folder / LABELS, scan, labels) if len(labels) > 1 else {},
     )
+
+
+def _inner(path: Path, scan: Volume, labels: Sequence[Label]) -> dict[str, Volume]:
+    numbers = _map(path, scan)
+    return {
+        label.name: numbers.with_data(region(numbers.data, labels, place))
+        for place, label in enumerate(labels)
+        if place
+    }
 
 
 def _map(path: Path, scan: Volume) -> Volume:

@@ -20,6 +20,7 @@ from PIL import Image
 from plgg.core.volume import apply_affine, inverse
 from plgg.data.result import Diameters
 from plgg.report.case.view import AXES, Edges, Plane, ScanView, edges
+from plgg.report.parts import REGIONS
 
 Line = tuple[float, float, float, float]
 
@@ -38,6 +39,7 @@ class Still:
         outline: SVG path in voxels, from the upper left corner.
         edges: Letters.
         lines: Lines to draw, in mm from the upper left corner.
+        inner: Colour and path, as `outline`, of each region within the tumour that is in the slice.
     """
 
     plane: Plane
@@ -49,6 +51,7 @@ class Still:
     outline: str
     edges: Edges
     lines: tuple[Line, ...] = ()
+    inner: tuple[tuple[str, str], ...] = ()
 
     @property
     def alt(self) -> str:
@@ -83,6 +86,11 @@ def still(view: ScanView, plane: Plane, position: int, *, lines: Sequence[Line] 
         outline=outline_path(mask),
         edges=edges(view.affine, columns=columns, rows=rows),
         lines=tuple(_in_mm(line, float(width), float(height)) for line in lines),
+        inner=tuple(
+            (colour, path)
+            for colour, region in zip(REGIONS, view.inner.values(), strict=False)
+            if (path := outline_path(np.take(region, position, axis=across).T))
+        ),
     )
 
 
@@ -227,7 +235,8 @@ def viewer_data(view: ScanView) -> dict[str, Any]:
 
     Returns:
         `shape`, `spacing` (mm), `start` (voxel to look at first), `across` (slices in a row of the
-        images), `images` by name, `letters` (left, right, top, bottom) by plane, and `index`: the
+        images), `images` by name, `regions` (colours, by which the images of regions within the
+        tumour are named), `letters` (left, right, top, bottom) by plane, and `index`: the
         file's voxel index of every slice along each axis.
     """
     images = {
@@ -235,6 +244,8 @@ def viewer_data(view: ScanView) -> dict[str, Any]:
         "mask": mask_image(mosaic(view.mask)),
         "probability": map_image(mosaic(view.probability)),
     }
+    regions = dict(zip(REGIONS, view.inner.values(), strict=False))
+    images |= {colour: mask_image(mosaic(region)) for colour, region in regions.items()}
     if view.uncertainty is not None:
         images["uncertainty"] = map_image(mosaic(view.uncertainty))
     return {
@@ -243,6 +254,7 @@ def viewer_data(view: ScanView) -> dict[str, Any]:
         "start": list(view.centre),
         "across": columns(view.grey.shape),
         "images": images,
+        "regions": list(regions),
         "letters": {
             plane: list(edges(view.affine, columns=columns_, rows=rows))
             for plane, (_, columns_, rows) in AXES.items()

@@ -5,7 +5,9 @@ An edge of an oblique slice gets two letters, the nearer direction first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import nibabel.orientations as orientations
@@ -125,11 +127,15 @@ Box = tuple[slice, slice, slice]
 
 
 class Prediction(NamedTuple):
-    """The maps of one prediction, all on the scan's grid; uncertainty is entropy in bits."""
+    """The maps of one prediction, all on the scan's grid; uncertainty is entropy in bits.
+
+    `inner` are the regions within the tumour by name, boolean.
+    """
 
     mask: Volume
     probability: Volume
     uncertainty: Volume | None
+    inner: Mapping[str, Volume] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +150,7 @@ class ScanView:
         affine: From these voxels to the world.
         native: From these voxels to the file's.
         head: What is not background, coarsely, on a grid of its own.
+        inner: Regions within the tumour by name, boolean.
     """
 
     grey: NDArray[np.uint8]
@@ -153,6 +160,7 @@ class ScanView:
     affine: Affine
     native: Affine
     head: Volume
+    inner: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def spacing_mm(self) -> NDArray[np.float64]:
@@ -200,6 +208,10 @@ def view_of(scan: Volume, prediction: Prediction) -> ScanView:
         affine=halved,
         native=index_map(scan.affine, halved),
         head=head.inside,
+        inner={
+            name: _halved(_lying(one).data[box] > 0, halves) >= 0.5
+            for name, one in prediction.inner.items()
+        },
     )
 
 

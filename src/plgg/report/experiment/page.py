@@ -15,15 +15,22 @@ from plgg.evaluate.compare.contrast import compare_results
 from plgg.evaluate.compare.experiment import compare_experiment
 from plgg.evaluate.compare.records import Contrast, ExperimentComparison
 from plgg.evaluate.experiment_records import Experiment, read_experiment
-from plgg.report.comparison import paragraph, statistics_table, table1, verdict
-from plgg.report.experiment import runs, sentences, tables
+from plgg.report.comparison import (
+    paragraph,
+    spread_sentence,
+    spreads_table,
+    statistics_table,
+    table1,
+    verdict,
+)
+from plgg.report.experiment import facts, runs, sentences, tables
 from plgg.report.experiment.arms import (
     forest_picture,
-    marker_pictures,
     pair_pictures,
     paired_picture,
 )
 from plgg.report.experiment.examples import example_arms, examples
+from plgg.report.experiment.markers import marker_pictures
 from plgg.report.experiment.subgroups import (
     groups_table,
     n_left_out,
@@ -105,11 +112,15 @@ def _page(
         "title": " versus ".join(title.lower() for title in arms.values()).capitalize(),
         "subtitle": experiment.folder.resolve().name,
         "n_splits": experiment.n_splits,
+        "n_seeds": experiment.n_seeds,
+        "marker_answer": comparison.marker.sentence if comparison and comparison.marker else "",
+        "spreads": spreads_table(comparison) if comparison and comparison.spreads else None,
+        "spread_sentence": spread_sentence(comparison) if comparison else "",
         "is_synthetic": sentences.is_synthetic(_patients(experiment, store)),
         "tiles": [*(unseen["tiles"] if unseen else ()), *sentences.tiles(experiment, comparison)],
         "summary": sentences.summary(experiment, comparison),
         "warnings": sentences.warnings(experiment, _failed(store)),
-        "cohort": runs.cohort_facts(store) if store else (),
+        "cohort": facts.cohort_facts(store) if store else (),
         "forest": forest_picture(experiment, comparison) if comparison else None,
         "gains": [sentences.gain(contrast) for contrast in contrasts],
         "table1": table1(comparison) if comparison else None,
@@ -117,7 +128,7 @@ def _page(
         "statistics": statistics_table(comparison) if contrasts and comparison else None,
         "pairs": pair_pictures(experiment, comparison),
         "measures": tables.measures_of_arms(
-            [(title, list(experiment.tests(arm))) for arm, title in arms.items()]
+            [(title, experiment.split_tests(arm)) for arm, title in arms.items()]
         ),
         "examples": [
             (arms[arm], found)
@@ -141,9 +152,9 @@ def _page(
         "runs": runs.runs_table(records),
         "runs_sentence": runs.runs_sentence(records),
         "all_done": all(run.state == "done" for run in records),
-        "commands": runs.commands(experiment),
-        "run_facts": runs.run_facts(experiment, records),
-        "versions": runs.version_facts(experiment),
+        "commands": facts.commands(experiment),
+        "run_facts": facts.run_facts(experiment, records),
+        "versions": facts.version_facts(experiment),
     }
 
 
@@ -183,7 +194,9 @@ def _unseen(experiment: Experiment) -> dict[str, Any] | None:
         "gains": [_gain(contrast) for contrast in contrasts],
         "tiles": [*dice, *(sentences.gain_tile(contrast, ", unseen") for contrast in contrasts)],
         "pictures": [paired_picture(c, experiment) for c in contrasts if c.patient_differences],
-        "measures": tables.measures_of_arms([(arm_title(a), [found]) for a, found in evaluations]),
+        "measures": tables.measures_of_arms(
+            [(arm_title(a), [[found]]) for a, found in evaluations]
+        ),
     }
 
 

@@ -1,4 +1,4 @@
-"""Every job of an experiment: its state, time and machine; the points of its grid; provenance.
+"""Every job of an experiment: its state, time and machine; the points of its grid.
 
 A run is one arm on one split, or one point of its grid there.
 """
@@ -8,25 +8,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
 from plgg.core.errors import PlggError
 from plgg.data.experiment_folder import arm_folder, read_choice, read_failure
 from plgg.data.run_folder import read_environment
-from plgg.data.store import Store
 from plgg.evaluate.evaluation import read_evaluation
 from plgg.evaluate.experiment_records import (
     PARTS,
     Experiment,
     Record,
-    Run,
     dig,
     finite,
     read_epochs,
 )
-from plgg.report.numbers import UNDEFINED, blank, count, duration, listed, number
-from plgg.report.parts import Facts, arm_title, known
+from plgg.report.numbers import UNDEFINED, count, duration, listed, number
+from plgg.report.parts import arm_title
 from plgg.report.table import Column, Table, table_of
 
 State = Literal["done", "failed", "begun", "not run yet"]
@@ -51,6 +50,7 @@ class RunRecord:
         machine: What it ran on; empty where unknown.
         dice: Mean validation Dice, that by which points are chosen; None where it is not there.
         auc: Marker AUC on validation; None likewise.
+        seed: Number of the seed, from 0.
     """
 
     split: int
@@ -67,6 +67,7 @@ class RunRecord:
     machine: Mapping[str, object]
     dice: float | None = None
     auc: float | None = None
+    seed: int = 0
 
     @property
     def values(self) -> dict[str, str]:
@@ -76,15 +77,16 @@ class RunRecord:
 
 
 def run_records(experiment: Experiment) -> tuple[RunRecord, ...]:
-    """By split, arm and point.
+    """By split, seed, arm and point.
 
     A point that one split has is asked for on every split, so it is listed as not run where it is
     not there.
     """
     points = {arm: _points(experiment, arm) for arm in experiment.arms}
     return tuple(
-        _record(experiment.folder, split, arm, point)
+        _record(experiment.folder, split, arm, point, seed)
         for split in range(experiment.n_splits)
+        for seed in range(experiment.n_seeds)
         for arm in experiment.arms
         for point in points[arm] or ("",)
     )
@@ -93,16 +95,16 @@ def run_records(experiment: Experiment) -> tuple[RunRecord, ...]:
 def _points(experiment: Experiment, arm: str) -> tuple[str, ...]:
     """The points of an arm's grid on any split, failed ones too, which may have left no run."""
     names: dict[str, None] = {}
-    for split in range(experiment.n_splits):
-        folder = arm_folder(experiment.folder, split, arm)
+    for split, seed in product(range(experiment.n_splits), range(experiment.n_seeds)):
+        folder = arm_folder(experiment.folder, split, arm, seed)
         choice = read_choice(folder)
         names |= dict.fromkeys(choice.scores if choice else ())
         names |= dict.fromkeys(sorted(run.name for run in folder.glob("*=*") if run.is_dir()))
     return tuple(names)
 
 
-def _record(experiment: Path, split: int, arm: str, point: str) -> RunRecord:
-    folder = arm_folder(experiment, split, arm)
+def _record(experiment: Path, split: int, arm: str, point: str, seed: int) -> RunRecord:
+    folder = arm_folder(experiment, split, arm, seed)
     run = folder / point if point else folder
     choice = read_choice(folder)
     failure = read_failure(run)
@@ -127,6 +129,7 @@ def _record(experiment: Path, split: int, arm: str, point: str) -> RunRecord:
         machine=_machine(run),
         dice=dice,
         auc=auc,
+        seed=seed,
     )
 
 
@@ -174,7 +177,8 @@ def runs_sentence(runs: tuple[RunRecord, ...]) -> str:
 def run_title(run: RunRecord) -> str:
     """A run as people call it: splits count from 1."""
     point = f", {run.point}" if run.point else ""
-    return f"{arm_title(run.arm).lower()}{point} on split {run.split + 1}"
+    seed = f", seed {run.seed + 1}" if run.seed else ""
+    return f"{arm_title(run.arm).lower()}{point} on split {run.split + 1}{seed}"
 
 
 def grid_points(experiment: Experiment) -> tuple[RunRecord, ...]:
@@ -211,8 +215,12 @@ def winners(points: Sequence[RunRecord], key: str) -> dict[str, list[int]]:
     return {
         value: splits
         for value in levels(points, key)
-        if (splits := [p.split for p in points if p.chosen and p.values.get(key) == value])
+        if (splits := sorted({p.split for p in points if _chose(p, key, value)}))
     }
+
+
+def _chose(point: RunRecord, key: str, value: str) -> bool:
+    return point.chosen and point.values.get(key) == value
 
 
 _RUN_COLUMNS: tuple[Column[RunRecord], ...] = (
@@ -236,119 +244,29 @@ _RUN_COLUMNS: tuple[Column[RunRecord], ...] = (
 
 def runs_table(runs: Sequence[RunRecord]) -> Table:
     """Runs by split and arm, with all points of a grid; those that are not there are named."""
-    return table_of(runs, _RUN_COLUMNS)
+    if not any(run.seed for run in runs):
+        return table_of(runs, _RUN_COLUMNS)
+    first, *others = _RUN_COLUMNS
+    # Counted from 1, as splits are.
+    return table_of(runs, (first, Column("Seed", lambda run: str(run.seed + 1)), *others))
 
 
 def _best_at(run: RunRecord) -> str:
     return UNDEFINED if run.best_epoch is None else f"{run.best_epoch} ({number(run.best_dice)})"
 
 
-def _named(machine: Mapping[str, object], *keys: str) -> list[str]:
+def named_of(machine: Mapping[str, object], *keys: str) -> list[str]:
+    """What a machine's record says under these keys, as far as it does."""
     return [str(machine[key]) for key in keys if machine.get(key)]
 
 
-def _cores(machine: Mapping[str, object]) -> list[str]:
+def cores_of(machine: Mapping[str, object]) -> list[str]:
+    """How many cores it has, where that is known."""
     cores = finite(machine.get("cores"))
     return [count(int(cores), "core")] if cores else []
 
 
 def _card_or_processor(machine: Mapping[str, object]) -> str:
     """The card where there is one, else the processor with its cores."""
-    cards = _named(machine, "gpu", "device")[:1]
-    return ", ".join(cards or [*_named(machine, "processor"), *_cores(machine)]) or UNDEFINED
-
-
-def cohort_facts(store: Store) -> Facts:
-    """Who is in the store."""
-    cases = store.cohort.cases
-    ages = sorted(case.age_years for case in cases if case.age_years is not None)
-    facts = (
-        ("Patients", str(len({case.patient_id for case in cases}))),
-        ("Scans", str(len(cases))),
-        ("Scans with a mask", str(sum(case.has_mask for case in cases))),
-        ("Markers", _counted([case.marker or "unknown" for case in cases])),
-        ("Age, years", f"{number(ages[0], 1)} to {number(ages[-1], 1)}" if ages else ""),
-        ("Sex", _counted([case.sex for case in cases if case.sex])),
-        ("Sites", _counted([case.site for case in cases if case.site])),
-        ("Grid", store.cohort.voxels),
-    )
-    return known(facts)
-
-
-def _counted(names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {n}" for name, n in sorted(Counter(names).items()))
-
-
-def run_facts(experiment: Experiment, runs: Sequence[RunRecord]) -> Facts:
-    """How it was trained.
-
-    Args:
-        experiment: Its records.
-        runs: All its runs; of a grid also those that were not chosen.
-    """
-    record = experiment.record
-    epochs = {run.n_epochs for run in runs if run.n_epochs}
-    seconds = sum(run.seconds for run in runs)
-    facts = (
-        ("Preset", record.preset),
-        ("Arms", ", ".join(experiment.arms)),
-        ("Splits", _splits(experiment)),
-        ("Seed", str(record.seed)),
-        ("Epochs", _range(epochs)),
-        ("Settings", _settings(experiment.runs)),
-        ("Time of the commands", blank(duration(record.seconds))),
-        (
-            "Time of training",
-            duration(seconds) if (seconds := sum(run.seconds for run in runs)) else "",
-        ),
-        ("Machine", _machine_of(experiment.runs)),
-    )
-    return known(facts)
-
-
-def _splits(experiment: Experiment) -> str:
-    sizes = next((run.sizes for run in experiment.runs if run.sizes), {})
-    parts = ", ".join(f"{n} {part}" for part, n in sizes.items())
-    return f"{experiment.n_splits}" + (f" (scans in the first: {parts})" if parts else "")
-
-
-def _range(values: set[int]) -> str:
-    if not values:
-        return ""
-    low, high = min(values), max(values)
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _settings(runs: Sequence[Run]) -> str:
-    config = next((run.config for run in runs if run.config), {})
-    settings = (
-        ("learning rate", dig(config, "optimiser", "learning_rate")),
-        ("λ", dig(config, "loss", "marker_weight")),
-        ("batch", dig(config, "patches", "batch")),
-        ("patch", "×".join(map(str, dig(config, "patches", "size") or ()))),
-        ("first filters", dig(config, "model", "init_filters")),
-    )
-    return ", ".join(f"{name} {value}" for name, value in settings if value not in (None, ""))
-
-
-def _machine_of(runs: Sequence[Run]) -> str:
-    """System, processor, memory and card of the first run that tells."""
-    machine = next((m for run in runs if (m := dig(run.environment, "machine"))), None)
-    if not isinstance(machine, dict):
-        return ""
-    memory = finite(machine.get("memory_gib"))
-    parts = [*_named(machine, "system", "processor"), *_cores(machine)]
-    parts += [f"{memory:g} GiB of memory"] if memory else []
-    return ", ".join([*parts, *_named(machine, "gpu", "device")])
-
-
-def version_facts(experiment: Experiment) -> Facts:
-    """Packages and their versions, of the first run that tells."""
-    found = (dig(run.environment, "versions") for run in experiment.runs)
-    versions: Record = next((record for record in found if record and isinstance(record, dict)), {})
-    return tuple((str(name), str(version)) for name, version in versions.items())
-
-
-def commands(experiment: Experiment) -> tuple[str, ...]:
-    """What was typed."""
-    return tuple(command for command in experiment.record.commands if command)
+    cards = named_of(machine, "gpu", "device")[:1]
+    return ", ".join(cards or [*named_of(machine, "processor"), *cores_of(machine)]) or UNDEFINED

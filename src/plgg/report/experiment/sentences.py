@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from plgg.core.estimate import Estimate
 from plgg.evaluate.compare.records import Contrast, ExperimentComparison
-from plgg.evaluate.experiment_records import Experiment
+from plgg.evaluate.experiment_records import Experiment, Run
 from plgg.report.comparison import SIGNIFICANT, verdict
 from plgg.report.numbers import (
     UNDEFINED,
@@ -59,14 +59,14 @@ def gain_tile(contrast: Contrast, patients: str = "") -> Tile:
     return Tile(label, signed(contrast.difference), note, GREY)
 
 
-def gain_sentences(contrasts: Sequence[Contrast]) -> list[str]:
+def gain_sentences(contrasts: Sequence[Contrast], *, n_seeds: int = 1) -> list[str]:
     """What may be concluded, for a reader who is no statistician.
 
     One arm beside the baseline with its interval; of several which of them are shown to differ, as
     their numbers stand in the figure.
     """
     if len(contrasts) == 1:
-        return [_difference(contrasts[0]), _conclusion(contrasts[0])]
+        return [_difference(contrasts[0]), _conclusion(contrasts[0], n_seeds)]
     if not contrasts:
         return []
     baseline = arm_title(contrasts[0].a).lower()
@@ -84,7 +84,7 @@ def gain_sentences(contrasts: Sequence[Contrast]) -> list[str]:
     if len(significant) < len(contrasts):
         sentences.append("For the others that is not settled.")
     if contrasts[0].splits is None:
-        sentences.append("One split cannot tell how much of that is chance in training.")
+        sentences.append(f"One split cannot tell how much of that is {_untold(n_seeds)}.")
     return sentences
 
 
@@ -103,14 +103,19 @@ def interval_of(contrast: Contrast) -> str:
     return blank(ends(found, with_sign=True))
 
 
-def _conclusion(contrast: Contrast) -> str:
+def _untold(n_seeds: int) -> str:
+    """What a single split leaves open; seeds tell chance in training."""
+    return "chance in training" if n_seeds == 1 else "the choice of the training patients"
+
+
+def _conclusion(contrast: Contrast, n_seeds: int) -> str:
     if not is_significant(contrast):
         return "That does not settle which of them is better."
     better = contrast.b if contrast.difference > 0 else contrast.a
     if contrast.splits is None:
         return (
             f"For these patients and these two trained models {arm_title(better).lower()} is "
-            "better; one split cannot tell how much of that is chance in training."
+            f"better; one split cannot tell how much of that is {_untold(n_seeds)}."
         )
     return f"The evidence favours the {arm_title(better).lower()} model."
 
@@ -158,7 +163,7 @@ def score(
     scores = comparison.of(arm, "test")
     found = scores.dice if kind == "Dice" else scores.marker_auc
     test = next(experiment.tests(arm), None)
-    if experiment.n_splits > 1 or found.mean is None or test is None:
+    if experiment.n_splits * experiment.n_seeds > 1 or found.mean is None or test is None:
         return Estimate(found.mean), found.sd
     marker = test.summary.marker
     if kind == "Dice":
@@ -181,7 +186,8 @@ def summary(experiment: Experiment, comparison: ExperimentComparison | None) -> 
     if comparison is None:
         return ["Nothing is evaluated yet, so there is nothing to sum up."]
     sentences = [_who(experiment), _outlines(experiment, comparison)]
-    sentences += gain_sentences(comparison.on("test"))
+    sentences += gain_sentences(comparison.on("test"), n_seeds=comparison.n_seeds)
+    sentences.append(comparison.marker.sentence if comparison.marker else "")
     sentences.append(_markers(experiment, comparison))
     return [sentence for sentence in sentences if sentence]
 
@@ -245,14 +251,14 @@ def warnings(experiment: Experiment, failed: Sequence[tuple[str, str]]) -> list[
         failed: Case and reason of each scan that could not be preprocessed.
     """
     found = [
-        f"Split {run.split + 1}, {run.arm}: the marker head has collapsed, it gives every patient "
-        "the same answer. Its probabilities mean nothing."
+        f"{_where(run, experiment)}: the marker head has collapsed, it gives every patient the "
+        "same answer. Its probabilities mean nothing."
         for run in experiment.runs
         if run.collapsed
     ]
     for run in experiment.runs:
         for part, evaluation in run.evaluations.items():
-            where = f"Split {run.split + 1}, {run.arm}, {part}"
+            where = f"{_where(run, experiment)}, {part}"
             found += [
                 f"{where}: {one.case_id} could not be scored: {one.reason}"
                 for one in evaluation.summary.failed
@@ -263,6 +269,11 @@ def warnings(experiment: Experiment, failed: Sequence[tuple[str, str]]) -> list[
     found += _uneven(experiment)
     found += [f"{case} could not be preprocessed and is in no split: {why}" for case, why in failed]
     return [*found, *experiment.notes]
+
+
+def _where(run: Run, experiment: Experiment) -> str:
+    seed = f", seed {experiment.record.seed + run.seed}" if run.seed else ""
+    return f"Split {run.split + 1}, {run.arm}{seed}"
 
 
 def _few(experiment: Experiment) -> list[str]:

@@ -63,7 +63,7 @@ def _shared(experiment: Experiment) -> dict[str, list[CaseScores]]:
     """Cases with a Dice by arm, those of every tested arm alone; arms without a test left out."""
     tested = {
         arm: {
-            (run.split, case.case_id): case
+            (run.split, run.seed, case.case_id): case
             for run, case in experiment.tested(arm)
             if case.dice is not None
         }
@@ -75,8 +75,10 @@ def _shared(experiment: Experiment) -> dict[str, list[CaseScores]]:
 
 
 def n_left_out(experiment: Experiment) -> int:
-    """Tested scans, counted once a split, that not every arm has."""
-    every = {(r.split, c.case_id) for arm in experiment.arms for r, c in experiment.tested(arm)}
+    """Tested scans, counted once a split and seed, that not every arm has."""
+    every = {
+        (r.split, r.seed, c.case_id) for arm in experiment.arms for r, c in experiment.tested(arm)
+    }
     shared = next(iter(_shared(experiment).values()), [])
     return len(every) - len(shared)
 

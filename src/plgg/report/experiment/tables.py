@@ -32,33 +32,40 @@ _SHOWN = (
 )
 
 
-def measures_of_arms(columns: Sequence[tuple[str, Sequence[Evaluation]]]) -> Table:
-    """All measures of evaluations; one of them with its interval, of several mean ± SD.
+def measures_of_arms(columns: Sequence[tuple[str, Sequence[Sequence[Evaluation]]]]) -> Table:
+    """All measures of evaluations; of one split with its interval, of several mean ± SD.
 
     Args:
-        columns: Name and evaluations of each column.
+        columns: Name of each column, and its evaluations: of each split those of its seeds, which
+            are averaged.
     """
-    found = [
-        [{m.label: m for m in measures(one.summary) if m.label.startswith(_SHOWN)} for one in of]
-        for _, of in columns
-    ]
-    labels = dict.fromkeys(label for of in found for one in of for label in one)
+    found = [[[_shown(one) for one in seeds] for seeds in of] for _, of in columns]
+    labels = dict.fromkeys(label for of in found for seeds in of for one in seeds for label in one)
     rows = tuple(
-        (label, *(_cell([one[label] for one in of if label in one], len(of)) for of in found))
+        (
+            label,
+            *(_cell([[one[label] for one in s if label in one] for s in of]) for of in found),
+        )
         for label in labels
     )
     return Table(("On test", *(name for name, _ in columns)), rows)
 
 
-def _cell(known: Sequence[Measure], n: int) -> str:
-    """Of one evaluation the number with its interval, of n the mean and standard deviation."""
-    values = [m.found.value for m in known if m.found.value is not None]
+def _shown(one: Evaluation) -> dict[str, Measure]:
+    return {m.label: m for m in measures(one.summary) if m.label.startswith(_SHOWN)}
+
+
+def _cell(splits: Sequence[Sequence[Measure]]) -> str:
+    """Of one evaluation the number with its interval, of several the mean ± SD over splits."""
+    known = [[m.found.value for m in seeds if m.found.value is not None] for seeds in splits]
+    values = [statistics.fmean(seeds) for seeds in known if seeds]
     if not values:
         return UNDEFINED
-    if n == 1:
-        return known[0].cell
+    first = next(m for seeds in splits for m in seeds)
+    if len(splits) == 1 and len(splits[0]) == 1:
+        return first.cell
     sd = statistics.stdev(values) if len(values) > 1 else None
-    return spread(statistics.fmean(values), sd, known[0].digits)
+    return spread(statistics.fmean(values), sd, first.digits)
 
 
 _KNOWN: tuple[Column[CaseScores], ...] = (
@@ -81,10 +88,15 @@ _PREDICTED: tuple[Column[CaseScores], ...] = (
 
 
 def patients(experiment: Experiment) -> Table | None:
-    """Every tested scan of every split with what each arm predicts; None before any is tested."""
+    """Every tested scan of every split with what each arm predicts; None before any is tested.
+
+    With several seeds, a row for each of them.
+    """
     by_arm = {
-        arm: {(r.split, c.case_id): c for r, c in experiment.tested(arm)} for arm in experiment.arms
+        arm: {(r.split, r.seed, c.case_id): c for r, c in experiment.tested(arm)}
+        for arm in experiment.arms
     }
+    several = experiment.n_seeds > 1
     cases = {key: case for of_arm in by_arm.values() for key, case in of_arm.items()}
     if not cases:
         return None
@@ -94,20 +106,23 @@ def patients(experiment: Experiment) -> Table | None:
         (
             case.case_id,
             str(split + 1),
+            *([str(experiment.record.seed + seed)] if several else []),
             *(column.cell(case) for column in known),
             *(
-                column.cell(found) if (found := by_arm[arm].get((split, case_id))) else ""
+                column.cell(found) if (found := by_arm[arm].get((split, seed, case_id))) else ""
                 for arm in experiment.arms
                 for column in columns[arm]
             ),
         )
-        for (split, case_id), case in sorted(cases.items(), key=lambda item: item[0])
+        for (split, seed, case_id), case in sorted(cases.items(), key=lambda item: item[0])
     )
     every = [*known, *(column for arm in experiment.arms for column in columns[arm])]
-    header = ("Scan", "Split", *(column.header for column in every))
-    words = frozenset({0, *(n for n, column in enumerate(every, start=2) if column.is_words)})
+    first = ("Scan", "Split", *(["Seed"] if several else []))
+    header = (*first, *(column.header for column in every))
+    words = {n for n, column in enumerate(every, start=len(first)) if column.is_words}
     spans = ((arm_title(arm), len(columns[arm])) for arm in experiment.arms)
-    return Table(header, rows, words, groups=(("Scan and truth", 2 + len(known)), *spans))
+    truth = ("Scan and truth", len(first) + len(known))
+    return Table(header, rows, frozenset({0, *words}), groups=(truth, *spans))
 
 
 def _columns(arm: str, experiment: Experiment) -> tuple[Column[CaseScores], ...]:

@@ -48,6 +48,8 @@ CURVES = (
     Curve("Training loss, all terms", "loss", ("train", "loss")),
     Curve("Segmentation term", "soft Dice loss", ("train", "segmentation")),
     Curve("Marker term, training", "cross-entropy", ("train", "marker")),
+    Curve("Distance term, training", "squared error", ("train", "signed_distance")),
+    Curve("Slice term, training", "cross-entropy", ("train", "tumour_slice")),
     Curve("Marker loss, validation", "cross-entropy", ("validation", "marker_loss")),
     Curve("Dice, validation", "mean Dice", ("validation", "dice"), share=True),
     Curve("Marker AUC, validation", "macro AUC", ("validation", "marker_auc"), 0.5, share=True),

@@ -39,9 +39,9 @@
     view.context.drawImage(sketch, 0, 0, view.canvas.width, view.canvas.height);
   };
 
-  const outline = ({ context, canvas, across, column, row, n, m }, ratio) => {
+  const outline = ({ context, canvas, across, column, row, n, m }, ratio, mask, colour) => {
     const start = position[across] * stride[across], wide = canvas.width / n, high = canvas.height / m;
-    const tumour = (c, r) => c >= 0 && r >= 0 && c < n && r < m && volumes.mask[start + c * stride[column] + r * stride[row]] > 0;
+    const tumour = (c, r) => c >= 0 && r >= 0 && c < n && r < m && mask[start + c * stride[column] + r * stride[row]] > 0;
     context.beginPath();
     for (let r = 0; r <= m; r++) {
       for (let c = 0; c <= n; c++) {
@@ -50,7 +50,7 @@
         if (here !== tumour(c, r - 1)) { context.moveTo(c * wide, r * high); context.lineTo((c + 1) * wide, r * high); }
       }
     }
-    context.strokeStyle = "#ff3df0";
+    context.strokeStyle = colour;
     context.lineWidth = 1.5 * ratio;
     context.lineCap = "square";
     context.stroke();
@@ -83,7 +83,10 @@
       view.canvas.width = Math.max(1, Math.round(view.canvas.clientWidth * ratio));
       view.canvas.height = Math.max(1, Math.round(view.canvas.clientHeight * ratio));
       paint(view, table);
-      if (tool("outline").checked) outline(view, ratio);
+      if (tool("outline").checked) {
+        outline(view, ratio, volumes.mask, "#ff3df0");
+        for (const colour of VIEW.regions) outline(view, ratio, volumes[colour], colour);
+      }
       notes(view, ratio);
       view.slider.value = position[view.across];
       view.output.textContent = `slice ${VIEW.index[view.across][position[view.across]]}`;

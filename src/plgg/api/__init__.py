@@ -1,0 +1,38 @@
+"""One function for each command; the command line and programs call the same.
+
+Imports of the heavy rooms sit inside the functions, so that a check of a manifest does not wait
+for the network libraries, and follow the check of what was typed: a wrong path is told at once.
+"""
+
+from plgg.api.cohorts import check, configure, manifest, phantom, preprocess
+from plgg.api.exports import export, export_model, export_nnunet
+from plgg.api.learning import demo, experiment, fine_tune, train, transfer
+from plgg.api.machine import info
+from plgg.api.neighbours import bids, timeline
+from plgg.api.prediction import models, predict, segment, write_correction
+from plgg.api.results import compare, evaluate
+
+__all__ = [
+    "bids",
+    "check",
+    "compare",
+    "configure",
+    "demo",
+    "evaluate",
+    "experiment",
+    "export",
+    "export_model",
+    "export_nnunet",
+    "fine_tune",
+    "info",
+    "manifest",
+    "models",
+    "phantom",
+    "predict",
+    "preprocess",
+    "segment",
+    "timeline",
+    "train",
+    "transfer",
+    "write_correction",
+]

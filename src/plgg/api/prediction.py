@@ -1,0 +1,178 @@
+"""From scans to masks and markers, with the models that are at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plgg.core import paths as typed_paths
+from plgg.core.jobs import Workers, require_workers
+from plgg.core.progress import Silent, Watch
+from plgg.core.shard import Shard
+from plgg.data.installed_models import model_folders
+from plgg.predict.options import PredictOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from plgg.data.installed_models import InstalledModel
+    from plgg.predict.arrays import Images, Segmentation
+    from plgg.predict.scan import Outcome
+
+SILENT = Silent()
+EVERYTHING = PredictOptions()
+
+
+def predict(
+    inputs: Sequence[Path],
+    *,
+    out: Path,
+    model: Path | Sequence[Path] | None = None,
+    options: PredictOptions = EVERYTHING,
+    workers: Workers = 1,
+    shard: Shard | None = None,
+    watch: Watch = SILENT,
+) -> list[Outcome]:
+    """Predict scans with the best models of runs into `out`, one folder a case, and a summary.
+
+    Args:
+        inputs: Stores, manifests, NIfTI files, DICOM folders or zips; the skull may be on.
+        out: Where to.
+        model: Folder of a training run or of an ensemble, several of them, a folder of trained
+            nnU-Net v2 results, or the name of an installed model; by default the one that is
+            installed.
+        options: How.
+        workers: Processes that share the scans; `plgg.core.ray_session.RayWorkers` are placed by
+            Ray, here or on a cluster.
+        shard: One part of the scans, which the task of a job array does beside others; the call
+            without one writes the summary.
+        watch: Told of the progress.
+
+    Returns:
+        An outcome for every scan; those that failed say why.
+
+    Raises:
+        PlggError: If the models or the inputs do not fit together.
+
+    Example:
+        >>> (outcome,) = api.predict(
+        ...     [cases[0].flair], model=folder / "run", out=folder / "predictions"
+        ... )
+        >>> sorted(outcome.result.marker.probabilities)
+        ['BRAF_V600E', 'BRAF_fusion', 'other']
+    """
+    runs = model_folders(model)
+    _require_prediction(inputs, runs, options)
+    typed_paths.require_output(out)
+    require_workers(workers)
+    from plgg.predict.batch import Request, predict_batch
+
+    return predict_batch(Request(tuple(inputs), tuple(runs), out, options, workers, shard), watch)
+
+
+def segment(
+    image: ArrayLike | Images,
+    affine: ArrayLike | None = None,
+    *,
+    model: Path | Sequence[Path] | None = None,
+    options: PredictOptions = EVERYTHING,
+) -> Segmentation:
+    """Outline the tumour of one patient whose images are in memory; nothing is written.
+
+    The way is that of `predict`, gates included, and so is the mask.
+
+    Args:
+        image: Array of shape (I, J, K), skull on or off, of the sequence that the model wants
+            first; or `{sequence: (array, affine)}`.
+        affine: 4×4, from voxel indices to mm, RAS+, as NIfTI and nibabel have it.
+        model: As `predict` takes it.
+        options: Of these `age_years`, `sex`, `atlas`, `engine`, `settings` and `scan_gib`.
+
+    Returns:
+        The mask and the probability on the grid of the image, volume, marker, tasks, verdicts.
+
+    Raises:
+        InputError: If an array cannot be used, or a gate refuses the scan.
+        PlggError: If the models do not fit together.
+
+    Example:
+        >>> import nibabel as nib
+        >>> scan = nib.load(cases[0].flair)
+        >>> found = api.segment(scan.get_fdata(), scan.affine, model=folder / "run")
+        >>> found.mask.shape == scan.shape
+        True
+        >>> found.volume_ml == outcome.result.volume_ml
+        True
+    """
+    runs = model_folders(model)
+    _require_prediction((), runs, options)
+    from plgg.predict.arrays import segment_arrays
+
+    return segment_arrays(image, affine, runs, options)
+
+
+def write_correction(
+    prediction: Path,
+    mask: Path,
+    *,
+    out: Path,
+    number: int,
+    scan: Path | None = None,
+    reader: str | None = None,
+) -> list[Path]:
+    """Write a corrected mask as DICOM, for the study that the scan came from.
+
+    `segmentation.dcm` is a new SEG of the type SEMIAUTOMATIC that refers to the model's, and
+    `measurements.dcm` an SR of the corrected volume and diameters. Nothing else is changed.
+
+    Args:
+        prediction: Folder of one case, as `predict` leaves it.
+        mask: The corrected mask, NIfTI on the grid of the prediction's.
+        out: Folder to write into; it must hold neither file yet.
+        number: Of the correction, from 1: with the mask it makes the new objects' UIDs.
+        scan: The DICOM that was predicted, if it is no longer where it was.
+        reader: Name of who corrected it, only if it is to stand in the SEG.
+
+    Returns:
+        The files; none where the scan was not DICOM, or its headers could carry no SEG.
+
+    Raises:
+        InputError: If the mask does not lie on the prediction's grid, or the scan is gone.
+        OutputError: If a file is there already, or the disk refuses.
+
+    Example:
+        >>> case = folder / "predictions" / outcome.case_id  # of a scan that was NIfTI
+        >>> api.write_correction(case, case / "mask.nii.gz", out=folder / "edit", number=1)
+        []
+    """
+    typed_paths.require_prior(prediction)
+    typed_paths.require_there([mask, *([scan] if scan else [])])
+    typed_paths.require_output(out)
+    from plgg.data.dicom.origin import Correction
+    from plgg.predict.corrected import write_corrected
+
+    return write_corrected(prediction, mask, out, Correction(number, reader), scan)
+
+
+def models() -> list[InstalledModel]:
+    """The models that are installed; `predict` and `segment` take them by name.
+
+    Example:
+        >>> isinstance(api.models(), list)
+        True
+    """
+    from plgg.data.installed_models import installed_models
+
+    return installed_models()
+
+
+def _require_prediction(
+    inputs: Sequence[Path], runs: Sequence[Path], options: PredictOptions
+) -> None:
+    """Look for all that a prediction was told of."""
+    typed_paths.require_there(inputs)
+    for run in runs:
+        typed_paths.require_model(run)
+    typed_paths.require_priors(options.priors)
+    typed_paths.require_atlas(options.atlas)

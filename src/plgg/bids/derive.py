@@ -1,0 +1,100 @@
+"""From a prediction to its derivatives: written whole, never over what plgg did not write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from plgg.bids.dataset import BidsScan
+from plgg.bids.record import read_scan_record, write_scan_record
+from plgg.bids.request import BidsRequest
+from plgg.bids.sidecar import mask_sidecar, probability_sidecar
+from plgg.core.errors import OutputError
+from plgg.core.files import sha256, split_aside, written_aside
+from plgg.core.paths import below
+from plgg.data.result import Result
+from plgg.predict.scan import MASK, PROBABILITY, REPORT
+
+Hashes = dict[str, tuple[str, ...]]
+
+
+def write_derivatives(request: BidsRequest, scan: BidsScan, result: Result) -> None:
+    """Write what a prediction gives to the derivative dataset; what is there already is kept.
+
+    The record says before what will be written, so that a process that is killed leaves nothing
+    that its successor does not know for plgg's own.
+
+    Args:
+        request: Says where.
+        scan: The scan.
+        result: Of its prediction, which is in the work folder.
+
+    Raises:
+        OutputError: If something else is in the place of a file, or the disk refuses.
+    """
+    contents = dict(_contents(request, scan, result))
+    new: Hashes = {path: (hashlib.sha256(data).hexdigest(),) for path, data in contents.items()}
+    record = read_scan_record(request, scan)
+    known: Hashes = dict(record.files) if record else {}
+    both = {path: tuple(dict.fromkeys((*known.get(path, ()), *new[path]))) for path in new}
+    targets = {path: _target(request.out, path) for path in contents}
+    there = {path: _hash(target) for path, target in targets.items()}
+    _require_own(targets, there, both)
+    done = {**known, **new}
+    if record and record.status == "done" and all(there[path] == new[path][0] for path in new):
+        return
+    write_scan_record(request, scan, "writing", files={**known, **both})
+    for path, data in contents.items():
+        _clear_leftovers(targets[path])
+        if there[path] != new[path][0]:
+            with written_aside(targets[path]) as aside:
+                aside.write_bytes(data)
+    write_scan_record(request, scan, "done", files=done)
+
+
+def _contents(request: BidsRequest, scan: BidsScan, result: Result) -> Iterator[tuple[str, bytes]]:
+    made = request.work(scan.subject) / scan.name
+    yield scan.derivative("mask.nii.gz"), (made / MASK).read_bytes()
+    yield scan.derivative("mask.json"), _json(mask_sidecar(scan, result))
+    yield scan.derivative("probseg.nii.gz"), (made / PROBABILITY).read_bytes()
+    yield scan.derivative("probseg.json"), _json(probability_sidecar(scan, result))
+    if (made / REPORT).is_file():
+        yield f"reports/{scan.name}.html", (made / REPORT).read_bytes()
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
+    text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _target(out: Path, path: str) -> Path:
+    return below(out, *PurePosixPath(path).parts, error=OutputError)
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Remove what a killed process began to write: only who holds the participant writes here."""
+    for path in target.parent.glob(f".plgg-new-*.{target.name}"):
+        if split_aside(path.name) == ("new", target.name):
+            path.unlink(missing_ok=True)
+
+
+def _hash(path: Path) -> str | None:
+    """None where nothing is."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        return "not a file"
+    return sha256(path) if path.exists() else None
+
+
+def _require_own(
+    targets: Mapping[str, Path], there: Mapping[str, str | None], known: Hashes
+) -> None:
+    for path, target in targets.items():
+        if there[path] is not None and there[path] not in known[path]:
+            raise OutputError(
+                "was altered since, or plgg did not write it",
+                where=target,
+                remedy="Move it away, or choose another output folder.",
+            )

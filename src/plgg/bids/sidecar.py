@@ -1,0 +1,47 @@
+"""The JSON files beside the masks and probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plgg import __version__
+from plgg.bids.dataset import BidsScan
+from plgg.bids.description import uri
+from plgg.data.result import Result
+
+# Of `result.json`, what says where files lie, or is said elsewhere.
+_ELSEWHERE = {"format", "version", "case_id", "patient_id", "input", "files", "change", "seconds"}
+
+
+def mask_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
+    """Of the mask: where it comes from, and under `plgg` all that was measured of it."""
+    said = result.model_dump(mode="json", exclude=_ELSEWHERE)
+    return {
+        "Description": f"Tumour outlined by plgg on the voxels of the FLAIR. {result.note}",
+        "Type": "Lesion",
+        **_sources(scan, result),
+        "plgg": {"version": __version__, "input_sha256": result.input.sha256, **said},
+    }
+
+
+def probability_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
+    """Of the probability."""
+    return {
+        "Description": (
+            "Probability of tumour by plgg, from 0 to 1; the mask is where it is "
+            f"{result.threshold:.4g} or more. {result.note}"
+        ),
+        "Type": "Lesion",
+        **_sources(scan, result),
+        "plgg": {
+            "version": __version__,
+            "models": [model.model_dump(mode="json") for model in result.models],
+        },
+    }
+
+
+def _sources(scan: BidsScan, result: Result) -> dict[str, Any]:
+    """The files that the model was given; the voxels are those of the first."""
+    used = [scan.sources[name] for name in result.input.sequences if name in scan.sources]
+    uris = [uri(path) for path in used or scan.sources.values()]
+    return {"Sources": uris, "RawSources": uris, "SpatialReference": uris[0]}

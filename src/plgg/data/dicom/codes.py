@@ -1,0 +1,81 @@
+"""Codes of the measurement report: those of DICOM, SNOMED CT and UCUM, and plgg's own, `99PLGG`.
+
+A private code is used only where the standard schemes have none (docs/dicom-objects.md). Classes of
+the marker and gates have their own names as codes: models bring them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from pydicom.dataset import Dataset
+
+if TYPE_CHECKING:
+    from highdicom.sr import CodedConcept
+
+SCHEME = "99PLGG"
+_LONGEST_MEANING = 64
+
+OWN = {
+    "interval-low": "Lower end of the conformal interval of the volume",
+    "interval-high": "Upper end of the conformal interval of the volume",
+    "interval-level": "Chance that the interval holds the true volume",
+    "interval-cases": "Patients by whose errors the interval was judged",
+    "rapno": "RAPNO low-grade glioma (Fangusaro 2020)",
+    "product": "Product of the largest and the perpendicular diameter",
+    "plane": "Plane of the diameters",
+    "marker": "Genetic marker",
+    "withheld": "Withheld: not to be relied on",
+    "reason": "Reason",
+    "calibrated": "Probabilities are calibrated on validation patients",
+    "good": "Good",
+    "doubtful": "Doubtful",
+    "failed": "Failed",
+}
+"""plgg's own codes and what they mean; classes of the marker and gates come from the model."""
+
+
+def own(value: str, meaning: str | None = None) -> CodedConcept:
+    """A private code.
+
+    Args:
+        value: One of `OWN`, or with a meaning any other: the name of a class or a gate.
+        meaning: What it means.
+    """
+    from highdicom.sr import CodedConcept
+
+    text = OWN[value] if meaning is None else meaning
+    return CodedConcept(value, SCHEME, _one_value(text)[:_LONGEST_MEANING])
+
+
+def _one_value(text: str) -> str:
+    """Text without what parts two values in DICOM, and without spaces that it takes off."""
+    return text.replace("\\", "/").strip() or "?"
+
+
+def marker_class(name: str) -> CodedConcept:
+    """The code of a class of the marker: its own name, or a hash of one that can be no code."""
+    code = name if _one_value(name) == name else hashlib.sha256(name.encode()).hexdigest()[:16]
+    return own(code, name)
+
+
+def gate(name: str) -> CodedConcept:
+    """The code of a quality gate."""
+    return own(f"gate-{name}", f"Quality gate: {name.replace('-', ' ')}")
+
+
+def unit(value: str, meaning: str) -> CodedConcept:
+    """A unit of UCUM."""
+    from highdicom.sr import CodedConcept
+
+    return CodedConcept(value, "UCUM", meaning)
+
+
+def scheme() -> Dataset:
+    """What the private designator stands for, for the Coding Scheme Identification Sequence."""
+    item = Dataset()
+    item.CodingSchemeDesignator = SCHEME
+    item.CodingSchemeName = "Codes of plgg"
+    item.CodingSchemeResponsibleOrganization = "The plgg developers"
+    return item

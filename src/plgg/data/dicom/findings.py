@@ -1,0 +1,81 @@
+"""`Findings`: what a measurement report says of one tumour, and how it follows from a `Result`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, is_dataclass
+
+from pydantic import BaseModel
+
+from plgg.data.dicom.uids import canonical
+from plgg.data.quality import Verdict
+from plgg.data.result import RESEARCH_ONLY, Diameters, Marker, Result, VolumeInterval
+
+_NO_SEGMENTATION = "no DICOM"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is reported; nothing in it names the patient or the case.
+
+    Attributes:
+        volume_ml: Of the mask.
+        volume_interval: None where it was not calibrated, or a person drew the outline.
+        diameters: None without a tumour.
+        marker: None where the model names none, or the outline is not the model's.
+        verdicts: On the scan, its registration, and whether it is like the training scans.
+        comments: Further sentences.
+    """
+
+    volume_ml: float
+    volume_interval: VolumeInterval | None = None
+    diameters: Diameters | None = None
+    marker: Marker | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    comments: tuple[str, ...] = (RESEARCH_ONLY,)
+
+    @property
+    def sha256(self) -> str:
+        """Of all of it, so that a report of other numbers is another object."""
+        whole = {name: _plain(value) for name, value in vars(self).items()}
+        return hashlib.sha256(canonical(whole).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def findings_of(result: Result) -> Findings:
+    """What was found in a scan."""
+    said = {verdict.message for verdict in verdicts_of(result)}
+    more = [
+        text
+        for text in result.warnings
+        if text not in said and not text.startswith(_NO_SEGMENTATION)
+    ]
+    return Findings(
+        volume_ml=result.volume_ml,
+        volume_interval=result.volume_interval,
+        diameters=result.diameters,
+        marker=result.marker,
+        verdicts=verdicts_of(result),
+        comments=(result.note, *more),
+    )
+
+
+def verdicts_of(result: Result) -> tuple[Verdict, ...]:
+    """All that was judged of the scan."""
+    gates = result.quality.verdicts if result.quality else ()
+    return (*gates, result.familiarity) if result.familiarity else tuple(gates)
+
+
+def said_of(verdict: Verdict) -> str:
+    """What a gate measured; in its own words only where it objects, for they name a fault."""
+    if verdict.status != "good":
+        return verdict.message
+    value = "not measured" if verdict.value is None else f"measured {verdict.value:.4g}"
+    return f"{value}; limits: {verdict.limits}"

@@ -1,0 +1,56 @@
+"""`save`: a DICOM object whole on the disk or not at all; `read_own`: one that plgg wrote."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from plgg.core.errors import InputError
+from plgg.core.files import written_aside
+from plgg.core.regular import open_regular
+from plgg.data.dicom.limits import LARGEST_VALUE_BYTES, discreet, require_parsable
+from plgg.data.dicom.source import lacking
+from plgg.data.foreign import refusing
+
+
+def save(path: Path, found: Dataset) -> None:
+    """Write an object.
+
+    Raises:
+        InputError: If a value that was copied from the source cannot be written.
+        OutputError: If the disk refuses.
+    """
+    with discreet(), written_aside(path) as aside:
+        packed = BytesIO()
+        with refusing(lambda: lacking(path)):
+            for item in found.get("ContributingEquipmentSequence", []):
+                # highdicom sets the present time, when the scanner contributed nothing.
+                item.pop("ContributionDateTime", None)
+            found.save_as(packed, enforce_file_format=True)
+        aside.write_bytes(packed.getvalue())
+
+
+def read_own(path: Path) -> Dataset:
+    """An object that plgg wrote, without its pixels.
+
+    Raises:
+        InputError: If it is missing, damaged, or names no study, series or instance.
+    """
+
+    def damaged() -> InputError:
+        return InputError(
+            "cannot be read as the DICOM object that plgg wrote",
+            where=path,
+            remedy="Predict the scan again.",
+        )
+
+    with discreet(), refusing(damaged), open_regular(path) as handle:
+        require_parsable(handle, path)
+        found = pydicom.dcmread(handle, stop_before_pixels=True, defer_size=LARGEST_VALUE_BYTES)
+        wanted = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+        if not all(found.get(keyword) for keyword in wanted):
+            raise ValueError("no identity")
+    return found

@@ -1,0 +1,162 @@
+"""Maps of a mask's labels: the number of each voxel's innermost region, 0 outside the tumour.
+
+Region 1 is the whole tumour; the others follow as the settings list them (`plgg.config.labels`).
+Since regions nest or do not meet, a map tells all of them: a region is its own number and those of
+what lies within it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.config.labels import Label, parents, within
+from plgg.core.errors import InputError
+from plgg.core.tables import column_key
+from plgg.core.volume import Volume
+from plgg.data.manifest import Case, Labelled
+from plgg.data.nifti.image import read_volume
+
+COLUMN = "mask_labels"
+"""Column of the manifest: labels that a mask tells, where it does not tell all of them."""
+Numbers = NDArray[np.uint8]
+
+
+def known_labels(case: Labelled, labels: Sequence[Label]) -> tuple[str, ...]:
+    """Labels that the mask of a case tells: those of the column `mask_labels`, or all.
+
+    The whole tumour is always among them.
+
+    Raises:
+        InputError: If the column names another.
+
+    >>> from plgg.data.manifest import Case
+    >>> labels = [Label(name="tumour", values=(1, 3)), Label(name="cyst", values=(3,))]
+    >>> known_labels(Case("a", "a", None, columns={"mask_labels": "tumour"}), labels)
+    ('tumour',)
+    """
+    said = next((text for name, text in case.columns.items() if column_key(name) == COLUMN), None)
+    names = [label.name for label in labels]
+    if said is None:
+        return tuple(names)
+    wanted = said.replace(",", " ").replace(";", " ").split()
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise InputError(
+            f"the column {COLUMN} names the label {unknown[0][:40]!a}, and there are "
+            f"{', '.join(names)}",
+            remedy="Name the labels that its mask tells, or leave the cell blank for all.",
+        )
+    return tuple(name for name in names if name in wanted or name == names[0])
+
+
+def numbered(values: NDArray[Any], labels: Sequence[Label], known: Sequence[str]) -> Numbers:
+    """The values of a mask as numbers of regions; what is not known has none.
+
+    A mask that tells the whole tumour alone holds it in all values above 0, whatever they are.
+
+    Args:
+        values: Whole labels of any real type, any shape.
+        labels: Regions.
+        known: Names of those that the mask tells.
+
+    Raises:
+        InputError: If it holds values, and none of them is the tumour's.
+    """
+    whole = labels[0]
+    if len(labels) > 1 and tuple(known) == (whole.name,):
+        return (values > 0).astype(np.uint8)
+    masks = [np.isin(values, _told(labels, place, known)) for place in range(len(labels))]
+    if not masks[0].any() and (values > 0).any():
+        raise InputError(
+            f"the mask holds {_listed(values)}, and none of these is a value of the label "
+            f"{whole.name} ({', '.join(map(str, whole.values))})",
+            remedy=f"Name the values in tasks.segmentation.labels, or write {whole.name} into the "
+            f"manifest's column {COLUMN} if the mask tells the whole tumour alone.",
+        )
+    return resolved(masks, labels)
+
+
+def _told(labels: Sequence[Label], place: int, known: Sequence[str]) -> list[int]:
+    """Values of a label; of one that is not known those of known ones within it, to hold them."""
+    told = [labels[n] for n in within(labels, place) if labels[n].name in known]
+    return [value for label in told for value in label.values]
+
+
+def _listed(values: NDArray[Any]) -> str:
+    found = np.unique(values[values > 0])[:10]
+    return ", ".join(f"{value:g}" for value in found)
+
+
+def resolved(masks: Sequence[NDArray[np.bool_]], labels: Sequence[Label]) -> Numbers:
+    """Overlapping masks as one map: each within what it must lie in, later ones over earlier.
+
+    Args:
+        masks: Of each label, boolean, of one shape; the first is taken as it is.
+        labels: As many.
+    """
+    numbers = np.asarray(masks[0], dtype=np.uint8)
+    for place, (mask, parent) in enumerate(zip(masks, parents(labels), strict=True)):
+        if place:
+            numbers[mask & region(numbers, labels, parent)] = place + 1
+    return numbers
+
+
+def true_regions(case: Case, labels: Sequence[Label], mask: Volume) -> dict[str, Volume]:
+    """The true regions of a case, so far as they are known, by name; boolean.
+
+    Args:
+        case: From a store with labels, or from a manifest whose masks hold the labels' values.
+        labels: That are asked for.
+        mask: Its true mask as whole labels. Of a store it holds the whole tumour alone, on the
+            voxels of the map of regions.
+
+    Raises:
+        InputError: If the mask holds values, and none of them is the tumour's.
+    """
+    stored = case.stored_labels
+    if stored is not None:
+        made, known, numbers = stored.labels, stored.known, read_volume(stored.path).data
+        if numbers.shape != mask.shape:
+            raise InputError(
+                "does not lie on its mask", where=stored.path, remedy="Preprocess again."
+            )
+    else:
+        made, known = tuple(labels), known_labels(case, labels)
+        numbers = numbered(mask.data, labels, known)
+    return {
+        label.name: mask.with_data(region(numbers, made, made.index(label)))
+        for label in labels
+        if label.name in known and label in made
+    }
+
+
+def region(numbers: NDArray[Any], labels: Sequence[Label], place: int) -> NDArray[np.bool_]:
+    """Where a region lies, those within it included.
+
+    Args:
+        numbers: A map of numbers, any shape.
+        labels: As it was made with.
+        place: Of the region among them.
+    """
+    return np.isin(numbers, [n + 1 for n in within(labels, place)])
+
+
+def values_asked(case: Labelled, labels: Sequence[Label]) -> tuple[Label, ...]:
+    """The labels whose values a mask must hold; none where any value above 0 is the tumour."""
+    whole_alone = bool(labels) and len(labels) > 1 and len(known_labels(case, labels)) == 1
+    return () if whole_alone else tuple(labels)
+
+
+def unnamed_values(values: NDArray[Any], labels: Sequence[Label]) -> list[float]:
+    """Values above 0 of a mask that no label has."""
+    found = np.unique(values[values > 0])
+    return [float(value) for value in found if value not in labels[0].values]
+
+
+def shown(labels: Sequence[Label]) -> str:
+    """Labels as a user writes them."""
+    return ", ".join(f"{one.name}: [{', '.join(map(str, one.values))}]" for one in labels) or "none"

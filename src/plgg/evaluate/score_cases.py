@@ -1,0 +1,125 @@
+"""Scores of many cases: in this process, in others or on Ray; those that were kept are taken.
+
+A case that cannot be scored is said and costs no other; it is tried again by the next command.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from plgg.core.errors import PlggError
+from plgg.core.jobs import Workers, run_jobs
+from plgg.core.ray_session import RayWorkers
+from plgg.core.workers import JobOutcome
+from plgg.data.budget import GIB, limit_in_force, scan_limit
+from plgg.data.manifest import Case
+from plgg.evaluate.case import Scored, score_case
+from plgg.evaluate.kept_scores import KeptScores, key_of
+from plgg.evaluate.predictions import Prediction
+from plgg.evaluate.records import FailedScore
+from plgg.evaluate.tasks import ScorerOf
+
+log = logging.getLogger(__name__)
+Pair = tuple[Case, Prediction]
+# What a process holds at most: truth, mask and probability of one case, and distances between them.
+PROCESS_GIB = 1.5
+# Distances between the surfaces of two masks of 0.5 mm take half a minute.
+CASE_SECONDS = 1800.0
+
+
+def scores_here(
+    pairs: Sequence[Pair], scorer_of: ScorerOf, kept: KeptScores | None = None
+) -> Generator[Scored | FailedScore, None, None]:
+    """Scores of cases, one after the other in this process."""
+    for case, prediction in pairs:
+        key = key_of(case, prediction) if kept else ""
+        found = kept.get(key) if kept else None
+        yield found or _keep(kept, key, score_or_say(case, prediction, scorer_of))
+
+
+def scores_of_workers(
+    pairs: Sequence[Pair], scorer_of: ScorerOf, kept: KeptScores, *, workers: Workers, out: Path
+) -> Generator[Scored | FailedScore, None, None]:
+    """Scores of cases, in their order, by worker processes.
+
+    Args:
+        pairs: Cases and what was predicted of them.
+        scorer_of: Knows the metrics of the kinds of tasks; a function of a module.
+        kept: What an evaluation that was interrupted has left, and where it is added to.
+        workers: Processes, here or on Ray.
+        out: Folder of the evaluation.
+    """
+    keys = [key_of(*pair) for pair in pairs]
+    missing = [pair for key, pair in zip(keys, pairs, strict=True) if kept.get(key) is None]
+    many, gib = _limits(workers)
+    coming = run_jobs(
+        missing,
+        _score,
+        start=partial(_ready, scorer_of, limit_in_force() / GIB),
+        workers=many,
+        out=out,
+        inputs=[pair[1].mask for pair in missing[:1]],
+        seconds=CASE_SECONDS,
+        gib=gib,
+    )
+    for key, (case, _) in zip(keys, pairs, strict=True):
+        yield kept.get(key) or _keep(kept, key, _told(case, next(coming)))
+
+
+def _limits(workers: Workers) -> tuple[Workers, float | None]:
+    if isinstance(workers, RayWorkers):
+        return replace(workers, gib=PROCESS_GIB), None
+    free = float(psutil.virtual_memory().available) / GIB
+    return workers, max(2.0 * PROCESS_GIB, free / workers)
+
+
+_Score = Callable[[Case, Prediction], Scored | FailedScore]
+
+
+def _ready(scorer_of: ScorerOf, scan_gib: float) -> _Score:
+    return partial(_within_limit, scorer_of, scan_gib)
+
+
+def _within_limit(
+    scorer_of: ScorerOf, scan_gib: float, case: Case, prediction: Prediction
+) -> Scored | FailedScore:
+    with scan_limit(scan_gib):
+        return score_or_say(case, prediction, scorer_of)
+
+
+def _score(score: _Score, pair: Pair) -> Scored | FailedScore:
+    return score(*pair)
+
+
+def score_or_say(case: Case, prediction: Prediction, scorer_of: ScorerOf) -> Scored | FailedScore:
+    """A case's scores, or why there are none."""
+    try:
+        return score_case(case, prediction, scorer_of)
+    except Exception as error:  # the one guard around a case of a batch
+        log.debug("case %s could not be scored", case.case_id, exc_info=True)
+        return FailedScore(case_id=case.case_id, reason=_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PlggError):
+        return str(error)
+    return f"its masks could not be scored ({type(error).__name__})"
+
+
+def _told(case: Case, outcome: JobOutcome[Scored | FailedScore]) -> Scored | FailedScore:
+    """A case whose process did not live to say what was wrong is said by how that ended."""
+    if outcome.result is not None:
+        return outcome.result
+    return FailedScore(case_id=case.case_id, reason=f"{outcome.reason}. Look at its masks.")
+
+
+def _keep(kept: KeptScores | None, key: str, found: Scored | FailedScore) -> Scored | FailedScore:
+    if kept and isinstance(found, Scored):
+        kept.add(key, found)
+    return found

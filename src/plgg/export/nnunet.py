@@ -1,0 +1,285 @@
+"""`export_nnunet`: a store as a data set of nnU-Net v2, with plgg's splits.
+
+Images are the store's arrays on the store's grid, written without loss: code + 128 as uint8, so
+that 0 is outside the brain. nnU-Net takes their z-scores itself. Nothing of the skull is there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plgg.config import GridConfig, PreprocessConfig
+from plgg.config.base import TITLES
+from plgg.core.errors import ConfigError, OutputError, StoreError
+from plgg.core.files import sha256, write_json
+from plgg.core.folders import replaced
+from plgg.core.output import OutputKind, output_folder
+from plgg.core.paths import named_atlas
+from plgg.core.placement import Placement
+from plgg.core.progress import Progress
+from plgg.core.records import JsonError, as_record, read_json
+from plgg.core.tables import write_csv
+from plgg.core.volume import Affine, Volume
+from plgg.data.budget import require_affordable
+from plgg.data.folds import fold_splits
+from plgg.data.labels import shown
+from plgg.data.nifti.image import write_volume
+from plgg.data.nnunet import (
+    CASES,
+    DATASET,
+    KEY,
+    NNUNET_DATASET,
+    PREPROCESSED,
+    RECORD,
+    SPLITS,
+    TESTS,
+    NnunetExport,
+)
+from plgg.data.split import Split, make_split
+from plgg.data.store import GridKind, Store, StoredCase
+from plgg.data.store_arrays import OUTSIDE
+
+KIND = OutputKind("nnU-Net data sets", (), inside=((".", NNUNET_DATASET), (PREPROCESSED, None)))
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,39}")
+_COLUMNS = ("case_id", "patient_id", "marker", "age_years", "sex", "site")
+
+
+@dataclass(frozen=True)
+class NnunetDesign:
+    """What the data set is called, and which splits it has.
+
+    Attributes:
+        number: Of the data set, 1 to 999; nnU-Net's `-d`.
+        name: Letters and digits.
+        splits: Repeated splits, as `plgg experiment` draws them.
+        folds: Instead, how many folds of a cross validation.
+        seed: What they are drawn with.
+    """
+
+    number: int = 500
+    name: str = "plgg"
+    splits: int = 6
+    folds: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= 999:
+            raise ConfigError(
+                f"{self.number} is no number of a data set", remedy="Choose --id from 1 to 999."
+            )
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"{self.name!r} cannot name a data set",
+                remedy="Choose --name of letters and digits, a letter first.",
+            )
+
+    @property
+    def folder(self) -> str:
+        """Name of the data set's folder."""
+        return f"Dataset{self.number:03d}_{self.name}"
+
+
+@dataclass(frozen=True)
+class ExportedNnunet:
+    """What was written.
+
+    Attributes:
+        folder: The data set.
+        cases: How many.
+        left_out: Cases without a mask.
+        splits: How many splits or folds.
+    """
+
+    folder: Path
+    cases: int
+    left_out: tuple[str, ...]
+    splits: int
+
+
+def export_nnunet(
+    store: Store, out: Path, design: NnunetDesign, *, progress: Progress
+) -> ExportedNnunet:
+    """Write a store's cases with a mask as a data set of nnU-Net.
+
+    Args:
+        store: A preprocessed cohort.
+        out: Folder of data sets: `nnUNet_raw`.
+        design: Name and splits.
+        progress: Called after each case.
+
+    Raises:
+        ConfigError: If there are too few patients for such splits, or none has a mask.
+        OutputError: If something that plgg did not write is in the place of the data set.
+        StoreError: If the store was damaged.
+    """
+    _require_one_label(store)
+    known = [case for case in store.cohort.cases if case.has_mask]
+    record = _record(store, design)
+    _require_parts(record.splits, known)
+    placed = out / PREPROCESSED / design.folder / SPLITS
+    with output_folder(out, KIND):
+        earlier = _splits_of(out / design.folder)
+        _require_own_splits(placed, (earlier, _for_nnunet(record.splits)))
+        with replaced(out / design.folder, NNUNET_DATASET, inputs=[store.folder]) as aside:
+            for done, case in enumerate(known, start=1):
+                _write_case(store, case, aside)
+                progress(done, len(known))
+            _write_tables(aside, record, known, design)
+        write_json(placed, _for_nnunet(record.splits))
+    return ExportedNnunet(out / design.folder, len(known), record.left_out, len(record.splits))
+
+
+def _require_one_label(store: Store) -> None:
+    if len(store.cohort.labels) > 1:
+        raise ConfigError(
+            f"the store's masks have the labels {shown(store.cohort.labels)}, and a data set of "
+            "nnU-Net is written with one",
+            where=store.folder,
+            remedy="Preprocess into another store with the first label alone.",
+        )
+
+
+def _record(store: Store, design: NnunetDesign) -> NnunetExport:
+    cohort = store.cohort
+    return NnunetExport(
+        channels=cohort.channels,
+        grid=_grid(store),
+        preprocess=_without_place(cohort.settings),
+        splits=tuple(_with_masks(split, store) for split in _splits(store, design)),
+        folds=design.folds is not None,
+        seed=design.seed,
+        left_out=tuple(case.case_id for case in cohort.cases if not case.has_mask),
+    )
+
+
+def _grid(store: Store) -> GridConfig:
+    cohort = store.cohort
+    try:
+        return as_record({"kind": cohort.grid, "spacing_mm": cohort.spacing_mm}, GridConfig)
+    except JsonError as fault:
+        raise StoreError(
+            f"has a grid that no scan can be brought to ({fault.fault})",
+            where=store.folder,
+            remedy="Preprocess again.",
+        ) from fault
+
+
+def _without_place(settings: PreprocessConfig) -> PreprocessConfig:
+    """The settings without a path of this machine; the atlas is known by its hash."""
+    plain = settings.atlas if named_atlas(settings.atlas) else Path(settings.atlas).name
+    return settings.model_copy(update={"atlas": plain})
+
+
+def _splits(store: Store, design: NnunetDesign) -> list[Split]:
+    """Those of `plgg experiment` on the same store with the same seed."""
+    if design.folds is not None:
+        return fold_splits(store, design.folds, seed=design.seed, test=True)
+    cases = store.cohort.cases
+    return [make_split(cases, k=k, seed=design.seed) for k in range(design.splits)]
+
+
+def _with_masks(split: Split, store: Store) -> Split:
+    """The split, its cases without a mask left out: nnU-Net learns from masks alone."""
+
+    def known(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if store.by_id[name].has_mask)
+
+    parts = {part: known(split.part(part)) for part in ("train", "validation", "test")}
+    return split.model_copy(update=parts)
+
+
+def _require_parts(splits: Sequence[Split], known: Sequence[StoredCase]) -> None:
+    if not known:
+        raise ConfigError("no case of the store has a mask", remedy="nnU-Net learns from masks.")
+    for split in splits:
+        lost = [name for name in ("train", "validation") if not split.part(name)]
+        if lost:
+            raise ConfigError(
+                f"split {split.k} has no case with a mask in its part {lost[0]}",
+                remedy="Choose another --seed or fewer --folds.",
+            )
+
+
+def _for_nnunet(splits: Sequence[Split]) -> list[dict[str, list[str]]]:
+    """As `splits_final.json` has it: test patients are in neither part, so no fold sees them."""
+    return [{"train": list(split.train), "val": list(split.validation)} for split in splits]
+
+
+def _splits_of(folder: Path) -> object:
+    try:
+        return read_json(folder / SPLITS)
+    except JsonError:
+        return None
+
+
+def _require_own_splits(placed: Path, own: Sequence[object]) -> None:
+    """Splits that nnU-Net or anyone else put there are left alone.
+
+    Raises:
+        OutputError: If there are others than plgg's.
+    """
+    if not placed.exists() and not placed.is_symlink():
+        return
+    if placed.is_symlink() or _splits_of(placed.parent) not in own:
+        raise OutputError(
+            "holds splits that plgg did not write",
+            where=placed,
+            remedy="Choose another --id or output folder, or move them away.",
+        )
+
+
+def _write_case(store: Store, case: StoredCase, folder: Path) -> None:
+    channels = store.cohort.channels
+    require_affordable((len(channels) * case.shape[0], *case.shape[1:]), 1, where=case.case_id)
+    affine = grid_affine(store.placement(case.case_id), store.cohort.grid)
+    codes = store.channels(case.case_id, channels)
+    for number, one in enumerate(codes):
+        image = (one.astype(np.int16) - int(OUTSIDE)).astype(np.uint8)
+        name = f"{case.case_id}_{number:04d}.nii.gz"
+        write_volume(folder / "imagesTr" / name, Volume(image, affine))
+    mask = store.mask(case.case_id)
+    if mask is not None:
+        label = (mask > 0).astype(np.uint8)
+        write_volume(folder / "labelsTr" / f"{case.case_id}.nii.gz", Volume(label, affine))
+
+
+def grid_affine(placement: Placement, grid: GridKind) -> Affine:
+    """4×4 affine of a stored box: in the atlas' world, or of slices where the scanner had them."""
+    if grid == "atlas":
+        return np.array(placement.box_affine, dtype=np.float64)
+    native = np.array(placement.native_affine) @ placement.native_from_box()
+    return np.asarray(native, dtype=np.float64)
+
+
+def _write_tables(
+    folder: Path, record: NnunetExport, cases: Sequence[StoredCase], design: NnunetDesign
+) -> None:
+    """All but the images; `plgg.json` last."""
+    write_json(folder / DATASET, _dataset(record, len(cases), design))
+    write_json(folder / SPLITS, _for_nnunet(record.splits))
+    write_json(folder / TESTS, [list(split.test) for split in record.splits])
+    write_csv(folder / CASES, _COLUMNS, [[getattr(case, c) for c in _COLUMNS] for case in cases])
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+    whole = record.model_copy(update={"files": hashes})
+    write_json(folder / RECORD, whole.model_dump(mode="json"))
+
+
+def _dataset(record: NnunetExport, n_cases: int, design: NnunetDesign) -> Mapping[str, Any]:
+    return {
+        "name": design.name,
+        "description": "Made by plgg export nnunet; skull-stripped, see the key plgg.",
+        "channel_names": {str(n): TITLES[name] for n, name in enumerate(record.channels)},
+        "labels": {"background": 0, "tumour": 1},
+        "numTraining": n_cases,
+        "file_ending": ".nii.gz",
+        # The other readers refuse affines with shear, as a tilted gantry makes them.
+        "overwrite_image_reader_writer": "NibabelIO",
+        KEY: record.model_dump(mode="json", exclude={"files"}),
+    }

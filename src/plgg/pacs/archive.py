@@ -1,0 +1,144 @@
+"""`Archive`: what plgg asks of a PACS, in either language; `open_archive` opens one.
+
+    with open_archive(PacsLink("https://pacs.example/dicom-web")) as archive:
+        studies = archive.studies(StudyQuery(modality="MR"))
+
+Nothing is asked before a method is called.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from plgg.core.errors import ConfigError
+from plgg.pacs.address import PacsAddress, parse_address, require_aet, require_private
+from plgg.pacs.credentials import credentials_for
+from plgg.pacs.records import Instance, Series, Study, StudyQuery
+from plgg.pacs.retry import PATIENT, Retries
+
+_EXTRA = ("dicomweb_client", "pynetdicom")
+# Their messages quote who was asked for: addresses of DICOMweb, data sets of DIMSE.
+_TALKATIVE = ("dicomweb_client", "pynetdicom", "requests", "retrying", "urllib3")
+GIB = 2**30
+
+
+class Archive(Protocol):
+    """A PACS; all methods raise `UnreachableError` if it is away, `PacsError` if it refuses."""
+
+    address: PacsAddress
+
+    def studies(self, query: StudyQuery) -> list[Study]:
+        """The studies that fit, without their series."""
+
+    def series(self, study: str) -> list[Series]:
+        """The series of a study; none where there is no such study."""
+
+    def study_of(self, series: str) -> str | None:
+        """The study that a series belongs to; None where that is not known."""
+
+    def instances(self, study: str, series: str) -> list[Instance]:
+        """The instances of a series."""
+
+    def fetch(self, instance: Instance, path: Path, most_bytes: int) -> None:
+        """Write the file of an instance, just as it was sent, to a path that is not there yet."""
+
+    def holds(self, instance: Instance) -> bool:
+        """Whether an instance is there."""
+
+    def store(self, path: Path, instance: Instance) -> None:
+        """Send a file; that it was there already is no fault."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+@dataclass(frozen=True)
+class PacsLink:
+    """How a PACS is reached; it can be pickled, and holds no password.
+
+    Attributes:
+        url: Its address, as it was typed.
+        aet: AE title of our own.
+        tls: Whether DIMSE goes over TLS.
+        insecure: Whether other machines may be reached without TLS.
+        seconds: How long an answer may take to begin.
+        study_gib: GiB that one study, and any object of it, may hold.
+        retries: How often is asked again where it does not answer.
+    """
+
+    url: str
+    aet: str = "PLGG"
+    tls: bool = False
+    insecure: bool = False
+    seconds: float = 30.0
+    study_gib: float = 4.0
+    retries: Retries = field(default=PATIENT)
+
+    @property
+    def study_bytes(self) -> int:
+        """The most bytes of one study."""
+        return round(self.study_gib * GIB)
+
+    def require_safe(self) -> PacsAddress:
+        """The address, if it may be used.
+
+        Raises:
+            ConfigError: If it is none, or images would go in the clear.
+        """
+        address = parse_address(self.url, tls=self.tls)
+        require_aet(self.aet, where="--aet")
+        require_private(address, insecure=self.insecure)
+        return address
+
+
+def require_extra() -> None:
+    """What a PACS is spoken to with is installed.
+
+    Raises:
+        ConfigError: If not.
+    """
+    lacking = [name for name in _EXTRA if find_spec(name) is None]
+    if lacking:
+        raise ConfigError(
+            f"the package {lacking[0].replace('_', '-')} is not installed",
+            remedy='Run: pip install "plgg[pacs]".',
+        )
+
+
+@contextmanager
+def open_archive(link: PacsLink) -> Iterator[Archive]:
+    """A PACS, until the end of the block. Nothing is asked yet.
+
+    Raises:
+        ConfigError: If the address, the credentials or the packages are not right.
+    """
+    address = link.require_safe()
+    require_extra()
+    silence()
+    archive = _opened(address, link)
+    try:
+        yield archive
+    finally:
+        archive.close()
+
+
+def silence() -> None:
+    """Keep the libraries that speak to a PACS from logging, at any level that is asked for."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _opened(address: PacsAddress, link: PacsLink) -> Archive:
+    if address.kind == "web":
+        from plgg.pacs.web import WebArchive
+
+        return WebArchive(address, credentials_for(address), seconds=link.seconds)
+    from plgg.pacs.dimse import DimseArchive
+
+    return DimseArchive(address, aet=link.aet, seconds=link.seconds)

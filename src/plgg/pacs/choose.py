@@ -1,0 +1,144 @@
+"""`choose_series`: the series of a study that plgg can predict, by plgg's own header rules.
+
+What a server says of a series is too little: one image of each MR series is fetched and looked at.
+Every series that may be the scan is taken; `plgg predict` chooses among them once all are here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from plgg.core.errors import InputError
+from plgg.core.folders import scratch_folder
+from plgg.core.progress import Progress
+from plgg.core.records import JsonError, read_json
+from plgg.data.dicom.series import held_sequences
+from plgg.data.ensemble_folder import member_runs
+from plgg.data.installed_models import model_folders
+from plgg.pacs.archive import Archive, PacsLink
+from plgg.pacs.errors import PacsError
+from plgg.pacs.objects import IMAGES, require_asked
+from plgg.pacs.pull import ByteBudget, fetch_all
+from plgg.pacs.records import Instance, Series, Study, image_name
+from plgg.pacs.retry import Retries, with_retries
+
+
+def choose_series(
+    archive: Archive,
+    study: str,
+    series: Sequence[Series],
+    *,
+    wanted: Sequence[str],
+    beside: Path,
+    budget: ByteBudget,
+    retries: Retries,
+) -> list[Instance]:
+    """The images of all series that may be what a model wants.
+
+    Args:
+        archive: The PACS.
+        study: UID.
+        series: Of the study.
+        wanted: Sequences that the model wants, such as flair.
+        beside: A path; single images are looked at beside it, and gone afterwards.
+        budget: Of bytes.
+        retries: How often is asked again.
+
+    Raises:
+        PlggError: If the PACS does not answer, or sends what is not to be kept.
+    """
+    found: list[Instance] = []
+    for one in series:
+        if one.modality.upper() != "MR":
+            continue
+        images = with_retries(lambda: archive.instances(study, one.uid), retries)  # noqa: B023 - called at once
+        images = [image for image in images if image.sop_class in ("", *IMAGES)]
+        if images and set(wanted) & _sequences(archive, images[0], beside, budget, retries):
+            found += images
+    return found
+
+
+def _sequences(
+    archive: Archive, image: Instance, beside: Path, budget: ByteBudget, retries: Retries
+) -> frozenset[str]:
+    """What a series is, by the headers of one of its images; nothing where it is no image."""
+
+    def look() -> frozenset[str]:
+        budget.require_some()
+        with scratch_folder(beside) as folder:
+            path = folder / "image.dcm"
+            archive.fetch(image, path, budget.left)
+            require_asked(path, image)
+            try:
+                return held_sequences(folder)
+            except InputError:
+                return frozenset()
+
+    try:
+        return with_retries(look, retries)
+    except InputError as error:
+        raise PacsError(error.what, where="the PACS", remedy=error.remedy) from None
+
+
+def fetch_scan(
+    link: PacsLink,
+    archive: Archive,
+    study: Study,
+    folder: Path,
+    *,
+    wanted: Sequence[str],
+    progress: Progress,
+) -> list[Instance]:
+    """Fetch what a model wants of a study into a folder; nothing where it holds no such series.
+
+    Args:
+        link: How the PACS is reached.
+        archive: The PACS.
+        study: With its series.
+        folder: Of the images, whose names say nothing of the patient.
+        wanted: Sequences that the model wants.
+        progress: Told of each image.
+
+    Raises:
+        PlggError: As `choose_series`, or if the folder cannot be written to.
+    """
+    budget = ByteBudget(link.study_bytes)
+    images = choose_series(
+        archive,
+        study.uid,
+        study.series,
+        wanted=wanted,
+        beside=folder,
+        budget=budget,
+        retries=link.retries,
+    )
+    fetch_all(
+        archive,
+        images,
+        lambda one: folder / image_name(one.uid),
+        budget=budget,
+        retries=link.retries,
+        progress=progress,
+    )
+    return images
+
+
+def nothing_wanted(study: Study) -> str:
+    """Why nothing of a study was fetched, in a clause."""
+    n_mr = sum(one.modality.upper() == "MR" for one in study.series)
+    return f"none of its {n_mr} MR series looks like the scan that is wanted"
+
+
+def wanted_sequences(models: Sequence[Path]) -> tuple[str, ...]:
+    """The sequences that models see, the reference first.
+
+    Raises:
+        PlggError: If a model is none.
+    """
+    run = member_runs(model_folders(models or None))[0]
+    try:
+        channels = read_json(run / "checkpoints" / "best.json")["config"]["channels"]
+        return tuple(str(name) for name in channels) or ("flair",)
+    except (JsonError, KeyError, TypeError):
+        return ("flair",)

@@ -1,0 +1,194 @@
+"""`PacsSession`: HTTP that trusts no server: bounded answers, no other hosts, no credentials there.
+
+Used by `plgg.pacs.web` for itself and for dicomweb-client.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from plgg.pacs.address import PacsAddress
+from plgg.pacs.credentials import Credentials, ca_file
+from plgg.pacs.errors import PacsError, UnreachableError
+
+MOST_LISTED_BYTES = 64 * 2**20
+"""Of a list of studies or instances, as JSON."""
+
+LONGEST_SECONDS = 900.0
+"""Of one answer, from its beginning to its end."""
+
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_OBJECTS = "multipart/related"
+
+
+class PacsSession(requests.Session):
+    """A session with one server.
+
+    Args:
+        address: Of the server; no other is spoken to.
+        credentials: Shown to it.
+    """
+
+    def __init__(self, address: PacsAddress, credentials: Credentials) -> None:
+        super().__init__()
+        self.address = address
+        self.auth = _Shown(credentials)
+        self.verify = ca_file() or True
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, _Bounding())
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As it is; but dicomweb-client names a host without its port, and hides wildcards.
+
+        They may stand in a query as they are, and Orthanc knows them in no other way.
+        """
+        prepared = super().prepare_request(request)
+        prepared.headers.pop("Host", None)
+        path, mark, query = (prepared.url or "").partition("?")
+        prepared.url = path + mark + query.replace("%2A", "*").replace("%3F", "?")
+        return prepared
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where an answer leads to; refused if that is another server."""
+        target = super().get_redirect_target(resp)
+        if target and _origin(urljoin(resp.url, target)) != _origin(resp.url):
+            raise PacsError(
+                "sends us to another server",
+                where=str(self.address),
+                remedy="Give the address of the server itself.",
+            )
+        return target
+
+
+class _Shown(AuthBase):
+    """Credentials, set here so that requests does not look for others by itself."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._credentials.token:
+            r.headers["Authorization"] = f"Bearer {self._credentials.token}"
+        elif self._credentials.user:
+            user, password = (text.encode() for text in self._credentials.user)
+            return requests.auth.HTTPBasicAuth(user, password)(r)
+        return r
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    usual = 443 if parts.scheme == "https" else 80
+    return parts.scheme, parts.hostname, parts.port or usual
+
+
+class _Bounding(HTTPAdapter):
+    """Gives answers whose bytes are counted as they come, unpacked."""
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:  # noqa: ANN401 - urllib3's
+        response = super().build_response(req, resp)
+        accepted = req.headers.get("Accept") or ""
+        if not str(accepted).startswith(_OBJECTS):
+            response.raw = _Bounded(resp, MOST_LISTED_BYTES)
+        return response
+
+
+class _Bounded:
+    """A body of urllib3 that ends with an error where it is too long, or takes too long."""
+
+    def __init__(self, raw: Any, most: int) -> None:  # noqa: ANN401 - urllib3's
+        self._raw, self._most = raw, most
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever it has
+        return getattr(self._raw, name)
+
+    def stream(self, amt: int = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
+        """Its pieces."""
+        try:
+            yield from bounded(self._raw.stream(amt, decode_content=decode_content), self._most)
+        except BaseException:
+            self._raw.close()
+            raise
+
+
+def bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """Pieces of an answer, no more than so many bytes and no longer than `LONGEST_SECONDS`.
+
+    Raises:
+        PacsError: If there are more.
+    """
+    total, until = 0, time.monotonic() + LONGEST_SECONDS
+    for piece in pieces:
+        total += len(piece)
+        if total > most or time.monotonic() > until:
+            raise PacsError(
+                f"its answer is larger than {most / 2**20:.0f} MiB"
+                if total > most
+                else "its answer does not come to an end",
+                where="the PACS",
+                remedy="Ask for less, or allow more: --study-gib.",
+            )
+        yield piece
+
+
+def require_good(status: int, address: PacsAddress) -> None:
+    """A status of HTTP that is no refusal.
+
+    Raises:
+        UnreachableError: If the server is busy or out of order.
+        PacsError: If it refuses.
+    """
+    if status < 400:
+        return
+    if status in (401, 403):
+        raise PacsError(
+            f"refuses us (status {status}): the credentials are missing or wrong",
+            where=str(address),
+            remedy="Set PLGG_PACS_USER and PLGG_PACS_PASSWORD, or PLGG_PACS_TOKEN, or ~/.netrc.",
+        )
+    if status in _PASSING:
+        raise UnreachableError(
+            f"is out of order or busy (status {status})",
+            where=str(address),
+            remedy="Try again later, or look at its log.",
+        )
+    raise PacsError(
+        f"refuses what was asked (status {status})",
+        where=str(address),
+        remedy="Is this the address of its DICOMweb?",
+    )
+
+
+def translated(error: Exception, address: PacsAddress) -> PacsError:
+    """An error of the libraries as one of ours, which quotes nothing of theirs."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return PacsError(
+            "its certificate is not to be trusted",
+            where=str(address),
+            remedy="Name the certificate of who signed it: PLGG_PACS_CA=FILE.",
+        )
+    if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
+        try:
+            require_good(error.response.status_code, address)
+        except PacsError as found:
+            return found
+    passing = (
+        requests.exceptions.ConnectionError,
+        requests.exceptions.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+    )
+    if isinstance(error, passing):
+        return UnreachableError(
+            "does not answer", where=str(address), remedy="Check the address, and that it runs."
+        )
+    return PacsError(
+        "gives an answer that is no DICOMweb",
+        where=str(address),
+        remedy="Is this the address of its DICOMweb?",
+    )

@@ -1,0 +1,100 @@
+"""Kinds of objects that are taken from a PACS, and the file of one, checked before it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydicom
+from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from plgg.core.errors import InputError
+from plgg.data.budget import require_affordable_file
+from plgg.data.dicom.limits import discreet, require_parsable
+from plgg.data.foreign import refusing
+from plgg.pacs.errors import PacsError
+from plgg.pacs.records import Instance, is_uid
+
+IMAGES = (
+    "1.2.840.10008.5.1.4.1.1.4",  # MR image
+    "1.2.840.10008.5.1.4.1.1.4.1",  # enhanced MR image
+    "1.2.840.10008.5.1.4.1.1.4.4",  # legacy converted enhanced MR image
+)
+"""What a listener accepts: the scans that plgg can predict."""
+
+FETCHED = (
+    *IMAGES,
+    "1.2.840.10008.5.1.4.1.1.66.4",  # segmentation
+    "1.2.840.10008.5.1.4.1.1.88.11",  # basic text SR
+    "1.2.840.10008.5.1.4.1.1.88.22",  # enhanced SR
+    "1.2.840.10008.5.1.4.1.1.88.33",  # comprehensive SR
+    "1.2.840.10008.5.1.4.1.1.88.34",  # comprehensive 3D SR
+    "1.2.840.10008.5.1.4.1.1.481.3",  # RT structure set
+    "1.2.840.10008.5.1.4.1.1.104.1",  # encapsulated PDF
+    "1.2.840.10008.5.1.4.1.1.7",  # secondary capture
+    "1.2.840.10008.5.1.4.1.1.2",  # CT image
+    "1.2.840.10008.5.1.4.1.1.11.1",  # presentation state
+)
+"""What C-GET can ask for; it must name the kinds beforehand."""
+
+PLAIN_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+TRANSFER_SYNTAXES = (
+    DeflatedExplicitVRLittleEndian,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    JPEG2000,
+    RLELossless,
+)
+_ASKED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+
+
+def identity(path: Path) -> Instance:
+    """Which object a file holds, by its own header.
+
+    Raises:
+        PlggError: If it is no DICOM file, does not say so, or would take too much memory to read.
+    """
+    with refusing(_unreadable), discreet(), path.open("rb") as handle:
+        require_affordable_file(path.stat().st_size, "the object")
+        require_parsable(handle, Path("the object"))
+        header = pydicom.dcmread(
+            handle, stop_before_pixels=True, specific_tags=[*_ASKED], defer_size=2**20
+        )
+        study, series, uid, sop_class = (str(header.get(name, "")) for name in _ASKED)
+    if not all(map(is_uid, (study, series, uid, sop_class))):
+        raise _not_usable("is an object that does not say what it is")
+    return Instance(study, series, uid, sop_class)
+
+
+def require_asked(path: Path, asked: Instance) -> None:
+    """A file holds the object that was asked for.
+
+    Raises:
+        PlggError: If it is another, or none.
+    """
+    found = identity(path)
+    if (found.study, found.series, found.uid) != (asked.study, asked.series, asked.uid):
+        raise _not_usable("is another object than was asked for")
+
+
+def _unreadable() -> InputError:
+    return InputError(
+        "is no DICOM that can be read",
+        where="the object",
+        remedy="Look at the server's log.",
+    )
+
+
+def _not_usable(what: str) -> PacsError:
+    return PacsError(f"what it sent {what}", where="the PACS", remedy="Look at its log.")

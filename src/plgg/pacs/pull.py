@@ -1,0 +1,198 @@
+"""`pull`: a study or a series from a PACS to a folder, whole files only, each what was asked for.
+
+DIR/SERIES_UID/SOP_INSTANCE_UID.dcm
+
+What is there already is not fetched again, so that the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plgg.core.errors import ConfigError, OutputError, PlggError
+from plgg.core.files import make_folder, written_aside
+from plgg.core.folders import clear_leftovers
+from plgg.core.output import OutputKind, output_folder
+from plgg.core.progress import Progress, Silent, Watch
+from plgg.pacs.archive import Archive, PacsLink, open_archive
+from plgg.pacs.errors import PacsError
+from plgg.pacs.objects import FETCHED, require_asked
+from plgg.pacs.records import Instance, nothing_there, require_uid
+from plgg.pacs.retry import Retries, with_retries
+
+PULLED = OutputKind("images pulled from a PACS", ("[0-2].[0-9]*",))
+SILENT = Silent()
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What came of it.
+
+    Attributes:
+        folder: Where the images are.
+        n_new: That were fetched.
+        n_kept: That were there already.
+        n_passed_over: Objects of kinds that C-GET does not fetch.
+    """
+
+    folder: Path
+    n_new: int
+    n_kept: int
+    n_passed_over: int
+
+
+class ByteBudget:
+    """Bytes that may still be fetched; what a server says of its sizes does not count.
+
+    Args:
+        most: In all.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def spend(self, path: Path) -> None:
+        """Count a file that was fetched."""
+        self.left -= path.stat().st_size
+
+    def require_some(self) -> None:
+        """Something may still be fetched.
+
+        Raises:
+            PacsError: If not.
+        """
+        if self.left <= 0:
+            raise PacsError(
+                "is larger than one study may be",
+                where="the study",
+                remedy="Name one series, or allow more: --study-gib.",
+            )
+
+
+def pull(
+    link: PacsLink,
+    study: str | None,
+    out: Path,
+    *,
+    series: str | None = None,
+    watch: Watch = SILENT,
+) -> Pulled:
+    """Fetch a study, or one series of it.
+
+    Args:
+        link: The PACS.
+        study: Its UID; may be left out where a series is named.
+        out: Folder, made if need be.
+        series: UID of the one that is wanted; None for all.
+        watch: Told of the progress.
+
+    Raises:
+        PlggError: If a UID is none, the PACS does not answer or refuses, sends something else than
+            was asked for or too much of it, or the folder cannot be written to.
+    """
+    study, series = _required(study, series)
+    with open_archive(link) as archive, output_folder(out, PULLED):
+        named = with_retries(lambda: _study(archive, study, series), link.retries)
+        wanted = with_retries(lambda: instances_of(archive, named, series), link.retries)
+        known = [one for one in wanted if _may_be_fetched(archive, one)]
+        with watch.task("pulling") as progress:
+            n_new = fetch_all(
+                archive,
+                known,
+                lambda one: out / one.series / f"{one.uid}.dcm",
+                budget=ByteBudget(link.study_bytes),
+                retries=link.retries,
+                progress=progress,
+            )
+    return Pulled(out, n_new, len(known) - n_new, len(wanted) - len(known))
+
+
+def _required(study: str | None, series: str | None) -> tuple[str | None, str | None]:
+    if study is None and series is None:
+        raise ConfigError(
+            "neither a study nor a series is named", remedy="Give STUDY_UID or --series UID."
+        )
+    return (
+        study and require_uid(study, where="STUDY_UID"),
+        series and require_uid(series, where="--series"),
+    )
+
+
+def _study(archive: Archive, study: str | None, series: str | None) -> str:
+    found = study or (series and archive.study_of(series))
+    if not found:
+        raise nothing_there(str(archive.address))
+    return found
+
+
+def instances_of(archive: Archive, study: str, series: str | None = None) -> list[Instance]:
+    """The instances of a study, or of one series.
+
+    Raises:
+        PacsError: If there are none.
+    """
+    names = [series] if series else [one.uid for one in archive.series(study)]
+    found = [one for name in names for one in archive.instances(study, name)]
+    if not found:
+        raise nothing_there(str(archive.address))
+    return found
+
+
+def _may_be_fetched(archive: Archive, instance: Instance) -> bool:
+    """C-GET names the kinds of objects beforehand; a server need not say which kind one is."""
+    return archive.address.kind == "web" or instance.sop_class in ("", *FETCHED)
+
+
+def fetch_all(
+    archive: Archive,
+    instances: Sequence[Instance],
+    place: Callable[[Instance], Path],
+    *,
+    budget: ByteBudget,
+    retries: Retries,
+    progress: Progress | None = None,
+) -> int:
+    """Fetch instances to their places; how many were not there yet.
+
+    Raises:
+        PlggError: As `pull`.
+    """
+    n_new = 0
+    for folder in {place(one).parent for one in instances}:
+        clear_leftovers(make_folder(folder))
+    for done, instance in enumerate(instances, 1):
+        path = place(instance)
+        if path.is_file() or path.is_symlink():
+            _require_same(path, instance)
+        else:
+            with_retries(lambda: _fetch(archive, instance, path, budget), retries)  # noqa: B023 - called at once
+            n_new += 1
+        budget.spend(path)
+        if progress:
+            progress(done, len(instances))
+    return n_new
+
+
+def _fetch(archive: Archive, instance: Instance, path: Path, budget: ByteBudget) -> None:
+    budget.require_some()
+    with written_aside(path) as aside:
+        archive.fetch(instance, aside, budget.left)
+        require_asked(aside, instance)
+
+
+def _require_same(path: Path, instance: Instance) -> None:
+    """What is there already under this name is the object itself.
+
+    Raises:
+        OutputError: If not.
+    """
+    try:
+        require_asked(path, instance)
+    except PlggError:
+        raise OutputError(
+            "holds a file that is not the object of its name",
+            where=path.parent,
+            remedy="Move it away, or choose another folder.",
+        ) from None

@@ -1,0 +1,169 @@
+"""What is asked of a PACS and what it answers: studies, series, instances.
+
+Every text in these comes from a server: it is shown to who asked, and written nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+from plgg.core.errors import ConfigError, PlggError
+from plgg.pacs.errors import PacsError
+
+_UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
+_DATE = re.compile(r"\d{8}(?:-\d{8})?|\d{8}-|-\d{8}")
+_LONGEST = 64
+
+
+def is_uid(text: object) -> bool:
+    """Whether something is a UID: digits and points, 64 at most, and so a safe name of a file.
+
+    >>> is_uid("1.2.840.10008.1.1"), is_uid("../../etc"), is_uid("1..2")
+    (True, False, False)
+    """
+    return isinstance(text, str) and len(text) <= _LONGEST and _UID.fullmatch(text) is not None
+
+
+def require_uid(text: str, *, where: str = "the UID", error: type[PlggError] = ConfigError) -> str:
+    """The text, if it is a UID.
+
+    Raises:
+        PlggError: Of the kind `error`, if not.
+    """
+    if not is_uid(text):
+        raise error(
+            "is no UID of DICOM (digits and points, at most 64)",
+            where=where,
+            remedy="Copy it from plgg pacs find.",
+        )
+    return text
+
+
+def study_key(uid: str) -> str:
+    """The name of a study on disk and in messages, from which its UID cannot be read.
+
+    >>> study_key("1.2.3")
+    'study-a6ca9a5efc15'
+    """
+    return f"study-{_digest(uid)[:12]}"
+
+
+def image_name(uid: str) -> str:
+    """The name of an instance's file, likewise."""
+    return f"image-{_digest(uid)[:24]}.dcm"
+
+
+def _digest(uid: str) -> str:
+    return hashlib.sha256(uid.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StudyQuery:
+    """Which studies are wanted; None is any.
+
+    Attributes:
+        patient: Patient ID, with * and ? for any letters.
+        date: `YYYYMMDD`, or a range such as `20260101-20260131` or `20260101-`.
+        description: Words in the description of the study or of one of its series.
+        modality: Of one of its series.
+        limit: The most studies.
+    """
+
+    patient: str | None = None
+    date: str | None = None
+    description: str | None = None
+    modality: str | None = None
+    limit: int = 50
+
+    def __post_init__(self) -> None:
+        if self.date is not None and not _DATE.fullmatch(self.date):
+            raise ConfigError(
+                "is no date or range of dates",
+                where="the study's date",
+                remedy="Give YYYYMMDD, YYYYMMDD-YYYYMMDD or YYYYMMDD-.",
+            )
+        for text in filter(None, (self.patient, self.modality)):
+            if len(text) > _LONGEST or "\\" in text or not text.isprintable():
+                raise ConfigError(
+                    "is no value that a PACS can look for",
+                    where="the query",
+                    remedy="Use at most 64 letters, without a backslash.",
+                )
+
+    def filters(self) -> dict[str, str]:
+        """What the server itself is asked to match, by keyword."""
+        asked = {
+            "PatientID": self.patient,
+            "StudyDate": self.date,
+            "ModalitiesInStudy": self.modality and self.modality.upper(),
+        }
+        return {keyword: value for keyword, value in asked.items() if value}
+
+    def describes(self, study: Study) -> bool:
+        """Whether the descriptions hold what is wanted, whatever their case."""
+        wanted = (self.description or "").casefold()
+        return any(wanted in text.casefold() for text in study.descriptions())
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series, as a server describes it."""
+
+    uid: str
+    modality: str = ""
+    description: str = ""
+    number: str = ""
+    n_instances: int | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, as a server describes it."""
+
+    uid: str
+    patient_id: str = ""
+    patient_name: str = ""
+    date: str = ""
+    description: str = ""
+    series: tuple[Series, ...] = field(default=())
+
+    def descriptions(self) -> list[str]:
+        """Of the study and of its series."""
+        return [self.description, *(one.description for one in self.series)]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance, by what a server says of it.
+
+    Attributes:
+        uid: Of the object.
+        sop_class: Blank where it is not said.
+        series: It belongs to.
+        study: Likewise.
+    """
+
+    study: str
+    series: str
+    uid: str
+    sop_class: str = ""
+
+
+def text_of(value: object) -> str:
+    """A value from elsewhere as a short text."""
+    return "" if value is None else str(value).strip()[:_LONGEST]
+
+
+def count_of(value: object) -> int | None:
+    """A number of objects from elsewhere; None where it is none."""
+    text = text_of(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def nothing_there(where: str) -> PacsError:
+    """What to raise where a study or series is not on the server."""
+    return PacsError(
+        "holds no such study or series", where=where, remedy="Look for it: plgg pacs find."
+    )

@@ -1,0 +1,168 @@
+"""`watch`: a PACS is asked for new studies now and then; those that fit are predicted.
+
+A study is taken once it has as many images as when it was last looked at: one that is still being
+acquired has more each time. With `once` it is taken as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from plgg.core.errors import OutputError, PlggError
+from plgg.core.output import output_folder
+from plgg.pacs.archive import Archive, PacsLink, open_archive
+from plgg.pacs.choose import fetch_scan, nothing_wanted, wanted_sequences
+from plgg.pacs.days import RECENT_DAYS, first_day, is_recent
+from plgg.pacs.errors import UnreachableError
+from plgg.pacs.find import MOST_STUDIES, with_series
+from plgg.pacs.ledger import StudyRecord
+from plgg.pacs.records import Instance, Study, StudyQuery, study_key
+from plgg.pacs.retry import with_retries
+from plgg.pacs.rule import Rule
+from plgg.pacs.work import PACS_WORK, StudyWork, require_space
+
+
+@dataclass
+class Tally:
+    """What came of the polls.
+
+    Attributes:
+        done: Studies that were predicted.
+        failed: Studies that were not, by name, with the reason.
+    """
+
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def count(self, record: StudyRecord) -> None:
+        """Count a study."""
+        if record.state == "done":
+            self.done.add(record.key)
+            self.failed.pop(record.key, None)
+        elif record.state == "failed":
+            self.failed[record.key] = record.reason or ""
+
+
+def watch(
+    link: PacsLink,
+    work: StudyWork,
+    rule: Rule,
+    *,
+    every_seconds: float = 60.0,
+    days: int | None = RECENT_DAYS,
+    once: bool = False,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Tally:
+    """Predict the studies of a PACS that fit a rule, until it is stopped.
+
+    Args:
+        link: The PACS.
+        work: Where to, and how.
+        rule: Which studies.
+        every_seconds: How long to wait between two polls.
+        days: Only studies of so many days, today's included; None for all of the archive.
+        once: Poll once, and end.
+        sleep: Waits so many seconds.
+
+    Raises:
+        PlggError: If an option does not fit, or the folder cannot be written to; with `once`, also
+            if the PACS does not answer.
+    """
+    sequences = wanted_sequences(work.models)
+    with output_folder(work.root, PACS_WORK), open_archive(link) as archive:
+        work.make()
+        poll = _Poll(link, work, rule, days, sequences, archive)
+        while True:
+            tally = poll.all(settle=not once)
+            if once:
+                return tally
+            sleep(every_seconds)
+
+
+@dataclass
+class _Poll:
+    """What a poll needs; `away` while the PACS did not answer at the last one."""
+
+    link: PacsLink
+    work: StudyWork
+    rule: Rule
+    days: int | None
+    sequences: tuple[str, ...]
+    archive: Archive
+    away: bool = False
+
+    def all(self, *, settle: bool) -> Tally:
+        """Look at all studies once."""
+        tally = Tally()
+        try:
+            query = self._query()
+            for study in with_retries(lambda: self.archive.studies(query), self.link.retries):
+                self._one(study, tally, settle=settle)
+            self.away = False
+        except UnreachableError as error:
+            if not settle:
+                raise
+            if not self.away:
+                self.work.watch.say(f"{error} It is asked again.")
+            self.away = True
+        return tally
+
+    def _query(self) -> StudyQuery:
+        date = None
+        if self.days is not None:
+            date = f"{first_day(self.days):%Y%m%d}-"
+        return StudyQuery(date=date, modality=self.rule.modality, limit=MOST_STUDIES)
+
+    def _one(self, study: Study, tally: Tally, *, settle: bool) -> None:
+        if self.days is not None and not is_recent(study, self.days):
+            return
+        study = with_series(self.archive, study, self.link)
+        if not self.rule.fits(study):
+            return
+        key, ledger = study_key(study.uid), self.work.ledger
+        n_images, record = self._n_images(study), ledger.get(key)
+        if record is None or record.n_images != n_images:
+            record = ledger.put(StudyRecord(key=key, n_images=n_images))
+            if settle:
+                return
+        if not record.settled:
+            tally.count(self._take(study, record))
+
+    def _n_images(self, study: Study) -> int:
+        """Of MR series, since what plgg sends back is none."""
+        counts = []
+        for one in study.series:
+            if one.modality.upper() == "MR":
+                known = one.n_instances
+                counts.append(
+                    len(self.archive.instances(study.uid, one.uid)) if known is None else known
+                )
+        return sum(counts)
+
+    def _take(self, study: Study, record: StudyRecord) -> StudyRecord:
+        """Pull, predict and send back a study; what is wrong with it is its own."""
+        try:
+            if record.state in ("waiting", "failed"):
+                images = self._pull(study, record.key)
+                if not images:
+                    return self.work.passed_over(record, nothing_wanted(study))
+            return self.work.finish(record)
+        except (UnreachableError, OutputError):
+            raise
+        except PlggError as error:
+            again = record.model_copy(update={"attempts": record.attempts + 1})
+            return self.work.failed(again, str(error))
+
+    def _pull(self, study: Study, key: str) -> list[Instance]:
+        require_space(self.work.root)
+        with self.work.watch.task(f"pulling {key}") as progress:
+            return fetch_scan(
+                self.link,
+                self.archive,
+                study,
+                self.work.scan(key),
+                wanted=self.sequences,
+                progress=progress,
+            )

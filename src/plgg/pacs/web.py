@@ -1,0 +1,198 @@
+"""`WebArchive`: a PACS by DICOMweb: QIDO-RS to look, WADO-RS to fetch, STOW-RS to store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import requests
+from dicomweb_client.web import DICOMwebClient
+from pydicom.datadict import tag_for_keyword
+
+from plgg.data.dicom.limits import discreet
+from plgg.pacs.address import PacsAddress
+from plgg.pacs.credentials import Credentials
+from plgg.pacs.errors import PacsError
+from plgg.pacs.http import PacsSession, bounded, require_good, translated
+from plgg.pacs.multipart import write_single_part
+from plgg.pacs.records import (
+    Instance,
+    Series,
+    Study,
+    StudyQuery,
+    count_of,
+    is_uid,
+    text_of,
+)
+
+_PAGE = 100
+_MOST_INSTANCES = 20_000
+_ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_PIECE_BYTES = 2**18
+_ABSENT = (404, 410)
+_MISFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+_SERIES = ("SeriesDescription", "NumberOfSeriesRelatedInstances")
+_STUDY = ("StudyDescription",)
+Item = dict[str, Any]
+
+
+class WebArchive:
+    """A PACS by DICOMweb.
+
+    Args:
+        address: Of its DICOMweb.
+        credentials: Shown to it.
+        seconds: How long an answer may take to begin.
+    """
+
+    def __init__(self, address: PacsAddress, credentials: Credentials, *, seconds: float) -> None:
+        self.address = address
+        self._seconds = seconds
+        self._session = PacsSession(address, credentials)
+        self._client = DICOMwebClient(str(address), session=self._session, timeout=seconds)
+        self._client.set_http_retry_params(retry=False)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._session.close()
+
+    def studies(self, query: StudyQuery) -> list[Study]:
+        """The studies that fit, a page at a time."""
+        found: dict[str, Study] = {}
+        for page in count():
+            items = self._listed(
+                lambda offset=page * _PAGE: self._client.search_for_studies(  # type: ignore[misc]
+                    limit=_PAGE,
+                    offset=offset,
+                    fields=_STUDY,
+                    search_filters=query.filters(),
+                )
+            )
+            before = len(found)
+            found |= {study.uid: study for study in map(_study, items) if is_uid(study.uid)}
+            # A server that knows no pages gives the same again.
+            if len(items) < _PAGE or len(found) == before or len(found) >= query.limit:
+                break
+        return list(found.values())[: query.limit]
+
+    def series(self, study: str) -> list[Series]:
+        """The series of a study."""
+        items = self._listed(lambda: self._client.search_for_series(study, fields=_SERIES))
+        return [series for series in map(_series, items) if is_uid(series.uid)]
+
+    def study_of(self, series: str) -> str | None:
+        """The study that a series belongs to; None where that is not known."""
+        wanted = {"SeriesInstanceUID": series}
+        items = self._listed(lambda: self._client.search_for_series(search_filters=wanted))
+        found = {_text(item, "StudyInstanceUID") for item in items}
+        return found.pop() if len(found) == 1 and all(map(is_uid, found)) else None
+
+    def instances(self, study: str, series: str) -> list[Instance]:
+        """The instances of a series."""
+        items = self._listed(lambda: self._client.search_for_instances(study, series))
+        found = [_instance(item, study, series) for item in items]
+        if len(found) > _MOST_INSTANCES or not all(is_uid(one.uid) for one in found):
+            raise translated(ValueError(), self.address)
+        return list({one.uid: one for one in found}.values())
+
+    def holds(self, instance: Instance) -> bool:
+        """Whether an instance is there."""
+        wanted = {"SOPInstanceUID": instance.uid}
+        items = self._listed(
+            lambda: self._client.search_for_instances(
+                instance.study, instance.series, search_filters=wanted
+            )
+        )
+        return any(_text(item, "SOPInstanceUID") == instance.uid for item in items)
+
+    def fetch(self, instance: Instance, path: Path, most_bytes: int) -> None:
+        """Write the file of an instance, just as it was sent."""
+        url = (
+            f"{self.address}/studies/{instance.study}/series/{instance.series}"
+            f"/instances/{instance.uid}"
+        )
+        with (
+            self._answering(),
+            self._session.get(
+                url, headers={"Accept": _ACCEPT}, stream=True, timeout=self._seconds
+            ) as answer,
+        ):
+            require_good(answer.status_code, self.address)
+            kind = answer.headers.get("Content-Type", "")
+            pieces = bounded(answer.iter_content(_PIECE_BYTES), most_bytes)
+            write_single_part(path, kind, pieces)
+
+    def store(self, path: Path, instance: Instance) -> None:
+        """Send a file; that it was there already is no fault."""
+        with discreet(), self._answering():
+            dataset = pydicom.dcmread(path)
+            answer = self._client.store_instances([dataset], instance.study)
+        if answer.get("FailedSOPSequence"):
+            raise _not_taken(self.address)
+
+    def _listed(self, ask: Callable[[], object]) -> list[Item]:
+        """What a search gives; nothing where there is no such study."""
+        with self._answering():
+            try:
+                found = ask()
+            except requests.exceptions.HTTPError as error:
+                if error.response is not None and error.response.status_code in _ABSENT:
+                    return []
+                raise
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise translated(ValueError(), self.address)
+        return found
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """While the server is asked: what the libraries raise is told as an error of ours."""
+        try:
+            yield
+        except (requests.exceptions.RequestException, *_MISFORMED) as error:
+            raise translated(error, self.address) from None
+
+
+def _not_taken(address: PacsAddress) -> PacsError:
+    return PacsError(
+        "does not take the object",
+        where=str(address),
+        remedy="Does it take objects of this kind? Its log says more.",
+    )
+
+
+def _text(item: Item, keyword: str) -> str:
+    """A value of DICOM's JSON; a name of a person by its letters."""
+    element = item.get(f"{tag_for_keyword(keyword):08X}")
+    values = element.get("Value") if isinstance(element, dict) else None
+    value = values[0] if isinstance(values, list) and values else None
+    if isinstance(value, dict):
+        value = value.get("Alphabetic")
+    return text_of(value)
+
+
+def _study(item: Item) -> Study:
+    return Study(
+        _text(item, "StudyInstanceUID"),
+        _text(item, "PatientID"),
+        _text(item, "PatientName"),
+        _text(item, "StudyDate"),
+        _text(item, "StudyDescription"),
+    )
+
+
+def _series(item: Item) -> Series:
+    return Series(
+        _text(item, "SeriesInstanceUID"),
+        _text(item, "Modality"),
+        _text(item, "SeriesDescription"),
+        _text(item, "SeriesNumber"),
+        count_of(_text(item, "NumberOfSeriesRelatedInstances")),
+    )
+
+
+def _instance(item: Item, study: str, series: str) -> Instance:
+    return Instance(study, series, _text(item, "SOPInstanceUID"), _text(item, "SOPClassUID"))

@@ -1,0 +1,1 @@
+"""The reading room: a local web server where outlines are looked at, corrected and learnt from."""

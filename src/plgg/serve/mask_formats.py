@@ -1,0 +1,139 @@
+"""Masks and scans in the formats that MONAI Label's clients ask for, and read without loss.
+
+ITK, through which 3D Slicer reads NIfTI, leaves out shear, such as the tilt of a stack of slices; a
+sheared grid is given as NRRD, which holds it.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plgg.core.files import written_aside
+from plgg.core.volume import Affine, Volume, spacing_mm
+from plgg.data.budget import scan_limit
+from plgg.data.dicom.segmentation import write_segmentation
+from plgg.data.nifti.image import read_volume
+from plgg.serve.errors import RequestError
+from plgg.serve.labels import TUMOUR
+from plgg.serve.nrrd import write_nrrd
+from plgg.serve.views import VOLUME, CaseView, need_view
+from plgg.serve.work import WorkFolder
+
+NRRD = (".seg.nrrd", ".nrrd")
+ENDINGS = (".nii.gz", ".nii", *NRRD)
+SHEARED = "volume.nrrd"
+_MOST_SHEAR = 1e-4
+_TYPES = {"uint8": np.uint8, "uint16": np.uint16}
+
+
+@dataclass(frozen=True)
+class MaskFormat:
+    """What a client asked for.
+
+    Attributes:
+        ending: One of `ENDINGS`.
+        dtype: uint8 or uint16, of NRRD.
+        packed: Whether NRRD is packed; what OHIF reads is not.
+    """
+
+    ending: str = ".nii.gz"
+    dtype: str = "uint8"
+    packed: bool = True
+
+
+def asked_format(params: Mapping[str, Any]) -> MaskFormat:
+    """The format in the parameters of `infer`; types that hold no label become uint8.
+
+    Raises:
+        RequestError: 422, if there is no such format.
+    """
+    ending = str(params.get("result_extension") or ".nii.gz").lower()
+    if ending not in ENDINGS:
+        raise RequestError(
+            422,
+            "is no format of a mask",
+            where="result_extension",
+            remedy=f"Choose of {', '.join(ENDINGS)}.",
+        )
+    dtype = str(params.get("result_dtype"))
+    # MONAI Label packs NRRD only where it is asked to.
+    packed = bool(params.get("result_compress", ending == ".seg.nrrd"))
+    return MaskFormat(ending, dtype if dtype in _TYPES else "uint8", packed)
+
+
+def is_sheared(affine: Affine) -> bool:
+    """Whether two axes of a grid are no right angle apart, by more than rounding."""
+    axes = affine[:3, :3] / spacing_mm(affine)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > _MOST_SHEAR)
+
+
+def exact_format(asked: MaskFormat, view: CaseView) -> MaskFormat:
+    """The format that was asked for, or NRRD where the grid is sheared."""
+    sheared = is_sheared(np.array(view.affine))
+    return replace(asked, ending=".nrrd") if sheared and asked.ending not in NRRD else asked
+
+
+def scan_file(work: WorkFolder, case_id: str) -> Path:
+    """The scan of a case as `.nii.gz`, or as `.nrrd` where it is sheared; beside its view.
+
+    Raises:
+        RequestError: 404, if nothing was predicted yet or the scan is not at hand.
+        InputError: If the scan cannot be read.
+    """
+    view = need_view(work, case_id)
+    path = work.view_folder(case_id) / VOLUME
+    if not is_sheared(np.array(view.affine)):
+        return path
+    sheared = path.with_name(SHEARED)
+    if not sheared.is_file() or sheared.stat().st_mtime_ns < path.stat().st_mtime_ns:
+        with scan_limit(work.options.scan_gib):
+            raw = write_nrrd(read_volume(path))
+        with written_aside(sheared) as aside:
+            aside.write_bytes(raw)
+    return sheared
+
+
+def mask_file(path: Path, asked: MaskFormat) -> bytes:
+    """A mask's file in another format, voxel by voxel where it was."""
+    if asked.ending == ".nii.gz":
+        return path.read_bytes()
+    if asked.ending == ".nii":
+        return gzip.decompress(path.read_bytes())
+    mask = read_volume(path)
+    data = (mask.data > 0).astype(_TYPES[asked.dtype])
+    segment = TUMOUR if asked.ending == ".seg.nrrd" else None
+    return write_nrrd(mask.with_data(data), segment=segment, packed=asked.packed)
+
+
+def centroids(path: Path) -> dict[str, list[float]]:
+    """Label and centre of the mask in voxels, as OHIF reads them; none of an empty mask."""
+    mask = read_volume(path)
+    points = np.argwhere(mask.data > 0)
+    if not len(points):
+        return {}
+    return {TUMOUR: [1, *(round(float(value), 2) for value in points.mean(axis=0))]}
+
+
+def dicom_seg(work: WorkFolder, case_id: str, mask: Path, aside: Path) -> bytes:
+    """A mask as DICOM SEG on the frames of the case's series.
+
+    Raises:
+        RequestError: 422, if the case was not uploaded as DICOM.
+        InputError: If the series is no longer there, or lacks what a SEG must refer to.
+    """
+    result = work.result(case_id)
+    if result is None or result.input.kind != "dicom":
+        raise RequestError(
+            422, "was not uploaded as DICOM", where=case_id, remedy="Ask for .nii.gz or .seg.nrrd."
+        )
+    with scan_limit(work.options.scan_gib):
+        found: Volume = read_volume(mask)
+        inside = found.with_data(found.data > 0)
+        write_segmentation(aside, inside, work.scan(case_id), result.input.sequences[0])
+    return aside.read_bytes()

@@ -1,0 +1,145 @@
+"""`Room`: all that lives while a reading room is open; a route's argument `room: TheRoom` is it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import Depends, Request
+
+from plgg.core.case_id import patient_id_fault
+from plgg.core.errors import PlggError
+from plgg.core.folders import clear_leftovers
+from plgg.serve.audit import AuditLog
+from plgg.serve.cases import CaseList
+from plgg.serve.errors import RequestError
+from plgg.serve.options import ServeOptions
+from plgg.serve.queue import JobQueue
+from plgg.serve.runner import Runner
+from plgg.serve.security import Security
+from plgg.serve.work import WorkFolder
+
+log = logging.getLogger(__name__)
+_MOST_MINUTES = 1440.0
+
+
+@dataclass(frozen=True)
+class Room:
+    """A reading room that is open.
+
+    Attributes:
+        options: How it was opened.
+        work: Its folder.
+        queue: Its jobs.
+        runner: Who does them.
+        cases: The work list.
+        audit: Who did what.
+        security: Who may ask.
+    """
+
+    options: ServeOptions
+    work: WorkFolder
+    queue: JobQueue
+    runner: Runner
+    cases: CaseList
+    audit: AuditLog
+    security: Security
+
+
+def open_room(options: ServeOptions) -> Room:
+    """Open a room; nothing runs yet.
+
+    Raises:
+        PlggError: If a model is none, or the options are not safe.
+    """
+    options.require_safe()
+    work = options.work_folder()
+    queue = JobQueue(work.jobs, most=options.most_queued)
+    audit = AuditLog(work.root / "audit.jsonl")
+    return Room(
+        options,
+        work,
+        queue,
+        Runner(queue, work, round_minutes=options.round_minutes, audit=audit),
+        CaseList(work, queue),
+        audit,
+        Security(options.token, options.host),
+    )
+
+
+def recover(room: Room) -> None:
+    """Make or take up the folder, which this process holds.
+
+    After a crash, what was half-written is cleared, and what was kept but not yet queued is queued.
+
+    Raises:
+        OutputError: If the folder cannot be written to.
+    """
+    work, queue = room.work, room.queue
+    work.make()
+    room.audit.mend()
+    queue.load()
+    for case_id in work.case_ids():
+        clear_leftovers(work.case_folder(case_id) / "edits")
+        clear_leftovers(work.view_folder(case_id))
+        predicted = (work.case_folder(case_id) / "result.json").is_file()
+        if not predicted and queue.of_case(case_id) is None:
+            _queue_again(room, case=case_id)
+    for number in work.round_numbers():
+        if queue.of_round(number) is None and work.comparison(number) is None:
+            _queue_again(room, number=number)
+
+
+def _queue_again(room: Room, *, case: str | None = None, number: int | None = None) -> None:
+    try:
+        room.queue.add("predict" if case else "round", case=case, number=number)
+    except PlggError as error:
+        log.warning("%s", error)
+
+
+def the_room(request: Request) -> Room:
+    """The room of a request."""
+    room: Room = request.app.state.room
+    return room
+
+
+TheRoom = Annotated[Room, Depends(the_room)]
+
+
+def who_of(request: Request) -> str:
+    """Who asks, as they call themselves in `X-Plgg-User`, percent-encoded where need be.
+
+    Raises:
+        RequestError: 422, if that is no name.
+    """
+    name = unquote(request.headers.get("x-plgg-user", "")).strip()
+    fault = patient_id_fault(name)
+    if fault:
+        raise RequestError(422, f"the name {fault}", where="X-Plgg-User")
+    return name
+
+
+def minutes_of(request: Request) -> float | None:
+    """Minutes that were spent, from `X-Plgg-Minutes`; None where they are not said.
+
+    Raises:
+        RequestError: 422, if that is no number from 0 to 1440.
+    """
+    said = request.headers.get("x-plgg-minutes")
+    if said is None or not said.strip():
+        return None
+    try:
+        minutes = float(said)
+    except ValueError:
+        minutes = math.nan
+    if not 0.0 <= minutes <= _MOST_MINUTES:
+        raise RequestError(422, "is no number from 0 to 1440", where="X-Plgg-Minutes")
+    return minutes
+
+
+def address_of(request: Request) -> str:
+    """The address of the client, for the audit log."""
+    return request.client.host if request.client else ""

@@ -1,0 +1,1 @@
+"""The paths of the reading room's API, one noun a file."""

@@ -1,0 +1,153 @@
+"""`Runner`: a thread that does the queue's jobs one after another, each in a process of its own.
+
+One at a time, because a job takes all cores and much of the memory of a workstation.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import wait
+
+import psutil
+
+from plgg.core.errors import PlggError
+from plgg.core.worker import Worker, told
+from plgg.serve.audit import AuditLog
+from plgg.serve.queue import JobQueue
+from plgg.serve.records import Job, JobProgress
+from plgg.serve.work import WorkFolder
+from plgg.serve.worker import JobEnd, do, progress_file, start
+
+log = logging.getLogger(__name__)
+_GIB = 2**30
+_LOOK_SECONDS = 0.1
+_IDLE_SECONDS = 1.0
+
+
+class Runner:
+    """Does jobs until it is stopped.
+
+    Args:
+        queue: Of the jobs.
+        work: Of the reading room.
+        round_minutes: After which a round of learning is stopped.
+        audit: Told of what was sent to a PACS; None tells nobody.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        work: WorkFolder,
+        *,
+        round_minutes: float = 240.0,
+        audit: AuditLog | None = None,
+    ) -> None:
+        self._queue, self._work, self._audit = queue, work, audit
+        self._round_seconds = 60.0 * round_minutes
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="plgg-jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin with the oldest job that waits."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the job in hand, which waits again, and the thread."""
+        self._stopping.set()
+        self._queue.close()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            job = self._queue.take(_IDLE_SECONDS)
+            if job is None:
+                continue
+            try:
+                self._do(job)
+            except PlggError as error:  # no process can be started, or the disk is full
+                log.warning("job %s: %s", job.id, error)
+                with suppress(PlggError):
+                    self._queue.end(job.id, told(error))
+            finally:
+                progress_file(self._work, job.id).unlink(missing_ok=True)
+
+    def _do(self, job: Job) -> None:
+        worker = Worker(partial(start, self._work), do)
+        try:
+            self._follow(worker, job)
+        finally:
+            worker.kill()
+
+    def _follow(self, worker: Worker, job: Job) -> None:
+        """Wait for the end of a job, whichever way it comes."""
+        seconds, gib = self._limits(job)
+        while True:
+            wait([worker.connection], _LOOK_SECONDS)
+            self._queue.tell(job.id, self._progress(job.id))
+            if self._stopping.is_set():
+                self._queue.again(job.id, counted=False)
+                return
+            if self._queue.get(job.id).finished:  # cancelled
+                return
+            fault = _over_limit(worker, seconds, gib)
+            if fault is not None:
+                self._end(job, JobEnd(fault))
+                return
+            if worker.gone or (worker.connection.poll() and self._heard(worker, job)):
+                return self._lost(worker, job)
+
+    def _heard(self, worker: Worker, job: Job) -> bool:
+        """Take what the process says; whether that was its last word."""
+        heard = worker.hear()
+        if heard is None:
+            return True
+        kind, value = heard
+        if kind == "ready":
+            worker.ready = True
+            worker.give(0, job)
+            return False
+        if isinstance(value, JobEnd):
+            self._end(job, value)
+        else:
+            self._end(job, JobEnd(str(value)))
+        return True
+
+    def _end(self, job: Job, end: JobEnd) -> None:
+        if job.kind == "push" and self._audit is not None:
+            what = "pushed" if end.error is None else "push failed"
+            self._audit.write(what, case=job.case, edit=job.edit, job=job.id)
+        self._queue.end(job.id, end.error, refused=end.refused, outcome=end.outcome)
+
+    def _lost(self, worker: Worker, job: Job) -> None:
+        """The process has ended; if the job had not, it waits again."""
+        if not self._queue.get(job.id).finished:
+            log.warning("job %s: %s", job.id, worker.ending())
+            self._queue.again(job.id)
+
+    def _limits(self, job: Job) -> tuple[float, float]:
+        """Seconds and GiB that a job may take."""
+        options = self._work.options
+        free = float(psutil.virtual_memory().available) / _GIB
+        seconds = self._round_seconds if job.kind == "round" else 60.0 * options.case_minutes
+        return seconds, options.case_gib or free
+
+    def _progress(self, job_id: str) -> JobProgress | None:
+        try:
+            found = json.loads(progress_file(self._work, job_id).read_bytes())
+            return JobProgress.model_validate(found)
+        except (OSError, ValueError):
+            return None
+
+
+def _over_limit(worker: Worker, seconds: float, gib: float) -> str | None:
+    """Why a job is to be stopped; None while it keeps to its limits."""
+    if worker.seconds > seconds:
+        return f"it took longer than {seconds / 60:g} minutes and was stopped"
+    if worker.gib > gib:
+        return f"it took more than {gib:.1f} GiB of memory and was stopped"
+    return None

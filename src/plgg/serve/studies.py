@@ -1,0 +1,70 @@
+"""Studies of a PACS in a reading room: listed for who asks, and fetched as a case's upload.
+
+A study's case is named by a hash of its UID, so that the same study is the same case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plgg.core.progress import Watch
+from plgg.pacs.archive import PacsLink, open_archive
+from plgg.pacs.choose import fetch_scan, nothing_wanted
+from plgg.pacs.find import find, with_series
+from plgg.pacs.records import Study, StudyQuery, nothing_there
+from plgg.pacs.retry import ONCE
+from plgg.serve.errors import RequestError
+from plgg.serve.models import sequences
+from plgg.serve.uploads import keep_folder
+from plgg.serve.work import WorkFolder
+
+_SECONDS = 15.0
+
+
+def require_pacs(work: WorkFolder) -> PacsLink:
+    """How the PACS is reached.
+
+    Raises:
+        RequestError: 404, if the room was opened without one.
+    """
+    if work.pacs is None:
+        raise RequestError(404, "no PACS is known", remedy="Open the room with --dicomweb URL.")
+    return work.pacs
+
+
+def list_studies(work: WorkFolder, query: StudyQuery) -> list[Study]:
+    """The studies that fit; who asks waits, so the PACS is asked once.
+
+    Raises:
+        RequestError: 404, if there is no PACS.
+        PacsError: If it does not answer, or refuses.
+    """
+    return find(replace(require_pacs(work), retries=ONCE, seconds=_SECONDS), query)
+
+
+def fetch_study(work: WorkFolder, case_id: str, study: str, watch: Watch) -> str | None:
+    """Fetch the scan of a study as a case's upload; goes on where it was stopped.
+
+    Args:
+        work: The reading room.
+        case_id: Of the case.
+        study: UID.
+        watch: Told of the progress.
+
+    Returns:
+        Why the study holds no scan that the model wants; None where it does.
+
+    Raises:
+        PlggError: If the PACS does not answer, refuses, or sends what is not to be kept.
+    """
+    link, folder = require_pacs(work), work.studies / case_id
+    with open_archive(link) as archive, watch.task("fetching from the PACS") as progress:
+        whole = with_series(archive, Study(study), link)
+        if not whole.series:
+            raise nothing_there(str(archive.address))
+        wanted = sequences(work)
+        images = fetch_scan(link, archive, whole, folder, wanted=wanted, progress=progress)
+    if not images:
+        return nothing_wanted(whole)
+    keep_folder(work, folder, case_id)
+    return None

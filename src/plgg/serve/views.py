@@ -1,0 +1,154 @@
+"""`CaseView`: what the page shows of a case beside its prediction, made once from scan and maps.
+
+VIEW/volume.nii.gz    the scan on the grid of the mask, whatever it was uploaded as
+VIEW/thumbnail.png
+VIEW/view.json        shape, affine, certainty; written last, so that all is there if it is
+
+A view may be deleted: it is made again when it is asked for.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.core.errors import InputError
+from plgg.core.files import make_folder, write_json, written_aside
+from plgg.core.records import JsonError, as_record, read_json
+from plgg.core.volume import Volume, same_grid
+from plgg.data.budget import scan_limit
+from plgg.data.nifti.image import read_volume, write_volume
+from plgg.data.result import Result
+from plgg.data.scan import open_scan
+from plgg.measure.uncertainty import FAINT
+from plgg.serve.errors import not_found
+from plgg.serve.pictures import Upright, thumbnail_png, upright
+from plgg.serve.records import ServeRecord, Sha256
+from plgg.serve.work import MASK, WorkFolder
+
+VOLUME, THUMBNAIL, VIEW = "volume.nii.gz", "thumbnail.png", "view.json"
+
+
+class CaseView(ServeRecord):
+    """`view.json`.
+
+    Attributes:
+        mask_sha256: Of the model's mask that it belongs to.
+        shape: Of the scan, the mask and the maps.
+        affine: From voxels to mm, RAS+.
+        certainty: 1 − mean entropy in bits over the voxels of at least 5 % tumour, in [0, 1]; None
+            where there is no such voxel.
+    """
+
+    mask_sha256: Sha256
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    affine: tuple[tuple[float, float, float, float], ...]
+    certainty: float | None
+
+
+def case_view(work: WorkFolder, case_id: str, result: Result) -> CaseView | None:
+    """The view of a case if it is there and of this prediction."""
+    try:
+        view = as_record(read_json(work.view_folder(case_id) / VIEW), CaseView)
+    except JsonError:
+        return None
+    return view if view.mask_sha256 == result.files.get(MASK) else None
+
+
+def need_view(work: WorkFolder, case_id: str) -> CaseView:
+    """The view of a case, made if it is not there.
+
+    Raises:
+        RequestError: 404, if nothing was predicted yet or the scan is not at hand.
+        InputError: If the scan cannot be read.
+    """
+    result = work.result(case_id)
+    if result is None:
+        raise not_found("nothing was predicted yet", case_id)
+    return case_view(work, case_id, result) or make_view(work, case_id)
+
+
+def make_view(work: WorkFolder, case_id: str) -> CaseView:
+    """Make the view of a predicted case; raises as `need_view`."""
+    result = work.result(case_id)
+    if result is None:
+        raise not_found("nothing was predicted yet", case_id)
+    folder, case = make_folder(work.view_folder(case_id)), work.case_folder(case_id)
+    with scan_limit(work.options.scan_gib):
+        scan = _scan(work, case_id, result)
+        mask = read_volume(case / MASK)
+        probability = read_volume(case / "probability.nii.gz").data
+        entropy = read_volume(case / "uncertainty.nii.gz").data
+    if not same_grid(scan, mask):
+        raise InputError("the scan is not the one that was predicted", where=case_id)
+    write_volume(folder / VOLUME, scan.with_data(_compact(scan.data)))
+    _draw_thumbnail(folder, upright(scan), mask)
+    view = CaseView(
+        mask_sha256=result.files[MASK],
+        shape=mask.shape,
+        spacing_mm=_three(mask.spacing_mm),
+        affine=tuple(tuple(map(float, row)) for row in mask.affine),
+        certainty=certainty(probability, entropy),
+    )
+    write_json(folder / VIEW, view.model_dump(mode="json"))
+    return view
+
+
+def _draw_thumbnail(folder: Path, scan: Upright, mask: Volume) -> None:
+    with written_aside(folder / THUMBNAIL) as aside:
+        aside.write_bytes(thumbnail_png(scan, scan.turned(mask.data > 0)))
+
+
+def redraw_thumbnail(work: WorkFolder, case_id: str) -> None:
+    """Draw it with the newest mask; raises as `need_view`."""
+    mask = read_volume(work.mask(case_id))
+    _draw_thumbnail(work.view_folder(case_id), upright_case(work, case_id), mask)
+
+
+def _scan(work: WorkFolder, case_id: str, result: Result) -> Volume:
+    return open_scan(work.scan(case_id), result.input.sequences[0]).volume
+
+
+def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    i, j, k = map(float, values)
+    return i, j, k
+
+
+def _compact(data: NDArray[np.float32]) -> NDArray[Any]:
+    """Whole numbers of 16 bits as such, which is half the size; anything else as it is."""
+    low, high = float(data.min()), float(data.max())
+    if np.isfinite([low, high]).all() and low >= -32768 and high <= 32767:
+        whole = data.astype(np.int16)
+        if (whole == data).all():
+            return whole
+    return data
+
+
+def certainty(probability: NDArray[Any], entropy: NDArray[Any]) -> float | None:
+    """1 − mean entropy in bits over the voxels that may be tumour; None where there is none.
+
+    Args:
+        probability: Of tumour, in [0, 1].
+        entropy: In bits, of the same shape.
+    """
+    possible = probability >= FAINT
+    if not possible.any():
+        return None
+    return round(float(np.clip(1.0 - entropy[possible].mean(dtype=np.float64), 0.0, 1.0)), 4)
+
+
+def upright_case(work: WorkFolder, case_id: str) -> Upright:
+    """The scan of a case, turned upright; the last few stay in memory."""
+    need_view(work, case_id)
+    path = work.view_folder(case_id) / VOLUME
+    return _upright(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _upright(path: Path, _written_ns: int) -> Upright:
+    return upright(read_volume(path))

@@ -1,0 +1,54 @@
+"""`MaskTask`: an auxiliary task whose target is made of the tumour's mask, patch by patch.
+
+It needs no column of the manifest, and where the mask is unknown it teaches nothing. Its head works
+in training alone: a prediction has the outline itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from plgg.config import LossConfig
+from plgg.tasks.base import AuxiliaryTask, BodySpec, Column, TaskRecord
+
+COLUMN = "mask"
+Spacing = tuple[float, float, float]
+
+
+class MaskTask(AuxiliaryTask):
+    """A task that is read off the mask; a kind says what of it, and how a patch's loss is counted.
+
+    `reads` says what its head is given: the finest `decoded` features, of which it makes a map of
+    the whole patch, or the `bottleneck`.
+    """
+
+    reads: ClassVar[Literal["decoded", "bottleneck"]] = "decoded"
+
+    @classmethod
+    def fit(cls, name: str, column: str, targets: Column, settings: LossConfig) -> Self:
+        """The task; the training part teaches nothing in advance."""
+        del column, targets
+        return cls(name, TaskRecord(kind=cls.kind, column=COLUMN), settings)
+
+    def head(self, body: BodySpec) -> nn.Module:
+        """A map of one channel."""
+        return body.make_map()
+
+    def mask_target(self, mask: NDArray[np.float32], spacing_mm: Spacing) -> NDArray[np.float32]:
+        """What is to be learnt of a patch.
+
+        Args:
+            mask: Tumour, 0 or 1, shape (I, J, K).
+            spacing_mm: Of its voxels.
+        """
+        raise NotImplementedError
+
+
+def answering(tasks: Mapping[str, AuxiliaryTask]) -> dict[str, AuxiliaryTask]:
+    """Those of the tasks that say something of a scan; the others work in training alone."""
+    return {name: task for name, task in tasks.items() if not isinstance(task, MaskTask)}
