@@ -74,16 +74,18 @@ def assert_alike(one, other):
         torch.testing.assert_close(grad, other[name], rtol=1e-3, atol=1e-5)
 
 
-# In bf16 the two gradients that are subtracted here are rounded apart.
+# In bf16 the two gradients that are subtracted here are rounded apart, and the deepest map must not be two
+# voxels thin: `train` takes fp32 there, since oneDNN's bf16 gradient of such maps reads what nobody wrote.
 @pytest.mark.parametrize(
     ("cap", "precision", "within"),
     [(0.05, "fp32", 0.01), (0.3, "fp32", 0.01), (2.0, "fp32", 0.01), (0.3, "bf16", 0.2)],
 )
 def test_the_marker_pulls_at_the_encoder_no_more_than_it_may(store, cap, precision, within):
-    alone, _, _ = gradients(store, "arm=single", precision=precision)
-    free, heads, _ = gradients(store, precision=precision)
+    size = "patches.size=[32,32,32]" if precision == "bf16" else "patches.size=[16,16,16]"
+    alone, _, _ = gradients(store, "arm=single", size, precision=precision)
+    free, heads, _ = gradients(store, size, precision=precision)
     capped, same_heads, found = gradients(
-        store, f"model.marker.gradient_cap={cap}", precision=precision
+        store, f"model.marker.gradient_cap={cap}", size, precision=precision
     )
     outline = joined(alone)
     pull, limited = joined(free) - outline, joined(capped) - outline
