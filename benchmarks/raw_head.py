@@ -55,7 +55,9 @@ def main() -> None:
 def alone(source: Path, scan: Path, threads: int) -> dict[str, Spent]:
     """One run of one version in a process of its own."""
     numbers = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    environment = {**os.environ, **numbers, "PYTHONPATH": str(source)}
+    # Its own models, too: an older version cannot read newer ones.
+    paths = [source, *sorted(source.parent.glob("models/*/src"))]
+    environment = {**os.environ, **numbers, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     environment["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, str(scan), "--once", str(Path(folder) / "out")]
@@ -70,14 +72,21 @@ def alone(source: Path, scan: Path, threads: int) -> dict[str, Spent]:
 
 
 def once(scan: Path, out: Path) -> dict[str, Spent]:
-    """What `plgg predict` does, by stages; the steps within are those of its own clock."""
+    """What `plgg predict` does, by stages; the steps within are those of its own clock.
+
+    A version whose rooms have other names is timed as a whole.
+    """
     spent: dict[str, Spent] = {}
-    with timed(spent, "imports"):
-        from plgg.core.progress import Clock
-        from plgg.data.installed_models import model_folders
-        from plgg.predict.batch import Request
-        from plgg.predict.options import PredictOptions
-        from plgg.predict.scan import predict_scans
+    try:
+        with timed(spent, "imports"):
+            from plgg.core.progress import Clock
+            from plgg.data.installed_models import model_folders
+            from plgg.predict.batch import Request
+            from plgg.predict.options import PredictOptions
+            from plgg.predict.scan import predict_scans
+    except ImportError:
+        as_command(scan, out)
+        return {}
 
     @contextmanager
     def step(clock: Clock, name: str) -> Iterator[None]:
@@ -95,6 +104,18 @@ def once(scan: Path, out: Path) -> dict[str, Spent]:
     if outcome.result is None:
         sys.exit(f"not predicted: {outcome.reason}")
     return parts(spent)
+
+
+def as_command(scan: Path, out: Path) -> None:
+    """`plgg predict SCAN --out OUT` in this process."""
+    from plgg.cli.main import main
+
+    sys.argv = ["plgg", "predict", str(scan), "--out", str(out)]
+    try:
+        main()
+    except SystemExit as left:
+        if left.code:
+            raise
 
 
 @contextmanager
