@@ -12,8 +12,9 @@ from plgg.measure.forest import forest_probabilities
 from plgg.measure.radiomics import RADIOMICS_INPUTS
 from plgg.metrics.calibration import with_temperature
 from plgg.predict.calibrate.clinical import fit_clinical
-from plgg.predict.calibrate.fit import NamedMarker, fit_marker_rule
+from plgg.predict.calibrate.marker_rule import fit_marker_rule
 from plgg.predict.calibrate.radiomics import fit_forest
+from plgg.predict.calibrate.validation_scan import NamedMarker
 from plgg.predict.ensemble import ensemble
 from plgg.predict.marker import MarkerModels, calibrated_sources, marker_sources
 from plgg.predict.member import load_member

@@ -4,7 +4,8 @@ from scipy.special import softmax
 
 from plgg.measure.clinical import CLINICAL_INPUTS, clinical_probabilities
 from plgg.predict.calibrate.clinical import fit_clinical
-from plgg.predict.calibrate.fit import fit_marker, fit_volume
+from plgg.predict.calibrate.marker_rule import fit_marker
+from plgg.predict.calibrate.volume_rule import fit_volume
 
 ABC = ("a", "b", "c")
 

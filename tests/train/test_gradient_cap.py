@@ -74,8 +74,9 @@ def assert_alike(one, other):
         torch.testing.assert_close(grad, other[name], rtol=1e-3, atol=1e-5)
 
 
-# In bf16 the two gradients that are subtracted here are rounded apart, and the deepest map must not be two
-# voxels thin: `train` takes fp32 there, since oneDNN's bf16 gradient of such maps reads what nobody wrote.
+# In bf16 the two gradients that are subtracted here are rounded apart, and the deepest map must not
+# be two voxels thin: `train` takes fp32 there, since oneDNN's bf16 gradient of such maps reads what
+# nobody wrote.
 @pytest.mark.parametrize(
     ("cap", "precision", "within"),
     [(0.05, "fp32", 0.01), (0.3, "fp32", 0.01), (2.0, "fp32", 0.01), (0.3, "bf16", 0.2)],
