@@ -43,26 +43,14 @@ class Judged:
     frame: Frame | None = None
 
 
-def judge_once(
+def _judged_once(
     flair: Volume,
     route: Route,
     age_years: float | None,
     clock: Clock,
-    *,
     stripped: Stripped | None = None,
 ) -> Judged:
-    """Find a scan's brain and its place on the atlas as its header has it lie, and judge both.
-
-    Args:
-        flair: Native scan, skull on or off, however it lies.
-        route: Grid, settings and atlas.
-        age_years: At the scan, where known: brains grow.
-        clock: Told of each step.
-        stripped: Its brain, where it was found already.
-
-    Raises:
-        InputError: If there is no brain in the scan.
-    """
+    """Brain and place of a head as its header has it lie."""
     if stripped is None:
         with clock.step("brain"):
             stripped = find_brain(flair, route.settings.stripping)
@@ -162,7 +150,7 @@ def judge(
     Raises:
         InputError: If there is no brain in the scan.
     """
-    first = judge_once(flair, route, age_years, clock, stripped=stripped)
+    first = _judged_once(flair, route, age_years, clock, stripped)
     if first.frame is None or not _lies_wrong(first):
         return first
     tried: list[Attempt] = []
@@ -204,7 +192,7 @@ def _judged_turned(
 ) -> Judged | None:
     """A scan as it would lie if its header were turned; None where any gate still refuses it."""
     try:
-        found = judge_once(Volume(flair.data, turn @ flair.affine), route, age_years, clock)
+        found = _judged_once(Volume(flair.data, turn @ flair.affine), route, age_years, clock)
     except InputError:  # No brain is found that way up.
         return None
     upright = [verdict.status for verdict in found.verdicts if verdict.gate == "orientation"]
