@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from plgg.core.markdown import escaped
 from plgg.core.tables import defused, plain, write_csv
 from plgg.data.manifest import Case, read_manifest, write_manifest
-from plgg.evaluate.compare.records import find_metric
+from plgg.evaluate.compare.metric import find_metric
 from plgg.evaluate.compare.results import read_scores
 from plgg.evaluate.compare.table import read_table
 from plgg.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation

@@ -8,7 +8,7 @@ import pytest
 
 from plgg.data.experiment_folder import read_experiment
 from plgg.data.run_folder import read_config, read_split
-from plgg.evaluate.compare.records import find_metric
+from plgg.evaluate.compare.metric import find_metric
 from plgg.evaluate.compare.results import read_scores
 from program import one_line, plgg
 from tiny import SETTINGS, SMALL_SHAPE, tiny_store

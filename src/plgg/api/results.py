@@ -10,8 +10,9 @@ from plgg.core.jobs import Workers, require_workers
 from plgg.core.progress import Silent, Watch
 
 if TYPE_CHECKING:
+    from plgg.evaluate.compare.experiment_records import ExperimentComparison
     from plgg.evaluate.compare.power import Aim
-    from plgg.evaluate.compare.records import Comparison, ExperimentComparison
+    from plgg.evaluate.compare.records import Comparison
     from plgg.evaluate.evaluation import Evaluation
     from plgg.evaluate.tasks import Scorer
 

@@ -8,12 +8,8 @@ from pathlib import Path
 from plgg.core.files import write_json, write_text
 from plgg.core.markdown import escaped
 from plgg.core.tables import Cell, write_csv
-from plgg.evaluate.compare.records import (
-    Comparison,
-    Contrast,
-    ExperimentComparison,
-    PairedStatistics,
-)
+from plgg.evaluate.compare.experiment_records import ExperimentComparison
+from plgg.evaluate.compare.records import Comparison, Contrast, PairedStatistics
 from plgg.report.numbers import UNDEFINED, count, ends, listed, number, p_value, signed, spread
 from plgg.report.parts import arm_title
 from plgg.report.table import Table

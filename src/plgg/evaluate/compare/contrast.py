@@ -13,17 +13,16 @@ import numpy as np
 from plgg.core.errors import RunError
 from plgg.core.estimate import Estimate
 from plgg.evaluate.compare import statistics
+from plgg.evaluate.compare.metric import Metric, find_metric
 from plgg.evaluate.compare.multiple_comparisons import as_family
 from plgg.evaluate.compare.power import Aim
 from plgg.evaluate.compare.records import (
     Comparison,
     Contrast,
     Difference,
-    Metric,
     PairedStatistics,
     Unit,
     Unpaired,
-    find_metric,
 )
 from plgg.evaluate.compare.results import (
     Score,

@@ -20,17 +20,12 @@ from plgg.core.errors import RunError
 from plgg.core.estimate import Estimate
 from plgg.data.experiment_folder import read_experiment, run_of
 from plgg.evaluate.compare.contrast import Question, contrast_of_patients, pair
+from plgg.evaluate.compare.experiment_records import ArmScores, ExperimentComparison, Scores, Spread
 from plgg.evaluate.compare.marker_question import marker_answer
+from plgg.evaluate.compare.metric import find_metric
 from plgg.evaluate.compare.multiple_comparisons import as_family
 from plgg.evaluate.compare.power import Aim
-from plgg.evaluate.compare.records import (
-    ArmScores,
-    Contrast,
-    ExperimentComparison,
-    Scores,
-    Spread,
-    find_metric,
-)
+from plgg.evaluate.compare.records import Contrast
 from plgg.evaluate.compare.results import (
     CASES,
     Score,

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from plgg.evaluate.compare.experiment_records import MarkerAnswer, MarkerGain
 from plgg.evaluate.compare.multiple_comparisons import as_family
 from plgg.evaluate.compare.power import ALPHA
-from plgg.evaluate.compare.records import Contrast, MarkerAnswer, MarkerGain
+from plgg.evaluate.compare.records import Contrast
 
 SINGLE, ORACLE, MULTITASK = "single", "oracle", "multitask"
 

@@ -1,18 +1,16 @@
-"""The records of a comparison, and which metrics there are.
+"""The records of a comparison of two sets of results.
 
 A number that is not defined is None and its record says why.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from plgg.core.estimate import Estimate
+from plgg.evaluate.compare.metric import Better
 
-Better = Literal["higher", "lower"]
 Unit = Literal["patient", "split"]
 
 
@@ -176,7 +174,8 @@ class Contrast:
     power: Power | None = None
 
 
-def _json(comparison: Comparison | ExperimentComparison) -> dict[str, Any]:
+def as_record(comparison: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
+    """A comparison as JSON has it."""
     return asdict(comparison, dict_factory=_fields)
 
 
@@ -205,189 +204,4 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as a record for JSON; undefined numbers are None."""
-        return {"format": "plgg-comparison", "version": 1, **_json(self)}
-
-
-@dataclass(frozen=True)
-class Scores:
-    """A number for each split, and its mean and standard deviation (n − 1) over splits.
-
-    Attributes:
-        values: One for each split, in the experiment's order; None where it is not there.
-        mean: Over the known values; None without any.
-        sd: Likewise; None with fewer than two.
-    """
-
-    values: tuple[float | None, ...]
-    mean: float | None
-    sd: float | None
-
-
-@dataclass(frozen=True)
-class ArmScores:
-    """One arm on one part.
-
-    Attributes:
-        arm: Name of the arm.
-        part: `validation` or `test`.
-        dice: Mean Dice over patients.
-        marker_auc: AUC of the marker; all None where the arm names no marker.
-    """
-
-    arm: str
-    part: str
-    dice: Scores
-    marker_auc: Scores
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How much a mean test Dice, or a difference of two, owes to chance of several kinds.
-
-    Standard deviations; None where there are fewer than two of a kind.
-
-    Attributes:
-        name: The arm, or `b − a`.
-        n_seeds: Seeds of each split, at most.
-        seeds: Chance in training: between runs of one split that differ in their seed alone.
-        splits: Who is trained on and tested, by split: between the splits' means over seeds, less
-            what chance in training adds to these.
-        patients: Between the patients of a split, each a mean over seeds.
-    """
-
-    name: str
-    n_seeds: int
-    seeds: float | None
-    splits: float | None
-    patients: float | None
-
-
-@dataclass(frozen=True)
-class MarkerGain:
-    """What an arm gains over `single`.
-
-    Attributes:
-        arm: `oracle` or `multitask`.
-        difference: Of the mean test Dice.
-        low: Lower end of the 95 % interval to go by; None where it is undefined.
-        high: Upper end.
-        p: Of the test to go by, adjusted for the number of comparisons; None likewise.
-        shown: Whether it is shown that there is a difference, and in which direction.
-    """
-
-    arm: str
-    difference: float
-    low: float | None
-    high: float | None
-    p: float | None
-    shown: Literal["better", "worse", "not shown"]
-
-
-@dataclass(frozen=True)
-class MarkerAnswer:
-    """Whether the marker can help the outline on these patients, and whether it did.
-
-    Attributes:
-        can_help: Oracle minus single.
-        did_help: Multitask minus single; None where that arm was not run.
-        sentence: Both in words.
-    """
-
-    can_help: MarkerGain
-    did_help: MarkerGain | None
-    sentence: str
-
-
-@dataclass(frozen=True)
-class ExperimentComparison:
-    """The arms of an experiment over its splits.
-
-    Attributes:
-        experiment: Its folder.
-        arms: Names of the arms; the first is the baseline.
-        splits: Numbers of the splits, as in the names of their folders.
-        scores: One for each arm and part.
-        contrasts: Each arm against the first, on test and on validation.
-        won: By arm: the number of splits on whose test part its mean Dice is above the baseline's.
-        missing: Evaluations that are not there, as `split-K/ARM/PART`.
-        notes: What a reader should know, in whole sentences.
-        n_seeds: Seeds of each split and arm; scores are means over them, of each patient first.
-        spreads: With several seeds, of each arm and difference.
-        marker: Whether the marker can help, and did; None where no oracle was run.
-    """
-
-    experiment: str
-    arms: tuple[str, ...]
-    splits: tuple[int, ...]
-    scores: tuple[ArmScores, ...]
-    contrasts: tuple[Contrast, ...]
-    won: Mapping[str, int]
-    missing: tuple[str, ...]
-    notes: tuple[str, ...]
-    n_seeds: int = 1
-    spreads: tuple[Spread, ...] = ()
-    marker: MarkerAnswer | None = None
-
-    def of(self, arm: str, part: str) -> ArmScores:
-        """The scores of one arm on one part."""
-        return next(s for s in self.scores if (s.arm, s.part) == (arm, part))
-
-    def on(self, part: str) -> tuple[Contrast, ...]:
-        """The contrasts on one part."""
-        return tuple(contrast for contrast in self.contrasts if contrast.part == part)
-
-    def as_json(self) -> dict[str, Any]:
-        """The comparison as a record for JSON; undefined numbers are None."""
-        found = {"format": "plgg-experiment-comparison", "version": 1, **_json(self)}
-        if self.n_seeds == 1:
-            del found["n_seeds"], found["spreads"]
-        if self.marker is None:
-            del found["marker"]
-        return found
-
-
-HIGHER = ("dice", "soft_dice", "surface_dice", "n_lesions_found")
-SHARES = ("dice", "soft_dice", "surface_dice")
-LOWER = ("hd95_mm", "n_false_lesions")
-# Signed errors: what counts is how far from zero they are.
-TO_ZERO = ("volume_error_ml",)
-# Of a task, written TASK:METRIC.
-TASK_HIGHER = ("accuracy", "dice", "surface_dice")
-TASK_LOWER = ("mae", "brier", "hd95_mm")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A column of `cases.csv` that is compared.
-
-    Attributes:
-        name: Name of the column.
-        better: Which direction is better; None where neither is.
-        absolute: Whether its absolute value is compared.
-        bounds: Between which it lies; None where that is not known.
-    """
-
-    name: str
-    better: Better | None
-    absolute: bool = False
-    bounds: tuple[float, float] | None = None
-
-    @property
-    def label(self) -> str:
-        """The name as it is shown."""
-        return f"|{self.name}|" if self.absolute else self.name
-
-
-def find_metric(name: str) -> Metric:
-    """A metric by the name of its column; one that is not known has no better direction."""
-    _, colon, of_task = name.partition(":")
-    if colon and of_task in TASK_HIGHER:
-        return Metric(name, "higher", bounds=(0.0, 1.0))
-    if colon and of_task in TASK_LOWER:
-        return Metric(name, "lower", bounds=(0.0, math.inf))
-    if name in HIGHER:
-        return Metric(name, "higher", bounds=(0.0, 1.0 if name in SHARES else math.inf))
-    if name in LOWER:
-        return Metric(name, "lower", bounds=(0.0, math.inf))
-    zero = name in TO_ZERO or (colon and of_task in TO_ZERO)
-    return Metric(name, "lower", absolute=True) if zero else Metric(name, None)
+        return {"format": "plgg-comparison", "version": 1, **as_record(self)}

@@ -19,7 +19,7 @@ from plgg.core.errors import ConfigError, RunError
 from plgg.core.records import read_record
 from plgg.core.tables import known, number, read_csv
 from plgg.data.run_folder import read_split
-from plgg.evaluate.compare.records import Metric
+from plgg.evaluate.compare.metric import Metric
 from plgg.evaluate.compare.statistics import TEST_TO_TRAIN
 
 CASES = "cases.csv"

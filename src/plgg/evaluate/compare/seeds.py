@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from plgg.evaluate.compare.records import Spread
+from plgg.evaluate.compare.experiment_records import Spread
 from plgg.evaluate.compare.results import Score
 
 ByPatient = Mapping[str, float]

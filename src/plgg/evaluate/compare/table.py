@@ -11,9 +11,10 @@ from pathlib import Path
 from plgg.core.errors import RunError
 from plgg.core.tables import known, number, read_csv
 from plgg.evaluate.compare.contrast import Question, contrast_of_splits, difference_of
+from plgg.evaluate.compare.metric import find_metric
 from plgg.evaluate.compare.multiple_comparisons import as_family
 from plgg.evaluate.compare.power import Aim
-from plgg.evaluate.compare.records import Comparison, Contrast, Unpaired, find_metric
+from plgg.evaluate.compare.records import Comparison, Contrast, Unpaired
 from plgg.evaluate.compare.statistics import TEST_TO_TRAIN
 
 PARTS = ("test", "validation")

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plgg.evaluate.compare.records import Contrast, ExperimentComparison
+from plgg.evaluate.compare.experiment_records import ExperimentComparison
+from plgg.evaluate.compare.records import Contrast
 from plgg.evaluate.experiment_records import Experiment
 from plgg.report.drawing import SHAPES, Look, Style, as_svg, legend, panel
 from plgg.report.figures_segmentation import Series, dice_by_size_figure, measured, volumes_figure

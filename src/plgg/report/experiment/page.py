@@ -13,7 +13,8 @@ from plgg.data.experiment_folder import unseen_folder
 from plgg.data.store import Store
 from plgg.evaluate.compare.contrast import compare_results
 from plgg.evaluate.compare.experiment import compare_experiment
-from plgg.evaluate.compare.records import Contrast, ExperimentComparison
+from plgg.evaluate.compare.experiment_records import ExperimentComparison
+from plgg.evaluate.compare.records import Contrast
 from plgg.evaluate.experiment_records import Experiment, read_experiment
 from plgg.report.comparison import (
     paragraph,

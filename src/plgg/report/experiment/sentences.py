@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from plgg.core.estimate import Estimate
-from plgg.evaluate.compare.records import Contrast, ExperimentComparison
+from plgg.evaluate.compare.experiment_records import ExperimentComparison
+from plgg.evaluate.compare.records import Contrast
 from plgg.evaluate.experiment_records import Experiment, Run
 from plgg.report.comparison import SIGNIFICANT, verdict
 from plgg.report.numbers import (
