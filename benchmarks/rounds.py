@@ -36,7 +36,8 @@ from plgg.data.manifest import Case, read_manifest, write_manifest
 from plgg.data.nifti.image import read_volume
 from plgg.data.result import read_result
 from plgg.data.split import Split, make_split
-from plgg.data.store import Store, case_folder, is_store, write_cohort
+from plgg.data.store import Store, case_folder, is_store
+from plgg.data.store_writing import write_cohort
 from plgg.experiment.scoring import score_run
 from plgg.predict.options import PredictOptions
 from plgg.serve.strategies import STRATEGIES

@@ -40,7 +40,9 @@ from plgg.core.files import write_json
 from plgg.core.progress import EpochEnd, Step
 from plgg.data.manifest import read_manifest
 from plgg.data.split import make_split
-from plgg.data.store import Cohort, Store, StoredCase, case_folder, read_record, write_cohort
+from plgg.data.store import Store, case_folder, read_record
+from plgg.data.store_records import Cohort, StoredCase
+from plgg.data.store_writing import write_cohort
 from plgg.phantom.cohort import make_cohort
 from plgg.phantom.settings import PhantomSettings
 from plgg.preprocess.cohort import preprocess_cohort

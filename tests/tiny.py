@@ -1,6 +1,6 @@
 """A cohort so small that training takes seconds: blob tumours whose brightness tells the class.
 
-Written straight through `plgg.data.store`, so that training is tested apart from preprocessing.
+Written straight through `plgg.data.store_writing`, so that training is tested apart from preprocessing.
 """
 
 import numpy as np
@@ -10,8 +10,10 @@ from plgg.config import preset, with_settings
 from plgg.core.placement import Placement, as_rows
 from plgg.core.volume import Volume
 from plgg.data.split import Split
-from plgg.data.store import CaseRecord, Cohort, Store, StoredCase, write_case, write_cohort
+from plgg.data.store import Store
 from plgg.data.store_arrays import encode
+from plgg.data.store_records import CaseRecord, Cohort, StoredCase
+from plgg.data.store_writing import write_case, write_cohort
 
 # Threads change the order of sums, and the tests share the machine.
 torch.set_num_threads(1)

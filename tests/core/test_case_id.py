@@ -14,7 +14,8 @@ from plgg.core.errors import InputError, ManifestError, RunError, StoreError
 from plgg.core.paths import FileName, RelativePath, below
 from plgg.data.manifest import read_manifest
 from plgg.data.split import Split
-from plgg.data.store import Cohort, FailedCase, StoredCase, case_folder
+from plgg.data.store import case_folder
+from plgg.data.store_records import Cohort, FailedCase, StoredCase
 from plgg.evaluate.records import CaseScores
 
 GOOD = ("P01", "p-1_2.3", "0", "a" * 100, "console", "COM", "com10", "x.con")

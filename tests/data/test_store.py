@@ -12,16 +12,9 @@ from helper import ODD_AFFINES
 from plgg.core.errors import OutputError, StoreError
 from plgg.core.placement import Placement, as_rows
 from plgg.core.volume import Volume
-from plgg.data.store import (
-    CaseRecord,
-    Cohort,
-    Store,
-    StoredCase,
-    is_store,
-    read_record,
-    write_case,
-    write_cohort,
-)
+from plgg.data.store import Store, is_store, read_record
+from plgg.data.store_records import CaseRecord, Cohort, StoredCase
+from plgg.data.store_writing import write_case, write_cohort
 from tiny import tiny_store
 
 SHAPE = (41, 33, 35)

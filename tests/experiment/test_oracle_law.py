@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from plgg import api
-from plgg.data.store import Cohort, Store, write_cohort
+from plgg.data.store import Store
 from plgg.data.store_arrays import encode
+from plgg.data.store_records import Cohort
+from plgg.data.store_writing import write_cohort
 from plgg.experiment.options import Design
 from tiny import SPACING_MM, stored_case, tiny_config, write_tiny_case
 

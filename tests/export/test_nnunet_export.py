@@ -12,8 +12,10 @@ from plgg.config import GridConfig, PreprocessConfig, preset
 from plgg.core.errors import ConfigError, OutputError
 from plgg.data.nnunet import NnunetExport
 from plgg.data.split import make_split
-from plgg.data.store import CaseRecord, Cohort, Store, write_cohort
-from plgg.data.store import write_case as write_stored
+from plgg.data.store import Store
+from plgg.data.store_records import CaseRecord, Cohort
+from plgg.data.store_writing import write_case as write_stored
+from plgg.data.store_writing import write_cohort
 from plgg.preprocess.pipeline import preprocess_scan, route_for
 from program import one_line, plgg
 from tiny import stored_case, tiny_store

@@ -4,8 +4,10 @@ import numpy as np
 
 from plgg.config import Label, with_settings
 from plgg.core.volume import Volume
-from plgg.data.store import CaseRecord, Cohort, Store, write_case, write_cohort
+from plgg.data.store import Store
 from plgg.data.store_arrays import encode
+from plgg.data.store_records import CaseRecord, Cohort
+from plgg.data.store_writing import write_case, write_cohort
 from tiny import CLASSES, SMALL_SHAPE, SPACING_MM, _placement, stored_case, tiny_config
 
 LABELS = (Label(name="tumour", values=(1, 2)), Label(name="cyst", values=(2,)))

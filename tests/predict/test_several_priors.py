@@ -10,7 +10,8 @@ import pytest
 from helper import ODD_AFFINES, blob_brain, write_nifti
 from plgg.core.files import write_json
 from plgg.data.result import read_result
-from plgg.data.store import Cohort, write_cohort
+from plgg.data.store_records import Cohort
+from plgg.data.store_writing import write_cohort
 from plgg.predict.ensemble import ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor, predict_scans

@@ -11,16 +11,10 @@ import numpy as np
 
 from plgg.core.placement import Placement, as_rows
 from plgg.data.nifti.image import read_volume, write_probability, write_volume
-from plgg.data.store import (
-    CaseRecord,
-    Cohort,
-    FailedCase,
-    Store,
-    StoredCase,
-    write_case,
-    write_cohort,
-)
+from plgg.data.store import Store
 from plgg.data.store_arrays import encode
+from plgg.data.store_records import CaseRecord, Cohort, FailedCase, StoredCase
+from plgg.data.store_writing import write_case, write_cohort
 from plgg.evaluate.cohort import evaluate_predictions
 from plgg.preprocess.normalise import restore
 

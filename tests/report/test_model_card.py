@@ -17,7 +17,8 @@ from plgg.data.calibration import (
     VolumeRule,
     write_calibration,
 )
-from plgg.data.store import Cohort, write_cohort
+from plgg.data.store_records import Cohort
+from plgg.data.store_writing import write_cohort
 from plgg.report.model_card import write_model_card
 
 SHA = "ab" * 32

@@ -14,7 +14,9 @@ from make_experiment import make_store
 from plgg.core.errors import StoreError
 from plgg.core.files import write_json
 from plgg.data.quality import Attempt, Quality, Verdict
-from plgg.data.store import FailedCase, Store, case_folder, read_record, write_cohort
+from plgg.data.store import Store, case_folder, read_record
+from plgg.data.store_records import FailedCase
+from plgg.data.store_writing import write_cohort
 from plgg.report.store_qc import gates_of, rows_of, write_store_qc
 
 NASTY = "<img src=x onerror=alert(1)>&\"'"

@@ -7,8 +7,10 @@ patients are outlined, and all markers are known: who learns the sign from them 
 
 import numpy as np
 
-from plgg.data.store import Cohort, Store, write_cohort
+from plgg.data.store import Store
 from plgg.data.store_arrays import encode
+from plgg.data.store_records import Cohort
+from plgg.data.store_writing import write_cohort
 from tiny import SPACING_MM, stored_case, write_tiny_case
 
 SHAPE = (24, 24, 24)

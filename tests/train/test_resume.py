@@ -14,7 +14,9 @@ from plgg.core.errors import RunError
 from plgg.core.output import RUN, output_folder
 from plgg.core.progress import Step
 from plgg.data.run_folder import read_metrics
-from plgg.data.store import Cohort, Store, write_cohort
+from plgg.data.store import Store
+from plgg.data.store_records import Cohort
+from plgg.data.store_writing import write_cohort
 from plgg.model.checkpoint import load_checkpoint, remove_replaced
 from plgg.train.run import train
 from runs import make_run

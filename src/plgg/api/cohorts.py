@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from plgg.data.layouts.build import Written
     from plgg.data.layouts.listing import Choices
     from plgg.data.manifest import Case
-    from plgg.data.store import Cohort
+    from plgg.data.store_records import Cohort
     from plgg.phantom.settings import PhantomSettings
 
 SILENT = Silent()

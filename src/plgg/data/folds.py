@@ -12,7 +12,8 @@ import numpy as np
 
 from plgg.core.errors import ConfigError
 from plgg.data.split import Split, patient_markers
-from plgg.data.store import Store, StoredCase
+from plgg.data.store import Store
+from plgg.data.store_records import StoredCase
 
 MIN_FOLDS = 2
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from plgg.core.case_id import CaseId
 from plgg.core.errors import ConfigError
-from plgg.data.store import StoredCase
+from plgg.data.store_records import StoredCase
 
 SHARES = (0.70, 0.15, 0.15)
 MIN_PATIENTS = 5

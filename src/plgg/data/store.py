@@ -22,50 +22,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from plgg.config import GridConfig, Label
-from plgg.core.errors import ConfigError, StoreError
-from plgg.core.files import make_folder, sha256, write_json
-from plgg.core.folders import STORED_CASE, replaced
+from plgg.core.errors import StoreError
+from plgg.core.files import sha256
 from plgg.core.paths import below
 from plgg.core.placement import Placement
 from plgg.core.records import read_record as read_json_record
-from plgg.core.records import sealed
-from plgg.core.volume import Volume
-from plgg.data.labels import shown
 from plgg.data.manifest import Case, StoredLabels
-from plgg.data.nifti.image import write_volume
 from plgg.data.store_arrays import OUTSIDE, Box, read_array
-from plgg.data.store_records import (
-    VERSION_1,
-    CaseRecord,
-    Cohort,
-    FailedCase,
-    GridKind,
-    StoredCase,
-    StoredImage,
-    voxels_of,
-)
+from plgg.data.store_records import CaseRecord, Cohort, StoredCase
 
-__all__ = [
-    "VERSION_1",
-    "CaseRecord",
-    "Cohort",
-    "FailedCase",
-    "GridKind",
-    "Store",
-    "StoredCase",
-    "StoredImage",
-    "case_folder",
-    "is_store",
-    "read_record",
-    "require_channels",
-    "require_grid",
-    "require_unaltered",
-    "voxels_of",
-    "write_case",
-    "write_cohort",
-]
-_CHUNK = 32
 LABELS = "labels.nii.gz"
 """Numbers of the regions on the native grid, in a store as in a prediction."""
 _AGAIN = "Preprocess again: the same command makes anew what is damaged."
@@ -237,114 +202,9 @@ def case_folder(store: Path, case_id: str) -> Path:
     return below(store, "cases", case_id, error=StoreError)
 
 
-def require_grid(store: Store, grid: GridConfig, *, who: str = "the settings") -> None:
-    """Refuse a store that was made on another grid.
-
-    Raises:
-        ConfigError: If it was.
-    """
-    wanted, made = voxels_of(grid.kind, grid.spacing_mm), store.cohort.voxels
-    if wanted != made:
-        raise ConfigError(
-            f"the store has {made}, {who} want{'' if who.endswith('s') else 's'} {wanted}",
-            where=store.folder,
-            remedy="Choose the preset that the store was made with, or preprocess again.",
-        )
-
-
-def require_channels(store: Store, channels: Sequence[str]) -> None:
-    """Refuse sequences that a store was not made with.
-
-    Raises:
-        ConfigError: If one is not among the store's channels.
-    """
-    known = store.cohort.channels
-    lost = [name for name in channels if name not in known]
-    if lost:
-        raise ConfigError(
-            f"the store holds {', '.join(known)}, and not {', '.join(lost)}",
-            where=store.folder,
-            remedy=f"Preprocess with --set 'channels=[{','.join(channels)}]', or choose others.",
-        )
-
-
-def require_labels(store: Store, labels: Sequence[Label]) -> None:
-    """Refuse labels that a store was not made with; of those it has, some may be left out.
-
-    Raises:
-        ConfigError: If the whole tumour is another, or a label is not among the store's.
-    """
-    made = store.cohort.labels
-    if not labels or (made and labels[0] == made[0] and set(labels) <= set(made)):
-        return
-    raise ConfigError(
-        f"the store's masks have the labels {shown(made)}; the settings want {shown(labels)}",
-        where=store.folder,
-        remedy="Preprocess with the same --set tasks.segmentation.labels=…",
-    )
-
-
 def is_store(folder: Path) -> bool:
     """Whether a folder holds a finished store."""
     return (folder / "cohort.json").is_file()
-
-
-def write_case(
-    store: Path,
-    record: CaseRecord,
-    *,
-    image: NDArray[np.int8],
-    mask: NDArray[np.uint8] | None,
-    truth: Volume | None,
-    labels: tuple[NDArray[np.uint8], Volume] | None = None,
-    inputs: Sequence[Path] = (),
-) -> None:
-    """Write one case, whole or not at all, with the SHA-256 of every file.
-
-    Args:
-        store: The store's folder.
-        record: The case.
-        image: Coded z-scores, shape (C, I, J, K), or (I, J, K) of a FLAIR alone.
-        mask: Tumour on the same grid; None where it is unknown.
-        truth: Tumour on the native grid; None where it is unknown.
-        labels: Numbers of its regions on both grids; None without labels.
-        inputs: What it is made from; none may lie in the case's folder.
-
-    Raises:
-        OutputError: If something else is in the folder's place, or it cannot be written.
-    """
-    folder = case_folder(store, record.case.case_id)
-    make_folder(store / "cases")
-    with replaced(folder, STORED_CASE, inputs=inputs) as aside:
-        _write_array(aside / "image.b2nd", image)
-        if mask is not None:
-            _write_array(aside / "mask.b2nd", mask)
-        if truth is not None:
-            write_volume(aside / "truth.nii.gz", truth)
-        if labels is not None:
-            _write_array(aside / "labels.b2nd", labels[0])
-            write_volume(aside / LABELS, labels[1])
-        hashes = {path.name: sha256(path) for path in sorted(aside.iterdir())}
-        whole = record.model_copy(update={"sha256": hashes})
-        write_json(aside / "case.json", sealed(whole.model_dump(mode="json")))
-
-
-def _write_array(path: Path, data: NDArray[Any]) -> None:
-    import blosc2  # It takes a while to load, and a prediction of a scan writes no store.
-
-    spatial = tuple(min(_CHUNK, n) for n in data.shape[-3:])
-    chunks = (*[1] * (data.ndim - 3), *spatial)
-    try:
-        blosc2.asarray(
-            np.ascontiguousarray(data),
-            chunks=chunks,
-            blocks=chunks,
-            cparams={"codec": blosc2.Codec.ZSTD, "clevel": 5, "nthreads": 1},
-            urlpath=str(path),
-            mode="w",
-        )
-    except RuntimeError as error:  # All that it says of a full disk.
-        raise OSError(f"Blosc2: {error}") from error
 
 
 def read_record(store: Path, case_id: str) -> CaseRecord:
@@ -368,11 +228,6 @@ def read_record(store: Path, case_id: str) -> CaseRecord:
             remedy="Delete the case's folder and preprocess again.",
         )
     return record
-
-
-def write_cohort(store: Path, cohort: Cohort) -> None:
-    """Write `cohort.json`, which makes a folder a store."""
-    write_json(store / "cohort.json", sealed(cohort.model_dump(mode="json")))
 
 
 def _read_cohort(folder: Path) -> Cohort:

@@ -17,17 +17,10 @@ from plgg.core.output import STORE, output_folder
 from plgg.core.tables import column_key
 from plgg.data.labels import COLUMN
 from plgg.data.manifest import Case
-from plgg.data.store import (
-    Cohort,
-    Store,
-    StoredCase,
-    case_folder,
-    is_store,
-    require_channels,
-    require_grid,
-    require_labels,
-    write_cohort,
-)
+from plgg.data.store import Store, case_folder, is_store
+from plgg.data.store_fit import require_channels, require_grid, require_labels
+from plgg.data.store_records import Cohort, StoredCase
+from plgg.data.store_writing import write_cohort
 
 FEWEST = 2
 """Patients to learn from, and patients to hold out."""

@@ -19,7 +19,8 @@ from plgg.data.experiment_folder import (
 )
 from plgg.data.folds import fold_splits
 from plgg.data.split import Split, make_split
-from plgg.data.store import Store, require_channels, require_grid, require_labels
+from plgg.data.store import Store
+from plgg.data.store_fit import require_channels, require_grid, require_labels
 from plgg.experiment.grid import Grid, points, values_of
 from plgg.experiment.options import Workers
 from plgg.train.tracking.follow import Tracking

@@ -42,8 +42,9 @@ from plgg.data.nnunet import (
     NnunetExport,
 )
 from plgg.data.split import Split, make_split
-from plgg.data.store import GridKind, Store, StoredCase
+from plgg.data.store import Store
 from plgg.data.store_arrays import OUTSIDE
+from plgg.data.store_records import GridKind, StoredCase
 
 KIND = OutputKind("nnU-Net data sets", (), inside=((".", NNUNET_DATASET), (PREPROCESSED, None)))
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,39}")

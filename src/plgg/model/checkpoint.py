@@ -27,7 +27,7 @@ from plgg.core.errors import CheckpointError
 from plgg.core.files import sha256, write_json, written_aside
 from plgg.core.paths import FileName, below
 from plgg.core.records import read_record
-from plgg.data.store import VERSION_1
+from plgg.data.store_records import VERSION_1
 from plgg.model.network import MultitaskNet, Tasks, build_network
 from plgg.tasks.base import AuxiliaryTask, TaskRecord
 from plgg.tasks.kinds import marker_record, restore_tasks

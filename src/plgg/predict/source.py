@@ -27,7 +27,8 @@ from plgg.data.nifti.image import is_nifti
 from plgg.data.quality import Quality
 from plgg.data.scan import Scan as NativeScan
 from plgg.data.scan import scan_name, scan_sha256
-from plgg.data.store import Store, is_store, read_record, voxels_of
+from plgg.data.store import Store, is_store, read_record
+from plgg.data.store_records import voxels_of
 from plgg.preprocess.brain_extraction import Stripped, find_brain
 from plgg.preprocess.normalise import Prepared
 from plgg.preprocess.pipeline import preprocess_scan, refuse_giant

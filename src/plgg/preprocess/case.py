@@ -18,14 +18,9 @@ from plgg.data.labels import known_labels, numbered
 from plgg.data.manifest import Case
 from plgg.data.quality import Quality
 from plgg.data.scan import Scan, open_scan, scan_sha256
-from plgg.data.store import (
-    CaseRecord,
-    StoredCase,
-    StoredImage,
-    read_record,
-    require_unaltered,
-    write_case,
-)
+from plgg.data.store import read_record, require_unaltered
+from plgg.data.store_records import CaseRecord, StoredCase, StoredImage
+from plgg.data.store_writing import write_case
 from plgg.preprocess.gates.scan import GATES
 from plgg.preprocess.pipeline import RejectedScanError, preprocess_scan
 from plgg.preprocess.qc_overlay import draw_case, draw_failed, panels_of

@@ -25,7 +25,8 @@ from plgg.core.shard import Shard
 from plgg.core.worker import told
 from plgg.core.workers import Failure, JobOutcome
 from plgg.data.manifest import Case, class_names
-from plgg.data.store import Cohort, FailedCase, write_cohort
+from plgg.data.store_records import Cohort, FailedCase
+from plgg.data.store_writing import write_cohort
 from plgg.preprocess.case import Outcome, attempt, picture_path
 from plgg.preprocess.qc_overlay import draw_failed
 from plgg.preprocess.setup import Route, route_for

@@ -11,7 +11,8 @@ from plgg.core.records import JsonError, read_json
 from plgg.data.calibration import Calibration, read_calibration
 from plgg.data.ensemble_folder import OUT_OF_FOLD, is_ensemble, member_runs, read_ensemble
 from plgg.data.run_folder import read_config, read_environment, read_metrics, read_split
-from plgg.data.store import Store, StoredCase
+from plgg.data.store import Store
+from plgg.data.store_records import StoredCase
 from plgg.evaluate.evaluation import Evaluation, read_evaluation
 from plgg.evaluate.experiment_records import Record, dig
 from plgg.evaluate.records import CaseScores

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from plgg.core.files import write_text
 from plgg.data.quality import Attempt, Quality, Verdict
-from plgg.data.store import Cohort, Store, read_record
+from plgg.data.store import Store, read_record
+from plgg.data.store_records import Cohort
 from plgg.report.numbers import count, duration
 from plgg.report.parts import Facts, Tile, status_word
 from plgg.report.template import render

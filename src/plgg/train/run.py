@@ -23,7 +23,8 @@ from plgg.core.progress import EpochEnd, Listener, Step
 from plgg.data.inputs import Inputs
 from plgg.data.run_folder import append_metrics, keep_metrics_until, start_run
 from plgg.data.split import Split
-from plgg.data.store import Store, require_channels, require_grid, require_labels
+from plgg.data.store import Store
+from plgg.data.store_fit import require_channels, require_grid, require_labels
 from plgg.model.batch_norm import has_moments, refresh_moments
 from plgg.model.checkpoint import Meta, load_checkpoint, remove_replaced, save_checkpoint
 from plgg.model.device import Runtime, choose_runtime, keep_freed_memory

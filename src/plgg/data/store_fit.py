@@ -1,0 +1,58 @@
+"""Whether a store was made as the settings of a run want it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plgg.config import GridConfig, Label
+from plgg.core.errors import ConfigError
+from plgg.data.labels import shown
+from plgg.data.store import Store
+from plgg.data.store_records import voxels_of
+
+
+def require_grid(store: Store, grid: GridConfig, *, who: str = "the settings") -> None:
+    """Refuse a store that was made on another grid.
+
+    Raises:
+        ConfigError: If it was.
+    """
+    wanted, made = voxels_of(grid.kind, grid.spacing_mm), store.cohort.voxels
+    if wanted != made:
+        raise ConfigError(
+            f"the store has {made}, {who} want{'' if who.endswith('s') else 's'} {wanted}",
+            where=store.folder,
+            remedy="Choose the preset that the store was made with, or preprocess again.",
+        )
+
+
+def require_channels(store: Store, channels: Sequence[str]) -> None:
+    """Refuse sequences that a store was not made with.
+
+    Raises:
+        ConfigError: If one is not among the store's channels.
+    """
+    known = store.cohort.channels
+    lost = [name for name in channels if name not in known]
+    if lost:
+        raise ConfigError(
+            f"the store holds {', '.join(known)}, and not {', '.join(lost)}",
+            where=store.folder,
+            remedy=f"Preprocess with --set 'channels=[{','.join(channels)}]', or choose others.",
+        )
+
+
+def require_labels(store: Store, labels: Sequence[Label]) -> None:
+    """Refuse labels that a store was not made with; of those it has, some may be left out.
+
+    Raises:
+        ConfigError: If the whole tumour is another, or a label is not among the store's.
+    """
+    made = store.cohort.labels
+    if not labels or (made and labels[0] == made[0] and set(labels) <= set(made)):
+        return
+    raise ConfigError(
+        f"the store's masks have the labels {shown(made)}; the settings want {shown(labels)}",
+        where=store.folder,
+        remedy="Preprocess with the same --set tasks.segmentation.labels=…",
+    )
