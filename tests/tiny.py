@@ -1,6 +1,6 @@
 """A cohort so small that training takes seconds: blob tumours whose brightness tells the class.
 
-Written straight through `plgg.data.store_writing`, so that training is tested apart from preprocessing.
+Written straight through `plgg.data.store_writing`, to test training without preprocessing.
 """
 
 import numpy as np
