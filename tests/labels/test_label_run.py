@@ -212,5 +212,3 @@ def test_raw_masks_of_a_manifest_are_as_good_as_the_store(done, tmp_path):
 def test_what_has_one_outline_is_refused(done, tmp_path):
     with pytest.raises(ConfigError, match="the network has 2 labels"):
         api.export(done / "run", "monai-bundle", out=tmp_path / "bundle")
-    with pytest.raises(ConfigError, match="a data set of nnU-Net is written with one"):
-        api.export_nnunet(done / "store", tmp_path / "nnunet")
