@@ -182,3 +182,9 @@ def test_regions_that_no_export_tells_are_refused(tmp_path):
     assert "was written of" in refused(regions_class_order=[2, 1])
     (model / "dataset.json").write_text(json.dumps(dataset))
     assert Description(model, LABELS).n_regions == 2
+    (model / "dataset.json").write_text(json.dumps({**dataset, **nnunet_labels(LABELS[:1])}))
+    with pytest.raises(RunError, match="was written of"):
+        Description(model, LABELS)
+    plain = {key: value for key, value in dataset.items() if key != "regions_class_order"}
+    (model / "dataset.json").write_text(json.dumps({**plain, **nnunet_labels(LABELS[:1])}))
+    assert Description(model, LABELS[:1]).n_regions == 0

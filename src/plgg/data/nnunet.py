@@ -97,8 +97,8 @@ class NnunetExport(BaseModel):
     def _without_no_labels(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """As versions before there were labels read and write it, where there are none."""
         record: dict[str, Any] = dump(self)
-        if not record["labels"]:
-            del record["labels"]
+        if not record.get("labels"):
+            record.pop("labels", None)
         return record
 
 

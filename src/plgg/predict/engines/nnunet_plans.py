@@ -155,7 +155,7 @@ class Description:
         self.raw_dataset = _json(results / DATASET)
         self.plans = _fitting(self.raw_plans, Plans, results / PLANS)
         self.dataset = _fitting(self.raw_dataset, Dataset, results / DATASET)
-        self.n_regions = len(regions)
+        self.n_regions = len(regions) if len(regions) > 1 else 0
         if regions:
             self._require_regions(regions)
         elif any(isinstance(label, tuple) for label in self.dataset.labels.values()):
@@ -176,7 +176,7 @@ class Description:
             for name, label in self.dataset.labels.items()
         ]
         order = list(self.dataset.regions_class_order or ())
-        if (names, order) != ([*wanted["labels"].items()], wanted["regions_class_order"]):
+        if (names, order) != ([*wanted["labels"].items()], wanted.get("regions_class_order", [])):
             raise _refused(
                 self.results / DATASET, "its labels are not those that its data set was written of"
             )
