@@ -1,7 +1,8 @@
 """Results as nnU-Net v2 leaves them after training, of a network whose answer is known.
 
 Its weights are set by hand such that a voxel's logit depends on the voxel alone: what is brighter
-than 1.7 standard deviations over the mean, as nnU-Net takes them, is tumour.
+than 1.7 standard deviations over the mean, as nnU-Net takes them, is tumour; of a network of
+regions each further one begins at 0.7 deviations above that before it.
 """
 
 import json
@@ -11,8 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from plgg.config import Label
+from plgg.data.nnunet import nnunet_labels
+
 UNET = "dynamic_network_architectures.architectures.unet.PlainConvUNet"
 BRIGHT = 1.7
+STEP = 0.7
 RESAMPLED = {
     f"resampling_fn_{what}": "resample_data_or_seg_to_shape"
     for what in ("data", "seg", "probabilities")
@@ -78,9 +83,10 @@ def plans_of(dimensions, *, spacing_mm, network=UNET):
 
 def dataset_of(export=None):
     """dataset.json; with what `plgg export nnunet` says of its scans, if it is to."""
+    regions = [Label(**one) for one in (export or {}).get("labels", ())]
     found = {
         "channel_names": {"0": "FLAIR"},
-        "labels": {"background": 0, "tumour": 1},
+        **nnunet_labels(regions),
         "numTraining": 8,
         "file_ending": ".nii.gz",
     }
@@ -103,8 +109,8 @@ def checkpoint_of(weights, *, configuration="2d", **changed):
     }
 
 
-def set_by_hand(network, slope):
-    """Pass the image on to the last layer, and compare it there with `BRIGHT`."""
+def set_by_hand(network, slope, outputs=(1,)):
+    """Pass the image on to the last layer, and compare it there with `BRIGHT` and what follows."""
     parameters = dict(network.named_parameters())
     with torch.no_grad():
         for value in parameters.values():
@@ -114,8 +120,9 @@ def set_by_hand(network, slope):
         first[(0, 0, *middle)] = 1.0
         # After four channels of the coarser level, those of this one.
         parameters["decoder.stages.0.convs.0.conv.weight"][(0, 4, *middle)] = 1.0
-        parameters["decoder.seg_layers.0.weight"][1, 0] = slope
-        parameters["decoder.seg_layers.0.bias"][1] = -slope * BRIGHT
+        for number, output in enumerate(outputs):
+            parameters["decoder.seg_layers.0.weight"][output, 0] = slope
+            parameters["decoder.seg_layers.0.bias"][output] = -slope * (BRIGHT + number * STEP)
 
 
 def results(folder, *, dimensions=2, export=None, folds=(0,), spacing_mm=4.0):
@@ -127,14 +134,19 @@ def results(folder, *, dimensions=2, export=None, folds=(0,), spacing_mm=4.0):
     plans = plans_of(dimensions, spacing_mm=spacing_mm)
     ((name, configuration),) = plans["configurations"].items()
     own = configuration["architecture"]
+    regions = len((export or {}).get("labels", ()))
     folder.mkdir(parents=True)
     (folder / "plans.json").write_text(json.dumps(plans))
     (folder / "dataset.json").write_text(json.dumps(dataset_of(export)))
     for fold in folds:
         network = get_network_from_plans(
-            own["network_class_name"], own["arch_kwargs"], own["_kw_requires_import"], 1, 2
+            own["network_class_name"],
+            own["arch_kwargs"],
+            own["_kw_requires_import"],
+            1,
+            regions or 2,
         )
-        set_by_hand(network, slope=8.0 + fold)
+        set_by_hand(network, slope=8.0 + fold, outputs=range(regions) if regions else (1,))
         (folder / f"fold_{fold}").mkdir()
         saved = checkpoint_of(network.state_dict(), configuration=name)
         torch.save(saved, folder / f"fold_{fold}" / "checkpoint_final.pth")

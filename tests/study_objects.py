@@ -18,7 +18,7 @@ import pytest
 from dicom_seg import GRIDS, blob, scan
 from dicom_series import LEAKS, write_series
 from plgg.config import InferenceConfig
-from plgg.core.volume import Volume
+from plgg.core.volume import Volume, apply_affine, inverse
 from plgg.data.dicom.read import read_dicom
 from plgg.data.quality import Quality, Verdict
 from plgg.data.result import Input, Marker, Model, Result, Uncertainty, VolumeInterval
@@ -141,8 +141,11 @@ class Study:
         return replace(self, mask=mask, result=result, folder=folder, objects=objects)
 
 
-def study(folder, grid="oblique", *, draw=blob, series=None, result=None, **options):
-    """Write a series of a grid, draw on it, and write the objects beside it."""
+def study(folder, grid="oblique", *, draw=blob, series=None, result=None, numbers=None, **options):
+    """Write a series of a grid, draw on it, and write the objects beside it.
+
+    `numbers` makes of the mask a map of its labels' numbers.
+    """
     place = folder / "series"
     if series is None:
         write_series(place, scan(GRIDS[grid]), **options)
@@ -152,7 +155,8 @@ def study(folder, grid="oblique", *, draw=blob, series=None, result=None, **opti
     found = result_of(mask, place, **(result or {}))
     out = folder / "objects"
     out.mkdir()
-    objects = write_study_objects(out, mask, place, found, structures=True)
+    regions = numbers(mask) if numbers else None
+    objects = write_study_objects(out, mask, place, found, structures=True, numbers=regions)
     assert objects.lost == ()
     return Study(place, mask, found, out, objects)
 
@@ -166,6 +170,11 @@ def dsrdump(path):
     return dcmtk("dsrdump", "+Pl", "+U8", path)
 
 
+def drtdump(path):
+    """What dcmtk makes of an RTSTRUCT."""
+    return dcmtk("drtdump", path)
+
+
 def dcmtk(name, *arguments):
     """What a program of dcmtk prints; it must have nothing to complain of."""
     program = shutil.which(name)
@@ -177,6 +186,37 @@ def dcmtk(name, *arguments):
     complaints = [line for line in said.splitlines() if "Specific Character Set" not in line]
     assert complaints == []
     return done.stdout.decode()
+
+
+def filled(points, shape):
+    """Which centres of voxels lie within a contour, by the parity of crossings."""
+    places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, 2)
+    inside = np.zeros(len(places), dtype=bool)
+    for (x1, y1), (x2, y2) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        if y1 == y2:
+            continue
+        # Each edge upwards, so that a bridge there and back is crossed at one place.
+        (low_x, low_y), (high_x, high_y) = ((x1, y1), (x2, y2)) if y1 < y2 else ((x2, y2), (x1, y1))
+        between = (places[:, 1] >= low_y) & (places[:, 1] < high_y)
+        crossing = low_x + (places[:, 1] - low_y) / (high_y - low_y) * (high_x - low_x)
+        inside ^= between & (places[:, 0] < crossing)
+    return inside.reshape(shape)
+
+
+def rasterised_region(found, region):
+    """The mask that the contours of one region of interest stand for, on the grid of its study."""
+    affine = found.mask.affine
+    mask = np.zeros(found.mask.shape, dtype=bool)
+    for contour in region.get("ContourSequence", []):
+        assert contour.ContourGeometricType == "CLOSED_PLANAR"
+        points = np.reshape(np.array(contour.ContourData, dtype=float), (-1, 3))
+        assert len(points) == contour.NumberOfContourPoints
+        voxels = apply_affine(inverse(affine), points * (-1, -1, 1))
+        index = round(float(voxels[:, 2].mean()))
+        # All of it lies in the plane of one slice.
+        np.testing.assert_allclose(voxels[:, 2], index, atol=1e-3)
+        mask[:, :, index] |= filled(np.round(voxels[:, :2], 3), mask.shape[:2])
+    return mask
 
 
 def texts(item):

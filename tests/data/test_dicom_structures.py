@@ -9,41 +9,15 @@ from matplotlib.path import Path as Outline
 from scipy import ndimage
 
 from dicom_seg import GRIDS
-from plgg.core.volume import Volume, apply_affine, inverse
+from plgg.core.volume import Volume
 from plgg.data.dicom.contours import contours, slice_contours
-from study_objects import dcmtk, nothing, study
-
-
-def filled(points, shape):
-    """Which centres of voxels lie within a contour, by the parity of crossings."""
-    places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, 2)
-    inside = np.zeros(len(places), dtype=bool)
-    for (x1, y1), (x2, y2) in zip(points, np.roll(points, -1, axis=0), strict=True):
-        if y1 == y2:
-            continue
-        # Each edge upwards, so that a bridge there and back is crossed at one place.
-        (low_x, low_y), (high_x, high_y) = ((x1, y1), (x2, y2)) if y1 < y2 else ((x2, y2), (x1, y1))
-        between = (places[:, 1] >= low_y) & (places[:, 1] < high_y)
-        crossing = low_x + (places[:, 1] - low_y) / (high_y - low_y) * (high_x - low_x)
-        inside ^= between & (places[:, 0] < crossing)
-    return inside.reshape(shape)
+from study_objects import drtdump, filled, nothing, rasterised_region, study
 
 
 def rasterised(found):
     """The mask that the contours of an RTSTRUCT stand for, on the grid of its study."""
-    structures, affine = found.read("rtstruct.dcm"), found.mask.affine
-    (region,) = structures.ROIContourSequence
-    mask = np.zeros(found.mask.shape, dtype=bool)
-    for contour in region.get("ContourSequence", []):
-        assert contour.ContourGeometricType == "CLOSED_PLANAR"
-        points = np.reshape(np.array(contour.ContourData, dtype=float), (-1, 3))
-        assert len(points) == contour.NumberOfContourPoints
-        voxels = apply_affine(inverse(affine), points * (-1, -1, 1))
-        index = round(float(voxels[:, 2].mean()))
-        # All of it lies in the plane of one slice.
-        np.testing.assert_allclose(voxels[:, 2], index, atol=1e-3)
-        mask[:, :, index] |= filled(np.round(voxels[:, :2], 3), mask.shape[:2])
-    return mask
+    (region,) = found.read("rtstruct.dcm").ROIContourSequence
+    return rasterised_region(found, region)
 
 
 def holed(like):
@@ -110,7 +84,7 @@ def test_values_fit_what_dicom_allows(tmp_path, monkeypatch):
     read = found.read("rtstruct.dcm")
     read.walk(lambda _, element: element.value)
     assert read.Modality == "RTSTRUCT"
-    assert "RT Structure Set" in dcmtk("drtdump", found.folder / "rtstruct.dcm")
+    assert "RT Structure Set" in drtdump(found.folder / "rtstruct.dcm")
     assert read.StructureSetROISequence[0].ROIGenerationAlgorithm == "AUTOMATIC"
 
 

@@ -115,6 +115,15 @@ def test_a_mask_of_something_else_is_no_tumour_mask(study, tmp_path, name):
     assert name in done.err
 
 
+@pytest.mark.parametrize("suffix", ["mask", "dseg"])
+def test_a_prediction_is_no_truth_in_a_folder_of_any_name(study, tmp_path, suffix):
+    name = f"sub-02_acq-3d_run-1_desc-plgg_{suffix}"
+    labels(study / f"derivatives/tumour-lesions/sub-02/anat/{name}.nii.gz")
+    done = manifest("bids", study, out=tmp_path / "m.csv", status=1)
+    assert done.by_scan["sub-02", "acq-3d_run-1"]["mask"] == ""
+    assert name in done.err
+
+
 @pytest.mark.parametrize("label", ["lesion", "tumour", "Tumor", "WT", "wholetumor"])
 def test_a_mask_in_the_words_for_tumour_is_found(study, tmp_path, label):
     path = study / f"derivatives/p/sub-02/anat/sub-02_acq-3d_run-1_label-{label}_dseg.nii.gz"

@@ -14,6 +14,7 @@ from plgg.data.result import read_result
 from program import plgg
 
 SETTINGS = ("grid.kind=slices", "grid.spacing_mm=6", "preprocess.registration=centre")
+LABELS = "tasks.segmentation.labels={tumour: [1, 2], cyst: 2}"
 # Two epochs of two iterations, by nnU-Net's own trainer and in its own process.
 TRAIN = """
 import json, sys, torch
@@ -39,10 +40,12 @@ def run(command, surroundings):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_what_nnunet_learns_from_an_export_predicts_and_is_compared(tmp_path):
+@pytest.mark.parametrize("labels", [(), (LABELS,)], ids=["tumour", "labels"])
+def test_what_nnunet_learns_from_an_export_predicts_and_is_compared(tmp_path, labels):
     pytest.importorskip("nnunetv2", reason='nnunetv2 is absent: pip install "plgg[nnunet]"')
-    words = [word for setting in SETTINGS for word in ("--set", setting)]
-    plgg("phantom", tmp_path / "patients", "--patients", 8, "--spacing-mm", 4)
+    words = [word for setting in (*SETTINGS, *labels) for word in ("--set", setting)]
+    drawn = ["--label-cysts"] if labels else []
+    plgg("phantom", tmp_path / "patients", "--patients", 8, "--spacing-mm", 4, *drawn)
     manifest = tmp_path / "patients" / "manifest.csv"
     plgg("preprocess", manifest, tmp_path / "store", "--preset", "small", *words)
     raw = tmp_path / "raw"
@@ -81,3 +84,6 @@ def test_what_nnunet_learns_from_an_export_predicts_and_is_compared(tmp_path):
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found.affine, wanted.affine, atol=1e-4)
     assert read_result(made / "result.json").models[0].epoch == 2
+    if labels:
+        assert [one.name for one in read_result(made / "result.json").labels] == ["tumour", "cyst"]
+        assert nib.load(made / "labels.nii.gz").shape == wanted.shape

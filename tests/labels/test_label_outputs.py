@@ -89,6 +89,7 @@ def test_a_page_shows_every_region_in_its_colour(case):
         assert f"background: {colour}" in page
         assert f"stroke: {colour}" in page
         assert label.name.replace("_", " ") in page
+    assert "<h2>Labels of the mask</h2>" in page
     assert "the whole outline" in page
     assert (case / "report.pdf").is_file()
 

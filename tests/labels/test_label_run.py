@@ -2,7 +2,9 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import nibabel as nib
@@ -12,13 +14,17 @@ from labelled import LABELS, labelled_config, labelled_store
 
 from plgg import api
 from plgg.core.errors import ConfigError
+from plgg.core.estimate import Estimate
 from plgg.core.tables import write_csv
 from plgg.data.calibration import read_calibration
 from plgg.data.labels import region
 from plgg.data.result import read_result
 from plgg.data.run_folder import read_metrics, read_split
 from plgg.evaluate.evaluation import read_evaluation
+from plgg.evaluate.records import TaskSummary
 from plgg.predict.options import PredictOptions
+from plgg.report.labels import WHOLE, evaluation_labels, experiment_labels
+from plgg.report.tasks import evaluation_tasks, experiment_tasks
 
 ROOT = Path(__file__).parents[2]
 
@@ -131,6 +137,59 @@ def test_two_results_are_compared_by_a_region(done, tmp_path):
     assert "cyst" in page
 
 
+def test_the_page_has_the_labels_under_their_own_heading(done):
+    found = read_evaluation(done / "evaluation")
+    labels = evaluation_labels(found)
+    whole, cyst = labels.table.rows
+    known = [row.tasks["cyst"] for row in found.rows if row.tasks["cyst"].truth is not None]
+    assert whole[0] == WHOLE
+    assert whole[1] == str(len(found.rows))
+    assert cyst[:3] == ("cyst", str(len(known)), str(sum(float(t.truth) > 0 for t in known)))
+    assert cyst[4] == f"{np.mean([task.value for task in known]):.1f}"
+    assert cyst[5].startswith(f"{np.mean([task.scores['dice'] for task in known]):.3f}")
+    assert {(row[0], row[1]) for row in labels.scans.rows} == {
+        (row.case_id, "cyst") for row in found.rows
+    }
+    assert evaluation_tasks(found) is None
+    page = (done / "evaluation" / "evaluation.html").read_text(encoding="utf-8")
+    assert "<h2>Labels of the mask</h2>" in page
+    assert "Auxiliary tasks" not in page
+
+
+def test_an_experiment_has_them_beside_its_tasks(done):
+    """Two arms on two splits: one with the label, one with a number of a column."""
+    found = read_evaluation(done / "evaluation")
+    years = TaskSummary(kind="regression", n=2, metrics={"mae": Estimate(1.5)})
+    other = replace(found, summary=found.summary.model_copy(update={"tasks": {"years": years}}))
+    told = SimpleNamespace(
+        arms=("single", "multitask"),
+        tests=lambda arm: [other if arm == "multitask" else found],
+        split_tests=lambda arm: [[other if arm == "multitask" else found]] * 2,
+    )
+    labels, tasks = experiment_labels(told), experiment_tasks(told)
+    (row,) = labels.table.rows
+    n = found.summary.tasks["cyst"].n
+    dice = found.summary.tasks["cyst"].metrics["dice"].value
+    assert row[:4] == ("Single-task", "cyst", str(2 * n), f"{dice:.3f} ± 0.000")
+    assert [row[1] for row in tasks.table.rows] == ["years"]
+    assert experiment_labels(SimpleNamespace(**{**vars(told), "arms": ("multitask",)})) is None
+
+
+def test_a_label_that_no_truth_tells_is_still_one(done, tmp_path):
+    """Its volume is listed and it has no score; it is no auxiliary task."""
+    rows = []
+    for folder in predictions(done):
+        mask = done / "store" / "cases" / folder.name / "truth.nii.gz"
+        rows.append((folder.name, "scan.nii.gz", mask, "tumour"))
+    header = ("patient_id", "flair", "mask", "mask_labels")
+    write_csv(tmp_path / "manifest.csv", header, rows)
+    found = api.evaluate(done / "predictions", tmp_path / "manifest.csv", out=tmp_path / "out")
+    assert found.summary.tasks["cyst"].n == 0
+    cyst = evaluation_labels(found).table.rows[1]
+    assert cyst == ("cyst", "0", "0", *["–"] * 6)
+    assert evaluation_tasks(found) is None
+
+
 def test_raw_masks_of_a_manifest_are_as_good_as_the_store(done, tmp_path):
     """The values of the masks, and the column that says what they tell."""
     rows, cases = [], done / "store" / "cases"
@@ -153,5 +212,3 @@ def test_raw_masks_of_a_manifest_are_as_good_as_the_store(done, tmp_path):
 def test_what_has_one_outline_is_refused(done, tmp_path):
     with pytest.raises(ConfigError, match="the network has 2 labels"):
         api.export(done / "run", "monai-bundle", out=tmp_path / "bundle")
-    with pytest.raises(ConfigError, match="a data set of nnU-Net is written with one"):
-        api.export_nnunet(done / "store", tmp_path / "nnunet")

@@ -84,7 +84,8 @@ def export_nnunet(
     """Write a store as a data set of nnU-Net v2, with plgg's splits; see docs/nnunet.md.
 
     Args:
-        store: A store of `preprocess`; cases without a mask are left out and named.
+        store: A store of `preprocess`; cases whose mask is unknown, or does not tell all labels,
+            are left out and named.
         out: Folder of data sets, nnU-Net's `nnUNet_raw`; `DatasetNNN_NAME` is made in it.
         number: NNN, 1 to 999.
         name: Letters and digits.

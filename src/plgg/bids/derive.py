@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from plgg.bids.dataset import BidsScan
+from plgg.bids.labels import has_labels, labels_sidecar, lookup_table
 from plgg.bids.record import read_scan_record, write_scan_record
 from plgg.bids.request import BidsRequest
 from plgg.bids.sidecar import mask_sidecar, probability_sidecar
@@ -16,6 +17,7 @@ from plgg.core.errors import OutputError
 from plgg.core.files import sha256, split_aside, written_aside
 from plgg.core.paths import below
 from plgg.data.result import Result
+from plgg.data.store import LABELS
 from plgg.predict.scan import MASK, PROBABILITY, REPORT
 
 Hashes = dict[str, tuple[str, ...]]
@@ -61,6 +63,10 @@ def _contents(request: BidsRequest, scan: BidsScan, result: Result) -> Iterator[
     yield scan.derivative("mask.json"), _json(mask_sidecar(scan, result))
     yield scan.derivative("probseg.nii.gz"), (made / PROBABILITY).read_bytes()
     yield scan.derivative("probseg.json"), _json(probability_sidecar(scan, result))
+    if has_labels(result):
+        yield scan.derivative("dseg.nii.gz"), (made / LABELS).read_bytes()
+        yield scan.derivative("dseg.json"), _json(labels_sidecar(scan, result))
+        yield scan.derivative("dseg.tsv"), lookup_table(result).encode()
     if (made / REPORT).is_file():
         yield f"reports/{scan.name}.html", (made / REPORT).read_bytes()
 

@@ -145,6 +145,9 @@ For each FLAIR of the source dataset:
   measured, how sure it is, the verdicts on the scan, and the model are in the file of the same name
   that ends with .json, under "plgg".
 - *_desc-plgg_probseg.nii.gz: the probability of tumour of each voxel, from 0 to 1.
+- *_desc-plgg_dseg.nii.gz, of models with several labels of the mask: of each voxel the innermost
+  label that it is of, by its index in the table of the same name that ends with .tsv. The column
+  "within" says in which label a label lies: a region is its index and those of all within it.
 - reports/*.html: a page to look at; it opens offline. It shows the head: share it as you would
   share the scan.
 

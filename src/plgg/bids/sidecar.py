@@ -19,7 +19,7 @@ def mask_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
     return {
         "Description": f"Tumour outlined by plgg on the voxels of the FLAIR. {result.note}",
         "Type": "Lesion",
-        **_sources(scan, result),
+        **sources(scan, result),
         "plgg": {"version": __version__, "input_sha256": result.input.sha256, **said},
     }
 
@@ -32,15 +32,20 @@ def probability_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
             f"{result.threshold:.4g} or more. {result.note}"
         ),
         "Type": "Lesion",
-        **_sources(scan, result),
-        "plgg": {
-            "version": __version__,
-            "models": [model.model_dump(mode="json") for model in result.models],
-        },
+        **sources(scan, result),
+        "plgg": made_by(result),
     }
 
 
-def _sources(scan: BidsScan, result: Result) -> dict[str, Any]:
+def made_by(result: Result) -> dict[str, Any]:
+    """The version of plgg, and the networks that answered."""
+    return {
+        "version": __version__,
+        "models": [model.model_dump(mode="json") for model in result.models],
+    }
+
+
+def sources(scan: BidsScan, result: Result) -> dict[str, Any]:
     """The files that the model was given; the voxels are those of the first."""
     used = [scan.sources[name] for name in result.input.sequences if name in scan.sources]
     uris = [uri(path) for path in used or scan.sources.values()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,20 @@ def write_table(path: Path, outcomes: Iterable[BidsOutcome]) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
+    outcomes = list(outcomes)
     rows = [_row(outcome) for outcome in outcomes]
+    labels = {
+        f"{label.name}:value"
+        for outcome in outcomes
+        if outcome.result
+        for label in outcome.result.labels
+    }
     first = (*_KEYS, *_MEASURES, *_LAST)
     columns = list(dict.fromkeys((*first, *(name for row in rows for name in row))))
     lines = ["\t".join(columns)]
     lines += ["\t".join(cell(row.get(name)) for name in columns) for row in rows]
     write_text(path, "\n".join(lines) + "\n")
-    write_json(path.with_suffix(".json"), {name: _meaning(name) for name in columns})
+    write_json(path.with_suffix(".json"), {name: _meaning(name, labels) for name in columns})
 
 
 def _row(outcome: BidsOutcome) -> Row:
@@ -111,9 +118,12 @@ _MEANINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def _meaning(name: str) -> dict[str, Any]:
+def _meaning(name: str, labels: Container[str]) -> dict[str, Any]:
     if name in _MEANINGS:
         return _MEANINGS[name]
+    if name in labels:
+        what = f"Volume of the label {name.split(':')[0]} of the mask, those within it included."
+        return {"Description": what, "Units": "mL"}
     if name.startswith("p_"):
         return {"Description": f"Probability of the marker class {name.removeprefix('p_')}."}
     return {"Description": f"Of the auxiliary task {name.split(':')[0]}."}

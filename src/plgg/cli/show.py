@@ -233,6 +233,8 @@ def nnunet_export(made: ExportedNnunet, out: Path) -> None:
     """Where a data set for nnU-Net lies, what is not in it, and what is to be done next."""
     if made.left_out:
         line(f"without a mask, left out: {', '.join(made.left_out)}")
+    if made.partly:
+        line(f"with a mask that does not tell all labels, left out: {', '.join(made.partly)}")
     root = out.resolve()
     line(f"{made.cases} cases, {made.splits} splits: {made.folder}")
     line(f"export nnUNet_raw={shlex.quote(str(root))}")

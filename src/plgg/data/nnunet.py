@@ -1,7 +1,8 @@
 """What plgg writes into a data set for nnU-Net, so that what was trained on it can be used again.
 
 OUT/DatasetNNN_NAME/imagesTr/CASE_0000.nii.gz    one a channel; uint8, 0 is outside the brain
-OUT/DatasetNNN_NAME/labelsTr/CASE.nii.gz         1 is tumour
+OUT/DatasetNNN_NAME/labelsTr/CASE.nii.gz         1 is tumour; of a store with labels the number
+                                                 of the innermost one, as in its `labels.b2nd`
 OUT/DatasetNNN_NAME/dataset.json                 `NnunetExport` under the key `plgg`, too: nnU-Net
                                                  copies it beside its results
 OUT/DatasetNNN_NAME/splits_final.json            train and val of each split
@@ -13,13 +14,23 @@ OUT/nnUNet_preprocessed/DatasetNNN_NAME/splits_final.json    where nnU-Net looks
 
 from __future__ import annotations
 
+from collections.abc import Sequence as SequenceOf
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from plgg.config import GridConfig, PreprocessConfig
 from plgg.config.base import Sequence
+from plgg.config.labels import Label, Labels, require_label_rules, within
 from plgg.core.case_id import CaseId
 from plgg.core.errors import RunError
 from plgg.core.folders import FolderKind
@@ -52,12 +63,13 @@ class NnunetExport(BaseModel):
 
     Attributes:
         channels: Sequences, in the order of nnU-Net's channels.
+        labels: Regions of the mask, in the order of the outputs; empty where the tumour is all.
         grid: Of the store; a scan to be predicted is brought to the same.
         preprocess: Likewise; the atlas counts by its hash.
         splits: plgg's, over the cases with a mask; nnU-Net's fold K is the split at place K.
         folds: Whether they are the folds of a cross validation.
         seed: That they were drawn with.
-        left_out: Cases without a mask.
+        left_out: Cases without a mask, or with one that does not tell all labels.
         files: SHA-256 of each file by its path; only in `plgg.json`.
     """
 
@@ -66,6 +78,7 @@ class NnunetExport(BaseModel):
     format: Literal["plgg-nnunet"] = "plgg-nnunet"
     version: Literal[1] = 1
     channels: Annotated[tuple[Sequence, ...], Field(min_length=1, max_length=7)]
+    labels: Labels = ()
     grid: GridConfig
     preprocess: PreprocessConfig
     splits: Annotated[tuple[Split, ...], Field(max_length=1000)]
@@ -73,6 +86,38 @@ class NnunetExport(BaseModel):
     seed: NonNegativeInt = 0
     left_out: tuple[CaseId, ...] = ()
     files: dict[RelativePath, str] = {}
+
+    @field_validator("labels")
+    @classmethod
+    def _nest(cls, labels: tuple[Label, ...]) -> tuple[Label, ...]:
+        require_label_rules(labels)
+        return labels
+
+    @model_serializer(mode="wrap")
+    def _without_no_labels(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As versions before there were labels read and write it, where there are none."""
+        record: dict[str, Any] = dump(self)
+        if not record.get("labels"):
+            record.pop("labels", None)
+        return record
+
+
+def nnunet_labels(labels: SequenceOf[Label]) -> dict[str, Any]:
+    """Labels as `dataset.json` has them: of several regions lists, and who paints over whom.
+
+    Args:
+        labels: Of a store, the whole tumour first; none or one where the tumour is all.
+
+    Example:
+        >>> whole, cyst = Label(name="tumour", values=(1, 2)), Label(name="cyst", values=(2,))
+        >>> nnunet_labels([whole, cyst])["labels"]
+        {'background': 0, 'tumour': [1, 2], 'cyst': [2]}
+    """
+    if len(labels) < 2:
+        return {"labels": {"background": 0, "tumour": 1}}
+    regions = {one.name: [n + 1 for n in within(labels, p)] for p, one in enumerate(labels)}
+    order = [place + 1 for place in range(len(labels))]
+    return {"labels": {"background": 0, **regions}, "regions_class_order": order}
 
 
 def results_folder(path: Path) -> Path | None:

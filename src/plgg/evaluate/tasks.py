@@ -73,18 +73,15 @@ def summarise_tasks(
     """
     names = dict.fromkeys(name for row in rows for name in row.tasks)
     return {
-        name: _summary([row for row in rows if _known(row, name)], name, scorer_of, seed)
+        name: _summary([row for row in rows if name in row.tasks], name, scorer_of, seed)
         for name in names
     }
 
 
-def _known(row: CaseScores, name: str) -> bool:
-    return name in row.tasks and row.tasks[name].truth is not None
-
-
-def _summary(rows: Sequence[CaseScores], name: str, scorer_of: ScorerOf, seed: int) -> TaskSummary:
+def _summary(found: Sequence[CaseScores], name: str, scorer_of: ScorerOf, seed: int) -> TaskSummary:
+    rows = [row for row in found if row.tasks[name].truth is not None]
     scored = [row.tasks[name] for row in rows]
-    kind = scored[0].kind if scored else ""
+    kind = found[0].tasks[name].kind
     scorer: Scorer | None = LabelScorer() if kind == KIND else scorer_of(kind)
     if scorer is None or not scored:
         return TaskSummary(kind=kind, n=len(scored), metrics={})

@@ -2,6 +2,7 @@
 
 Images are the store's arrays on the store's grid, written without loss: code + 128 as uint8, so
 that 0 is outside the brain. nnU-Net takes their z-scores itself. Nothing of the skull is there.
+Several labels of the mask are nnU-Net's regions, an output each.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plgg.config import GridConfig, PreprocessConfig
 from plgg.config.base import TITLES
+from plgg.config.labels import Label, require_label_rules
 from plgg.core.errors import ConfigError, OutputError, StoreError
 from plgg.core.files import sha256, write_json
 from plgg.core.folders import replaced
@@ -28,7 +31,6 @@ from plgg.core.tables import write_csv
 from plgg.core.volume import Affine, Volume
 from plgg.data.budget import require_affordable
 from plgg.data.folds import fold_splits
-from plgg.data.labels import shown
 from plgg.data.nifti.image import write_volume
 from plgg.data.nnunet import (
     CASES,
@@ -40,6 +42,7 @@ from plgg.data.nnunet import (
     SPLITS,
     TESTS,
     NnunetExport,
+    nnunet_labels,
 )
 from plgg.data.split import Split, make_split
 from plgg.data.store import Store
@@ -48,6 +51,8 @@ from plgg.data.store_records import GridKind, StoredCase
 
 KIND = OutputKind("nnU-Net data sets", (), inside=((".", NNUNET_DATASET), (PREPROCESSED, None)))
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,39}")
+# Keys of dataset.json's labels.
+_RESERVED = ("background", "ignore")
 _COLUMNS = ("case_id", "patient_id", "marker", "age_years", "sex", "site")
 
 
@@ -95,12 +100,14 @@ class ExportedNnunet:
         cases: How many.
         left_out: Cases without a mask.
         splits: How many splits or folds.
+        partly: Cases whose mask does not tell all labels; they are left out, too.
     """
 
     folder: Path
     cases: int
     left_out: tuple[str, ...]
     splits: int
+    partly: tuple[str, ...] = ()
 
 
 def export_nnunet(
@@ -119,8 +126,8 @@ def export_nnunet(
         OutputError: If something that plgg did not write is in the place of the data set.
         StoreError: If the store was damaged.
     """
-    _require_one_label(store)
-    known = [case for case in store.cohort.cases if case.has_mask]
+    _require_regions(store)
+    known = [case for case in store.cohort.cases if _teaches(case, store.cohort.labels)]
     record = _record(store, design)
     _require_parts(record.splits, known)
     placed = out / PREPROCESSED / design.folder / SPLITS
@@ -133,29 +140,53 @@ def export_nnunet(
                 progress(done, len(known))
             _write_tables(aside, record, known, design)
         write_json(placed, _for_nnunet(record.splits))
-    return ExportedNnunet(out / design.folder, len(known), record.left_out, len(record.splits))
+    partly = [case.case_id for case in store.cohort.cases if case.has_mask and case not in known]
+    without = tuple(name for name in record.left_out if name not in partly)
+    return ExportedNnunet(
+        out / design.folder, len(known), without, len(record.splits), tuple(partly)
+    )
 
 
-def _require_one_label(store: Store) -> None:
-    if len(store.cohort.labels) > 1:
+def _require_regions(store: Store) -> None:
+    """Check that nnU-Net can be told the labels of a store as regions.
+
+    Raises:
+        ConfigError: If they overlap in part, or one has a name that nnU-Net keeps for itself.
+    """
+    labels = store.cohort.labels
+    try:
+        require_label_rules(labels)
+    except ValueError as fault:
         raise ConfigError(
-            f"the store's masks have the labels {shown(store.cohort.labels)}, and a data set of "
-            "nnU-Net is written with one",
+            f"has labels that are neither nested nor disjoint ({fault})",
             where=store.folder,
-            remedy="Preprocess into another store with the first label alone.",
+            remedy="Preprocess into another store with labels that are.",
+        ) from fault
+    taken = [label.name for label in labels if label.name in _RESERVED]
+    if taken and len(labels) > 1:
+        raise ConfigError(
+            f"has the label {taken[0]}, which means something else to nnU-Net",
+            where=store.folder,
+            remedy="Preprocess into another store, and call the label otherwise.",
         )
+
+
+def _teaches(case: StoredCase, labels: Sequence[Label]) -> bool:
+    """Whether nnU-Net can learn from a case: what its mask does not tell would count as absent."""
+    return case.has_mask and (len(labels) < 2 or len(case.labels) == len(labels))
 
 
 def _record(store: Store, design: NnunetDesign) -> NnunetExport:
     cohort = store.cohort
     return NnunetExport(
         channels=cohort.channels,
+        labels=cohort.labels if len(cohort.labels) > 1 else (),
         grid=_grid(store),
         preprocess=_without_place(cohort.settings),
         splits=tuple(_with_masks(split, store) for split in _splits(store, design)),
         folds=design.folds is not None,
         seed=design.seed,
-        left_out=tuple(case.case_id for case in cohort.cases if not case.has_mask),
+        left_out=tuple(c.case_id for c in cohort.cases if not _teaches(c, cohort.labels)),
     )
 
 
@@ -186,10 +217,11 @@ def _splits(store: Store, design: NnunetDesign) -> list[Split]:
 
 
 def _with_masks(split: Split, store: Store) -> Split:
-    """The split, its cases without a mask left out: nnU-Net learns from masks alone."""
+    """The split, its cases without a whole mask left out: nnU-Net learns from masks alone."""
 
     def known(names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(name for name in names if store.by_id[name].has_mask)
+        labels = store.cohort.labels
+        return tuple(name for name in names if _teaches(store.by_id[name], labels))
 
     parts = {part: known(split.part(part)) for part in ("train", "validation", "test")}
     return split.model_copy(update=parts)
@@ -197,7 +229,10 @@ def _with_masks(split: Split, store: Store) -> Split:
 
 def _require_parts(splits: Sequence[Split], known: Sequence[StoredCase]) -> None:
     if not known:
-        raise ConfigError("no case of the store has a mask", remedy="nnU-Net learns from masks.")
+        raise ConfigError(
+            "no case of the store has a mask that tells all its labels",
+            remedy="nnU-Net learns from masks.",
+        )
     for split in splits:
         lost = [name for name in ("train", "validation") if not split.part(name)]
         if lost:
@@ -244,10 +279,17 @@ def _write_case(store: Store, case: StoredCase, folder: Path) -> None:
         image = (one.astype(np.int16) - int(OUTSIDE)).astype(np.uint8)
         name = f"{case.case_id}_{number:04d}.nii.gz"
         write_volume(folder / "imagesTr" / name, Volume(image, affine))
-    mask = store.mask(case.case_id)
-    if mask is not None:
-        label = (mask > 0).astype(np.uint8)
+    label = _label(store, case.case_id)
+    if label is not None:
         write_volume(folder / "labelsTr" / f"{case.case_id}.nii.gz", Volume(label, affine))
+
+
+def _label(store: Store, case_id: str) -> NDArray[np.uint8] | None:
+    """1 in the tumour; of a store with several labels the number of the innermost."""
+    if len(store.cohort.labels) > 1:
+        return store.labels(case_id)
+    mask = store.mask(case_id)
+    return None if mask is None else (mask > 0).astype(np.uint8)
 
 
 def grid_affine(placement: Placement, grid: GridKind) -> Affine:
@@ -277,7 +319,7 @@ def _dataset(record: NnunetExport, n_cases: int, design: NnunetDesign) -> Mappin
         "name": design.name,
         "description": "Made by plgg export nnunet; skull-stripped, see the key plgg.",
         "channel_names": {str(n): TITLES[name] for n, name in enumerate(record.channels)},
-        "labels": {"background": 0, "tumour": 1},
+        **nnunet_labels(record.labels),
         "numTraining": n_cases,
         "file_ending": ".nii.gz",
         # The other readers refuse affines with shear, as a tilted gantry makes them.

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import Config, GridConfig, InferenceConfig, PreprocessConfig
+from plgg.config import SEGMENTATION, Config, GridConfig, InferenceConfig, PreprocessConfig
 from plgg.core.errors import ConfigError, InputError, RunError
 from plgg.core.files import sha256
 from plgg.data.nnunet import (
@@ -79,7 +79,7 @@ class NnunetMember(Member):
         if self.export is None:
             return self._on_scan(box, mirror=inference.mirror)
         image = box.codes.astype(np.int16) - int(OUTSIDE)
-        return _said(self.network.tumour(image, self._spacing_mm(box), mirror=inference.mirror))
+        return _said(self.network.outlines(image, self._spacing_mm(box), mirror=inference.mirror))
 
     def _spacing_mm(self, box: BrainBox) -> list[float]:
         """Of the box, in the world that the export had it in."""
@@ -96,16 +96,19 @@ class NnunetMember(Member):
                 where="store",
                 remedy="Predict from the manifest.",
             )
-        found = self.network.tumour(scan.data[None], scan.spacing_mm.tolist(), mirror=mirror)
+        (found,) = self.network.outlines(scan.data[None], scan.spacing_mm.tolist(), mirror=mirror)
         in_box = resample(found, placement.native_from_box(), placement.box_shape)
-        said = _said(np.clip(in_box, 0.0, 1.0).astype(np.float32))
+        said = _said(np.clip(in_box, 0.0, 1.0).astype(np.float32)[None])
         return BoxPrediction(
             said.tumour, {}, said.features, said.views, None, native=scan.with_data(found)
         )
 
 
-def _said(tumour: NDArray[np.float32]) -> BoxPrediction:
-    return BoxPrediction(tumour, {}, np.zeros(0, dtype=np.float32), (tumour,), None)
+def _said(outlines: NDArray[np.float32]) -> BoxPrediction:
+    """Of the whole tumour first, and of the labels within it."""
+    tumour, inner = outlines[0], outlines[1:] if len(outlines) > 1 else None
+    none = np.zeros(0, dtype=np.float32)
+    return BoxPrediction(tumour, {}, none, (tumour,), None, inner=inner)
 
 
 def load_nnunet_members(path: Path, *, engine: str = "pytorch") -> list[Member]:
@@ -132,7 +135,8 @@ def load_nnunet_members(path: Path, *, engine: str = "pytorch") -> list[Member]:
         raise RunError(
             "holds no fold_K", where=results, remedy="Train one: nnUNetv2_train ID 2d 0."
         )
-    description, export = Description(results), read_nnunet_export(results)
+    export = read_nnunet_export(results)
+    description = Description(results, export.labels if export else ())
     _require_channels(description, export)
     return [_member(fold, description, export) for fold in folds]
 
@@ -181,7 +185,10 @@ def _config(export: NnunetExport | None) -> Config:
         grid = GridConfig(kind="slices", spacing_mm=2.5)
         return Config().model_copy(update={**common, "grid": grid, "preprocess": FOR_THE_GATES})
     own = {"channels": export.channels, "grid": export.grid, "preprocess": export.preprocess}
-    return Config().model_copy(update={**common, **own})
+    plain = Config()
+    outline = plain.tasks[SEGMENTATION].model_copy(update={"labels": export.labels})
+    tasks = {**plain.tasks, SEGMENTATION: outline}
+    return plain.model_copy(update={**common, **own, "tasks": tasks})
 
 
 def _engine(network: NnunetNetwork) -> Engine:

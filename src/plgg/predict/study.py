@@ -93,10 +93,10 @@ def write_study_objects(
         OutputError: If the disk refuses.
     """
     lost: list[str] = []
-    origin = origin_of(result)
+    origin, inner = origin_of(result), _inner(result, numbers)
     with _told(lost, SEGMENTATION):
         frames = source_frames(source, mask, result.input.sequences[0])
-        outline = segmentation(frames, mask, source, origin, inner=_inner(result, numbers))
+        outline = segmentation(frames, mask, source, origin, inner=inner)
         save(folder / SEGMENTATION, outline)
     if lost:
         return StudyObjects(tuple(lost))
@@ -110,7 +110,7 @@ def write_study_objects(
         )
     if structures:
         with _told(lost, STRUCTURES):
-            write_structures(folder / STRUCTURES, mask, frames=frames, origin=origin)
+            write_structures(folder / STRUCTURES, mask, frames=frames, origin=origin, inner=inner)
     return StudyObjects(tuple(lost), frames, outline, origin)
 
 

@@ -103,7 +103,7 @@ def _counts(found: PairedStatistics, directed: bool) -> str:
 def _headline(contrast: Contrast) -> str:
     """One sentence: what is compared, by how much it differs, and the interval."""
     part = f" on {contrast.part}" if contrast.part else ""
-    metric = _METRICS.get(contrast.metric, contrast.metric)
+    metric = _metric_name(contrast.metric)
     direction = f" ({contrast.better} is better)" if contrast.better else ""
     found = contrast.interval
     within = f"{ends(found, with_sign=True)}; {found.method}" if found.ends else found.note
@@ -116,7 +116,7 @@ def _headline(contrast: Contrast) -> str:
 def verdict(contrast: Contrast) -> str:
     """One sentence for a reader without statistics: which is better, and if it may be chance."""
     unit = contrast.splits or contrast.patients
-    metric = _METRICS.get(contrast.metric, contrast.metric)
+    metric = _metric_name(contrast.metric)
     if unit is None or contrast.better is None:
         return f"{contrast.b} less {contrast.a}, {metric}: {signed(contrast.difference)}."
     better = (contrast.difference > 0) == (contrast.better == "higher")
@@ -135,6 +135,13 @@ def _significance(p: float | None) -> str:
     if p >= SIGNIFICANT:
         return f"p = {p:.2f}: this could be chance"
     return f"p = {p:.2g}: hardly chance alone"
+
+
+def _metric_name(metric: str) -> str:
+    """`Dice`; of a label of the mask or a task `Dice of cyst`."""
+    of, _, name = metric.rpartition(":")
+    words = _METRICS.get(name, name)
+    return f"{words} of {of}" if of else words
 
 
 def _reasons(contrasts: Iterable[Contrast]) -> list[str]:

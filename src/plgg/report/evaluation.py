@@ -33,6 +33,7 @@ from plgg.report.figures_segmentation import (
     ratio_figure,
     volumes_figure,
 )
+from plgg.report.labels import evaluation_labels
 from plgg.report.measures import (
     ADULT_YEARS,
     FEW_PATIENTS,
@@ -110,6 +111,7 @@ def write_evaluation_page(folder: Path) -> Path:
         "volume_words": volume_sentence(summary),
         "markers": markers.values(),
         "marker_words": marker_sentences(summary),
+        "labels": evaluation_labels(found),
         "tasks": evaluation_tasks(found),
         "groups": group_table(summary),
         "scans": table_of(found.rows, _COLUMNS),

@@ -15,6 +15,14 @@ _NO_SEGMENTATION = "no DICOM"
 
 
 @dataclass(frozen=True)
+class LabelVolume:
+    """A region within the tumour: the number of its segment in the SEG, and its volume."""
+
+    segment: int
+    volume_ml: float
+
+
+@dataclass(frozen=True)
 class Findings:
     """What is reported; nothing in it names the patient or the case.
 
@@ -25,6 +33,7 @@ class Findings:
         marker: None where the model names none, or the outline is not the model's.
         verdicts: On the scan, its registration, and whether it is like the training scans.
         comments: Further sentences.
+        labels: Regions within the tumour; empty where a person drew the outline.
     """
 
     volume_ml: float
@@ -33,11 +42,15 @@ class Findings:
     marker: Marker | None = None
     verdicts: tuple[Verdict, ...] = ()
     comments: tuple[str, ...] = (RESEARCH_ONLY,)
+    labels: tuple[LabelVolume, ...] = ()
 
     @property
     def sha256(self) -> str:
         """Of all of it, so that a report of other numbers is another object."""
         whole = {name: _plain(value) for name, value in vars(self).items()}
+        # Without labels the same object as before there were any.
+        if not self.labels:
+            del whole["labels"]
         return hashlib.sha256(canonical(whole).encode()).hexdigest()
 
 
@@ -64,6 +77,7 @@ def findings_of(result: Result) -> Findings:
         marker=result.marker,
         verdicts=verdicts_of(result),
         comments=(result.note, *more),
+        labels=tuple(LabelVolume(one.number, one.volume_ml) for one in result.labels[1:]),
     )
 
 

@@ -1,11 +1,12 @@
-"""The groups of a measurement report: volume, diameters, marker, quality.
+"""The groups of a measurement report: volume, labels, diameters, marker, quality.
 
-The volume belongs to the segment (TID 1411); the diameters have points in space, which that
+A volume belongs to its segment (TID 1411); the diameters have points in space, which that
 template does not allow, and the rest has no region, so they are groups of TID 1501.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     Named = CodedConcept | Code
 
+_WITHIN = "Part of the segment Tumour, and its volume part of that one's."
 _TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -44,7 +46,38 @@ def volume_group(
     findings: Findings, frames: SourceFrames, segmentation: Dataset, origin: Origin
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """The segment, its volume with the interval, what made it, and for what it may be used."""
+    volume = _volume(findings.volume_ml, findings.volume_interval)
+    group = _segment_group(segmentation.SegmentSequence[0], volume, frames, segmentation, origin)
+    _comment(group, findings.comments)
+    return group
+
+
+def label_groups(
+    findings: Findings, frames: SourceFrames, segmentation: Dataset, origin: Origin
+) -> list[VolumetricROIMeasurementsAndQualitativeEvaluations]:
+    """A group for each region within the tumour: its segment, and its volume."""
+    segments = {int(one.SegmentNumber): one for one in segmentation.SegmentSequence}
+    groups = [
+        _segment_group(
+            segments[one.segment], _volume(one.volume_ml, None), frames, segmentation, origin
+        )
+        for one in findings.labels
+    ]
+    for group in groups:
+        _comment(group, (_WITHIN,))
+    return groups
+
+
+def _segment_group(
+    segment: Dataset,
+    volume: Measurement,
+    frames: SourceFrames,
+    segmentation: Dataset,
+    origin: Origin,
+) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """TID 1411 of one segment of the SEG, found on the images that it was drawn on."""
     from highdicom.sr import (
+        CodedConcept,
         FindingSite,
         ReferencedSegment,
         SourceImageForSegmentation,
@@ -57,8 +90,8 @@ def volume_group(
         SourceImageForSegmentation(header.SOPClassUID, header.SOPInstanceUID, numbers)
         for header in frames.headers
     ]
-    segment = segmentation.SegmentSequence[0]
-    group = VolumetricROIMeasurementsAndQualitativeEvaluations(
+    kind = CodedConcept.from_dataset(segment.SegmentedPropertyTypeCodeSequence[0])
+    return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(segment.TrackingUID, segment.TrackingID),
         referenced_segment=ReferencedSegment(
             segmentation.SOPClassUID,
@@ -67,14 +100,20 @@ def volume_group(
             source_images=images,
         ),
         finding_category=codes.SCT.MorphologicallyAbnormalStructure,
-        finding_type=codes.SCT.Neoplasm,
+        finding_type=kind,
         finding_sites=[FindingSite(codes.SCT.Brain)],
         algorithm_id=_algorithm(origin),
-        measurements=[_volume(findings.volume_ml, findings.volume_interval)],
+        measurements=[volume],
     )
-    comments = [_text(codes.DCM.Comment, text) for text in findings.comments]
-    group[0].ContentSequence.extend(comments)
-    return group
+
+
+def _comment(
+    group: VolumetricROIMeasurementsAndQualitativeEvaluations, comments: Iterable[str]
+) -> None:
+    from pydicom.sr.codedict import codes
+
+    items = [_text(codes.DCM.Comment, text) for text in comments]
+    group[0].ContentSequence.extend(items)
 
 
 def _algorithm(origin: Origin) -> AlgorithmIdentification:

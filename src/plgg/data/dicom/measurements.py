@@ -17,6 +17,7 @@ from plgg.data.dicom.findings import Findings
 from plgg.data.dicom.limits import discreet
 from plgg.data.dicom.measurement_groups import (
     diameters_group,
+    label_groups,
     marker_group,
     quality_group,
     volume_group,
@@ -106,6 +107,7 @@ def _content(
 
     groups = [
         volume_group(findings, frames, segmentation, origin),
+        *label_groups(findings, frames, segmentation, origin),
         diameters_group(findings, frames, segmentation),
         marker_group(findings, frames, origin),
         quality_group(findings, frames, origin),

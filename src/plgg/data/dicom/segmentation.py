@@ -107,7 +107,7 @@ def _segmentation(
     of_base = () if base is None else (str(base.SOPInstanceUID),)
     series = of_base if correction is None else (*of_base, correction.number, correction.reader)
     # The same mask twice is one object; another mask is never named as this one.
-    content = (*series, mask_sha256(mask), *_said(mask, inner))
+    content = (*series, mask_sha256(mask), *regions_sha256(mask, inner))
     what = "outlined by plgg" if correction is None else f"corrected by hand, edit {_of(origin)}"
     return Segmentation(
         source_images=list(frames.headers),
@@ -134,8 +134,8 @@ def _segmentation(
     )
 
 
-def _said(mask: Volume, inner: Mapping[str, NDArray[np.bool_]]) -> tuple[str, ...]:
-    """What identifies the regions: their names and voxels."""
+def regions_sha256(mask: Volume, inner: Mapping[str, NDArray[np.bool_]]) -> tuple[str, ...]:
+    """What identifies the regions within a mask: their names with the SHA-256 of their voxels."""
     hashes = (mask_sha256(mask.with_data(region)) for region in inner.values())
     return tuple(f"{name} {digest}" for name, digest in zip(inner, hashes, strict=True))
 
@@ -189,8 +189,17 @@ def _inner_segment(
 ) -> SegmentDescription:
     """A region within the tumour: by its name, and coded where that is a usual one."""
     tracking = origin.uid(f"region {name}", frames)
-    label = name.replace("_", " ").capitalize()
-    return _description(number, label, _property(name), tracking, origin)
+    return _description(number, region_title(name), _property(name), tracking, origin)
+
+
+def region_title(name: str) -> str:
+    """What a label within the tumour is called in a study; never as the whole tumour is.
+
+    >>> region_title("solid_part"), region_title("tumour")
+    ('Solid part', 'Tumour (inner label)')
+    """
+    title = name.replace("_", " ").capitalize()
+    return f"{title} (inner label)" if title == _LABEL else title
 
 
 def _property(name: str) -> Code:

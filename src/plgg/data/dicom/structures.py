@@ -1,5 +1,7 @@
 """`write_structures`: a mask as DICOM RT Structure Set, contours on the images it was drawn on.
 
+The tumour is one region of interest (ROI), and so is each label within it.
+
 Own code: rt-utils, the one library that writes them, leaves out half a voxel all round and fills
 holes (docs/adr/0015).
 """
@@ -7,17 +9,20 @@ holes (docs/adr/0015).
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from plgg.core.volume import Volume
 from plgg.data.dicom.contours import Points, contours
 from plgg.data.dicom.limits import discreet
 from plgg.data.dicom.origin import Origin
-from plgg.data.dicom.segmentation import mask_sha256
+from plgg.data.dicom.segmentation import mask_sha256, region_title, regions_sha256
 from plgg.data.dicom.source import SourceFrames, lacking
 from plgg.data.dicom.study_object import reference, study_object
 from plgg.data.dicom.write import save
@@ -29,34 +34,62 @@ if TYPE_CHECKING:
 _CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 _SERIES_NUMBER = 902
-_COLOUR = [255, 61, 240]
+
+COLOURS = (
+    *((255, 61, 240), (53, 214, 255), (255, 210, 61), (89, 240, 138)),
+    *((255, 148, 64), (185, 162, 255), (255, 255, 255), (255, 107, 107)),
+)
+"""Of the tumour and the labels within it in their order, as the pages have them."""
 
 
-def write_structures(path: Path, mask: Volume, *, frames: SourceFrames, origin: Origin) -> None:
-    """Write a structure set of one region.
+@dataclass(frozen=True)
+class _Region:
+    """A region of interest: its number from 1, its name, and its voxels."""
+
+    number: int
+    name: str
+    mask: Volume
+
+
+def write_structures(
+    path: Path,
+    mask: Volume,
+    *,
+    frames: SourceFrames,
+    origin: Origin,
+    inner: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> None:
+    """Write a structure set of the tumour and of each label within it.
 
     Args:
         path: The file.
         mask: Tumour on the lattice of the frames, boolean.
         frames: Of the source.
         origin: What made the mask.
+        inner: Regions within the tumour by name, boolean, on the same lattice.
 
     Raises:
         InputError: If the headers lack what it must refer to.
         OutputError: If the disk refuses.
     """
     with discreet(), refusing(lambda: lacking(path)):
-        found = _structures(mask, frames, origin)
+        found = _structures(mask, frames, origin, inner or {})
     save(path, found)
 
 
-def _structures(mask: Volume, frames: SourceFrames, origin: Origin) -> SOPClass:
-    header = frames.headers[0]
+def _structures(
+    mask: Volume, frames: SourceFrames, origin: Origin, inner: Mapping[str, NDArray[np.bool_]]
+) -> SOPClass:
+    header, content = frames.headers[0], (mask_sha256(mask), *regions_sha256(mask, inner))
+    regions = [_Region(1, "Tumour", mask)] + [
+        _Region(number, region_title(name), mask.with_data(data))
+        for number, (name, data) in enumerate(inner.items(), start=2)
+    ]
     found = study_object(
         header,
         sop_class_uid=_CLASS,
         modality="RTSTRUCT",
-        sop_instance_uid=origin.uid("structures", frames, mask_sha256(mask)),
+        sop_instance_uid=origin.uid("structures", frames, *content),
         series_instance_uid=origin.uid("structures series", frames),
         series_number=_SERIES_NUMBER,
         series_description="plgg tumour contours (research use only)",
@@ -70,9 +103,9 @@ def _structures(mask: Volume, frames: SourceFrames, origin: Origin) -> SOPClass:
     found.FrameOfReferenceUID = header.FrameOfReferenceUID
     found.PositionReferenceIndicator = ""
     found.ReferencedFrameOfReferenceSequence = [_frame_of_reference(frames)]
-    found.StructureSetROISequence = [_region(header)]
-    found.ROIContourSequence = [_contours(mask, frames)]
-    found.RTROIObservationsSequence = [_observation()]
+    found.StructureSetROISequence = [_described(one, header) for one in regions]
+    found.ROIContourSequence = [_contours(one, frames) for one in regions]
+    found.RTROIObservationsSequence = [_observation(one) for one in regions]
     return found
 
 
@@ -104,23 +137,23 @@ def _frame_of_reference(frames: SourceFrames) -> Dataset:
     return found
 
 
-def _region(header: Dataset) -> Dataset:
+def _described(region: _Region, header: Dataset) -> Dataset:
     item = Dataset()
-    item.ROINumber = 1
+    item.ROINumber = region.number
     item.ReferencedFrameOfReferenceUID = header.FrameOfReferenceUID
-    item.ROIName = "Tumour"
+    item.ROIName = region.name
     item.ROIGenerationAlgorithm = "AUTOMATIC"
     return item
 
 
-def _contours(mask: Volume, frames: SourceFrames) -> Dataset:
+def _contours(region: _Region, frames: SourceFrames) -> Dataset:
     images = _images(frames)
     found = Dataset()
-    found.ReferencedROINumber = 1
-    found.ROIDisplayColor = _COLOUR
+    found.ReferencedROINumber = region.number
+    found.ROIDisplayColor = list(COLOURS[region.number - 1])
     items = [
         _contour(number, points, images[index])
-        for number, (index, points) in enumerate(contours(mask), start=1)
+        for number, (index, points) in enumerate(contours(region.mask), start=1)
     ]
     if items:
         found.ContourSequence = items
@@ -138,11 +171,11 @@ def _contour(number: int, points: Points, image: Dataset) -> Dataset:
     return item
 
 
-def _observation() -> Dataset:
+def _observation(region: _Region) -> Dataset:
     """What it is for is left open: nobody has planned anything on it."""
     item = Dataset()
-    item.ObservationNumber = 1
-    item.ReferencedROINumber = 1
+    item.ObservationNumber = region.number
+    item.ReferencedROINumber = region.number
     item.RTROIInterpretedType = ""
     item.ROIInterpreter = ""
     return item

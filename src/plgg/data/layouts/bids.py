@@ -190,6 +190,8 @@ def find_masks(root: Path, pattern: str | None) -> Masks:
 
 
 def _is_whole_tumour(name: Name, derived: Path) -> bool:
+    if name.entities.get("desc") == "plgg":
+        return False  # A prediction is no truth, whatever its folder is called.
     said = [name.entities[key] for key in _SAYS_WHAT if key in name.entities]
     if any(_WHOLE.fullmatch(word) for word in said):
         return True

@@ -36,7 +36,8 @@ class NnunetNetwork:
         predictor: nnunetv2's `nnUNetPredictor`.
         configuration: Its settings, checked.
         transpose: Order of its axes, of an array (k, j, i).
-        n_labels: Background and foreground.
+        n_labels: Its outputs: background and foreground, or regions.
+        has_regions: Whether they are regions, each by itself.
         name: For results: what runs it, and where.
     """
 
@@ -44,12 +45,13 @@ class NnunetNetwork:
     configuration: Configuration
     transpose: tuple[int, int, int]
     n_labels: int
+    has_regions: bool
     name: str
 
-    def tumour(
+    def outlines(
         self, image: NDArray[np.generic], spacing_mm: Sequence[float], *, mirror: bool
     ) -> NDArray[np.float32]:
-        """Probability of anything but background.
+        """Probability of anything but background, or of each region, the whole tumour first.
 
         Args:
             image: Intensities, 0 outside, shape (C, I, J, K).
@@ -57,7 +59,7 @@ class NnunetNetwork:
             mirror: Whether to average over the mirror images that training allowed.
 
         Returns:
-            float32, shape (I, J, K).
+            float32, shape (R, I, J, K); R is 1 without regions.
 
         Raises:
             InputError: If it would be resampled to more than a scan may take.
@@ -70,8 +72,9 @@ class NnunetNetwork:
         self.predictor.use_mirroring = mirror
         with quiet():
             found = self.predictor.predict_single_npy_array(turned, properties, None, None, True)
-        background = np.asarray(found[1][0], dtype=np.float32)
-        return np.ascontiguousarray(np.clip(1.0 - background, 0.0, 1.0).transpose(2, 1, 0))
+        said = np.asarray(found[1], dtype=np.float32)
+        outlines = said if self.has_regions else 1.0 - said[:1]
+        return np.ascontiguousarray(np.clip(outlines, 0.0, 1.0).transpose(0, 3, 2, 1))
 
     def _require_affordable(self, shape: tuple[int, int, int], spacing_mm: Sequence[float]) -> None:
         native = [(shape[2 - axis], spacing_mm[2 - axis]) for axis in self.transpose]
@@ -114,7 +117,14 @@ def build_nnunet(description: Description, checkpoint: NnunetCheckpoint) -> Nnun
             checkpoint.mirror_axes or None,
         )
     name = f"nnunetv2 {checkpoint.configuration}, {device.type}, fp32"
-    return NnunetNetwork(predictor, checked, description.plans.transpose_forward, n_labels, name)
+    return NnunetNetwork(
+        predictor,
+        checked,
+        description.plans.transpose_forward,
+        n_labels,
+        description.n_regions > 0,
+        name,
+    )
 
 
 def _configured(

@@ -7,14 +7,16 @@ of its own house are let through here, and only sizes that a scan can have.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from plgg.config.labels import Label
 from plgg.core.errors import RunError
 from plgg.core.records import JsonError, as_record, read_json
-from plgg.data.nnunet import DATASET, PLANS
+from plgg.data.nnunet import DATASET, PLANS, nnunet_labels
 
 Fitting = TypeVar("Fitting", bound=BaseModel)
 _AGAIN = "Copy the folder of nnU-Net's results again."
@@ -131,6 +133,7 @@ class Dataset(_Record):
     """The data set that was learned from."""
 
     labels: dict[str, int | tuple[int, ...]]
+    regions_class_order: tuple[int, ...] | None = None
     channel_names: Annotated[dict[str, str], Field(min_length=1, max_length=7)]
 
 
@@ -139,24 +142,44 @@ class Description:
 
     Args:
         results: The folder.
+        regions: Labels of the mask that it is known to have learned; without, labels that overlap
+            mean nothing to plgg.
 
     Raises:
         RunError: If a file is no such record, or asks for what nnU-Net's own planning never does.
     """
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, results: Path, regions: Sequence[Label] = ()) -> None:
         self.results = results
         self.raw_plans = _json(results / PLANS)
         self.raw_dataset = _json(results / DATASET)
         self.plans = _fitting(self.raw_plans, Plans, results / PLANS)
         self.dataset = _fitting(self.raw_dataset, Dataset, results / DATASET)
-        if any(isinstance(label, tuple) for label in self.dataset.labels.values()):
-            raise _refused(results / DATASET, "its labels are regions that overlap")
+        self.n_regions = len(regions) if len(regions) > 1 else 0
+        if regions:
+            self._require_regions(regions)
+        elif any(isinstance(label, tuple) for label in self.dataset.labels.values()):
+            raise _refused(
+                results / DATASET, "its labels are regions that overlap, and not those of an export"
+            )
         if self.dataset.labels.get("background") != 0 or len(self.dataset.labels) < 2:
             raise _refused(results / DATASET, "its labels are not background, 0, and others")
         there, back = self.plans.transpose_forward, self.plans.transpose_backward
         if [there[axis] for axis in back] != [0, 1, 2]:
             raise _refused(results / PLANS, "its axes are not those of a volume")
+
+    def _require_regions(self, regions: Sequence[Label]) -> None:
+        """The outputs are these regions in this order, as the export wrote them."""
+        wanted = nnunet_labels(regions)
+        names = [
+            (name, [*label] if isinstance(label, tuple) else label)
+            for name, label in self.dataset.labels.items()
+        ]
+        order = list(self.dataset.regions_class_order or ())
+        if (names, order) != ([*wanted["labels"].items()], wanted.get("regions_class_order", [])):
+            raise _refused(
+                self.results / DATASET, "its labels are not those that its data set was written of"
+            )
 
     @property
     def n_channels(self) -> int:

@@ -44,6 +44,7 @@ from plgg.report.experiment.training import (
     grid_pictures,
     training_pictures,
 )
+from plgg.report.labels import experiment_labels
 from plgg.report.numbers import typographic
 from plgg.report.parts import arm_colour, arm_title, estimate_tile
 from plgg.report.tasks import experiment_tasks
@@ -139,6 +140,7 @@ def _page(
         "markers": [
             (arms[arm], marker_pictures(experiment, arm)) for arm in experiment.marker_arms
         ],
+        "labels": experiment_labels(experiment),
         "tasks": experiment_tasks(experiment),
         "groups": groups_table(groups),
         "groups_picture": subgroups_picture(groups, experiment),
