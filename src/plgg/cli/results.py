@@ -26,7 +26,7 @@ def evaluate(
     partial: Annotated[
         bool, typer.Option("--partial", help="Cases without a prediction are no error.")
     ] = False,
-    seed: options.Seed = 0,
+    seed: options.BootstrapSeed = 0,
     scan_gib: options.ScanGib = None,
     workers: options.WorkersOrRay = "1",
     ray_address: options.RayAddress = None,
@@ -76,7 +76,7 @@ def compare(
     power: Annotated[
         float, options.number(help="Chance to find it that is wanted.", min=0.06, max=0.999)
     ] = 0.8,
-    seed: options.Seed = 0,
+    seed: options.BootstrapSeed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Paired differences B - A by patient and split, with intervals, tests and power.
