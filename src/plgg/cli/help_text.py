@@ -11,7 +11,7 @@ _PARAGRAPH = re.compile(r"\n\s*\n|\n(?=Example:)")
 
 
 def flowing(text: str) -> str:
-    """A docstring as help for a terminal of any width.
+    r"""A docstring as help for a terminal of any width.
 
     Args:
         text: Paragraphs with lines of any length; each `Example:` is a paragraph of its own.
@@ -20,7 +20,7 @@ def flowing(text: str) -> str:
         Paragraphs of one line, with `[serve]` in them kept from being read as markup.
 
     Example:
-        >>> print(flowing("Open\\nit.\\n\\nExample: a"))
+        >>> print(flowing("Open\nit.\n\nExample: a"))
         Open it.
         <BLANKLINE>
         Example: a

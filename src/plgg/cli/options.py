@@ -52,6 +52,7 @@ Set = Annotated[
     ),
 ]
 
+
 def _seed(value: int) -> int:
     # Not as an upper bound of the option: its nineteen digits would fill half of the help.
     if value >= 2**63:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -115,9 +117,14 @@ def demo(
     """
     from plgg import api
 
-    chosen = settings or ()
     report = api.demo(
-        out, seed=seed, patients=patients, unseen=unseen, settings=chosen, watch=Bars()
+        out,
+        seed=seed,
+        patients=patients,
+        unseen=unseen,
+        settings=settings or (),
+        watch=Bars(),
+        command=shlex.join(["plgg", *sys.argv[1:]]),
     )
     show.line(f"open in a browser: {report.resolve()}")
 

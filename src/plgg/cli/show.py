@@ -108,7 +108,6 @@ class _TrainingBar:
             if scores.get("marker_collapsed"):
                 self.validation += " [red]marker head collapsed[/red]"
 
-
     def _losses(self, event: watch.Step) -> list[tuple[str, float]]:
         """All terms where there is room for them, otherwise their sum, which is the first."""
         terms = list(event.losses.items())
@@ -277,7 +276,9 @@ def info(found: dict[str, Any]) -> None:
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     console.print(versions)
     presets = found["presets"]
-    console.print("\nSettings, to be changed with --set KEY=VALUE; by default, as the presets say:\n")
+    console.print(
+        "\nSettings, to be changed with --set KEY=VALUE; by default, as the presets say:\n"
+    )
     meanings = dict(_described(found["config_schema"]))
     columns = {name: dict(_flat(values)) for name, values in presets.items()}
     for key in [key for key in next(iter(columns.values())) if key != "preset"]:
