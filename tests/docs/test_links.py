@@ -54,6 +54,35 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(path), f"{target}: no such heading"
 
 
+SOURCES = [str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.py")]
+# `member.py`, `report/case/page.py`, `src/plgg/cli/`: files that a page names are there.
+NAMED = re.compile(r"`((?:[\w-]+/)*[\w-]+\.py|src/[\w/-]+)`")
+OTHERS = [ROOT / folder for folder in (".", "benchmarks", "docs", "tests")]
+
+
+def is_there(name):
+    if any(source.endswith(f"/{name}") for source in SOURCES):
+        return True
+    if "/" not in name:
+        return any((folder / name).is_file() for folder in OTHERS) or any(
+            (ROOT / "tests").rglob(name)
+        )
+    return (ROOT / name).exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_a_page_names_are_there(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lost = [name for name in NAMED.findall(text) if not is_there(name)]
+    assert lost == []
+
+
+def test_a_file_that_moved_is_not_there():
+    assert is_there("preprocess/pipeline.py")
+    assert not is_there("preprocess/route.py")
+    assert not is_there("strip.py")
+
+
 def test_pictures_are_small():
     for picture in (ROOT / "docs" / "pictures").iterdir():
         assert picture.stat().st_size < 300_000, picture.name

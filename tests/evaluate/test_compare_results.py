@@ -46,6 +46,13 @@ def test_differences_by_hand(tmp_path):
     assert found.corrected_t is None
 
 
+def test_a_difference_that_rounds_to_nothing_is_not_called_nothing(tmp_path):
+    a = write_evaluation(tmp_path / "a", {"p1": 0.5, "p2": 0.6})
+    b = write_evaluation(tmp_path / "b", {"p1": 0.5004, "p2": 0.6004})
+    assert "by less than 0.001 Dice" in verdict(only(compare_results(a, b)))
+    assert "by 0.000 Dice" in verdict(only(compare_results(a, a)))
+
+
 def test_scans_are_averaged_within_their_patient(tmp_path):
     a = write_evaluation(tmp_path / "a", {"p1_1": 0.2, "p1_2": 0.4, "p2": 0.5})
     b = write_evaluation(tmp_path / "b", {"p1_1": 0.4, "p1_2": 0.8, "p2": 0.5})

@@ -188,6 +188,59 @@ def test_what_is_not_saved_is_not_left_without_asking(page):
     np.testing.assert_array_equal(saved_mask(page.room, "P01")[0], drawn)
 
 
+ACTIVE = "document.activeElement.getBoundingClientRect()"
+
+
+def test_every_stop_of_the_keyboard_on_the_work_list_can_be_seen(page):
+    page.tab.locator("input[type='search']").focus()
+    stops = []
+    while page.js("document.activeElement.closest('tbody')") is None:
+        stops.append(page.js(f"{ACTIVE}.width * {ACTIVE}.height"))
+        assert len(stops) < 40
+        page.tab.keyboard.press("Tab")
+    assert min(stops) > 100
+
+
+def test_the_keyboard_stays_on_its_case_when_a_job_draws_the_list_anew(page, tmp_path):
+    head, _ = blob_brain(affine=ODD_AFFINES["ras"], seed=9)
+    path = write_nifti(tmp_path / "Another.nii.gz", head.data, head.affine)
+    page.tab.locator("tr[data-case='P02'] a").focus()
+    page.tab.set_input_files("input[aria-label='Choose scans']", str(path))
+    page.tab.locator("tr[data-case*='Another']").wait_for()
+    assert page.js("document.activeElement.closest('tr')?.dataset.case") == "P02"
+
+
+def test_checks_and_volumes_are_told_in_the_words_of_the_report(page, room):
+    found = room.get("cases/P01").json()
+    told = page.tab.locator("tr[data-case='P01']").inner_text()
+    assert " mL" in told
+    for verdict in found["verdicts"]:
+        if verdict["verdict"] != "good" and verdict["name"] != "familiarity":
+            assert verdict["name"].replace("-", " ") in told
+
+
+def test_the_change_of_the_diameters_is_that_of_their_product(page):
+    page.open_case("P01")
+    page.js(f"""() => {{
+        const {{ voxels, grid }} = {VIEW}.drawing;
+        const half = grid.size[0] / 2;
+        voxels.forEach((_, n) => {{ if (n % grid.size[0] < half) voxels[n] = 0; }});
+        {VIEW}.drawing.commit('halving');
+    }}""")
+    page.tab.locator("#saved", has_text="Not saved yet").wait_for()
+    row = page.tab.locator(".measures tr", has_text="Axial")
+    before, now, change = row.locator("td").all_inner_texts()
+    product = [float(a) * float(b) for a, b in (text.split(" × ") for text in (before, now))]
+    told = float(change.replace("−", "-").removesuffix(" %"))
+    assert product[1] != product[0]
+    assert told == pytest.approx(100 * (product[1] / product[0] - 1), abs=1.0)
+
+
+def test_a_round_says_beforehand_how_many_patients_it_needs(page, room):
+    page.tab.goto(f"{room.url}/#/rounds")
+    page.tab.locator("p", has_text="a round needs 4 patients").wait_for()
+
+
 def test_an_outline_of_a_doubtful_scan_says_so_where_it_is_drawn(page, room):
     cases = {case["id"]: case["verdicts"] for case in room.get("cases").json()["cases"]}
     said = {

@@ -303,6 +303,7 @@ def demo(
     unseen: int = 40,
     settings: Sequence[str] = (),
     watch: Watch = SILENT,
+    command: str = "plgg demo",
 ) -> Path:
     """Everything from synthetic patients to a report, offline; gives the report's path.
 
@@ -313,6 +314,7 @@ def demo(
         unseen: How many more to predict.
         settings: `key=value`, other than the demo's.
         watch: Told of the progress.
+        command: What the user typed, for the report.
 
     Example:
         >>> report = api.demo(
@@ -328,4 +330,4 @@ def demo(
     from plgg.experiment.demo import run_demo
 
     size = (patients, unseen)
-    return run_demo(out, seed=seed, size=size, settings=settings, watch=watch)
+    return run_demo(out, seed=seed, size=size, settings=settings, watch=watch, command=command)

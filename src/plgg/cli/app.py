@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from plgg import __version__
 from plgg.cli import bids, cohort, experiment, model, pacs, results, serve, timeline
+from plgg.cli.help_text import with_flowing_help
 from plgg.cli.stopping import Interrupted
 from plgg.core.errors import visible
 
@@ -45,8 +46,8 @@ app = typer.Typer(
 )
 _ROOMS = (cohort, model, experiment, results, serve, bids, timeline)
 for group in (room.commands for room in _ROOMS):
-    app.registered_commands += group.registered_commands
-app.add_typer(pacs.commands)
+    app.registered_commands += with_flowing_help(group).registered_commands
+app.add_typer(with_flowing_help(pacs.commands))
 
 
 def _say_version(wanted: bool) -> None:

@@ -156,8 +156,9 @@ def check(
         list[str] | None,
         typer.Option(
             "--set",
-            help="Labels that masks are held against: "
-            "tasks.segmentation.labels={tumour: [1, 2, 3], cyst: 3}.",
+            metavar="KEY=VALUE",
+            help="tasks.segmentation.labels: the labels that masks are held against "
+            "(docs/tasks.md).",
         ),
     ] = None,
     as_json: options.Json = False,
@@ -208,10 +209,10 @@ def preprocess(
 ) -> None:
     """Bring a cohort onto the SRI24 grid, ready for training. Repeat it to add or mend cases.
 
-    Skulls are taken off where they are still on, every scan is registered to the atlas and what
-    came of it is judged. Look at STORE/qc.html: a picture and the verdicts of every case. A case
-    that fails is named, pictured and kept out of the store; status 0 means that none did. A
-    doubtful one is stored and marked.
+    Raw heads are skull-stripped, every scan is registered to the atlas, and quality checks judge
+    both. Look at STORE/qc.html: a picture and the verdicts of every case. A case that fails is
+    named, pictured and left out of the store; status 0 means that none did. A flagged one is
+    included.
 
     Example: plgg preprocess patients/manifest.csv store --preset small --atlas sri24
     Example: plgg preprocess patients/manifest.csv store --workers ray --ray-address auto

@@ -150,9 +150,9 @@ def predict(
     Further sequences of a scan named by itself are given with --t2 and the like; one that is not
     given is missing, which a network that was trained with channels_dropout can do without.
 
-    A scan is prepared as those that the model was trained on: the skull is taken off where it is
-    on, and it is registered to the same atlas. Of DICOM, a DICOM SEG of the outline and a DICOM SR
-    of what was measured are made as well. Status 1 if a scan failed; the others are finished, and
+    A scan is prepared as those that the model was trained on: skull-stripped if it is a raw head,
+    and registered to the same atlas. Of DICOM, a DICOM SEG of the outline and a DICOM SR of the
+    measurements are made as well. Status 1 if a scan failed; the others are finished, and
     the same command makes only what is missing.
 
     Example: plgg predict scan.nii.gz --out predictions

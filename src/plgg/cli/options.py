@@ -46,11 +46,25 @@ Atlas = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="Change a setting, e.g. loss.marker_weight=0.5; plgg info lists them."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting; plgg info lists them. Several are several --set.",
     ),
 ]
+
+
+def _seed(value: int) -> int:
+    # Not as an upper bound of the option: its nineteen digits would fill half of the help.
+    if value >= 2**63:
+        raise typer.BadParameter(f"{value} is not less than 2**63.")
+    return value
+
+
 Seed = Annotated[
-    int, typer.Option(help="Seed of splits, weights and patches.", min=0, max=2**63 - 1)
+    int, typer.Option(help="Seed of splits, weights and patches.", min=0, callback=_seed)
+]
+BootstrapSeed = Annotated[
+    int, typer.Option(help="Seed of the bootstrap's intervals.", min=0, callback=_seed)
 ]
 Epochs = Annotated[int | None, typer.Option(help="Epochs; the preset's if not given.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

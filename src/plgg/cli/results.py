@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +28,7 @@ def evaluate(
     partial: Annotated[
         bool, typer.Option("--partial", help="Cases without a prediction are no error.")
     ] = False,
-    seed: options.Seed = 0,
+    seed: options.BootstrapSeed = 0,
     scan_gib: options.ScanGib = None,
     workers: options.WorkersOrRay = "1",
     ray_address: options.RayAddress = None,
@@ -76,7 +78,7 @@ def compare(
     power: Annotated[
         float, options.number(help="Chance to find it that is wanted.", min=0.06, max=0.999)
     ] = 0.8,
-    seed: options.Seed = 0,
+    seed: options.BootstrapSeed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Paired differences B - A by patient and split, with intervals, tests and power.
@@ -115,9 +117,14 @@ def demo(
     """
     from plgg import api
 
-    chosen = settings or ()
     report = api.demo(
-        out, seed=seed, patients=patients, unseen=unseen, settings=chosen, watch=Bars()
+        out,
+        seed=seed,
+        patients=patients,
+        unseen=unseen,
+        settings=settings or (),
+        watch=Bars(),
+        command=shlex.join(["plgg", *sys.argv[1:]]),
     )
     show.line(f"open in a browser: {report.resolve()}")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,7 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from plgg.core import progress as watch
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from plgg.evaluate.evaluation import Evaluation
     from plgg.export.nnunet import ExportedNnunet
     from plgg.predict.scan import Outcome
+
+
+# Columns of a terminal from which on a training run shows every term of its loss.
+_WIDE = 120
 
 
 class Bars:
@@ -49,11 +54,12 @@ class Bars:
     def _progress(self) -> Progress:
         return Progress(
             TextColumn("{task.description}", markup=False),
+            # Where there is little room the bar gives way, and then the note; no number does.
             BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             TextColumn("left"),
-            TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=self.console,
         )
@@ -90,7 +96,7 @@ class _TrainingBar:
     def __call__(self, event: watch.Step | watch.EpochEnd) -> None:
         if isinstance(event, watch.Step):
             done = (event.epoch - 1) * event.steps + event.step
-            losses = " ".join(f"{name} {value:.3f}" for name, value in event.losses.items())
+            losses = " ".join(f"{name} {value:.3f}" for name, value in self._losses(event))
             note = f"epoch {event.epoch}/{event.epochs} {losses}{self.validation}"
             self.progress.update(
                 self.bar, completed=done, total=event.epochs * event.steps, note=note
@@ -101,6 +107,11 @@ class _TrainingBar:
             self.validation = " | " + ", ".join(found)
             if scores.get("marker_collapsed"):
                 self.validation += " [red]marker head collapsed[/red]"
+
+    def _losses(self, event: watch.Step) -> list[tuple[str, float]]:
+        """All terms where there is room for them, otherwise their sum, which is the first."""
+        terms = list(event.losses.items())
+        return terms if self.progress.console.width >= _WIDE else terms[:1]
 
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -262,17 +273,29 @@ def models(found: Sequence[InstalledModel]) -> None:
 def info(found: dict[str, Any]) -> None:
     """Versions, machine and the settings of the presets."""
     console = plain_console()
-    console.print(f"device: {found['device']}; machine: {found['machine']}")
+    machine = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
+    console.print(f"device: {found['device']}; machine: {machine}")
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     console.print(versions)
     presets = found["presets"]
-    table = _table("Settings (change with --set key=value)", "key", *presets, "meaning")
-    table.columns[0].no_wrap = True  # a key is copied and pasted
+    console.print(
+        "\nSettings, to be changed with --set KEY=VALUE; by default, as the presets say:\n"
+    )
     meanings = dict(_described(found["config_schema"]))
-    columns = [dict(_flat(values)) for values in presets.values()]
-    for key in [key for key in columns[0] if key != "preset"]:
-        table.add_row(key, *(str(column[key]) for column in columns), meanings.get(key, ""))
-    console.print(table)
+    columns = {name: dict(_flat(values)) for name, values in presets.items()}
+    for key in [key for key in next(iter(columns.values())) if key != "preset"]:
+        values = {name: str(column[key]) for name, column in columns.items()}
+        # A key is copied and pasted: no line breaks in it.
+        console.print(Text(key, style="bold"), Text(_by_preset(values)), soft_wrap=True)
+        if meaning := meanings.get(key):
+            console.print(Padding(Text(meaning), (0, 0, 0, 4)))
+
+
+def _by_preset(values: dict[str, str]) -> str:
+    """One value where all presets have it, otherwise each with its preset."""
+    if len(set(values.values())) == 1:
+        return f"= {next(iter(values.values()))}"
+    return "= " + ", ".join(f"{value} ({name})" for name, value in values.items())
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

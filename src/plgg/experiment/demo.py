@@ -129,6 +129,7 @@ def run_demo(
     watch: Watch,
     size: tuple[int, int] = (N_PATIENTS, N_UNSEEN),
     settings: Sequence[str] = (),
+    command: str = "plgg demo",
 ) -> Path:
     """Make patients, train, compare, predict patients that no model has seen, report.
 
@@ -138,6 +139,7 @@ def run_demo(
         watch: Told of the progress.
         size: Patients to learn from, and patients that no model has seen.
         settings: `key=value`, other than the demo's.
+        command: What the user typed, for the report.
 
     Returns:
         Path of the report.
@@ -151,7 +153,7 @@ def run_demo(
     store = make_store(
         make_patients(out / "patients", patients, watch), out / "store", config, watch
     )
-    plan = Plan(store, out / "experiment", config, resolve_arms(ARMS, (), config), 1, "plgg demo")
+    plan = Plan(store, out / "experiment", config, resolve_arms(ARMS, (), config), 1, command)
     with output_folder(plan.out, EXPERIMENT):
         write_about(plan.out, ABOUT)
         done = run_experiment(plan, watch)

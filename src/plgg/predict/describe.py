@@ -119,7 +119,7 @@ def describe(
         inference=networks.inference,
         versions=versions(),
         seconds=dict(found.clock.seconds),
-        warnings=(*told_marker(scan, networks), *_warnings(found, volume_ml)),
+        warnings=said_once((*told_marker(scan, networks), *_warnings(found, volume_ml))),
         note=" ".join(filter(None, (RESEARCH_ONLY, networks.about))),
     )
     return _compared(result, mask, priors)
@@ -259,6 +259,19 @@ def _warnings(found: RawPrediction, volume_ml: float) -> tuple[str, ...]:
         *([familiarity.message] if familiarity and strange else []),
         *([_SHORT] if found.box.short_of_memory else []),
         *([] if volume_ml else ["no tumour was found"]),
+    )
+
+
+def said_once(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Each warning once, in their order; of two of which one only says more, the fuller.
+
+    Example:
+        >>> said_once(("a brain of 90 mL", "no tumour", "a brain of 90 mL at 9 years"))
+        ('no tumour', 'a brain of 90 mL at 9 years')
+    """
+    each = tuple(dict.fromkeys(warnings))
+    return tuple(
+        text for text in each if not any(one != text and one.startswith(text) for one in each)
     )
 
 

@@ -123,8 +123,11 @@ def verdict(contrast: Contrast) -> str:
     n = unit.n_improved if better else unit.n_worse
     which = "equal to" if not contrast.difference else "better than" if better else "worse than"
     on = f" on {contrast.part}" if contrast.part else ""
+    size = f"{abs(contrast.difference):.3f}"
+    if contrast.difference and size == "0.000":
+        size = "less than 0.001"
     return (
-        f"{contrast.b} is {which} {contrast.a}{on} by {abs(contrast.difference):.3f} {metric}, so "
+        f"{contrast.b} is {which} {contrast.a}{on} by {size} {metric}, so "
         f"in {n} of {unit.n} {unit.unit}s; {_significance(contrast.adjusted_p)}."
     )
 

@@ -76,7 +76,7 @@ _COLUMNS: tuple[Column[CaseScores], ...] = (
     Column("HD95, mm", lambda c: blank(number(c.hd95_mm, 1))),
     Column("Marker", lambda c: c.marker or "", is_words=True),
     Column("Predicted", lambda c: c.predicted_marker or "", is_words=True),
-    Column("p", lambda c: blank(number(max(c.probabilities.values(), default=None), 2))),
+    Column("Probability", lambda c: blank(number(max(c.probabilities.values(), default=None), 2))),
     Column("Withheld", lambda c: "yes" if c.withheld else "", is_words=True),
 )
 

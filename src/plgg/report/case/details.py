@@ -19,6 +19,7 @@ from plgg.data.result import (
     VolumeInterval,
     read_result,
 )
+from plgg.report.case.checks import check_name
 from plgg.report.numbers import count, interval, number, signed
 from plgg.report.parts import PREDICTION, REGIONS, Facts, Tile, known, status_word
 
@@ -42,7 +43,17 @@ def _volume(result: Result) -> Tile:
     n_parts = len(result.components)
     parts = "in one piece" if n_parts == 1 else f"in {n_parts} parts"
     note = f"{interval_text(within)} mL" if within else "no interval: not calibrated"
-    return Tile("Tumour volume", volume_text(result.volume_ml), f"{note}, {parts}")
+    value = volume_text(result.volume_ml)
+    if _doubts_voxels(result.quality):
+        note = f"{note}; mL and mm rest on a voxel size that is in doubt"
+        return Tile("Tumour volume", value, note, tone="doubtful")
+    return Tile("Tumour volume", value, f"{note}, {parts}")
+
+
+def _doubts_voxels(quality: Quality | None) -> bool:
+    """Whether the brain's own volume is implausible: then every mL and mm on the page may be."""
+    verdicts = quality.verdicts if quality else ()
+    return any(one.gate == "brain-volume" and one.status != "good" for one in verdicts)
 
 
 def _diameters(found: Diameters | None) -> Tile:
@@ -69,9 +80,9 @@ def _marker(marker: Marker) -> Tile:
 
 def _quality(quality: Quality | None) -> Tile:
     if quality is None:
-        return Tile("Scan and registration", "Not judged", "no quality gates were run")
-    odd = [gate_name(one.gate) for one in quality.verdicts if one.status != "good"]
-    note = ", ".join(odd) if odd else f"{count(len(quality.verdicts), 'gate')} passed"
+        return Tile("Scan and registration", "Not judged", "no quality checks were run")
+    odd = [check_name(one.gate) for one in quality.verdicts if one.status != "good"]
+    note = ", ".join(odd) if odd else f"{count(len(quality.verdicts), 'quality check')} passed"
     status = status_word(quality.status).capitalize()
     return Tile("Scan and registration", status, note, tone=quality.status)
 
@@ -91,9 +102,13 @@ def sentence(clause: str) -> str:
     return clause[:1].upper() + clause[1:]
 
 
-def gate_name(gate: str) -> str:
-    """`brain-overlap` as words."""
-    return gate.replace("-", " ")
+def notes_of(result: Result) -> tuple[str, ...]:
+    """Each warning as a sentence, with what to do where a verdict says it."""
+    remedies = {one.message: one.remedy for one in verdicts_of(result)}
+    return tuple(
+        f"{sentence(text)}. {remedies.get(text, '')}".strip()
+        for text in dict.fromkeys(result.warnings)
+    )
 
 
 def course_of(result: Result, prior: Path | None) -> dict[str, object] | None:
@@ -164,15 +179,15 @@ def verdicts_of(result: Result) -> list[Verdict]:
 def certainty_facts(result: Result) -> Facts:
     """How sure the outline is."""
     found = result.uncertainty
-    agreement = "not known: one answer was asked for"
+    agreement = "not known: one outline was asked for"
     if found.agreement is not None:
-        agreement = f"{number(found.agreement, 2)}, the mean Dice between {found.n_views} answers"
+        agreement = f"{number(found.agreement, 2)}, the mean Dice between {found.n_views} outlines"
     small = (
         f"parts below {result.smallest_ml:.3g} mL removed" if result.smallest_ml else "all parts"
     )
     return (
         ("Expected Dice", number(found.expected_dice, 2)),
-        ("Agreement of answers", agreement),
+        ("Agreement of outlines", agreement),
         ("Mask", f"probability of {result.threshold:.3g} or more; {small}"),
     )
 

@@ -18,6 +18,7 @@ from plgg.data.nifti.image import read_volume
 from plgg.data.result import RESEARCH_ONLY, Result, labels_of, read_result
 from plgg.data.store import LABELS
 from plgg.report.case import details
+from plgg.report.case.checks import check_meaning, check_name
 from plgg.report.case.pictures import acquired_plane, still, strip_of, viewer_data
 from plgg.report.case.surface import scene_of
 from plgg.report.case.view import AXES, Prediction, ScanView, tilt_degrees, view_of
@@ -63,7 +64,10 @@ def _page(
         "timeline": _timeline_of(result),
         "certainty": details.certainty_facts(result),
         "parts": details.parts_facts(result),
+        "notes": details.notes_of(result),
         "verdicts": details.verdicts_of(result),
+        "check_name": check_name,
+        "check_meaning": check_meaning,
         "class_colour": class_colour,
         "scan": details.scan_facts(result),
         "models": [details.model_facts(model) for model in result.models],

@@ -24,6 +24,7 @@ from plgg.core.volume import Volume
 from plgg.data.dicom.findings import said_of
 from plgg.data.result import RESEARCH_ONLY, Result, labels_of, read_result
 from plgg.report.case import details
+from plgg.report.case.checks import check_name
 from plgg.report.case.page import prediction_of
 from plgg.report.case.pictures import acquired_plane, spaced
 from plgg.report.case.view import AXES, Plane, ScanView, edges, view_of
@@ -121,7 +122,7 @@ def _summary(result: Result, view: ScanView) -> Figure:
     top = _marker(figure, top - 0.01, result)
     if result.warnings:
         top = _write(figure, top - 0.01, ["Please note"], weight="bold")
-        shown = [f"– {details.sentence(text)}." for text in result.warnings[:_MOST_WARNINGS]]
+        shown = [f"– {note}" for note in details.notes_of(result)[:_MOST_WARNINGS]]
         more = len(result.warnings) - len(shown)
         top = _write(figure, top, [*shown, *([f"– and {more} more"] if more else [])])
     height = min(0.3, max(0.15, top - 0.1))
@@ -213,7 +214,7 @@ def _verdicts(result: Result) -> Facts:
     found = details.verdicts_of(result)
     return tuple(
         (
-            details.gate_name(one.gate),
+            check_name(one.gate),
             f"{one.status}: {said_of(one)}",
         )
         for one in found

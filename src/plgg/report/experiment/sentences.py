@@ -154,6 +154,9 @@ def _score_tile(
     found, sd = score(experiment, comparison, arm, kind)
     colour = arm_colour(arm, experiment.arms)
     tile = estimate_tile(f"{arm_title(arm)}: {label}", found, colour=colour)
+    if found.value is None:
+        known = "outline" if kind == "Dice" else "marker"
+        return replace(tile, note=f"not defined: too few test patients have a known {known}")
     return tile if sd is None else replace(tile, note=f"± {number(sd)} (SD over splits)")
 
 

@@ -83,7 +83,7 @@ _OUTLINED: tuple[Column[CaseScores], ...] = (
 )
 _PREDICTED: tuple[Column[CaseScores], ...] = (
     Column("Predicted", lambda c: c.predicted_marker or "", is_words=True),
-    Column("p", lambda c: blank(number(max(c.probabilities.values(), default=None), 2))),
+    Column("Probability", lambda c: blank(number(max(c.probabilities.values(), default=None), 2))),
 )
 
 

@@ -47,7 +47,7 @@ class CaseView {
     });
     this.push = mayPush ? new PushPanel(c, () => !this.drawing || this.drawing.isSaved) : null;
     if (this.push) this.side.element.append(this.push.element);
-    this.canvas = h("canvas", { tabindex: 0, "aria-label": `Slices of ${c.id}. Arrow keys and Page Up and Down move the crosshair, Enter uses the tool there.` });
+    this.canvas = h("canvas", { tabindex: 0, role: "application", "aria-label": `Slices of ${c.id}. Arrow keys and Page Up and Down move the crosshair, Enter uses the tool there.` });
     this.place = h("p.place", { role: "status", "aria-live": "off" });
     this.stage = h("div.stage", {}, this.canvas, h("div.ring", { hidden: true }), h("p.loading", {}, "Loading the scan …"));
     this.element = h("div.case", {},
@@ -285,8 +285,8 @@ class CaseView {
 function doubtNote(c) {
   const doubts = c.verdicts.filter((v) => v.verdict !== "good");
   if (!doubts.length) return null;
-  return h("p.doubt", { role: "note", title: doubts.map((v) => v.message).join("\n") },
-    h("strong", {}, "Check this outline with care: "), doubts.map((v) => v.message).join(" "));
+  return h("p.doubt", { role: "note" },
+    h("strong", {}, "Check this outline with care: "), `${doubts.map((v) => v.message).join("; ")}.`);
 }
 
 /** Minutes with the page in sight. */

@@ -3,7 +3,12 @@
 const NONE = "–";
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 
-export const ml = (value) => (known(value) ? `${value.toFixed(value < 10 ? 2 : 1)} ml` : NONE);
+export const ml = (value) => (known(value) ? `${value.toFixed(value < 10 ? 2 : 1)} mL` : NONE);
+/** Both ends with the digits that the upper one deserves. */
+export function between([low, high]) {
+  const digits = high >= 100 ? 0 : high >= 1 ? 1 : 2;
+  return `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
+}
 export const mm = (value) => (known(value) ? `${value.toFixed(1)} mm` : NONE);
 export const percent = (share) => (known(share) ? `${Math.round(share * 100)} %` : NONE);
 export const score = (value) => (known(value) ? value.toFixed(3) : NONE);
@@ -12,6 +17,9 @@ export const score = (value) => (known(value) ? value.toFixed(3) : NONE);
 export function signed(value, digits = 3) {
   return known(value) ? `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}` : NONE;
 }
+
+/** The name of a quality check as words, and of what the model does not know in those of the field. */
+export const checkName = (name) => (name === "familiarity" ? "unlike the training scans" : name.replaceAll(/[-_]/g, " "));
 
 /** By how much a value has changed, in per cent of what it was. */
 export function change(before, after) {

@@ -30,7 +30,7 @@ export const SHORTCUTS = [
     ["probability", "Probability on or off", "B", key("b", "B")],
     ["uncertainty", "Uncertainty on or off", "U", key("u", "U")],
     ["compare", "Changes to the model's mask", "C", key("c", "C")],
-    ["window", "Window and level as at first", "W", key("w", "W")],
+    ["window", "Reset window and level", "W", key("w", "W")],
     ["tumour", "Go to the middle of the tumour", "T", key("t", "T")],
   ]],
   ["Crosshair (when the image has the focus)", [

@@ -5,6 +5,9 @@ import { fill, h, notify, notifyError } from "./dom.js";
 import { score, signed, when } from "./format.js";
 import { describe, follow, hasEnded, share } from "./jobs.js";
 
+// As `plgg.experiment.corrections` has it; the server judges, by patients.
+const FEWEST = 4;
+
 export async function openRounds(main, { refresh }) {
   const view = new Rounds(main, refresh);
   await view.load();
@@ -32,7 +35,8 @@ class Rounds {
     const [rounds, cases, jobs] = await Promise.all([api.listRounds(), api.listCases(), api.listJobs()]);
     this.rounds = rounds;
     const corrected = cases.filter((c) => c.edited).length;
-    this.about.textContent = corrected === 1 ? "1 case has been corrected." : `${corrected} cases have been corrected.`;
+    const found = corrected === 1 ? "1 case has been corrected" : `${corrected} cases have been corrected`;
+    this.about.textContent = corrected < FEWEST ? `${found}; a round needs ${FEWEST} patients: two to learn from and two that are held out.` : `${found}.`;
     for (const job of jobs) if (job.kind === "round") this.jobs.set(job.id, job);
     const open = [...this.jobs.values()].filter((job) => !hasEnded(job));
     this.start.disabled = open.length > 0 || corrected === 0;

@@ -11,6 +11,8 @@ const LEGENDS = {
   uncertainty: ["Uncertainty", "sure", "unsure"],
 };
 
+const product = (diameters) => (diameters?.largest ?? 0) * (diameters?.across ?? 0);
+
 export class Side {
   /** @param c the case @param {object} act what the controls do */
   constructor(c, act) {
@@ -26,7 +28,7 @@ export class Side {
     const legend = h("p.legend.changes", {}, h("span.added", {}, "added"), h("span.removed", {}, "removed"));
     this.element = h("aside.side", { "aria-label": "Case" },
       this.saving,
-      panel("Measures", this.#measureTable(), h("p.hint", {}, "Largest axial diameters, of the outline's hull.")),
+      panel("Measures", this.#measureTable(), h("p.hint", {}, "Largest axial diameters of the outline's hull, and the change of their product.")),
       panel("Outline", this.outline, this.inside, this.compare, legend),
       this.overlay, this.window, panel("Scan and model", this.#facts(c)), panel("Masks", this.edits));
   }
@@ -37,7 +39,7 @@ export class Side {
     const [d, e] = [before?.diameters, now.diameters];
     fill(this.table,
       row("Volume", ml(before?.volumeMl), ml(now.volumeMl), change(before?.volumeMl, now.volumeMl)),
-      row("Axial, mm", pair(d), pair(e), change(d?.largest ?? 0, e?.largest ?? 0)));
+      row("Axial, mm", pair(d), pair(e), change(product(d), product(e))));
     this.save.disabled = isSaved;
     this.status.textContent = isSaved ? "All saved" : "Not saved yet";
     this.status.className = isSaved ? "muted" : "unsaved";
@@ -46,7 +48,7 @@ export class Side {
   /** @param c the case with its edits @param {number|null} shown the edit that the drawing began with */
   showEdits(c) {
     const entry = (number, ...text) => h("li", {}, h("span", {}, ...text),
-      h("button.quiet", { type: "button", "aria-label": `Take mask ${number}`, onclick: () => this.act.take(number) }, "Take"));
+      h("button.quiet", { type: "button", "aria-label": number ? `Use mask ${number}` : "Use the model's mask", onclick: () => this.act.take(number) }, "Use"));
     const edits = [...c.edits].reverse().map((edit) => entry(edit.number,
       h("strong", {}, `${edit.number}`), ` ${edit.who || "no name"} · ${when(edit.when)}`,
       h("small", {}, `${ml(edit.volume_ml)}, Dice ${score(edit.dice_to_base)} to the model's`)));
@@ -99,7 +101,7 @@ export class Side {
     const moved = () => this.act.setWindow(Number(this.level.querySelector("input").value), Number(this.width.querySelector("input").value));
     this.level = slider("Level", { min: 0, max: 1, step: 0.01, value: 0.5, show, onInput: moved });
     this.width = slider("Window", { min: 0, max: 1, step: 0.01, value: 1, show, onInput: moved });
-    return panel("Window and level", this.width, this.level, h("button.quiet", { type: "button", onclick: () => this.act.resetWindow() }, "As at first (W)"));
+    return panel("Window and level", this.width, this.level, h("button.quiet", { type: "button", onclick: () => this.act.resetWindow() }, "Reset (W)"));
   }
 
   #facts(c) {

@@ -11,8 +11,10 @@ const SCAN = /\.(nii|nii\.gz|zip)$/i;
  * @param {(answer: {case: object, job: object}) => void} onAccepted
  */
 export function uploadArea(onAccepted) {
-  const files = h("input", { type: "file", multiple: true, class: "hidden", "aria-label": "Choose scans" });
-  const folder = h("input", { type: "file", webkitdirectory: true, class: "hidden", "aria-label": "Choose a DICOM folder" });
+  // The buttons open them: whoever goes by keyboard or listens meets each once.
+  const behind = { class: "hidden", tabindex: -1, "aria-hidden": "true" };
+  const files = h("input", { type: "file", multiple: true, ...behind, "aria-label": "Choose scans" });
+  const folder = h("input", { type: "file", webkitdirectory: true, ...behind, "aria-label": "Choose a DICOM folder" });
   const age = h("input", { type: "number", min: 0, max: 149, step: 0.1, placeholder: "years" });
   const sex = h("select", {}, h("option", { value: "" }, "not said"), h("option", { value: "F" }, "female"), h("option", { value: "M" }, "male"));
   const sending = h("ul.sending", { "aria-label": "Uploads" });

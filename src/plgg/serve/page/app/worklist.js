@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { $, fill, h, notify, notifyError } from "./dom.js";
-import { ml, percent, when } from "./format.js";
+import { between, checkName, ml, percent, when } from "./format.js";
 import { describe, follow, hasEnded, share } from "./jobs.js";
 import * as preferences from "./preferences.js";
 import { studiesPanel } from "./studies.js";
@@ -17,7 +17,8 @@ const COLUMNS = [
   { key: "verdict", title: "Scan", value: (c) => worst(c) },
   { key: "volume", title: "Volume", value: (c) => c.volume_ml ?? -1, numeric: true },
   { key: "marker", title: "Marker", value: (c) => c.marker?.label ?? "~" },
-  { key: "certainty", title: "Certainty", value: (c) => c.certainty ?? -1, numeric: true },
+  { key: "certainty", title: "Certainty", value: (c) => c.certainty ?? -1, numeric: true,
+    about: "How sure the model is of its outline (1 minus the mean entropy), not how right it is" },
   { key: "edited", title: "Corrected", value: (c) => c.n_edits },
   { key: "created", title: "Received", value: (c) => c.created ?? "" },
 ];
@@ -39,12 +40,13 @@ class WorkList {
     this.filter = h("input", { type: "search", placeholder: "Find a case", "aria-label": "Find a case", oninput: () => this.draw() });
     this.body = h("tbody");
     this.head = h("tr");
+    this.table = h("div.table", {}, h("table", {}, h("caption.hidden", {}, "Cases"), h("thead", {}, this.head), this.body));
     this.count = h("p.count", { role: "status" });
     fill(main, h("div.list", {},
       h("div.bar", {}, h("h1", {}, "Work list"), this.count, this.filter, nextControls()),
       this.upload,
       info.pacs && studiesPanel((id, job) => this.#fetching(id, job)),
-      h("div.table", {}, h("table", {}, h("caption.hidden", {}, "Cases"), h("thead", {}, this.head), this.body))));
+      this.table));
   }
 
   close() {
@@ -63,14 +65,25 @@ class WorkList {
   draw() {
     const wanted = this.filter.value.trim().toLowerCase();
     const shown = sorted(this.cases.filter((c) => c.id.toLowerCase().includes(wanted)));
+    const focus = this.#focused();
     fill(this.head, h("th", { scope: "col" }, h("span.hidden", {}, "Image")), COLUMNS.map((column) => this.#heading(column)));
     fill(this.body, shown.map((c) => this.#row(c)));
     if (!shown.length) fill(this.body, h("tr", {}, h("td.empty", { colspan: COLUMNS.length + 1 }, wanted ? "No case has that name." : "No case yet: upload a scan.")));
     const corrected = this.cases.filter((c) => c.edited).length;
     this.count.textContent = `${this.cases.length} cases, ${corrected} corrected`;
+    if (focus) $(focus, this.table)?.focus();
   }
 
-  #heading({ key, title, numeric }) {
+  /** Where the keyboard is in the table, as a selector: jobs draw it anew at any time. */
+  #focused() {
+    const at = document.activeElement;
+    if (!this.table.contains(at)) return null;
+    if (at.dataset.sort) return `[data-sort="${at.dataset.sort}"]`;
+    const row = at.closest("tr[data-case]");
+    return row && `tr[data-case="${CSS.escape(row.dataset.case)}"] ${at.tagName}`;
+  }
+
+  #heading({ key, title, numeric, about = null }) {
     const { key: by, down } = preferences.get("sort");
     const here = key === by;
     const sort = () => {
@@ -79,7 +92,7 @@ class WorkList {
       $(`[data-sort="${key}"]`, this.head).focus();
     };
     return h(numeric ? "th.number" : "th", { scope: "col", "aria-sort": here ? (down ? "descending" : "ascending") : "none" },
-      h("button.sort", { type: "button", "data-sort": key, onclick: sort }, title, h("span", { "aria-hidden": "true" }, here ? (down ? " ↓" : " ↑") : "")));
+      h("button.sort", { type: "button", title: about, "data-sort": key, onclick: sort }, title, h("span", { "aria-hidden": "true" }, here ? (down ? " ↓" : " ↑") : "")));
   }
 
   #row(c) {
@@ -154,20 +167,19 @@ function jobProgress(job) {
 export function verdictTags(verdicts = []) {
   const doubts = verdicts.filter((v) => v.verdict !== "good");
   if (!doubts.length) return h("span.tag.good", {}, "good");
-  return doubts.map((v) => h(`span.tag.${v.verdict}`, { title: v.message }, v.name.replaceAll("_", " ")));
+  return doubts.map((v) => h(`span.tag.${v.verdict}`, { title: v.message }, checkName(v.name)));
 }
 
 const worst = (c) => c.state !== "done" ? 3 : Math.max(0, ...c.verdicts.map((v) => RANK[v.verdict] ?? 1));
 
 function volume(c) {
-  const [low, high] = c.volume_interval_ml ?? [];
-  return [ml(c.volume_ml), low !== undefined && h("small", {}, `${low.toFixed(1)} to ${high.toFixed(1)}`)];
+  return [ml(c.volume_ml), c.volume_interval_ml && h("small", {}, between(c.volume_interval_ml))];
 }
 
-/** The marker's name, or that the model abstains: probabilities that are not relied on are not shown. */
+/** The marker's name, or that it is withheld: probabilities that are not relied on are not shown. */
 export function marker(c) {
   if (!c.marker) return "–";
-  if (c.marker.abstains || !c.marker.label) return h("span.muted", {}, "abstains");
+  if (c.marker.abstains || !c.marker.label) return h("span.muted", {}, "withheld");
   return [c.marker.label, h("small", {}, percent(c.marker.probabilities?.[c.marker.label]))];
 }
 

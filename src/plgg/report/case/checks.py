@@ -1,0 +1,34 @@
+"""What each quality check of a scan is called and looks at, in the words of a reader of scans.
+
+The checks are the gates of `plgg.preprocess.gates`, and whether the model knows such scans.
+"""
+
+from __future__ import annotations
+
+TRAINING = "training distribution"
+
+_MEANING = {
+    "field-of-view": "how much brain the outermost slab holds: whether the scan cuts the brain off",
+    "brain-volume": "the brain in mL: a wrong voxel size shows here",
+    "orientation": "how much better the head fits the atlas as it lies than turned",
+    "fluid": "brightness of cerebrospinal fluid against white matter",
+    "t1-like": "correlation with a T1: whether it is the sequence that it is said to be",
+    "scale": "how far the brain was scaled to fit the atlas, in the oddest direction",
+    "shear": "largest scaling over smallest: a wrong slice spacing shows here",
+    "rotation": "angle between the head and what the header says, in degrees",
+    "brain-overlap": "Dice of this brain and the atlas brain",
+    "similarity": "mutual information of scan and atlas inside the brain",
+    "header-orientation": "whether the header turns the head",
+    "familiarity": "distance from the scans that the model was trained on",
+}
+_NAMES = {"familiarity": TRAINING, "t1-like": "T1-like"}
+
+
+def check_name(gate: str) -> str:
+    """`brain-overlap` as words, and `familiarity` in those of the field."""
+    return _NAMES.get(gate, gate.replace("-", " "))
+
+
+def check_meaning(gate: str) -> str:
+    """What was measured; blank for the checks of other packages, which say it themselves."""
+    return _MEANING.get(gate, "")
