@@ -211,3 +211,20 @@ def test_a_signal_while_processes_are_started_comes_when_they_are(name):
         signal.signal(number, before)
         ended.set()
         other.join()
+
+
+# A process of its own, in which nothing was started yet.
+FIRST = """
+import signal
+from multiprocessing import resource_tracker
+from plgg.core.worker import sheltered
+
+with sheltered():
+    resource_tracker.ensure_running()
+    assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_the_first_process_that_is_started_is_sheltered_as_well():
+    subprocess.run([sys.executable, "-c", FIRST], check=True, timeout=500)
