@@ -7,6 +7,7 @@ import time
 
 import pytest
 from served import PATIENCE, served
+from test_edits import drawn, etag_of, nifti, put
 
 from plgg.core.errors import InputError, OutputError
 from plgg.core.output import READING_ROOM, output_folder
@@ -17,7 +18,6 @@ from plgg.serve.routes import cases as case_routes
 from plgg.serve.routes import masks as mask_routes
 from plgg.serve.views import make_view
 from plgg.serve.work import WorkFolder
-from test_edits import drawn, etag_of, nifti, put
 
 
 def states_of(room):
@@ -87,7 +87,7 @@ def test_the_number_of_a_lost_record_is_not_given_again(work, tmp_path):
 
 def test_a_mask_and_its_etag_are_of_one_edit(room, work, tmp_path, monkeypatch):
     """Somebody saves while a mask is being looked up: they must not be overwritten unseen."""
-    ask = case_routes._mask_tag
+    ask = case_routes._mask_tag  # noqa: SLF001 - the moment between two looks
 
     def after_a_save(*of):
         save(work, tmp_path, "P01")
@@ -105,7 +105,7 @@ def test_nothing_is_saved_beneath_a_prediction_that_was_asked_for_meanwhile(
     room, work, tmp_path, monkeypatch
 ):
     room.room.queue.close()  # so that the job waits
-    receive = mask_routes._received
+    receive = mask_routes._received  # noqa: SLF001 - likewise
 
     async def after_another_asked(*of):
         await receive(*of)

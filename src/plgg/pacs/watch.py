@@ -83,7 +83,7 @@ def watch(
 
 @dataclass
 class _Poll:
-    """What a poll needs; `away` while the PACS gave no answer at the last one, `known` once it did."""
+    """What a poll needs; `away` while the PACS gave no answer, `known` once it gave one."""
 
     link: PacsLink
     work: StudyWork
