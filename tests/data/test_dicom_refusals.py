@@ -65,6 +65,7 @@ FAULTS = {
     "no position": (setting(2, ImagePositionPatient=None), "1 of 9 images do not say where"),
     "no right angle": (setting(0, ImageOrientationPatient=[1, 0, 0, 0.5, 0.9, 0]), "right angles"),
     "other frame": (setting(2, FrameOfReferenceUID="1.2.3"), "two scans are mixed"),
+    "other patient": (setting(2, PatientID="P-other"), "name different patients"),
     "colour": (setting(2, PhotometricInterpretation="RGB", SamplesPerPixel=3), "colour"),
     "inverted": (setting(2, PhotometricInterpretation="MONOCHROME1"), "inverted"),
     "one slice": (dropping(*range(1, 9)), "one slice only"),

@@ -17,7 +17,8 @@ from plgg.data.labels import region
 from plgg.data.nifti.image import read_volume, write_volume
 from plgg.data.nnunet import NnunetExport, nnunet_labels, read_nnunet_export
 from plgg.data.split import Split
-from plgg.data.store import Store, write_cohort
+from plgg.data.store import Store
+from plgg.data.store_writing import write_cohort
 from plgg.metrics.overlap import hard_dice
 from plgg.predict.engines.nnunet_plans import Description
 from plgg.predict.options import PredictOptions

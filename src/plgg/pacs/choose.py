@@ -19,7 +19,7 @@ from plgg.data.installed_models import model_folders
 from plgg.pacs.archive import Archive, PacsLink
 from plgg.pacs.errors import PacsError
 from plgg.pacs.objects import IMAGES, require_asked
-from plgg.pacs.pull import ByteBudget, fetch_all
+from plgg.pacs.pull import ByteBudget, all_images, fetch_all
 from plgg.pacs.records import Instance, Series, Study, image_name
 from plgg.pacs.retry import Retries, with_retries
 
@@ -52,7 +52,7 @@ def choose_series(
     for one in series:
         if one.modality.upper() != "MR":
             continue
-        images = with_retries(lambda: archive.instances(study, one.uid), retries)  # noqa: B023 - called at once
+        images = with_retries(lambda: all_images(archive, study, one), retries)  # noqa: B023 - called at once
         images = [image for image in images if image.sop_class in ("", *IMAGES)]
         if images and set(wanted) & _sequences(archive, images[0], beside, budget, retries):
             found += images
@@ -121,7 +121,16 @@ def fetch_scan(
         retries=link.retries,
         progress=progress,
     )
+    _remove_withdrawn(folder, images)
     return images
+
+
+def _remove_withdrawn(folder: Path, images: Sequence[Instance]) -> None:
+    """Images that an earlier look had fetched and that the PACS no longer has are none of these."""
+    held = {image_name(one.uid) for one in images}
+    for path in folder.glob("image-*.dcm") if images else ():
+        if path.name not in held:
+            path.unlink()
 
 
 def nothing_wanted(study: Study) -> str:

@@ -32,6 +32,8 @@ class StudyRecord(BaseModel):
             predicted and, where that is wanted, pushed; `passed over`: there is no FLAIR in it;
             `failed`.
         n_images: How many images it had when it was looked at; more make it new again.
+        content: Hash of its series and their numbers of images; another makes it new again, too.
+            Blank where that is not known.
         attempts: How often its prediction was begun.
         reason: Why it failed or was passed over, in one line.
         n_sent: Objects that are on the PACS.
@@ -43,9 +45,14 @@ class StudyRecord(BaseModel):
     key: CaseId
     state: State = "waiting"
     n_images: Annotated[int, Field(ge=0)] = 0
+    content: str = ""
     attempts: Annotated[int, Field(ge=0)] = 0
     reason: str | None = None
     n_sent: Annotated[int, Field(ge=0)] = 0
+
+    def is_of(self, n_images: int, content: str) -> bool:
+        """Whether it is of a study as it is now."""
+        return self.n_images == n_images and self.content in ("", content)
 
     @property
     def settled(self) -> bool:

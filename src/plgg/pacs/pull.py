@@ -19,7 +19,7 @@ from plgg.core.progress import Progress, Silent, Watch
 from plgg.pacs.archive import Archive, PacsLink, open_archive
 from plgg.pacs.errors import PacsError
 from plgg.pacs.objects import FETCHED, require_asked
-from plgg.pacs.records import Instance, nothing_there, require_uid
+from plgg.pacs.records import Instance, Series, nothing_there, require_uid
 from plgg.pacs.retry import Retries, with_retries
 
 PULLED = OutputKind("images pulled from a PACS", ("[0-2].[0-9]*",))
@@ -133,10 +133,28 @@ def instances_of(archive: Archive, study: str, series: str | None = None) -> lis
     Raises:
         PacsError: If there are none.
     """
-    names = [series] if series else [one.uid for one in archive.series(study)]
-    found = [one for name in names for one in archive.instances(study, name)]
+    named = [one for one in archive.series(study) if series in (None, one.uid)]
+    if series and not named:  # It need not list what it gives when it is asked for by name.
+        named = [Series(series)]
+    found = [one for name in named for one in all_images(archive, study, name)]
     if not found:
         raise nothing_there(str(archive.address))
+    return found
+
+
+def all_images(archive: Archive, study: str, series: Series) -> list[Instance]:
+    """The instances of a series, as many as the PACS says that it has.
+
+    Raises:
+        PacsError: If it lists fewer: a part of a head would be taken for all of it.
+    """
+    found = archive.instances(study, series.uid)
+    if len(found) < (series.n_instances or 0):
+        raise PacsError(
+            f"lists {len(found)} of the {series.n_instances} objects that it counts in a series",
+            where=str(archive.address),
+            remedy="Is a limit of its results too low? Try again later, too.",
+        )
     return found
 
 

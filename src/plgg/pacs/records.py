@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from plgg.core.errors import ConfigError, PlggError
@@ -48,6 +49,15 @@ def study_key(uid: str) -> str:
     'study-a6ca9a5efc15'
     """
     return f"study-{_digest(uid)[:12]}"
+
+
+def content_of(counts: Mapping[str, int]) -> str:
+    """A hash of the series of a study and their numbers of images.
+
+    >>> content_of({"1.2": 3, "1.4": 5}) == content_of({"1.4": 5, "1.2": 3})
+    True
+    """
+    return _digest(" ".join(f"{uid}:{counts[uid]}" for uid in sorted(counts)))[:16]
 
 
 def image_name(uid: str) -> str:

@@ -15,10 +15,10 @@ from plgg.core.output import output_folder
 from plgg.pacs.archive import Archive, PacsLink, open_archive
 from plgg.pacs.choose import fetch_scan, nothing_wanted, wanted_sequences
 from plgg.pacs.days import RECENT_DAYS, first_day, is_recent
-from plgg.pacs.errors import UnreachableError
+from plgg.pacs.errors import PacsError, UnreachableError
 from plgg.pacs.find import MOST_STUDIES, with_series
 from plgg.pacs.ledger import StudyRecord
-from plgg.pacs.records import Instance, Study, StudyQuery, study_key
+from plgg.pacs.records import Instance, Study, StudyQuery, content_of, study_key
 from plgg.pacs.retry import with_retries
 from plgg.pacs.rule import Rule
 from plgg.pacs.work import PACS_WORK, StudyWork, require_space
@@ -83,7 +83,7 @@ def watch(
 
 @dataclass
 class _Poll:
-    """What a poll needs; `away` while the PACS did not answer at the last one."""
+    """What a poll needs; `away` while the PACS gave no answer, `known` once it gave one."""
 
     link: PacsLink
     work: StudyWork
@@ -92,6 +92,7 @@ class _Poll:
     sequences: tuple[str, ...]
     archive: Archive
     away: bool = False
+    known: bool = False
 
     def all(self, *, settle: bool) -> Tally:
         """Look at all studies once."""
@@ -100,9 +101,10 @@ class _Poll:
             query = self._query()
             for study in with_retries(lambda: self.archive.studies(query), self.link.retries):
                 self._one(study, tally, settle=settle)
-            self.away = False
-        except UnreachableError as error:
-            if not settle:
+            self.away, self.known = False, True
+        except PacsError as error:
+            # A PACS that was never understood is the wrong address, or refuses us.
+            if not settle or not (self.known or isinstance(error, UnreachableError)):
                 raise
             if not self.away:
                 self.work.watch.say(f"{error} It is asked again.")
@@ -118,28 +120,42 @@ class _Poll:
     def _one(self, study: Study, tally: Tally, *, settle: bool) -> None:
         if self.days is not None and not is_recent(study, self.days):
             return
-        study = with_series(self.archive, study, self.link)
-        if not self.rule.fits(study):
+        try:
+            study = with_series(self.archive, study, self.link)
+            if not self.rule.fits(study):
+                return
+            counts = self._counts(study)
+        except UnreachableError:
+            raise
+        except PacsError as error:
+            self._unreadable(study, tally, str(error))
             return
         key, ledger = study_key(study.uid), self.work.ledger
-        n_images, record = self._n_images(study), ledger.get(key)
-        if record is None or record.n_images != n_images:
-            record = ledger.put(StudyRecord(key=key, n_images=n_images))
+        n_images, content, record = sum(counts.values()), content_of(counts), ledger.get(key)
+        if record is None or not record.is_of(n_images, content):
+            record = ledger.put(StudyRecord(key=key, n_images=n_images, content=content))
             if settle:
                 return
         if not record.settled:
             tally.count(self._take(study, record))
 
-    def _n_images(self, study: Study) -> int:
-        """Of MR series, since what plgg sends back is none."""
-        counts = []
+    def _unreadable(self, study: Study, tally: Tally, reason: str) -> None:
+        """A study of which the PACS gives no sound answer costs no other; it is looked at again."""
+        key = study_key(study.uid)
+        record = self.work.ledger.get(key) or StudyRecord(key=key)
+        if not record.settled:
+            tally.count(self.work.failed(record, reason))
+
+    def _counts(self, study: Study) -> dict[str, int]:
+        """Images by MR series; what plgg sends back is none."""
+        counts = {}
         for one in study.series:
             if one.modality.upper() == "MR":
                 known = one.n_instances
-                counts.append(
+                counts[one.uid] = (
                     len(self.archive.instances(study.uid, one.uid)) if known is None else known
                 )
-        return sum(counts)
+        return counts
 
     def _take(self, study: Study, record: StudyRecord) -> StudyRecord:
         """Pull, predict and send back a study; what is wrong with it is its own."""

@@ -16,7 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from plgg.data.dicom.limits import discreet
 from plgg.pacs.address import PacsAddress
 from plgg.pacs.credentials import Credentials
-from plgg.pacs.errors import PacsError
+from plgg.pacs.errors import PacsError, UnreachableError
 from plgg.pacs.http import PacsSession, bounded, require_good, translated
 from plgg.pacs.multipart import write_single_part
 from plgg.pacs.records import (
@@ -81,7 +81,10 @@ class WebArchive:
 
     def series(self, study: str) -> list[Series]:
         """The series of a study."""
-        items = self._listed(lambda: self._client.search_for_series(study, fields=_SERIES))
+        items = self._all(
+            "SeriesInstanceUID",
+            lambda **page: self._client.search_for_series(study, fields=_SERIES, **page),
+        )
         return [series for series in map(_series, items) if is_uid(series.uid)]
 
     def study_of(self, series: str) -> str | None:
@@ -93,11 +96,14 @@ class WebArchive:
 
     def instances(self, study: str, series: str) -> list[Instance]:
         """The instances of a series."""
-        items = self._listed(lambda: self._client.search_for_instances(study, series))
+        items = self._all(
+            "SOPInstanceUID",
+            lambda **page: self._client.search_for_instances(study, series, **page),
+        )
         found = [_instance(item, study, series) for item in items]
         if len(found) > _MOST_INSTANCES or not all(is_uid(one.uid) for one in found):
             raise translated(ValueError(), self.address)
-        return list({one.uid: one for one in found}.values())
+        return found
 
     def holds(self, instance: Instance) -> bool:
         """Whether an instance is there."""
@@ -133,6 +139,27 @@ class WebArchive:
             answer = self._client.store_instances([dataset], instance.study)
         if answer.get("FailedSOPSequence"):
             raise _not_taken(self.address)
+
+    def _all(self, keyword: str, ask: Callable[..., object]) -> list[Item]:
+        """All that a search gives, by UID: a server may give no more than a part at a time."""
+        found = {_text(item, keyword): item for item in self._listed(ask)}
+        while 0 < len(found) <= _MOST_INSTANCES:
+            before = len(found)
+            for item in self._following(lambda: ask(offset=before)):  # noqa: B023 - called at once
+                found.setdefault(_text(item, keyword), item)
+            # Nothing more, or the same again of a server that knows no pages.
+            if len(found) == before:
+                break
+        return list(found.values())
+
+    def _following(self, ask: Callable[[], object]) -> list[Item]:
+        """A further part; none of a server that takes no question for one."""
+        try:
+            return self._listed(ask)
+        except UnreachableError:
+            raise
+        except PacsError:
+            return []
 
     def _listed(self, ask: Callable[[], object]) -> list[Item]:
         """What a search gives; nothing where there is no such study."""

@@ -13,6 +13,7 @@ from plgg.core.errors import InputError, PlggError
 from plgg.data.dicom.objects import own_objects
 from plgg.data.quality import Verdict
 from plgg.data.result import Marker, Result
+from plgg.serve.errors import RequestError
 from plgg.serve.models import name_of
 from plgg.serve.pictures import slice_counts
 from plgg.serve.queue import JobQueue
@@ -107,8 +108,23 @@ class CaseList:
         self._lock = threading.Lock()
 
     def all(self) -> list[Case]:
-        """All cases, by name."""
-        return [self.get(case_id) for case_id in self._work.case_ids()]
+        """All cases, by name; one whose records are damaged says so and costs no other."""
+        found = (self._listed(case_id) for case_id in self._work.case_ids())
+        return [case for case in found if case is not None]
+
+    def _listed(self, case_id: str) -> Case | None:
+        """One case of the list; None if it has just gone."""
+        try:
+            return self.get(case_id)
+        except RequestError:
+            return None
+        except PlggError as error:
+            return Case(
+                id=case_id,
+                state="failed",
+                error=self._work.short(str(error)),
+                thumbnail=f"{PREFIX}/cases/{case_id}/thumbnail.png",
+            )
 
     def get(self, case_id: str) -> Case:
         """One case.

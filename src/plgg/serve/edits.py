@@ -9,6 +9,7 @@ if another one was saved since, nothing is written, and they are told (409).
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,9 @@ from plgg.serve.errors import RequestError, not_found
 from plgg.serve.records import EditRecord, now
 from plgg.serve.work import MASK, WorkFolder
 
-# Commits are a rename; what takes long is done before.
-_COMMIT = threading.Lock()
+COMMIT = threading.Lock()
+"""Held while an edit takes its place: a rename; what takes long is done before."""
+
 _MOST_EDITS = 9999
 _TOLERANCE_MM = 0.05
 
@@ -40,6 +42,7 @@ def save_edit(
     if_match: str,
     who: str = "",
     minutes: float | None = None,
+    allow: Callable[[], object] = lambda: None,
 ) -> EditRecord:
     """Save a corrected mask.
 
@@ -50,6 +53,7 @@ def save_edit(
         if_match: SHA-256 of the mask that the client began with.
         who: As they call themselves.
         minutes: That they spent.
+        allow: Asked last, while nothing else can be saved; raises if this may not be.
 
     Returns:
         The record of the edit; its `mask_sha256` is the new ETag.
@@ -62,12 +66,13 @@ def save_edit(
     require_fresh(work, case_id, if_match)
     base = model_mask(work, case_id)
     mask = read_mask(file, base, work.options.scan_gib)
-    edits = make_folder(work.case_folder(case_id) / "edits")
+    edits = make_folder(work.edits_folder(case_id))
     with scratch_folder(edits / "edit") as aside:
         write_volume(aside / MASK, mask)
         number = _next_number(work, case_id)
         lost = _write_dicom(work, case_id, aside, number)
-        with _COMMIT:
+        with COMMIT:
+            allow()
             require_fresh(work, case_id, if_match, number)
             record = _record(work, case_id, aside, mask, base, who, minutes)
             record = record.model_copy(update={"no_dicom": lost})
@@ -183,8 +188,10 @@ def _binary(data: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _next_number(work: WorkFolder, case_id: str) -> int:
-    folders = work.edit_folders(case_id)
-    return int(folders[-1].name) + 1 if folders else 1
+    """One more than any that is taken, also by a folder whose record was lost."""
+    found = work.edits_folder(case_id).glob("[0-9]" * 4)
+    taken = [int(path.name) for path in found if not path.is_dir() or any(path.iterdir())]
+    return max(taken, default=0) + 1
 
 
 def _record(

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,7 +26,7 @@ from plgg.serve.edits import model_mask, save_edit
 from plgg.serve.errors import RequestError, not_found
 from plgg.serve.labels import Tumour, tumour_of
 from plgg.serve.records import EditRecord
-from plgg.serve.room import Room
+from plgg.serve.room import Room, require_predicted
 from plgg.serve.uploads import GivenFile, Patient, keep_upload
 from plgg.serve.views import redraw_thumbnail
 from plgg.serve.work import WorkFolder
@@ -180,6 +180,7 @@ def keep_label(
                     aside / "mask.nii.gz",
                     if_match=newest,
                     who=client_of(params),
+                    allow=partial(require_predicted, room, case_id),
                 )
                 return SavedLabel(edit, found.ignored)
             except RequestError as error:

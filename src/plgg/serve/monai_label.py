@@ -215,7 +215,7 @@ def _named(name: str) -> dict[str, str]:
 def _parsed(params: str) -> dict[str, Any]:
     try:
         found = json.loads(params or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise RequestError(422, "is no JSON object", where="params")

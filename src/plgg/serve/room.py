@@ -83,14 +83,23 @@ def recover(room: Room) -> None:
     room.audit.mend()
     queue.load()
     for case_id in work.case_ids():
-        clear_leftovers(work.case_folder(case_id) / "edits")
-        clear_leftovers(work.view_folder(case_id))
-        predicted = (work.case_folder(case_id) / "result.json").is_file()
-        if not predicted and queue.of_case(case_id) is None:
-            _queue_again(room, case=case_id)
+        try:
+            _recover_case(room, case_id)
+        except PlggError as error:  # a link to another place: the work list says so
+            log.warning("%s", error)
     for number in work.round_numbers():
         if queue.of_round(number) is None and work.comparison(number) is None:
             _queue_again(room, number=number)
+
+
+def _recover_case(room: Room, case_id: str) -> None:
+    """Clear up after a case's save or view, and queue it if it was not."""
+    work = room.work
+    clear_leftovers(work.edits_folder(case_id))
+    clear_leftovers(work.view_folder(case_id))
+    predicted = (work.case_folder(case_id) / "result.json").is_file()
+    if not predicted and room.queue.of_case(case_id) is None:
+        _queue_again(room, case=case_id)
 
 
 def _queue_again(room: Room, *, case: str | None = None, number: int | None = None) -> None:
@@ -98,6 +107,23 @@ def _queue_again(room: Room, *, case: str | None = None, number: int | None = No
         room.queue.add("predict" if case else "round", case=case, number=number)
     except PlggError as error:
         log.warning("%s", error)
+
+
+def require_predicted(room: Room, case_id: str) -> None:
+    """No job is to predict a case, or at it: its mask would change beneath a correction.
+
+    Raises:
+        RequestError: 409, if one is.
+    """
+    case = room.cases.get(case_id)
+    if case.state in ("queued", "running"):
+        raise RequestError(
+            409,
+            "is being predicted",
+            where=case_id,
+            remedy="Wait for it.",
+            more={"etag": case.etag},
+        )
 
 
 def the_room(request: Request) -> Room:

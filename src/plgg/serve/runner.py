@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _GIB = 2**30
 _LOOK_SECONDS = 0.1
 _IDLE_SECONDS = 1.0
+_FULL_SECONDS = 5.0
 
 
 class Runner:
@@ -64,17 +65,36 @@ class Runner:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            job = self._queue.take(_IDLE_SECONDS)
+            job = self._taken()
             if job is None:
                 continue
             try:
                 self._do(job)
-            except PlggError as error:  # no process can be started, or the disk is full
+            except (PlggError, OSError) as error:  # no process can be started, or the disk is full
                 log.warning("job %s: %s", job.id, error)
-                with suppress(PlggError):
-                    self._queue.end(job.id, told(error))
+                self._give_up(job, told(error))
             finally:
-                progress_file(self._work, job.id).unlink(missing_ok=True)
+                with suppress(OSError):
+                    progress_file(self._work, job.id).unlink(missing_ok=True)
+
+    def _taken(self) -> Job | None:
+        """The next job; None if there is none, or the disk does not take that it is begun."""
+        try:
+            return self._queue.take(_IDLE_SECONDS)
+        except PlggError as error:
+            log.warning("no job is begun: %s", error)
+            self._stopping.wait(_FULL_SECONDS)
+            return None
+
+    def _give_up(self, job: Job, reason: str) -> None:
+        """A job failed; while the disk does not take that, nothing else is begun."""
+        while not self._stopping.is_set():
+            try:
+                self._queue.end(job.id, reason)
+            except PlggError:
+                self._stopping.wait(_FULL_SECONDS)
+            else:
+                return
 
     def _do(self, job: Job) -> None:
         worker = Worker(partial(start, self._work), do)

@@ -81,13 +81,13 @@ def make_view(work: WorkFolder, case_id: str) -> CaseView:
     folder, case = make_folder(work.view_folder(case_id)), work.case_folder(case_id)
     with scan_limit(work.options.scan_gib):
         scan = _scan(work, case_id, result)
-        mask = read_volume(case / MASK)
+        mask, newest = read_volume(case / MASK), read_volume(work.mask(case_id))
         probability = read_volume(case / "probability.nii.gz").data
         entropy = read_volume(case / "uncertainty.nii.gz").data
     if not same_grid(scan, mask):
         raise InputError("the scan is not the one that was predicted", where=case_id)
     write_volume(folder / VOLUME, scan.with_data(_compact(scan.data)))
-    _draw_thumbnail(folder, upright(scan), mask)
+    _draw_thumbnail(folder, upright(scan), newest)
     view = CaseView(
         mask_sha256=result.files[MASK],
         shape=mask.shape,

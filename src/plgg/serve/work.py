@@ -166,9 +166,17 @@ class WorkFolder:
             raise not_found("the scan is not at hand", case_id)
         return Path(result.input.path)
 
+    def edits_folder(self, case_id: str) -> Path:
+        """The folder of a case's edits, which need not be there yet.
+
+        Raises:
+            InputError: If it is a link to another place.
+        """
+        return below(self.case_folder(case_id), "edits")
+
     def edit_folders(self, case_id: str) -> list[Path]:
         """The folders of a case's edits, oldest first."""
-        found = (self.case_folder(case_id) / "edits").glob("[0-9]" * 4)
+        found = self.edits_folder(case_id).glob("[0-9]" * 4)
         return sorted(path for path in found if (path / "edit.json").is_file())
 
     def edits(self, case_id: str) -> list[EditRecord]:
@@ -189,7 +197,7 @@ class WorkFolder:
         folders = self.edit_folders(case_id)
         number = edit if edit is not None else int(folders[-1].name) if folders else 0
         case = self.case_folder(case_id)
-        path = case / "edits" / f"{number:04d}" / MASK if number else case / MASK
+        path = self.edits_folder(case_id) / f"{number:04d}" / MASK if number else case / MASK
         if not path.is_file():
             raise not_found("there is no such mask", case_id)
         return path

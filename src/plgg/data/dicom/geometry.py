@@ -99,6 +99,8 @@ def _refuse_mixed(pictures: tuple[Picture, ...], planes: list[Plane], refuse: Re
             "its slices have different frames of reference: two scans are mixed",
             "Export one series only.",
         )
+    if len({picture.patient for picture in pictures} - {""}) > 1:
+        raise refuse("its slices name different patients", "Export the series of one patient only.")
     rows, columns = pictures[0].shape
     # How far the last pixel moves if one slice's directions are put for another's.
     far = [columns * plane.across + rows * plane.down for plane in planes]

@@ -14,8 +14,10 @@ from plgg.config.base import SEQUENCES
 from plgg.data.nifti.image import read_volume
 from plgg.serve.answers import file_answer
 from plgg.serve.cases import PREFIX, Case, CaseDetails
+from plgg.serve.edits import COMMIT
 from plgg.serve.errors import RequestError, not_found
 from plgg.serve.pictures import Plane, slice_png
+from plgg.serve.push import newest_edit
 from plgg.serve.records import Job
 from plgg.serve.room import Room, TheRoom, address_of, who_of
 from plgg.serve.strategies import STRATEGIES, NextCase, next_case
@@ -133,6 +135,14 @@ def _predict(room: Room, case_id: str) -> Queued:
 @router.post("/cases/{case_id}/predict", status_code=202)
 def predict(case_id: str, request: Request, room: TheRoom) -> Queued:
     """Predict a case again, with the model that answers now; not one that was corrected."""
+    who = who_of(request)
+    with COMMIT:  # Nothing is saved between the look and the queue.
+        _require_predictable(room, case_id)
+        room.audit.write("predict", who=who, address=address_of(request), case=case_id)
+        return _predict(room, case_id)
+
+
+def _require_predictable(room: Room, case_id: str) -> None:
     found = room.cases.get(case_id)
     if found.state in ("queued", "running"):
         raise RequestError(409, f"is {found.state} already", where=case_id)
@@ -145,8 +155,6 @@ def predict(case_id: str, request: Request, room: TheRoom) -> Queued:
         )
     if room.work.upload(case_id) is None:
         raise not_found("the scan is not at hand", case_id)
-    room.audit.write("predict", who=who_of(request), address=address_of(request), case=case_id)
-    return _predict(room, case_id)
 
 
 @router.get("/cases/{case_id}/volume.nii.gz")
@@ -167,13 +175,13 @@ def mask(
 ) -> Response:
     """A mask: the newest one, or that of an edit; 0 is the model's. ETag is its SHA-256."""
     room.work.require_case(case_id)
-    path = room.work.mask(case_id, edit)
-    return file_answer(request, path, _NIFTI, etag=_mask_tag(room, case_id, edit))
+    # Looked up once: a save in between must not lend its ETag to the mask before it.
+    number = newest_edit(room.work, case_id) if edit is None else edit
+    path = room.work.mask(case_id, number)
+    return file_answer(request, path, _NIFTI, etag=_mask_tag(room, case_id, number))
 
 
-def _mask_tag(room: Room, case_id: str, edit: int | None) -> str:
-    if edit is None:
-        return room.work.mask_sha256(case_id)
+def _mask_tag(room: Room, case_id: str, edit: int) -> str:
     if edit == 0:
         result = room.work.result(case_id)
         return result.files["mask.nii.gz"] if result else ""

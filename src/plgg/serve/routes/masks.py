@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 from fastapi import APIRouter, BackgroundTasks, Request
@@ -16,7 +17,7 @@ from plgg.core.folders import scratch_folder
 from plgg.serve.cases import PREFIX
 from plgg.serve.edits import require_fresh, save_edit
 from plgg.serve.errors import RequestError
-from plgg.serve.room import Room, TheRoom, address_of, minutes_of, who_of
+from plgg.serve.room import Room, TheRoom, address_of, minutes_of, require_predicted, who_of
 from plgg.serve.views import need_view, redraw_thumbnail
 
 router = APIRouter(prefix=PREFIX, tags=["masks"])
@@ -71,7 +72,14 @@ async def save(
         file = aside / "mask"
         await _received(request, file, await run_in_threadpool(_most_bytes, room, case_id))
         record = await run_in_threadpool(
-            save_edit, room.work, case_id, file, if_match=etag, who=who, minutes=minutes
+            save_edit,
+            room.work,
+            case_id,
+            file,
+            if_match=etag,
+            who=who,
+            minutes=minutes,
+            allow=partial(require_predicted, room, case_id),
         )
     room.audit.write("save", who=who, address=address_of(request), case=case_id, edit=record.number)
     later.add_task(_redraw, room, case_id)
@@ -106,14 +114,7 @@ def if_match(request: Request) -> str:
 def _require_savable(room: Room, case_id: str, etag: str) -> None:
     """Refuse early what will be refused, before a mask is sent for nothing."""
     room.work.require_case(case_id)
-    if room.cases.get(case_id).state in ("queued", "running"):
-        raise RequestError(
-            409,
-            "is being predicted",
-            where=case_id,
-            remedy="Wait for it.",
-            more={"etag": room.cases.get(case_id).etag},
-        )
+    require_predicted(room, case_id)
     require_fresh(room.work, case_id, etag)
 
 
