@@ -145,7 +145,7 @@ def test_a_server_that_was_killed_goes_on_with_the_study(orthanc, model, tmp_pat
 
 
 def test_the_extra_is_asked_for(monkeypatch, model, tmp_path):
-    monkeypatch.setattr("plgg.pacs.archive.find_spec", lambda _name: None)
+    monkeypatch.setattr("plgg.core.extras.find_spec", lambda _name: None)
     link = PacsLink("http://127.0.0.1:1/x")
     with pytest.raises(ConfigError, match="dicomweb-client is not installed"):
         ServeOptions(work=tmp_path, models=(model,), dicomweb=link).work_folder()

@@ -112,7 +112,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, run):
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(options, "find_spec", lambda name: None if name == "uvicorn" else 1)
+    monkeypatch.setattr("plgg.core.extras.find_spec", lambda name: None if name == "uvicorn" else 1)
     with pytest.raises(
         ConfigError, match=r'uvicorn is not installed. Run: pip install "plgg\[serve'
     ):

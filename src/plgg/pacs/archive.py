@@ -12,11 +12,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from plgg.core.errors import ConfigError
+from plgg.core import extras
 from plgg.pacs.address import PacsAddress, parse_address, require_aet, require_private
 from plgg.pacs.credentials import credentials_for
 from plgg.pacs.records import Instance, Series, Study, StudyQuery
@@ -103,12 +102,7 @@ def require_extra() -> None:
     Raises:
         ConfigError: If not.
     """
-    lacking = [name for name in _EXTRA if find_spec(name) is None]
-    if lacking:
-        raise ConfigError(
-            f"the package {lacking[0].replace('_', '-')} is not installed",
-            remedy='Run: pip install "plgg[pacs]".',
-        )
+    extras.require_extra("pacs", _EXTRA)
 
 
 @contextmanager

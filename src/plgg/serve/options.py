@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+from plgg.core import extras
 from plgg.core.errors import ConfigError
 from plgg.core.paths import require_run, require_store
 from plgg.data.installed_models import model_folder
@@ -116,8 +116,4 @@ def require_extra() -> None:
     Raises:
         ConfigError: If not.
     """
-    lacking = [name for name in _EXTRA if find_spec(name) is None]
-    if lacking:
-        raise ConfigError(
-            f"the package {lacking[0]} is not installed", remedy='Run: pip install "plgg[serve]".'
-        )
+    extras.require_extra("serve", _EXTRA)
