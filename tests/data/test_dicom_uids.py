@@ -76,6 +76,15 @@ def test_another_model_or_setting_gives_other_objects_in_other_series(first, cha
         assert not set(one) & set(two)
 
 
+def test_a_threshold_of_each_scan_is_a_setting_and_its_number_is_not(first, tmp_path):
+    one, two = (
+        first.again(tmp_path / name, threshold=threshold, threshold_rule="expected-dice")
+        for name, threshold in (("one", 0.31), ("two", 0.3100001))
+    )
+    assert uids(one) == uids(two)
+    assert not set(uids(one)[0]) & set(uids(first)[0])
+
+
 def test_what_a_machine_allows_changes_nothing(first, tmp_path):
     other = first.again(tmp_path / "other", inference=InferenceConfig(memory_gib=3.0))
     assert uids(other) == uids(first)

@@ -130,6 +130,16 @@ def test_what_makes_scans_hard_to_compare_is_told(tmp_path, changes, warning):
     assert warning in said
 
 
+def test_thresholds_of_each_scan_are_one_setting(tmp_path):
+    own = {"threshold_rule": "expected-dice"}
+    a = moment(tmp_path, "a", 1000, when=JANUARY, threshold=0.41, **own)
+    b = moment(tmp_path, "b", 1000, when=MARCH, threshold=0.29, **own)
+    assert timeline([a, b]).warnings == ()
+    fixed = moment(tmp_path, "fixed", 1000, when=MARCH, threshold=0.41)
+    (said,) = timeline([a, fixed]).warnings
+    assert "same threshold" in said
+
+
 def box(affine, size, spacing_mm):
     """A block of voxels as a mask."""
     mask = np.zeros((36, 40, 32), np.uint8)

@@ -1,6 +1,6 @@
 """Every setting of plgg: typed, frozen, unknown keys refused; defaults live here alone."""
 
-from plgg.config.base import SEQUENCES, Arm, Sequence
+from plgg.config.base import EXPECTED_DICE, SEQUENCES, Arm, Sequence, Threshold
 from plgg.config.labels import Label
 from plgg.config.load import (
     config_from_json,
@@ -25,6 +25,7 @@ from plgg.config.training import (
 )
 
 __all__ = [
+    "EXPECTED_DICE",
     "MARKER",
     "PRESETS",
     "SEGMENTATION",
@@ -45,6 +46,7 @@ __all__ = [
     "PreprocessConfig",
     "Sequence",
     "TaskConfig",
+    "Threshold",
     "Weighting",
     "config_from_json",
     "config_from_record",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,9 @@ Triple = tuple[Width, Width, Width]
 Text = Annotated[str, Field(max_length=4096)]
 """A name, a hash or a path."""
 Arm = Literal["single", "multitask"]
+EXPECTED_DICE: Final = "expected-dice"
+Threshold = Annotated[float, Field(gt=0.0, le=1.0)] | Literal["expected-dice"]
+"""From which probability a voxel is tumour: one number, or each scan's (`plgg.measure.outline`)."""
 
 
 Sequence = Literal["flair", "t1", "t1c", "t2", "pd", "swi", "adc"]

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from plgg.config.base import Fraction, NonNegative, Positive, Settings, Text, Triple
+from plgg.config.base import (
+    Fraction,
+    NonNegative,
+    Positive,
+    Settings,
+    Text,
+    Threshold,
+    Triple,
+)
 
 
 class GridConfig(Settings):
@@ -69,9 +77,10 @@ class InferenceConfig(Settings):
     """How a whole brain is predicted."""
 
     threshold: Annotated[
-        Annotated[Fraction, Field(gt=0.0)] | None,
+        Threshold | None,
         Field(
-            description="Probability from which a voxel is tumour; null is what serves the run's "
+            description="Probability from which a voxel is tumour, or expected-dice: where the "
+            "expected Dice of that scan's mask is highest; null is what serves the run's "
             "validation patients best"
         ),
     ] = None

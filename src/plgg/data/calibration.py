@@ -51,7 +51,7 @@ class MaskRule(_Record):
     """How a probability becomes a mask.
 
     Attributes:
-        threshold: Probability from which a voxel is tumour.
+        threshold: Probability from which a voxel is tumour, or `expected-dice` of each scan.
         smallest_ml: Smaller components are removed, unless they are all there is.
         dice: Mean of the validation patients so, on their native scans; a little too good where
             the rule was chosen by them. None without masks.
@@ -59,7 +59,7 @@ class MaskRule(_Record):
         n: Scans that had a mask to judge by.
     """
 
-    threshold: Fraction
+    threshold: Fraction | Literal["expected-dice"]
     smallest_ml: float
     dice: float | None
     plain_dice: float | None

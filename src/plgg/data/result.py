@@ -256,6 +256,9 @@ class TaskResult(TaskAnswer):
     column: str
 
 
+ThresholdRule = Literal["fixed", "expected-dice"]
+
+
 class LabelResult(_Record):
     """A region of the tumour; its voxels in `labels.nii.gz` bear its number or one within it.
 
@@ -303,6 +306,7 @@ class Result(_Record):
         scan_date: Of the scan, where it was given: it is never taken from a header.
         timeline: With the earlier predictions, where several were given.
         threshold: Probability from which a voxel is tumour.
+        threshold_rule: Whether it is fixed, or this scan's own, where the expected Dice is highest.
         smallest_ml: Components below were removed.
         models: Who answered; probabilities are the mean of theirs.
         engine: What ran them, and in which precision.
@@ -342,6 +346,7 @@ class Result(_Record):
     familiarity: Verdict | None
     quality: Quality | None
     threshold: Probability
+    threshold_rule: ThresholdRule = "fixed"
     smallest_ml: float
     models: tuple[Model, ...]
     engine: str
@@ -356,6 +361,11 @@ class Result(_Record):
 def labels_of(result: Result) -> tuple[Label, ...]:
     """The regions of a result as settings."""
     return tuple(Label(name=one.name, values=one.values) for one in result.labels)
+
+
+def threshold_setting(result: Result) -> float | str:
+    """The threshold where it was fixed, else the rule that each scan's is chosen by."""
+    return result.threshold if result.threshold_rule == "fixed" else result.threshold_rule
 
 
 def probability_file(label: Label) -> str:

@@ -24,12 +24,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 import plgg
-from plgg.config import Config
+from plgg.config import EXPECTED_DICE, Config
 from plgg.core.errors import RunError
 from plgg.core.files import make_folder, write_json, write_text, written_aside
 from plgg.core.markdown import escaped
 from plgg.core.records import read_record
 from plgg.data.store_arrays import STEP
+from plgg.measure.outline import PLAIN_THRESHOLD
 from plgg.model.checkpoint import Checkpoint, Meta, network_of, read_tensors
 from plgg.model.network import MultitaskNet
 from plgg.tasks.base import TaskRecord
@@ -249,9 +250,15 @@ def _after(config: Config) -> list[dict[str, Any]]:
             "orig_keys": "image",
             "nearest_interp": False,
         },
-        {"_target_": "AsDiscreted", "keys": "pred", "threshold": config.inference.threshold or 0.5},
+        {"_target_": "AsDiscreted", "keys": "pred", "threshold": _threshold(config)},
         {"_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir"},
     ]
+
+
+def _threshold(config: Config) -> float:
+    """As set; MONAI has none of each scan."""
+    asked = config.inference.threshold
+    return PLAIN_THRESHOLD if asked is None or asked == EXPECTED_DICE else asked
 
 
 def metadata(meta: Meta) -> dict[str, Any]:

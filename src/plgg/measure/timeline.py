@@ -12,7 +12,7 @@ from pathlib import Path
 from plgg.core.errors import InputError
 from plgg.core.volume import Volume
 from plgg.data.nifti.image import read_volume
-from plgg.data.result import Diameters, Result, Timeline, TimePoint
+from plgg.data.result import Diameters, Result, Timeline, TimePoint, threshold_setting
 from plgg.measure.change import read_prior, require_one_patient
 from plgg.measure.diameters import Plane, diameters_by_plane
 from plgg.measure.response import (
@@ -254,7 +254,7 @@ def _warnings(moments: Sequence[Moment]) -> Iterable[str]:
         yield "not every result names its patient: that all are of one is taken on trust"
     if len({tuple(model.sha256 for model in result.models) for result in results}) > 1:
         yield "not all were predicted by the same model: a change may be the model's"
-    if len({(r.threshold, r.smallest_ml, r.inference) for r in results}) > 1:
+    if len({(threshold_setting(r), r.smallest_ml, r.inference) for r in results}) > 1:
         yield "not all were predicted with the same threshold and settings"
     if len({result.versions.get("plgg") for result in results}) > 1:
         yield "not all were predicted by the same version of plgg"

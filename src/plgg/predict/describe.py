@@ -21,6 +21,7 @@ from plgg.data.result import (
     Marker,
     Result,
     TaskResult,
+    ThresholdRule,
     Uncertainty,
 )
 from plgg.measure.change import change
@@ -51,6 +52,8 @@ class RawPrediction:
         mask: Tumour on the native grid, boolean.
         tumour: Its probability there.
         clock: Seconds so far.
+        thresholds: Probability from which a voxel is tumour, and of each region within it.
+        threshold_rule: How that of the tumour was chosen.
         inner: Probability of each region within the tumour, by name.
         numbers: Map of all regions (`plgg.data.labels`); None where the tumour is all.
     """
@@ -60,6 +63,8 @@ class RawPrediction:
     mask: Volume
     tumour: Volume
     clock: Clock
+    thresholds: tuple[float, ...]
+    threshold_rule: ThresholdRule = "fixed"
     inner: dict[str, Volume] = field(default_factory=dict)
     numbers: Volume | None = None
 
@@ -84,7 +89,7 @@ def describe(
         interval = volume_interval(volume_ml, networks.volume_rule)
         lines = diameters(mask)
         parts = components(mask)
-        uncertainty = _uncertainty(found, networks)
+        uncertainty = _uncertainty(found)
         features = _features(found, networks)
         marker = _marker(found, networks, features)
     result = Result(
@@ -112,8 +117,9 @@ def describe(
         radiomics=features,
         familiarity=found.box.familiarity,
         quality=loaded.quality,
-        threshold=networks.threshold,
-        smallest_ml=networks.smallest_ml,
+        threshold=found.thresholds[0],
+        threshold_rule=found.threshold_rule,
+        smallest_ml=networks.smallest_ml(),
         models=tuple(member.model for member in networks.members),
         engine=networks.engine,
         inference=networks.inference,
@@ -135,8 +141,8 @@ def _compared(result: Result, mask: Volume, priors: Sequence[Moment]) -> Result:
     return with_timeline(result, mask, priors) if len(priors) > 1 else result
 
 
-def _uncertainty(found: RawPrediction, networks: Ensemble) -> Uncertainty:
-    views = [view >= networks.threshold for view in found.box.views]
+def _uncertainty(found: RawPrediction) -> Uncertainty:
+    views = [view >= found.thresholds[0] for view in found.box.views]
     return Uncertainty(
         expected_dice=expected_dice(found.tumour.data, found.mask.data),
         n_views=len(views),
@@ -180,11 +186,12 @@ def _features(found: RawPrediction, networks: Ensemble) -> dict[str, float]:
     """Radiomics of the outline in the brain box."""
     loaded = found.loaded
     affine = np.array(loaded.prepared.placement.box_affine)
-    tumour = Volume(found.box.tumour >= networks.threshold, affine)
+    whole = networks.outlined(found.box.tumour, threshold=found.thresholds[0])
+    tumour = Volume(whole.mask, affine)
     mask = without_small(
         tumour.data,
         voxel_volume_ml=tumour.voxel_volume_ml,
-        smallest_ml=networks.smallest_ml,
+        smallest_ml=networks.smallest_ml(),
     )
     return radiomics_inputs(
         loaded.image[0], mask, affine, age_years=loaded.age_years, sex=loaded.sex
@@ -209,15 +216,14 @@ def _labels(found: RawPrediction, networks: Ensemble) -> tuple[LabelResult, ...]
     results = []
     for place, label in enumerate(labels):
         n_voxels = int(region(numbers.data, labels, place).sum())
-        threshold, smallest_ml = networks.label_rule(place)
         results.append(
             LabelResult(
                 name=label.name,
                 number=place + 1,
                 values=label.values,
                 volume_ml=round(n_voxels * numbers.voxel_volume_ml, 4),
-                threshold=threshold,
-                smallest_ml=smallest_ml,
+                threshold=found.thresholds[place],
+                smallest_ml=networks.smallest_ml(place),
             )
         )
     return tuple(results)

@@ -13,24 +13,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import (
+    EXPECTED_DICE,
     MARKER,
     Config,
     InferenceConfig,
     Label,
+    Threshold,
     same_preprocessing,
     with_settings,
 )
 from plgg.core.errors import ConfigError, InputError
 from plgg.core.placement import Placement
 from plgg.core.volume import Volume
-from plgg.data.calibration import ClinicalModel, MarkerSource, VolumeRule
+from plgg.data.calibration import ClinicalModel, MarkerSource, MaskRule, VolumeRule
 from plgg.data.quality import Verdict
+from plgg.data.result import ThresholdRule
+from plgg.measure.outline import PLAIN_THRESHOLD, outlined, threshold_of
 from plgg.predict.member import BrainBox, Member
 from plgg.predict.out_of_distribution import familiarity
 from plgg.predict.whole_brain import BoxPrediction
 from plgg.tasks.base import AuxiliaryTask
 
-PLAIN_THRESHOLD = 0.5
+
+@dataclass(frozen=True, eq=False)
+class Outlined:
+    """A mask, boolean, the probability that it was cut at, and how that was chosen."""
+
+    mask: NDArray[np.bool_]
+    threshold: float
+    rule: ThresholdRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,38 +101,47 @@ class Ensemble:
         """What runs the networks."""
         return ", ".join(dict.fromkeys(member.engine.name for member in self.members))
 
-    @property
-    def threshold(self) -> float:
-        """Probability from which a voxel is tumour: as set, or the members' mean."""
-        if self.inference.threshold is not None:
-            return self.inference.threshold
-        known = [m.calibration.mask.threshold if m.calibration else None for m in self.members]
-        return fmean(PLAIN_THRESHOLD if value is None else value for value in known)
+    def outlined(
+        self, probability: NDArray[np.float32], place: int = 0, threshold: float | None = None
+    ) -> Outlined:
+        """The mask of a region where its probability is high enough, small parts included.
 
-    @property
-    def smallest_ml(self) -> float:
-        """Parts of the mask below this are removed: as set, or the members' mean."""
+        Args:
+            probability: Of the region, in [0, 1], shape (I, J, K).
+            place: Of the region among the labels, 0 the whole tumour.
+            threshold: Of the scan, where it is known from another grid; else as set, or the mean
+                of the members'.
+        """
+        rules = self._threshold_rules(place)
+        if threshold is None:
+            of_rule = {rule: threshold_of(probability, rule) for rule in set(rules)}
+            threshold = fmean(of_rule[rule] for rule in rules)
+        by_scan = EXPECTED_DICE in rules
+        mask = outlined(probability, EXPECTED_DICE if by_scan else threshold, threshold)
+        return Outlined(mask, threshold, "expected-dice" if by_scan else "fixed")
+
+    def _threshold_rules(self, place: int) -> list[Threshold]:
+        if self.inference.threshold is not None:
+            return [self.inference.threshold]
+        rules = self._mask_rules(place)
+        return [rule.threshold if rule else PLAIN_THRESHOLD for rule in rules]
+
+    def _mask_rules(self, place: int) -> list[MaskRule | None]:
+        if place == 0:
+            return [m.calibration.mask if m.calibration else None for m in self.members]
+        name = self.config.labels[place].name
+        return [m.calibration.labels.get(name) if m.calibration else None for m in self.members]
+
+    def smallest_ml(self, place: int = 0) -> float:
+        """Parts of a region below this are removed: as set, or the members' mean."""
         if self.inference.smallest_ml is not None:
             return self.inference.smallest_ml
-        return fmean(m.calibration.mask.smallest_ml if m.calibration else 0 for m in self.members)
+        return fmean(rule.smallest_ml if rule else 0.0 for rule in self._mask_rules(place))
 
     @property
     def labels(self) -> tuple[Label, ...]:
         """Regions that are outlined, the whole tumour first; empty where that is all."""
         return self.config.labels if len(self.config.labels) > 1 else ()
-
-    def label_rule(self, place: int) -> tuple[float, float]:
-        """Threshold and smallest part in mL of a region: as set, or the members' means."""
-        if place == 0:
-            return self.threshold, self.smallest_ml
-        name = self.config.labels[place].name
-        rules = [m.calibration.labels.get(name) if m.calibration else None for m in self.members]
-        threshold, smallest = self.inference.threshold, self.inference.smallest_ml
-        if threshold is None:
-            threshold = fmean(rule.threshold if rule else PLAIN_THRESHOLD for rule in rules)
-        if smallest is None:
-            smallest = fmean(rule.smallest_ml if rule else 0.0 for rule in rules)
-        return threshold, smallest
 
     @property
     def volume_rule(self) -> VolumeRule | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+
 from plgg.config import with_atlas
 from plgg.core.case_id import case_id_fault, require_case_id
 from plgg.core.errors import InputError, PlggError
@@ -173,37 +175,50 @@ class Predictor:
             )
         with clock.step("back to the native grid"):
             tumour = restore(box.tumour, placement) if box.native is None else box.native
+            whole = self.networks.outlined(tumour.data)
             mask = without_small(
-                tumour.data >= self.networks.threshold,
+                whole.mask,
                 voxel_volume_ml=tumour.voxel_volume_ml,
-                smallest_ml=self.networks.smallest_ml,
+                smallest_ml=self.networks.smallest_ml(),
             )
             native = tumour.with_data(mask)
-            inner, numbers = self._regions(box, native, placement)
-        return RawPrediction(loaded, box, native, tumour, clock, inner, numbers)
+            inner, thresholds, numbers = self._regions(box, native, placement)
+        return RawPrediction(
+            loaded,
+            box,
+            mask=native,
+            tumour=tumour,
+            clock=clock,
+            thresholds=(whole.threshold, *thresholds),
+            threshold_rule=whole.rule,
+            inner=inner,
+            numbers=numbers,
+        )
 
     def _regions(
         self, box: BoxAnswer, mask: Volume, placement: Placement
-    ) -> tuple[dict[str, Volume], Volume | None]:
-        """Probabilities of the regions within the tumour, and all regions as one map."""
+    ) -> tuple[dict[str, Volume], list[float], Volume | None]:
+        """Probabilities of the regions within the tumour, their thresholds, and one map of all."""
         labels = self.networks.labels
         if not labels or box.inner is None:
-            return {}, None
+            return {}, [], None
         inner = {
             label.name: restore(outline, placement)
             for label, outline in zip(labels[1:], box.inner, strict=True)
         }
-        masks = [mask.data]
+        masks, thresholds = [mask.data], []
         for place, probability in enumerate(inner.values(), start=1):
-            threshold, smallest_ml = self.networks.label_rule(place)
+            within = np.where(mask.data, probability.data, np.float32(0.0))
+            region = self.networks.outlined(within, place)
+            thresholds.append(region.threshold)
             masks.append(
                 without_small(
-                    (probability.data >= threshold) & mask.data,
+                    region.mask,
                     voxel_volume_ml=mask.voxel_volume_ml,
-                    smallest_ml=smallest_ml,
+                    smallest_ml=self.networks.smallest_ml(place),
                 )
             )
-        return inner, mask.with_data(resolved(masks, labels))
+        return inner, thresholds, mask.with_data(resolved(masks, labels))
 
     def _files(self, scan: Scan) -> list[str]:
         wanted = [MASK, PROBABILITY, UNCERTAINTY, RESULT]

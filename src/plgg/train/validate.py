@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import MARKER, InferenceConfig, Label, LossConfig
+from plgg.config import MARKER, InferenceConfig, Label, LossConfig, Threshold
 from plgg.data.inputs import FLAIR, Inputs, one_hot
 from plgg.data.labels import region, resolved
 from plgg.data.manifest import target_text
 from plgg.data.store import Store
+from plgg.measure.outline import PLAIN_THRESHOLD, outlined
 from plgg.metrics.classification import macro_auc
 from plgg.metrics.overlap import hard_dice, soft_dice
 from plgg.model.device import Runtime
@@ -30,8 +31,6 @@ from plgg.train.distributed import ProcessGroup
 log = logging.getLogger(__name__)
 
 Scores = dict[str, Any]
-# Until a run is trained, nothing tells which threshold serves its patients best.
-_THRESHOLD = 0.5
 # Probabilities that differ less than this between patients are one constant answer.
 _CONSTANT = 1e-3
 
@@ -149,12 +148,13 @@ def _judged(
     said: list[NDArray[Any]] = [answer.tumour, *answer.tasks.values()]
     if any(np.isnan(values).any() for values in said):
         raise FloatingPointError(f"the network's answer for {case_id} is not a number")
-    threshold = _THRESHOLD if settings.threshold is None else settings.threshold
+    # Until a run is trained, nothing tells which threshold serves its patients best.
+    threshold = settings.threshold or PLAIN_THRESHOLD
     mask = store.mask(case_id)
     truths = {name: target_text(case, task.record.column) for name, task in tasks.items()}
     return _Judged(
         case_id,
-        None if mask is None else hard_dice(answer.tumour >= threshold, mask > 0),
+        None if mask is None else hard_dice(outlined(answer.tumour, threshold), mask > 0),
         None if mask is None else soft_dice(answer.tumour, mask > 0),
         {name: (answer.tasks[name], text) for name, text in truths.items() if text is not None},
         _regions(answer, store, case_id, inputs.labels, threshold),
@@ -162,7 +162,7 @@ def _judged(
 
 
 def _regions(
-    answer: BoxPrediction, store: Store, case_id: str, labels: Sequence[Label], threshold: float
+    answer: BoxPrediction, store: Store, case_id: str, labels: Sequence[Label], threshold: Threshold
 ) -> dict[str, float]:
     """Hard Dice of the labels that a case's mask tells."""
     numbers, made = store.labels(case_id) if labels else None, store.cohort.labels
@@ -171,7 +171,7 @@ def _regions(
     outlines = answer.tumour[None]
     if answer.inner is not None:
         outlines = np.concatenate([outlines, answer.inner])
-    said = resolved([one >= threshold for one in outlines], labels)
+    said = resolved([outlined(one, threshold) for one in outlines], labels)
     return {
         label.name: hard_dice(region(said, labels, n), region(numbers, made, made.index(label)))
         for n, label in enumerate(labels)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import plgg
 from plgg.data.dicom.uids import canonical, derived_uid
-from plgg.data.result import Result
+from plgg.data.result import Result, threshold_setting
 
 if TYPE_CHECKING:
     from plgg.data.dicom.source import SourceFrames
@@ -88,7 +88,7 @@ def origin_of(result: Result, correction: Correction | None = None) -> Origin:
     settings = {
         "engine": result.engine,
         "inference": result.inference.model_dump(mode="json", exclude={"memory_gib"}),
-        "threshold": result.threshold,
+        "threshold": threshold_setting(result),
         "smallest_ml": result.smallest_ml,
         "sequences": result.input.sequences,
         "atlas": quality.atlas if quality else None,

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plgg.config import InferenceConfig
+from plgg.config import EXPECTED_DICE, InferenceConfig, Threshold
 from plgg.data.calibration import MaskRule
 from plgg.measure.components import without_small
+from plgg.measure.outline import PLAIN_THRESHOLD, outlined
+from plgg.measure.uncertainty import FAINT
 from plgg.metrics.overlap import hard_dice, volume_ml
 
-PLAIN_THRESHOLD = 0.5
 PLAIN_SMALLEST_ML = 0.0
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))
+THRESHOLDS: tuple[Threshold, ...] = (
+    *(round(0.05 * step, 2) for step in range(4, 17)),
+    EXPECTED_DICE,
+)
 SMALLEST_ML = (PLAIN_SMALLEST_ML, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -24,15 +28,15 @@ class Options:
     """Every threshold with every smallest part, both rising; the plain ones are among them.
 
     Attributes:
-        thresholds: Probabilities from which a voxel is tumour.
+        thresholds: Probabilities from which a voxel is tumour, and last that of each scan.
         smallest_ml: Parts below are removed, unless they are all there is.
         set_threshold: As the settings want it; None leaves it to the patients.
         set_smallest_ml: Likewise.
     """
 
-    thresholds: tuple[float, ...]
+    thresholds: tuple[Threshold, ...]
     smallest_ml: tuple[float, ...]
-    set_threshold: float | None
+    set_threshold: Threshold | None
     set_smallest_ml: float | None
 
     @property
@@ -42,7 +46,10 @@ class Options:
 
     @property
     def ranked(self) -> list[tuple[int, int]]:
-        """Places of all that may be chosen, the plainest first: by steps from the plain one."""
+        """Places of all that may be chosen, the plainest first: by steps from the plain one.
+
+        A threshold of each scan has no number that could suit these patients alone: one step.
+        """
         i0, j0 = self.plain
         allowed = [
             (i, j)
@@ -51,21 +58,28 @@ class Options:
             if self.set_threshold in (None, threshold)
             and self.set_smallest_ml in (None, smallest_ml)
         ]
-        return sorted(allowed, key=lambda at: (abs(at[0] - i0) + abs(at[1] - j0), at))
+
+        def steps(at: tuple[int, int]) -> int:
+            by_scan = self.thresholds[at[0]] == EXPECTED_DICE
+            return (1 if by_scan else abs(at[0] - i0)) + abs(at[1] - j0)
+
+        return sorted(allowed, key=lambda at: (steps(at), at))
 
 
 def options_of(settings: InferenceConfig) -> Options:
     """What the settings leave open; what they fix is scored beside the plain."""
-
-    def among(value: float | None, listed: tuple[float, ...], plain: float) -> tuple[float, ...]:
-        return listed if value is None else tuple(sorted({value, plain}))
-
+    threshold, smallest_ml = settings.threshold, settings.smallest_ml
     return Options(
-        among(settings.threshold, THRESHOLDS, PLAIN_THRESHOLD),
-        among(settings.smallest_ml, SMALLEST_ML, PLAIN_SMALLEST_ML),
+        THRESHOLDS if threshold is None else _rising({PLAIN_THRESHOLD, threshold}),
+        SMALLEST_ML if smallest_ml is None else tuple(sorted({PLAIN_SMALLEST_ML, smallest_ml})),
         settings.threshold,
         settings.smallest_ml,
     )
+
+
+def _rising(thresholds: set[Threshold]) -> tuple[Threshold, ...]:
+    numbers = sorted(value for value in thresholds if value != EXPECTED_DICE)
+    return (*numbers, *(thresholds & {EXPECTED_DICE}))
 
 
 # Below this, the spread over patients is no measure of chance.
@@ -107,12 +121,13 @@ def score_mask(
         voxel_volume_ml: Volume of a native voxel.
         patient_id: Whose scan it is.
     """
-    seen = _cropped((probability >= options.thresholds[0]) | truth)
+    lowest = min(FAINT if value == EXPECTED_DICE else value for value in options.thresholds)
+    seen = _cropped((probability >= lowest) | truth)
     p, t = probability[seen], truth[seen]
     dice = np.empty((len(options.thresholds), len(options.smallest_ml)))
     volume = np.empty_like(dice)
     for i, threshold in enumerate(options.thresholds):
-        mask = p >= threshold
+        mask = outlined(p, threshold)
         for j, smallest_ml in enumerate(options.smallest_ml):
             # What the smaller limit took the larger one would have taken too.
             if smallest_ml > 0:

@@ -16,7 +16,8 @@ from plgg.data.labels import true_regions
 from plgg.data.manifest import Case, target_text
 from plgg.data.nifti.image import read_volume
 from plgg.data.result import Marker, Result, probability_file, read_result
-from plgg.predict.calibrate.mask import PLAIN_THRESHOLD, MaskScores, Options, score_mask
+from plgg.measure.outline import PLAIN_THRESHOLD, outlined
+from plgg.predict.calibrate.mask import MaskScores, Options, score_mask
 from plgg.tasks.base import AuxiliaryTask
 
 
@@ -91,8 +92,7 @@ def _masks(
     whole = _scored(probability, truth, case, options)
     if len(labels) < 2:
         return whole, {}
-    limit = PLAIN_THRESHOLD if options.set_threshold is None else options.set_threshold
-    within, inner = probability >= limit, {}
+    within, inner = outlined(probability, options.set_threshold or PLAIN_THRESHOLD), {}
     known = true_regions(case, labels, drawn)
     for label in labels[1:]:
         if label.name in known:

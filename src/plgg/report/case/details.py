@@ -185,10 +185,11 @@ def certainty_facts(result: Result) -> Facts:
     small = (
         f"parts below {result.smallest_ml:.3g} mL removed" if result.smallest_ml else "all parts"
     )
+    own = "" if result.threshold_rule == "fixed" else ", where its expected Dice is highest"
     return (
         ("Expected Dice", number(found.expected_dice, 2)),
         ("Agreement of outlines", agreement),
-        ("Mask", f"probability of {result.threshold:.3g} or more; {small}"),
+        ("Mask", f"probability of {result.threshold:.3g} or more{own}; {small}"),
     )
 
 
