@@ -196,3 +196,28 @@ def test_stages_of_a_raw_head_add_up(benchmark_named):
     assert found["seconds"]["this"]["rest"][0] == pytest.approx(1.5)
     assert found["ratios"]["brain"] == found["ratios"][raw_head.WHOLE] == 2.0
     assert found["shares"]["brain"] == pytest.approx(0.25)
+
+
+def test_every_rule_is_scored_on_predictions_that_are_there(tmp_path, benchmark_named, started):
+    thresholds = benchmark_named("thresholds")
+    truth = np.zeros((8, 8, 8), np.uint8)
+    truth[2:6, 2:6, 2:6] = 1
+    rows = ["patient_id,case_id,flair,mask,marker"]
+    for name, likely in (("a", 0.42), ("b", 0.9), ("c", None)):
+        nib.save(nib.Nifti1Image(truth, np.eye(4)), tmp_path / f"{name}.nii.gz")
+        rows.append(f"{name},{name},{name}.nii.gz,{name}.nii.gz,")
+        if likely:
+            (tmp_path / "out" / name).mkdir(parents=True)
+            probability = np.where(truth, likely, 0.0).astype(np.float32)
+            probability[3, 3, 3] = 0.9
+            path = tmp_path / "out" / name / "probability.nii.gz"
+            nib.save(nib.Nifti1Image(probability, np.eye(4)), path)
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    said = started(thresholds, tmp_path / "out", tmp_path / "manifest.csv")
+    assert said.startswith("2 scans")
+    table = {row.split("|")[1].strip(): row for row in said.splitlines() if "±" in row}
+    assert table.keys() == {str(rule) for rule in thresholds.RULES}
+    assert "1.0000" in table["0.4"]
+    assert "1.0000" in table["expected-dice"]
+    # At a half one voxel of the 64 is found.
+    assert f"{(2 / 65 + 1) / 2:.4f}" in table["0.5"]
