@@ -269,10 +269,10 @@ class Calibration(_Record):
     version: Literal[1] = 1
     model_sha256: str
     mask: MaskRule
-    volume: VolumeRule | None
-    marker: MarkerRule | None
-    clinical: ClinicalModel | None
-    familiarity: Familiarity | None
+    volume: VolumeRule | None = None
+    marker: MarkerRule | None = None
+    clinical: ClinicalModel | None = None
+    familiarity: Familiarity | None = None
     radiomics: ForestModel | None = None
     tasks: dict[str, TaskRule] = {}
     labels: dict[str, MaskRule] = {}

@@ -19,16 +19,22 @@ from plgg.core.errors import RunError
 from plgg.core.folders import scratch_folder
 from plgg.core.output import RUN, output_folder
 from plgg.core.progress import Progress, Watch
-from plgg.data.calibration import Calibration, Familiarity, read_calibration, write_calibration
+from plgg.data.calibration import (
+    Calibration,
+    Familiarity,
+    read_calibration,
+    write_calibration,
+)
 from plgg.data.result import read_result
 from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.cohort import evaluate_predictions
 from plgg.evaluate.evaluation import Evaluation
+from plgg.measure.outline import PLAIN_THRESHOLD
 from plgg.measure.radiomics import Features
 from plgg.model.checkpoint import read_meta
 from plgg.predict.calibrate.clinical import fit_clinical_of
-from plgg.predict.calibrate.fit import fit_calibration
+from plgg.predict.calibrate.fit import choose_mask_rule, fit_calibration
 from plgg.predict.calibrate.radiomics import fit_forest_of, stored_features
 from plgg.predict.engine import remembering
 from plgg.predict.ensemble import ensemble
@@ -184,17 +190,20 @@ def calibrate_runs(
     if all(is_calibrated(run) for run in splits):
         return [load_member(run) for run in splits]
     with scratch_folder(scratch / "calibration") as aside:
+        raw = aside / "raw"
         seen = [
-            _predict_validation(run, store, split, aside, watch, label=label)
+            _predict_validation(run, store, split, raw, watch, label=label)
             for (run, split), label in zip(splits.items(), labels, strict=True)
         ]
         members, known = [member for member, _ in seen], [familiar for _, familiar in seen]
         validation = [name for split in splits.values() for name in split.validation]
+        asked = [(m, s.validation) for m, s in zip(members, splits.values(), strict=True)]
+        outlined = outlined_as_used(store, asked, raw, aside / "outlined", watch)
         training = {run: split.train for run, split in splits.items()}
-        models = marker_models(store, training, members, aside, validation, watch)
+        models = marker_models(store, training, members, outlined, validation, watch)
         with watch.task(f"{labels[-1]}: calibrating") as progress:
             common = fit_calibration(
-                aside,
+                outlined,
                 store.manifest_cases(validation),
                 {name: models[run] for run, split in splits.items() for name in split.validation},
                 settings=members[0].config.inference,
@@ -227,6 +236,42 @@ def _predict_validation(
     with watch.task(f"{label}: predicting validation for calibration") as progress:
         predict_cases(Predictor(ensemble([raw])), store, split.validation, aside, progress)
     return raw, familiarity
+
+
+def outlined_as_used(
+    store: Store,
+    asked: Sequence[tuple[Member, Sequence[str]]],
+    raw: Path,
+    out: Path,
+    watch: Watch,
+) -> Path:
+    """Predictions whose outlines are cut as they will be: a marker is read from the outline, too.
+
+    Args:
+        store: Whose patients.
+        asked: Raw networks, and the validation patients that each has predicted.
+        raw: Their predictions.
+        out: Where they are made anew, if the raw ones were not cut so.
+        watch: Told of the progress.
+
+    Returns:
+        `raw` or `out`.
+    """
+    settings = asked[0][0].config.inference
+    if not any(MARKER in member.tasks for member, _ in asked):
+        return raw
+    cases = store.manifest_cases([name for _, names in asked for name in names])
+    with watch.task("choosing where masks are cut") as progress:
+        rule = choose_mask_rule(raw, cases, settings, progress)
+    was = (settings.threshold or PLAIN_THRESHOLD, settings.smallest_ml or 0.0)
+    if (rule.threshold, rule.smallest_ml) == was:
+        return raw
+    for number, (member, names) in enumerate(asked, start=1):
+        cut = Calibration(model_sha256=member.model.sha256, mask=rule)
+        taught = Predictor(ensemble([replace(member, calibration=cut)]))
+        with watch.task(f"cutting them so, {number} of {len(asked)}") as progress:
+            predict_cases(taught, store, names, out, progress)
+    return out
 
 
 def marker_models(

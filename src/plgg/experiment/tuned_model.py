@@ -24,7 +24,12 @@ from plgg.data.nifti.image import read_volume
 from plgg.data.store import Store
 from plgg.evaluate.rounds import Part, PatientChange, RoundComparison
 from plgg.experiment.corrections import Corrections
-from plgg.experiment.scoring import features_of, marker_models, predict_cases
+from plgg.experiment.scoring import (
+    features_of,
+    marker_models,
+    outlined_as_used,
+    predict_cases,
+)
 from plgg.experiment.tuning import OldMember
 from plgg.metrics.overlap import hard_dice
 from plgg.predict.calibrate.fit import fit_calibration
@@ -127,12 +132,14 @@ def _renewed(
             done = _Counted(progress, len(names))
             for pair, member in zip(pairs, raw, strict=True):
                 one = Predictor(ensemble([member]))
-                predict_cases(one, store, pair.old.validation, aside, done.part())
+                predict_cases(one, store, pair.old.validation, aside / "raw", done.part())
+        asked = [(m, pair.old.validation) for m, pair in zip(raw, pairs, strict=True)]
+        outlined = outlined_as_used(store, asked, aside / "raw", aside / "outlined", watch)
         training = {pair.new: pair.old.train for pair in pairs}
-        models = marker_models(store, training, raw, aside, names, watch)
+        models = marker_models(store, training, raw, outlined, names, watch)
         with watch.task("calibrating") as progress:
             found = fit_calibration(
-                aside,
+                outlined,
                 store.manifest_cases(names),
                 {name: models[pair.new] for pair in pairs for name in pair.old.validation},
                 settings=first.config.inference,

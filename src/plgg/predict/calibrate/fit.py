@@ -13,10 +13,32 @@ from plgg.data.calibration import Calibration, Familiarity, MaskRule, TaskRule, 
 from plgg.data.manifest import Case
 from plgg.predict.calibrate.marker_rule import fit_marker_rule
 from plgg.predict.calibrate.mask import MaskScores, Options, fit_mask, options_of
-from plgg.predict.calibrate.validation_scan import ValidationScan, read_scan
+from plgg.predict.calibrate.validation_scan import ValidationScan, read_masks, read_scan
 from plgg.predict.calibrate.volume_rule import fit_volume
 from plgg.predict.marker import MarkerModels
 from plgg.tasks.base import AuxiliaryTask
+
+
+def choose_mask_rule(
+    predictions: Path, cases: Sequence[Case], settings: InferenceConfig, progress: Progress
+) -> MaskRule:
+    """How the tumour is to be cut out of its probability: what `fit_calibration` will choose.
+
+    Args:
+        predictions: Raw ones of the validation scans, a folder each.
+        cases: These scans, with their masks so far as there are any.
+        settings: Threshold and smallest part are chosen only where these leave them open.
+        progress: Told after each scan.
+
+    Raises:
+        InputError: If a prediction or a true mask is missing, broken, or on another grid.
+    """
+    options, scores = options_of(settings), []
+    for done, case in enumerate(cases, start=1):
+        whole, _ = read_masks(predictions / case.case_id, case, options)
+        scores += [whole] if whole else []
+        progress(done, len(cases))
+    return fit_mask(scores, options)[0]
 
 
 def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one place calls it

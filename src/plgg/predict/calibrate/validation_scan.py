@@ -70,7 +70,7 @@ def read_scan(
     folder = predictions / case.case_id
     path = folder / "result.json"
     result = read_result(path)
-    whole, inner = _masks(folder, case, options, labels)
+    whole, inner = read_masks(folder, case, options, labels)
     return ValidationScan(
         whole,
         _marker(result, case, classes, where=path),
@@ -80,10 +80,14 @@ def read_scan(
     )
 
 
-def _masks(
-    folder: Path, case: Case, options: Options, labels: Sequence[Label]
+def read_masks(
+    folder: Path, case: Case, options: Options, labels: Sequence[Label] = ()
 ) -> tuple[MaskScores | None, dict[str, MaskScores]]:
-    """The whole tumour, and the regions within it so far as the mask tells them."""
+    """The whole tumour, and the regions within it so far as the mask tells them.
+
+    Raises:
+        InputError: If a file is missing or cannot be read, or lies on another grid than the truth.
+    """
     if case.mask is None:
         return None, {}
     drawn = read_volume(case.mask)
