@@ -146,8 +146,9 @@ def test_the_marker_column_can_be_named_and_must_be_there(study, tmp_path):
     assert "it has: participant_id, age, sex, braf, site" in refused.err
 
 
-def test_an_age_that_is_none_is_refused_with_its_place(study, tmp_path):
-    text(study / "participants.tsv", "participant_id\tage", "sub-01\tyoung")
-    err = manifest("bids", study, out=tmp_path / "m.csv", status=2).err
-    assert "participants.tsv, sub-01" in err
-    assert "'young'" in err
+def test_one_participant_whose_age_is_none_is_left_out_by_name(study, tmp_path):
+    text(study / "participants.tsv", "participant_id\tage", "sub-01\tyoung", "sub-02\t7")
+    done = manifest("bids", study, out=tmp_path / "m.csv", status=1)
+    assert {row["patient_id"] for row in done.rows} == {"sub-02"}
+    (said,) = {line for line in done.err.splitlines() if "sub-01_ses-1" in line}
+    assert "participants.tsv, sub-01: 'young' is no age" in said

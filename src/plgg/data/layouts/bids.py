@@ -89,11 +89,15 @@ def _add(name: Name, around: _Around, scans: list[Scan], left_out: list[LeftOut]
         names = listed(mask.name for mask in fitting)
         reason = f"{len(fitting)} masks fit ({names}); name the right one with --mask"
     else:
-        labels = around.participants.labels(around.subject, name.entities.get("ses"))
-        mask = fitting[0] if fitting else None
-        others = _others_of(name, around.subject)
-        scans.append(Scan(around.subject.name, name.path, mask, scan_id, labels, others))
-        return
+        try:
+            labels = around.participants.labels(around.subject, name.entities.get("ses"))
+        except ManifestError as error:  # What is wrong of one participant is that one's.
+            reason = str(error).rstrip(".")
+        else:
+            mask = fitting[0] if fitting else None
+            others = _others_of(name, around.subject)
+            scans.append(Scan(around.subject.name, name.path, mask, scan_id, labels, others))
+            return
     if LeftOut(label, reason) not in left_out:
         left_out.append(LeftOut(label, reason))
 
