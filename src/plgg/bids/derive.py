@@ -16,9 +16,8 @@ from plgg.bids.sidecar import mask_sidecar, probability_sidecar
 from plgg.core.errors import OutputError
 from plgg.core.files import sha256, split_aside, written_aside
 from plgg.core.paths import below
+from plgg.core.prediction_files import LABELS, MASK, PROBABILITY, REPORT
 from plgg.data.result import Result
-from plgg.data.store import LABELS
-from plgg.predict.scan import MASK, PROBABILITY, REPORT
 
 Hashes = dict[str, tuple[str, ...]]
 

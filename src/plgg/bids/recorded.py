@@ -9,8 +9,8 @@ from plgg.bids.outcome import BidsOutcome
 from plgg.bids.record import ScanRecord, read_record_file, record_path
 from plgg.bids.request import BidsRequest
 from plgg.core.errors import InputError, PlggError
+from plgg.core.prediction_files import RESULT
 from plgg.data.result import read_result
-from plgg.predict.scan import RESULT
 
 
 def recorded_outcome(request: BidsRequest, scan: BidsScan) -> BidsOutcome:

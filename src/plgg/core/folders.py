@@ -29,6 +29,15 @@ from plgg.core.files import (
     sync,
 )
 from plgg.core.lock import BESIDE, in_use, is_in_use
+from plgg.core.prediction_files import (
+    DOCUMENT,
+    LABELS,
+    MASK,
+    PROBABILITY,
+    REPORT,
+    RESULT,
+    UNCERTAINTY,
+)
 
 log = logging.getLogger(__name__)
 _MOST_MARK_BYTES = 64 * 2**20
@@ -59,20 +68,20 @@ class FolderKind:
 PREDICTION = FolderKind(
     "prediction",
     (
-        "mask.nii.gz",
-        "labels.nii.gz",
+        MASK,
+        LABELS,
         "probability_*.nii.gz",
-        "probability.nii.gz",
-        "uncertainty.nii.gz",
+        PROBABILITY,
+        UNCERTAINTY,
         "segmentation.dcm",
         "measurements.dcm",
         "rtstruct.dcm",
         "report.dcm",
-        "result.json",
-        "report.html",
-        "report.pdf",
+        RESULT,
+        REPORT,
+        DOCUMENT,
     ),
-    "result.json",
+    RESULT,
     format="plgg-result",
     hashes="files",
 )

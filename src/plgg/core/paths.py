@@ -15,6 +15,7 @@ from pydantic import AfterValidator
 
 from plgg.core.errors import CheckpointError, InputError, PlggError, StoreError
 from plgg.core.files import require_no_file
+from plgg.core.prediction_files import RESULT
 
 _MAX_LENGTH = 255
 # Separators of any system, what Windows forbids in a name, and control characters.
@@ -187,7 +188,7 @@ def require_prior(folder: Path | None) -> None:
     Raises:
         InputError: If it cannot be one.
     """
-    if folder is not None and not _exists(folder / "result.json"):
+    if folder is not None and not _exists(folder / RESULT):
         raise InputError(
             f"is no prediction ({_lacks(folder, 'result.json')})",
             where=folder,

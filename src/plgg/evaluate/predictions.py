@@ -15,9 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from plgg.config.tasks import checked_name
 from plgg.core.errors import InputError
+from plgg.core.prediction_files import LABELS, MASK, PROBABILITY, RESULT
 from plgg.core.records import read_record
 from plgg.data.result import TaskAnswer
-from plgg.data.store import LABELS
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 TaskName = Annotated[str, AfterValidator(checked_name)]
@@ -103,11 +103,11 @@ class Said(BaseModel):
 def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
     """What a folder of predictions holds of a case; None where it has no mask of it."""
     folder = predictions / case_id
-    if (folder / "mask.nii.gz").is_file():
+    if (folder / MASK).is_file():
         return Prediction(
-            folder / "mask.nii.gz",
-            _if_there(folder / "probability.nii.gz"),
-            _if_there(folder / "result.json"),
+            folder / MASK,
+            _if_there(folder / PROBABILITY),
+            _if_there(folder / RESULT),
             _if_there(folder / LABELS),
         )
     flat = _if_there(predictions / f"{case_id}.nii.gz") or _if_there(predictions / f"{case_id}.nii")

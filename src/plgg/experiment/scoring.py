@@ -18,6 +18,7 @@ from plgg.config import MARKER
 from plgg.core.errors import RunError
 from plgg.core.folders import scratch_folder
 from plgg.core.output import RUN, output_folder
+from plgg.core.prediction_files import RESULT
 from plgg.core.progress import Progress, Watch
 from plgg.data.calibration import (
     Calibration,
@@ -305,7 +306,7 @@ def marker_models(
         for name in known:
             true[name] = stored_features(store, name, members[0].config.channels[0])
             progress(len(true), len(known))
-    seen = {name: read_result(predictions / name / "result.json").radiomics for name in outlined}
+    seen = {name: read_result(predictions / name / RESULT).radiomics for name in outlined}
     return {
         run: MarkerModels(clinical[run], fit_forest_of(store, true, seen, names, classes))
         for run, names in training.items()

@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from plgg.core.errors import InputError
+from plgg.core.prediction_files import RESULT
 from plgg.data.result import Change, Diameters, Result, VolumeInterval, read_result
-
-_FILE = "result.json"
 
 
 def read_prior(folder: Path) -> Result:
@@ -23,13 +22,13 @@ def read_prior(folder: Path) -> Result:
     Raises:
         InputError: If it is no prediction, or one of another version.
     """
-    if not (folder / _FILE).is_file():
+    if not (folder / RESULT).is_file():
         raise InputError(
-            f"is no prediction (no {_FILE})",
+            f"is no prediction (no {RESULT})",
             where=folder,
             remedy="Name the folder of one case that plgg predict has made.",
         )
-    return read_result(folder / _FILE)
+    return read_result(folder / RESULT)
 
 
 def change(now: Result, prior: Result, prior_folder: Path) -> Change:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from plgg.core.errors import InputError
+from plgg.core.prediction_files import MASK
 from plgg.core.volume import Volume
 from plgg.data.nifti.image import read_volume
 from plgg.data.result import Diameters, Result, Timeline, TimePoint, threshold_setting
@@ -31,7 +32,6 @@ NOTE = (
     "and vision, steroids, new and further lesions, the spine, other sequences (T2, enhancement, "
     "diffusion), and cysts left out. For research use only."
 )
-_MASK = "mask.nii.gz"
 # Ages are whole years in many headers.
 _AGE_YEARS = 1.5
 
@@ -65,8 +65,8 @@ class Moment:
             InputError: If the mask cannot be read.
         """
         mask, lines = self.mask, self.result.diameters
-        if mask is None and self.folder and (self.folder / _MASK).is_file():
-            mask = read_volume(self.folder / _MASK)
+        if mask is None and self.folder and (self.folder / MASK).is_file():
+            mask = read_volume(self.folder / MASK)
         found = dict(diameters_by_plane(mask)) if mask is not None else {}
         return found | ({lines.plane: lines} if lines else {})
 

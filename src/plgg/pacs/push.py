@@ -14,6 +14,7 @@ from typing import Literal
 
 from plgg.core.errors import InputError, PlggError
 from plgg.core.paths import require_folder
+from plgg.core.prediction_files import RESULT
 from plgg.core.progress import Silent, Watch
 from plgg.data.dicom.objects import own_objects
 from plgg.pacs.archive import Archive, PacsLink, open_archive
@@ -23,7 +24,6 @@ from plgg.pacs.records import Instance
 from plgg.pacs.retry import Retries, with_retries
 
 SILENT = Silent()
-_RESULT = "result.json"
 
 
 @dataclass(frozen=True)
@@ -140,11 +140,11 @@ def objects_in(folder: Path) -> list[Path]:
 
 def _folders(folder: Path) -> Iterator[Path]:
     """A folder of a case and those of its edits; else those of all cases in it."""
-    if own_objects(folder) or (folder / _RESULT).is_file():
+    if own_objects(folder) or (folder / RESULT).is_file():
         yield folder
         yield from sorted(folder.glob("edits/[0-9][0-9][0-9][0-9]"))
         return
     root = folder / "cases" if (folder / "cases").is_dir() else folder
     for case in sorted(root.iterdir()):
-        if (case / _RESULT).is_file() and not case.is_symlink():
+        if (case / RESULT).is_file() and not case.is_symlink():
             yield from _folders(case)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from plgg.core.errors import InputError, OutputError
+from plgg.core.prediction_files import MASK, RESULT
 from plgg.core.volume import Volume, same_grid
 from plgg.data.dicom.findings import Findings, verdicts_of
 from plgg.data.dicom.measurements import write_measurements
@@ -21,8 +22,6 @@ from plgg.data.nifti.image import read_volume
 from plgg.data.result import RESEARCH_ONLY, Result, read_result
 from plgg.measure.diameters import diameters
 
-_MASK, _RESULT = "mask.nii.gz", "result.json"
-
 
 def write_corrected(
     prediction: Path, mask: Path, out: Path, correction: Correction, scan: Path | None = None
@@ -33,12 +32,12 @@ def write_corrected(
         InputError: If the prediction or the mask cannot be read or do not fit, or the scan is gone.
         OutputError: If one of the files is there already, or the disk refuses.
     """
-    result = read_result(prediction / _RESULT)
+    result = read_result(prediction / RESULT)
     base = prediction / SEGMENTATION
     if result.input.kind != "dicom" or base not in own_objects(prediction):
         return []
     _require_free(out)
-    outline = _mask(mask, prediction / _MASK)
+    outline = _mask(mask, prediction / MASK)
     model = read_own(base)
     source = scan or Path(result.input.path)
     frames = source_frames(source, outline, result.input.sequences[0])

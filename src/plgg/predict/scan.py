@@ -18,13 +18,21 @@ from plgg.core.folders import PREDICTION, replaced, require_replaceable, require
 from plgg.core.output import PREDICTIONS, output_folder, require_free
 from plgg.core.paths import below
 from plgg.core.placement import Placement
+from plgg.core.prediction_files import (
+    DOCUMENT,
+    LABELS,
+    MASK,
+    PROBABILITY,
+    REPORT,
+    RESULT,
+    UNCERTAINTY,
+)
 from plgg.core.progress import Clock, Progress
 from plgg.core.volume import Volume
 from plgg.data.budget import scan_limit
 from plgg.data.labels import resolved
 from plgg.data.nifti.image import read_volume, write_probability, write_volume
 from plgg.data.result import Result, probability_file, read_result
-from plgg.data.store import LABELS
 from plgg.measure.components import without_small
 from plgg.measure.timeline import latest, read_moments, with_timeline
 from plgg.measure.uncertainty import entropy
@@ -33,13 +41,6 @@ from plgg.predict.ensemble import BoxAnswer, Ensemble
 from plgg.predict.source import Loaded, Scan
 from plgg.predict.study import StudyObjects, has_study_objects, write_study_objects
 from plgg.preprocess.normalise import restore
-
-MASK = "mask.nii.gz"
-PROBABILITY = "probability.nii.gz"
-UNCERTAINTY = "uncertainty.nii.gz"
-RESULT = "result.json"
-REPORT = "report.html"
-DOCUMENT = "report.pdf"
 
 
 def kept_result(folder: Path, files: Iterable[str]) -> Result | None:

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from plgg.core.errors import InputError, PlggError
+from plgg.core.prediction_files import MASK, RESULT
 from plgg.data.dicom.objects import own_objects
 from plgg.data.quality import Verdict
 from plgg.data.result import Marker, Result
@@ -19,7 +20,7 @@ from plgg.serve.pictures import slice_counts
 from plgg.serve.queue import JobQueue
 from plgg.serve.records import EditRecord, Job
 from plgg.serve.views import CaseView, case_view, need_view
-from plgg.serve.work import MASK, RESULT, WorkFolder
+from plgg.serve.work import WorkFolder
 
 CaseState = Literal["queued", "running", "done", "refused", "failed"]
 PREFIX = "/api/v1"

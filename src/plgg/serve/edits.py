@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from plgg.core.errors import InputError
 from plgg.core.files import make_folder, sha256, sync, write_json
 from plgg.core.folders import scratch_folder
+from plgg.core.prediction_files import MASK
 from plgg.core.unpack import GZIP_MAGIC
 from plgg.core.volume import Volume, same_grid
 from plgg.data.budget import scan_limit
@@ -25,7 +26,7 @@ from plgg.data.nifti.image import read_volume, write_volume
 from plgg.metrics.overlap import hard_dice
 from plgg.serve.errors import RequestError, not_found
 from plgg.serve.records import EditRecord, now
-from plgg.serve.work import MASK, WorkFolder
+from plgg.serve.work import WorkFolder
 
 COMMIT = threading.Lock()
 """Held while an edit takes its place: a rename; what takes long is done before."""

@@ -20,6 +20,7 @@ from plgg.core.case_id import case_id_fault, case_id_of, patient_id_fault
 from plgg.core.errors import PlggError
 from plgg.core.files import make_folder
 from plgg.core.folders import scratch_folder
+from plgg.core.prediction_files import MASK
 from plgg.data.budget import scan_limit
 from plgg.data.nifti.image import stem, write_volume
 from plgg.serve.edits import model_mask, save_edit
@@ -171,13 +172,13 @@ def keep_label(
     ):
         found = _received(aside, label, work, case_id, params)
         for left in reversed(range(_MOST_TRIES)):
-            write_volume(aside / "mask.nii.gz", found.mask)
+            write_volume(aside / MASK, found.mask)
             newest = work.mask_sha256(case_id)
             try:
                 edit = save_edit(
                     work,
                     case_id,
-                    aside / "mask.nii.gz",
+                    aside / MASK,
                     if_match=newest,
                     who=client_of(params),
                     allow=partial(require_predicted, room, case_id),

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from plgg.core.case_id import patient_id_fault
 from plgg.core.errors import PlggError
 from plgg.core.folders import clear_leftovers
+from plgg.core.prediction_files import RESULT
 from plgg.serve.audit import AuditLog
 from plgg.serve.cases import CaseList
 from plgg.serve.errors import RequestError
@@ -97,7 +98,7 @@ def _recover_case(room: Room, case_id: str) -> None:
     work = room.work
     clear_leftovers(work.edits_folder(case_id))
     clear_leftovers(work.view_folder(case_id))
-    predicted = (work.case_folder(case_id) / "result.json").is_file()
+    predicted = (work.case_folder(case_id) / RESULT).is_file()
     if not predicted and room.queue.of_case(case_id) is None:
         _queue_again(room, case=case_id)
 

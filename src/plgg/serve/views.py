@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from plgg.core.errors import InputError
 from plgg.core.files import make_folder, write_json, written_aside
+from plgg.core.prediction_files import MASK, PROBABILITY, UNCERTAINTY
 from plgg.core.records import JsonError, as_record, read_json
 from plgg.core.volume import Volume, same_grid
 from plgg.data.budget import scan_limit
@@ -28,7 +29,7 @@ from plgg.measure.uncertainty import FAINT
 from plgg.serve.errors import not_found
 from plgg.serve.pictures import Upright, thumbnail_png, upright
 from plgg.serve.records import ServeRecord, Sha256
-from plgg.serve.work import MASK, WorkFolder
+from plgg.serve.work import WorkFolder
 
 VOLUME, THUMBNAIL, VIEW = "volume.nii.gz", "thumbnail.png", "view.json"
 
@@ -82,8 +83,8 @@ def make_view(work: WorkFolder, case_id: str) -> CaseView:
     with scan_limit(work.options.scan_gib):
         scan = _scan(work, case_id, result)
         mask, newest = read_volume(case / MASK), read_volume(work.mask(case_id))
-        probability = read_volume(case / "probability.nii.gz").data
-        entropy = read_volume(case / "uncertainty.nii.gz").data
+        probability = read_volume(case / PROBABILITY).data
+        entropy = read_volume(case / UNCERTAINTY).data
     if not same_grid(scan, mask):
         raise InputError("the scan is not the one that was predicted", where=case_id)
     write_volume(folder / VOLUME, scan.with_data(_compact(scan.data)))

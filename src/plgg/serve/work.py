@@ -29,6 +29,7 @@ from plgg.core.case_id import case_id_fault
 from plgg.core.errors import InputError
 from plgg.core.files import make_folder
 from plgg.core.paths import below
+from plgg.core.prediction_files import MASK, RESULT
 from plgg.core.records import read_record
 from plgg.data.result import Result, read_result
 from plgg.pacs.archive import PacsLink
@@ -36,7 +37,6 @@ from plgg.predict.options import PredictOptions
 from plgg.serve.errors import not_found
 from plgg.serve.records import EditRecord, RoundRecord, UploadRecord
 
-MASK, RESULT = "mask.nii.gz", "result.json"
 Kept = TypeVar("Kept", EditRecord, UploadRecord, RoundRecord)
 _FOLDERS = ("cases", "uploads", "views", "rounds", "jobs", "studies")
 

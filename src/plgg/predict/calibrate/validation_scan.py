@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plgg.config import MARKER, Label
 from plgg.core.errors import InputError
+from plgg.core.prediction_files import PROBABILITY, RESULT
 from plgg.core.volume import Volume, same_grid
 from plgg.data.labels import true_regions
 from plgg.data.manifest import Case, target_text
@@ -68,7 +69,7 @@ def read_scan(
             its marker is of other classes or was calibrated already.
     """
     folder = predictions / case.case_id
-    path = folder / "result.json"
+    path = folder / RESULT
     result = read_result(path)
     whole, inner = read_masks(folder, case, options, labels)
     return ValidationScan(
@@ -92,7 +93,7 @@ def read_masks(
         return None, {}
     drawn = read_volume(case.mask)
     truth = drawn.with_data(drawn.data > 0)
-    probability = _probability(folder / "probability.nii.gz", truth, case)
+    probability = _probability(folder / PROBABILITY, truth, case)
     whole = _scored(probability, truth, case, options)
     if len(labels) < 2:
         return whole, {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from plgg.core.prediction_files import RESULT
 from plgg.data.quality import Quality, Verdict
 from plgg.data.result import (
     Change,
@@ -121,7 +122,7 @@ def course_of(result: Result, prior: Path | None) -> dict[str, object] | None:
     change = result.change
     if change is None:
         return None
-    earlier = read_result(prior / "result.json") if prior else None
+    earlier = read_result(prior / RESULT) if prior else None
     rows: list[tuple[str, float, VolumeInterval | None]] = []
     if earlier and earlier.change:
         rows.append((Path(earlier.change.prior).name, earlier.change.volume_ml, None))

@@ -12,11 +12,11 @@ from markupsafe import Markup
 from plgg.config import Label
 from plgg.core.errors import InputError, visible
 from plgg.core.files import write_text
+from plgg.core.prediction_files import LABELS, MASK, PROBABILITY, REPORT, RESULT, UNCERTAINTY
 from plgg.core.volume import Volume, same_grid
 from plgg.data.labels import region
 from plgg.data.nifti.image import read_volume
 from plgg.data.result import RESEARCH_ONLY, Result, labels_of, read_result
-from plgg.data.store import LABELS
 from plgg.report.case import details
 from plgg.report.case.checks import check_meaning, check_name
 from plgg.report.case.pictures import acquired_plane, still, strip_of, viewer_data
@@ -128,10 +128,10 @@ def write_case_report(
         InputError: If a file is missing, or its grid is not the scan's.
         OutputError: If the page cannot be written.
     """
-    result = read_result(folder / "result.json")
+    result = read_result(folder / RESULT)
     view = view_of(scan, prediction_of(folder, scan, labels_of(result)))
     page = _page(result, view, model_card=_as_html(model_card), prior=prior)
-    path = folder / "report.html"
+    path = folder / REPORT
     write_text(path, render("case.html", page))
     return path
 
@@ -142,10 +142,10 @@ def prediction_of(folder: Path, scan: Volume, labels: Sequence[Label] = ()) -> P
     Raises:
         InputError: If one is missing, or its grid is not the scan's.
     """
-    uncertainty = folder / "uncertainty.nii.gz"
+    uncertainty = folder / UNCERTAINTY
     return Prediction(
-        mask=_map(folder / "mask.nii.gz", scan),
-        probability=_map(folder / "probability.nii.gz", scan),
+        mask=_map(folder / MASK, scan),
+        probability=_map(folder / PROBABILITY, scan),
         uncertainty=_map(uncertainty, scan) if uncertainty.is_file() else None,
         inner=_inner(folder / LABELS, scan, labels) if len(labels) > 1 else {},
     )

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from plgg.core.errors import visible
 from plgg.core.files import written_aside
+from plgg.core.prediction_files import DOCUMENT, RESULT
 from plgg.core.volume import Volume
 from plgg.data.dicom.findings import said_of
 from plgg.data.result import RESEARCH_ONLY, Result, labels_of, read_result
@@ -30,7 +31,6 @@ from plgg.report.case.pictures import acquired_plane, spaced
 from plgg.report.case.view import AXES, Plane, ScanView, edges, view_of
 from plgg.report.parts import FAINT, INK, PREDICTION, REGIONS, Facts
 
-NAME = "report.pdf"
 _A4 = (8.27, 11.69)
 _LEFT, _RIGHT = 0.07, 0.93
 _COLUMNS, _LEAST_ROWS, _MOST_SLICES = 4, 4, 24
@@ -59,13 +59,13 @@ def write_case_pdf(folder: Path, scan: Volume) -> Path:
         InputError: If a file is missing, or its grid is not the scan's.
         OutputError: If it cannot be written.
     """
-    result = read_result(folder / "result.json")
+    result = read_result(folder / RESULT)
     view = view_of(scan, prediction_of(folder, scan, labels_of(result)))
     packed = io.BytesIO()
     with rc_context(_STYLE), PdfPages(packed, metadata=_METADATA) as pages:
         for figure in case_figures(result, view):
             pages.savefig(figure)
-    path = folder / NAME
+    path = folder / DOCUMENT
     with written_aside(path) as aside:
         aside.write_bytes(packed.getvalue())
     return path

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from plgg.core.errors import PlggError
+from plgg.core.prediction_files import MASK
 from plgg.data.nifti.image import read_volume
 from plgg.data.store import Store
 from plgg.data.store_arrays import OUTSIDE, decode
@@ -172,7 +173,7 @@ def _example(
     rank: str, run: Run, case: CaseScores, store: Store | None, *, n_splits: int
 ) -> Example:
     facts = _facts(run, case, n_splits)
-    mask = run.folder / "predictions" / "test" / case.case_id / "mask.nii.gz"
+    mask = run.folder / "predictions" / "test" / case.case_id / MASK
     if store is None:
         return Example(rank, case.case_id, facts, None, "the store is not at hand")
     if case.case_id not in store.by_id or not mask.is_file():

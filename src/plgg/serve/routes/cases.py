@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 
 from plgg.config.base import SEQUENCES
+from plgg.core.prediction_files import MASK, REPORT
 from plgg.data.nifti.image import read_volume
 from plgg.serve.answers import file_answer
 from plgg.serve.cases import PREFIX, Case, CaseDetails
@@ -184,7 +185,7 @@ def mask(
 def _mask_tag(room: Room, case_id: str, edit: int) -> str:
     if edit == 0:
         result = room.work.result(case_id)
-        return result.files["mask.nii.gz"] if result else ""
+        return result.files[MASK] if result else ""
     return next(one.mask_sha256 for one in room.work.edits(case_id) if one.number == edit)
 
 
@@ -233,7 +234,7 @@ def slice_picture(
 def report(case_id: str, request: Request, room: TheRoom) -> Response:
     """The page that `plgg predict` drew."""
     room.work.require_case(case_id)
-    path = room.work.case_folder(case_id) / "report.html"
+    path = room.work.case_folder(case_id) / REPORT
     if not path.is_file():
         raise not_found("there is no report", case_id)
     room.audit.write("report", who=who_of(request), address=address_of(request), case=case_id)
