@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from plgg.core.errors import ConfigError, InputError, RunError
+from plgg.core.volume import Volume
 from plgg.measure.outline import outlined, threshold_of
 from plgg.predict.ensemble import ensemble, inference_settings
 from plgg.predict.marker import marker_answer
@@ -17,6 +18,8 @@ CODES = blob_case(seed=4)[0]
 PROBABILITY = np.zeros((8, 8, 8), dtype=np.float32)
 PROBABILITY[1:7, 1:7, 1:7] = 0.4
 PROBABILITY[2:5, 2:5, 2:5] = 0.6
+FAINT = Volume(PROBABILITY, np.diag([9.0, 9.0, 9.0, 1.0]))
+HALVED = FAINT.with_data(PROBABILITY / 2)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,7 @@ def test_rules_are_those_of_the_validation_patients(tmp_path):
         marker=marker_rule(answer_from=0.7),
     )
     both = together(one, two)
-    assert both.outlined(PROBABILITY).threshold == pytest.approx(0.5)
+    assert both.outlined(FAINT).threshold == pytest.approx(0.5)
     assert both.smallest_ml() == pytest.approx(0.25)
     assert both.volume_rule.log_ratio == 0.5
     assert both.answer_from == 0.7
@@ -97,7 +100,7 @@ def test_what_the_user_sets_wins(tmp_path):
         member.config, ["inference.threshold=0.7", "inference.smallest_ml=0"]
     )
     found = ensemble([member], settings)
-    assert (found.outlined(PROBABILITY).threshold, found.smallest_ml()) == (0.7, 0)
+    assert (found.outlined(FAINT).threshold, found.smallest_ml()) == (0.7, 0)
 
 
 def test_a_scan_has_its_own_threshold_where_the_members_were_taught_so(tmp_path):
@@ -105,14 +108,14 @@ def test_a_scan_has_its_own_threshold_where_the_members_were_taught_so(tmp_path)
     two = calibrate(make_run(tmp_path / "two", seed=1), threshold=0.6)
     own = threshold_of(PROBABILITY, "expected-dice")
     assert own < 0.45
-    alone = together(one).outlined(PROBABILITY)
+    alone = together(one).outlined(FAINT)
     assert (alone.threshold, alone.rule) == (own, "expected-dice")
     assert np.array_equal(alone.mask, outlined(PROBABILITY, "expected-dice"))
     # On another grid the threshold is that of the scan, not a second one.
-    assert together(one).outlined(PROBABILITY / 2, threshold=own).threshold == own
-    both = together(one, two).outlined(PROBABILITY)
+    assert together(one).outlined(HALVED, threshold=own).threshold == own
+    both = together(one, two).outlined(FAINT)
     assert (both.threshold, both.rule) == (pytest.approx((own + 0.6) / 2), "expected-dice")
-    assert together(two).outlined(PROBABILITY).rule == "fixed"
+    assert together(two).outlined(FAINT).rule == "fixed"
 
 
 def test_only_inference_can_be_set():

@@ -190,7 +190,7 @@ def require_prior(folder: Path | None) -> None:
     """
     if folder is not None and not _exists(folder / RESULT):
         raise InputError(
-            f"is no prediction ({_lacks(folder, 'result.json')})",
+            f"is no prediction ({_lacks(folder, RESULT)})",
             where=folder,
             remedy="Name the folder of one case that plgg predict has made.",
         )

@@ -26,7 +26,7 @@ from plgg.data.result import (
 )
 from plgg.measure.change import change
 from plgg.measure.clinical import clinical_probabilities, inputs_of
-from plgg.measure.components import components, without_small
+from plgg.measure.components import components
 from plgg.measure.diameters import diameters
 from plgg.measure.radiomics import radiomics_inputs
 from plgg.measure.timeline import Moment, latest, with_timeline
@@ -186,15 +186,9 @@ def _features(found: RawPrediction, networks: Ensemble) -> dict[str, float]:
     """Radiomics of the outline in the brain box."""
     loaded = found.loaded
     affine = np.array(loaded.prepared.placement.box_affine)
-    whole = networks.outlined(found.box.tumour, threshold=found.thresholds[0])
-    tumour = Volume(whole.mask, affine)
-    mask = without_small(
-        tumour.data,
-        voxel_volume_ml=tumour.voxel_volume_ml,
-        smallest_ml=networks.smallest_ml(),
-    )
+    whole = networks.outlined(Volume(found.box.tumour, affine), threshold=found.thresholds[0])
     return radiomics_inputs(
-        loaded.image[0], mask, affine, age_years=loaded.age_years, sex=loaded.sex
+        loaded.image[0], whole.mask, affine, age_years=loaded.age_years, sex=loaded.sex
     )
 
 

@@ -28,6 +28,7 @@ from plgg.core.volume import Volume
 from plgg.data.calibration import ClinicalModel, MarkerSource, MaskRule, VolumeRule
 from plgg.data.quality import Verdict
 from plgg.data.result import ThresholdRule
+from plgg.measure.components import without_small
 from plgg.measure.outline import PLAIN_THRESHOLD, outlined, threshold_of
 from plgg.predict.member import BrainBox, Member
 from plgg.predict.out_of_distribution import familiarity
@@ -102,22 +103,26 @@ class Ensemble:
         return ", ".join(dict.fromkeys(member.engine.name for member in self.members))
 
     def outlined(
-        self, probability: NDArray[np.float32], place: int = 0, threshold: float | None = None
+        self, probability: Volume, place: int = 0, threshold: float | None = None
     ) -> Outlined:
-        """The mask of a region where its probability is high enough, small parts included.
+        """The mask of a region where its probability is high enough, without its small parts.
 
         Args:
-            probability: Of the region, in [0, 1], shape (I, J, K).
+            probability: Of the region, in [0, 1].
             place: Of the region among the labels, 0 the whole tumour.
             threshold: Of the scan, where it is known from another grid; else as set, or the mean
                 of the members'.
         """
         rules = self._threshold_rules(place)
         if threshold is None:
-            of_rule = {rule: threshold_of(probability, rule) for rule in set(rules)}
+            of_rule = {rule: threshold_of(probability.data, rule) for rule in set(rules)}
             threshold = fmean(of_rule[rule] for rule in rules)
         by_scan = EXPECTED_DICE in rules
-        mask = outlined(probability, EXPECTED_DICE if by_scan else threshold, threshold)
+        mask = without_small(
+            outlined(probability.data, EXPECTED_DICE if by_scan else threshold, threshold),
+            voxel_volume_ml=probability.voxel_volume_ml,
+            smallest_ml=self.smallest_ml(place),
+        )
         return Outlined(mask, threshold, "expected-dice" if by_scan else "fixed")
 
     def _threshold_rules(self, place: int) -> list[Threshold]:

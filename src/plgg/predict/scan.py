@@ -33,7 +33,6 @@ from plgg.data.budget import scan_limit
 from plgg.data.labels import resolved
 from plgg.data.nifti.image import read_volume, write_probability, write_volume
 from plgg.data.result import Result, probability_file, read_result
-from plgg.measure.components import without_small
 from plgg.measure.timeline import latest, read_moments, with_timeline
 from plgg.measure.uncertainty import entropy
 from plgg.predict.describe import RawPrediction, describe, told_marker
@@ -176,13 +175,8 @@ class Predictor:
             )
         with clock.step("back to the native grid"):
             tumour = restore(box.tumour, placement) if box.native is None else box.native
-            whole = self.networks.outlined(tumour.data)
-            mask = without_small(
-                whole.mask,
-                voxel_volume_ml=tumour.voxel_volume_ml,
-                smallest_ml=self.networks.smallest_ml(),
-            )
-            native = tumour.with_data(mask)
+            whole = self.networks.outlined(tumour)
+            native = tumour.with_data(whole.mask)
             inner, thresholds, numbers = self._regions(box, native, placement)
         return RawPrediction(
             loaded,
@@ -210,15 +204,9 @@ class Predictor:
         masks, thresholds = [mask.data], []
         for place, probability in enumerate(inner.values(), start=1):
             within = np.where(mask.data, probability.data, np.float32(0.0))
-            region = self.networks.outlined(within, place)
+            region = self.networks.outlined(mask.with_data(within), place)
             thresholds.append(region.threshold)
-            masks.append(
-                without_small(
-                    region.mask,
-                    voxel_volume_ml=mask.voxel_volume_ml,
-                    smallest_ml=self.networks.smallest_ml(place),
-                )
-            )
+            masks.append(region.mask)
         return inner, thresholds, mask.with_data(resolved(masks, labels))
 
     def _files(self, scan: Scan) -> list[str]:
