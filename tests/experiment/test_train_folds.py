@@ -12,7 +12,7 @@ from plgg.core.errors import ConfigError, PlggError, RunError
 from plgg.data.calibration import read_calibration
 from plgg.data.ensemble_folder import FILE, OUT_OF_FOLD, member_runs, read_ensemble
 from plgg.data.nifti.image import read_volume
-from plgg.data.run_folder import read_split
+from plgg.data.run_folder import read_config, read_split
 from plgg.data.store import Store
 from plgg.model.checkpoint import load_checkpoint
 from plgg.phantom.cohort import make_cohort
@@ -103,6 +103,31 @@ def test_other_folds_are_refused_in_the_same_folder(made):
     folder, _, config = made
     with pytest.raises(RunError, match="other folds"):
         api.train(folder / "store", folder / "ensemble", config, folds=FOLDS + 1)
+
+
+def test_an_ensemble_goes_on_from_one_of_the_same_folds(made, tmp_path):
+    folder, _, config = made
+    first = folder / "ensemble"
+    going_on = config.model_copy(
+        update={"init": config.init.model_copy(update={"run": str(first)})}
+    )
+    with pytest.raises(ConfigError, match="other folds"):
+        api.train(folder / "store", tmp_path / "two", going_on, folds=FOLDS - 1)
+    api.train(folder / "store", tmp_path / "second", going_on, folds=FOLDS)
+    for old, new in zip(member_runs([first]), member_runs([tmp_path / "second"]), strict=True):
+        assert read_split(new) == read_split(old)
+        start = read_config(new)
+        assert start.init.sha256 == load_checkpoint(old).meta.sha256
+        assert start.seed == config.seed + 1
+        assert load_checkpoint(new).meta.sha256 != load_checkpoint(old).meta.sha256
+
+
+def test_one_run_that_saw_them_is_no_start_for_folds(made, tmp_path):
+    folder, _, config = made
+    seen = str(member_runs([folder / "ensemble"])[1])
+    going_on = config.model_copy(update={"init": config.init.model_copy(update={"run": seen})})
+    with pytest.raises(ConfigError, match="learnt from"):
+        api.train(folder / "store", tmp_path / "third", going_on, folds=FOLDS)
 
 
 def test_folds_and_devices_do_not_go_together(made):

@@ -40,7 +40,11 @@ def train(
         ),
     ] = None,
     init: Annotated[
-        Path | None, typer.Option(help="Run to start from; heads that do not fit start anew.")
+        Path | None,
+        typer.Option(
+            help="Run to start from; with --folds, an ensemble of the same folds. Heads that do "
+            "not fit start anew."
+        ),
     ] = None,
     freeze: Annotated[
         int, typer.Option(help="Stages of its encoder, from the image on, to keep.", min=0)

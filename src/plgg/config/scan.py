@@ -16,6 +16,8 @@ from plgg.config.base import (
     Triple,
 )
 
+Zoom = Annotated[float, Field(ge=0.5, le=2.0)]
+
 
 class GridConfig(Settings):
     """The grid of the store: SRI24's field of view, 240×240×155 mm, or a scan's own slices."""
@@ -107,6 +109,16 @@ class InferenceConfig(Settings):
         ),
     ] = "network"
     mirror: Annotated[bool, Field(description="Average over left-right mirror images")] = False
+    zooms: Annotated[
+        tuple[Zoom, ...],
+        Field(
+            min_length=1,
+            max_length=8,
+            description="Sizes at which the image is shown, as factors, answers averaged; in the "
+            "plane of the slices where the network sees slices. Each takes the square of its "
+            "factor as long, or its cube",
+        ),
+    ] = (1.0,)
     window: Annotated[
         Triple | None,
         Field(

@@ -210,7 +210,7 @@ PRESETS: dict[str, Config] = {
             epochs=20,
         ),
         init=InitConfig(imagenet=True),
-        inference=InferenceConfig(mirror=True, marker_from="best"),
+        inference=InferenceConfig(mirror=True, zooms=(1.0, 1.25), marker_from="best"),
         precision="fp32",
         # The rate falls to 0, and the last weights are the best: nothing is left to choose by a
         # handful of validation patients.

@@ -98,7 +98,7 @@ class Uncertainty(_Record):
     Attributes:
         expected_dice: Dice that the mask would have if every voxel's probability were exact and
             voxels independent, faint ones outside the mask left out; None without a mask.
-        n_views: Answers that were averaged: ensemble members times mirror images.
+        n_views: Answers that were averaged: members of an ensemble times sizes times mirror images.
         agreement: Mean Dice between pairs of these answers' masks; None for a single one.
     """
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plgg.config import Config
-from plgg.core.errors import RunError
+from plgg.core.errors import ConfigError, RunError
 from plgg.core.output import ENSEMBLE, output_folder
 from plgg.core.progress import Watch
 from plgg.data.ensemble_folder import (
@@ -22,6 +22,7 @@ from plgg.data.ensemble_folder import (
     write_ensemble,
 )
 from plgg.data.folds import fold_splits
+from plgg.data.run_folder import read_split
 from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.evaluation import Evaluation
@@ -73,14 +74,43 @@ def train_folds(
             )
         write_ensemble(out, record)
         runs = [out / name for name in record.members]
-        for number, (run, split) in enumerate(zip(runs, splits, strict=True), start=1):
+        configs = _starts(config, splits)
+        for number, (run, own, split) in enumerate(
+            zip(runs, configs, splits, strict=True), start=1
+        ):
             label = f"fold {number} of {n_folds}"
             with (
                 watch.training(label) as listener,
                 tracked(run, tracking or Tracking(), listener, name=label, arm=config.arm) as told,
             ):
-                train(store, run, config, split, listener=told)
+                train(store, run, own, split, listener=told)
         return _score(store, out, runs, splits, watch)
+
+
+def _starts(config: Config, splits: Sequence[Split]) -> list[Config]:
+    """Settings of each fold's run: where they start from an ensemble, from its run of that fold.
+
+    These runs draw from the next seed, so that they see other patches than those they go on from.
+
+    Raises:
+        ConfigError: If its folds are others, so that a network had seen whom it is tested on.
+    """
+    start = config.init.run
+    if start is None or not is_ensemble(Path(start)):
+        return [config] * len(splits)
+    members = [Path(start) / name for name in read_ensemble(Path(start)).members]
+    if [_validated(member) for member in members] != [set(split.validation) for split in splits]:
+        raise ConfigError(
+            "is an ensemble of other folds: its networks have seen whom they would be tested on",
+            where=start,
+            remedy="Give --folds, --seed and the store that it was made with.",
+        )
+    inits = [config.init.model_copy(update={"run": str(member)}) for member in members]
+    return [config.model_copy(update={"init": i, "seed": config.seed + 1}) for i in inits]
+
+
+def _validated(member: Path) -> set[str]:
+    return set(read_split(member)["validation"]) if (member / "split.json").is_file() else set()
 
 
 def _score(

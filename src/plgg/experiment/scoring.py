@@ -359,11 +359,14 @@ def features_of(
         seen: Told how many are done after each.
     """
     rows: list[NDArray[np.float64]] = []
+    inference = member.config.inference
+    # All that the features are of.
+    first = inference.model_copy(update={"zooms": inference.zooms[:1]})
     for name in names:
         box = predict_box(
             member.engine_for(store.by_id[name].marker),
             store.channels(name, member.config.channels),
-            member.config.inference,
+            first,
             offsets=member.offsets(store.placement(name).slice_mm),
         )
         rows.append(box.features.astype(np.float64))

@@ -68,13 +68,18 @@ class NnunetMember(Member):
         """What this network says of a patient.
 
         Raises:
-            ConfigError: If windows are asked for, which nnU-Net has of its own.
+            ConfigError: If windows or sizes are asked for, of which nnU-Net has its own.
             InputError: If it wants the scan itself, and only a store is there.
         """
         if inference.window is not None or inference.memory_gib is not None:
             raise ConfigError(
                 "nnU-Net sees a scan in windows of its own",
                 remedy="Leave --memory and inference.window out.",
+            )
+        if inference.zooms != (1.0,):
+            raise ConfigError(
+                "nnU-Net sees a scan at the size of its training",
+                remedy="Leave inference.zooms out.",
             )
         if self.export is None:
             return self._on_scan(box, mirror=inference.mirror)

@@ -1,4 +1,4 @@
-"""An engine over a whole brain box, in one pass or in overlapping windows.
+"""An engine over a whole brain box, in one pass or in overlapping windows, seen once or more.
 
 Takes coded images as the store holds them and gives probabilities on the same box. Knows nothing
 of files, of the native grid or of training.
@@ -7,7 +7,7 @@ of files, of the native grid or of training.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from scipy.special import expit
 from plgg.config import MARKER, InferenceConfig
 from plgg.core.volume import Volume
 from plgg.data.inputs import with_neighbours
-from plgg.data.store_arrays import decode
+from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.predict.engine import Answer, Engine
 from plgg.predict.memory import Shape, padded, window_for
+from plgg.predict.zoom import resized, zoomed, zoomed_shape
 from plgg.tasks.base import AuxiliaryTask
 
 _OVERLAP = 0.5
@@ -31,9 +32,10 @@ class BoxPrediction:
     Attributes:
         tumour: Probability of tumour, mean of the views, float32, shape of the box.
         tasks: Answer of each other task, mean of the views, float64, shape (n,).
-        features: Pooled bottleneck, float32, shape (channels,).
-        views: Probability of tumour as seen in each mirror image, turned back.
-        window: Voxels of the windows that it was seen through; None for one pass.
+        features: Pooled bottleneck at the first size, mean of the mirror images, float32, shape
+            (channels,).
+        views: Probability of tumour as seen at each size and in each mirror image, turned back.
+        window: Voxels of the windows that it was seen through; None for one pass at every size.
         native: Probability on the scan's own grid, of a network that looks at that; else None.
         inner: Probability of each region within the tumour, shape (R - 1, I, J, K); None without.
     """
@@ -59,6 +61,15 @@ class _View:
     outlines: NDArray[np.float32]
     tasks: dict[str, NDArray[np.float64]]
     features: NDArray[np.float32]
+
+    def mirrored(self) -> _View:
+        """The same, left and right changed."""
+        return replace(self, outlines=self.outlines[:, ::-1])
+
+    def at_size(self, shape: Sequence[int]) -> _View:
+        """The same on the voxels of the box."""
+        i, j, k = shape
+        return replace(self, outlines=resized(self.outlines, (i, j, k)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +113,7 @@ def predict_box(
     Args:
         engine: What runs the network.
         codes: Coded z-scores, shape (C, I, J, K), or (I, J, K) of one sequence.
-        settings: One pass or windows; whether to average over mirror images.
+        settings: One pass or windows; the sizes and mirror images to average over.
         known: What age and sex add to the output of each task, shape (n,).
         measure: Whether one pass must fit into memory. Where a training step has just fitted it
             will, and how good an epoch is must not depend on what else the machine does.
@@ -112,24 +123,39 @@ def predict_box(
     Raises:
         RunError: If not even a small window fits into memory.
     """
-    image = with_neighbours(decode(codes if codes.ndim == 4 else codes[None]), offsets)
-    _, i, j, k = image.shape
-    window = window_for(engine, (i, j, k), settings) if measure else settings.window
+    if codes.ndim == 3:
+        codes = codes[None]
     asked = _Asked(tasks or {}, known or {})
-    seen = [_view(engine, image, window, asked)]
-    if settings.mirror:
-        mirrored = _view(engine, image[:, ::-1], window, asked)
-        seen.append(_View(mirrored.outlines[:, ::-1], mirrored.tasks, mirrored.features))
-    views = tuple(view.outlines[0] for view in seen)
-    inner = [view.outlines[1:] for view in seen if len(view.outlines) > 1]
+    seen: list[list[_View]] = []
+    window = None
+    for zoom in settings.zooms:
+        image = with_neighbours(_shown(codes, zoom, in_plane=engine.divisors[2] == 1), offsets)
+        _, i, j, k = image.shape
+        through = window_for(engine, (i, j, k), settings) if measure else settings.window
+        looks = [_view(engine, image, through, asked)]
+        if settings.mirror:
+            looks.append(_view(engine, image[:, ::-1], through, asked).mirrored())
+        seen.append([look.at_size(codes.shape[1:]) for look in looks])
+        window = window or through
+    together = [look for looks in seen for look in looks]
+    views = tuple(look.outlines[0] for look in together)
+    inner = [look.outlines[1:] for look in together if len(look.outlines) > 1]
     return BoxPrediction(
         tumour=np.mean(views, axis=0, dtype=np.float32) if len(views) > 1 else views[0],
-        tasks=asked.combined([view.tasks for view in seen]),
-        features=np.mean([view.features for view in seen], axis=0, dtype=np.float32),
+        tasks=asked.combined([look.tasks for look in together]),
+        features=np.mean([look.features for look in seen[0]], axis=0, dtype=np.float32),
         views=views,
         window=window,
         inner=np.mean(inner, axis=0, dtype=np.float32) if inner else None,
     )
+
+
+def _shown(codes: NDArray[np.int8], zoom: float, *, in_plane: bool) -> NDArray[np.float32]:
+    image = decode(codes)
+    if zoom == 1:
+        return image
+    _, i, j, k = image.shape
+    return zoomed(image, codes != OUTSIDE, zoomed_shape((i, j, k), zoom, in_plane=in_plane))
 
 
 def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None, asked: _Asked) -> _View:

@@ -42,6 +42,7 @@ from plgg.train.initial import initial_weights, resolved
 from plgg.train.optimisation import Average, learning_rate, make_optimiser, set_rate
 from plgg.train.out_of_memory import explain_out_of_memory, require_memory
 from plgg.train.state import State
+from plgg.train.unseen import require_unseen
 from plgg.train.validate import Scores, validate
 
 # Fewer leave a trained network far under what it can do.
@@ -112,6 +113,8 @@ def _check(
     require_channels(store, config.channels)
     require_labels(store, config.labels)
     _require_taught(store, config, split)
+    if config.init.run is not None:
+        require_unseen(store, Path(config.init.run), split)
     learnable = [store.by_id[case] for case in split.train]
     if not any(case.has_mask for case in learnable):
         raise ConfigError("no training case has a mask", where=store.folder, remedy="Add masks.")

@@ -1,0 +1,77 @@
+"""`require_unseen`: a run must not start from weights that learnt from those it is tested on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from plgg.core.errors import ConfigError, StoreError
+from plgg.data.run_folder import read_environment, read_split
+from plgg.data.split import Split
+from plgg.data.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def require_unseen(store: Store, run: Path, split: Split) -> None:
+    """Refuse first weights that were taught by patients of this run's validation or test part.
+
+    Their scores would be too good, and so would all that is calibrated on them. Where it cannot be
+    told, as of a model without a split or whose store is gone, the log says so.
+
+    Args:
+        store: Of the run that is to begin.
+        run: Whose weights it is to start from.
+        split: Of the run that is to begin.
+
+    Raises:
+        ConfigError: If there are such patients.
+    """
+    tested = (*split.validation, *split.test)
+    if not tested:
+        return
+    if not (run / "split.json").is_file():
+        log.warning(
+            "%s does not say who taught it: if these patients did, all scores are too good", run
+        )
+        return
+    learnt, home = read_split(run)["train"], _home(run)
+    if home is None:
+        shared = set(learnt) & set(tested)
+        if shared:
+            log.warning(
+                "%s learnt from %r and its store is gone: if that is the patient of this store, "
+                "all scores are too good",
+                run,
+                min(shared),
+            )
+        return
+    same = home.folder.resolve() == store.folder.resolve()
+    seen = _signs(home, learnt, by_patient=same)
+    found = [case for case in tested if _signs(store, [case], by_patient=same) & seen]
+    if found:
+        raise ConfigError(
+            f"learnt from {len(found)} of the {len(tested)} patients that this run is to be "
+            f"validated or tested on, the first is {found[0]!r}",
+            where=run,
+            remedy="Start from a run of the same split, or from one of other patients.",
+        )
+
+
+def _home(run: Path) -> Store | None:
+    """The store that a run was trained on; None where it is not there any more."""
+    said = read_environment(run).get("store")
+    if not isinstance(said, str):
+        return None
+    try:
+        return Store(Path(said))
+    except StoreError:
+        return None
+
+
+def _signs(store: Store, cases: Iterable[str], *, by_patient: bool) -> set[str]:
+    """By which a scan is known again: its contents; within one store its patient, too."""
+    known = [store.by_id[case] for case in cases if case in store.by_id]
+    patients = {f"patient {case.patient_id}" for case in known if by_patient}
+    return {case.flair_sha256 for case in known} | patients

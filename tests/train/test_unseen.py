@@ -1,0 +1,87 @@
+"""A run must not start from weights that learnt from those it is tested on."""
+
+import json
+import shutil
+
+import pytest
+
+from plgg.core.errors import ConfigError
+from plgg.data.store import Store
+from plgg.data.store_writing import write_cohort
+from plgg.train.run import train
+from plgg.train.unseen import require_unseen
+from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
+
+SPLIT = {"validation": ("P00",), "test": ("P01",)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tiny_store(tmp_path_factory.mktemp("store") / "store", n=6, shape=SMALL_SHAPE)
+
+
+def a_run(store, folder, **parts):
+    """The folder of a run, as far as it says who taught it."""
+    folder.mkdir()
+    split = hand_split(store, **parts)
+    (folder / "split.json").write_text(json.dumps(split.model_dump(mode="json")))
+    (folder / "environment.json").write_text(json.dumps({"store": str(store.folder)}))
+    return folder
+
+
+def test_the_same_split_is_what_one_goes_on_with(store, tmp_path, caplog):
+    require_unseen(store, a_run(store, tmp_path / "run", **SPLIT), hand_split(store, **SPLIT))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"validation": ("P02",), "test": ("P01",)}, {"validation": ("P00",), "test": ("P02",)}],
+)
+def test_another_split_of_the_cohort_is_refused(store, tmp_path, parts):
+    run = a_run(store, tmp_path / "run", **parts)
+    with pytest.raises(ConfigError, match="learnt from 1 of the 2 patients"):
+        require_unseen(store, run, hand_split(store, **SPLIT))
+
+
+def test_nothing_is_begun_that_would_be_tested_on_what_it_knows(store, tmp_path):
+    config = tiny_config("patches.size=[16,16,16]", "optimiser.epochs=1")
+    train(store, tmp_path / "first", config, hand_split(store, validation=("P04",), test=("P05",)))
+    going_on = tiny_config("optimiser.epochs=1", f"init.run={tmp_path / 'first'}")
+    with pytest.raises(ConfigError, match="learnt from 2 of the 2 patients"):
+        train(store, tmp_path / "second", going_on, hand_split(store, **SPLIT))
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_scan_is_known_by_its_contents_in_a_store_of_other_names(store, tmp_path):
+    run = a_run(store, tmp_path / "run", validation=("P04",), test=("P05",))
+    copied = tmp_path / "copy"
+    shutil.copytree(store.folder, copied)
+    with pytest.raises(ConfigError, match="learnt from 2 of the 2"):
+        require_unseen(Store(copied), run, hand_split(store, **SPLIT))
+
+
+def test_a_store_of_other_scans_may_have_the_same_names(store, tmp_path, caplog):
+    run = a_run(store, tmp_path / "run", validation=("P04",), test=("P05",))
+    others = tiny_store(tmp_path / "others", n=6, shape=SMALL_SHAPE)
+    cases = tuple(
+        case.model_copy(update={"flair_sha256": case.flair_sha256[::-1]})
+        for case in others.cohort.cases
+    )
+    write_cohort(others.folder, others.cohort.model_copy(update={"cases": cases}))
+    require_unseen(Store(others.folder), run, hand_split(store, **SPLIT))
+    assert not caplog.text
+
+
+def test_what_cannot_be_told_is_said(store, tmp_path, caplog):
+    (tmp_path / "model").mkdir()
+    require_unseen(store, tmp_path / "model", hand_split(store, **SPLIT))
+    assert "does not say who taught it" in caplog.text
+    caplog.clear()
+    run = a_run(store, tmp_path / "run", validation=("P04",), test=("P05",))
+    (run / "environment.json").write_text(json.dumps({"store": str(tmp_path / "gone")}))
+    require_unseen(store, run, hand_split(store, **SPLIT))
+    assert "its store is gone" in caplog.text
+    caplog.clear()
+    require_unseen(store, run, hand_split(store, validation=(), test=()))
+    assert not caplog.text
