@@ -111,8 +111,12 @@ def test_an_ensemble_goes_on_from_one_of_the_same_folds(made, tmp_path):
     going_on = config.model_copy(
         update={"init": config.init.model_copy(update={"run": str(first)})}
     )
-    with pytest.raises(ConfigError, match="other folds"):
+    with pytest.raises(ConfigError, match="of 3 folds, and 2 are wanted"):
         api.train(folder / "store", tmp_path / "two", going_on, folds=FOLDS - 1)
+    other = going_on.model_copy(update={"seed": config.seed + 5})
+    with pytest.raises(ConfigError, match="learnt from"):
+        api.train(folder / "store", tmp_path / "two", other, folds=FOLDS)
+    assert not (tmp_path / "two").exists()
     api.train(folder / "store", tmp_path / "second", going_on, folds=FOLDS)
     for old, new in zip(member_runs([first]), member_runs([tmp_path / "second"]), strict=True):
         assert read_split(new) == read_split(old)
@@ -128,6 +132,7 @@ def test_one_run_that_saw_them_is_no_start_for_folds(made, tmp_path):
     going_on = config.model_copy(update={"init": config.init.model_copy(update={"run": seen})})
     with pytest.raises(ConfigError, match="learnt from"):
         api.train(folder / "store", tmp_path / "third", going_on, folds=FOLDS)
+    assert not (tmp_path / "third").exists()
 
 
 def test_folds_and_devices_do_not_go_together(made):

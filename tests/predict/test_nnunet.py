@@ -115,9 +115,13 @@ def test_what_nnunet_cannot_do_is_refused(tmp_path):
     assert part_of_fold(model / "fold_0", "test") == ("d", "e")
     with pytest.raises(RunError, match="which patients"):
         part_of_fold(model / "fold_1", "test")
-    options = PredictOptions(pages=False, settings=("inference.memory_gib=1",))
-    (outcome,) = api.predict([scan], model=model, out=tmp_path / "out", options=options)
-    assert "windows of its own" in outcome.reason
+    for setting, said in (
+        ("inference.memory_gib=1", "windows of its own"),
+        ("inference.zooms=[1, 1.25]", "the size of its training"),
+    ):
+        options = PredictOptions(pages=False, settings=(setting,))
+        (outcome,) = api.predict([scan], model=model, out=tmp_path / "out", options=options)
+        assert said in outcome.reason
 
 
 def test_without_nnunetv2_the_remedy_is_told(tmp_path, monkeypatch):

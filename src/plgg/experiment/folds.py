@@ -22,7 +22,6 @@ from plgg.data.ensemble_folder import (
     write_ensemble,
 )
 from plgg.data.folds import fold_splits
-from plgg.data.run_folder import read_split
 from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.evaluation import Evaluation
@@ -32,6 +31,7 @@ from plgg.predict.scan import Predictor
 from plgg.report.model_card import write_model_card
 from plgg.train.run import train
 from plgg.train.tracking.follow import Tracking, tracked
+from plgg.train.unseen import require_unseen
 
 
 def train_folds(
@@ -65,6 +65,7 @@ def train_folds(
     record = EnsembleRecord(
         members=tuple(f"fold-{k}" for k in range(n_folds)), folds=n_folds, seed=config.seed
     )
+    configs = _starts(store, config, splits)
     with output_folder(out, ENSEMBLE):
         if is_ensemble(out) and read_ensemble(out) != record:
             raise RunError(
@@ -74,7 +75,6 @@ def train_folds(
             )
         write_ensemble(out, record)
         runs = [out / name for name in record.members]
-        configs = _starts(config, splits)
         for number, (run, own, split) in enumerate(
             zip(runs, configs, splits, strict=True), start=1
         ):
@@ -87,30 +87,30 @@ def train_folds(
         return _score(store, out, runs, splits, watch)
 
 
-def _starts(config: Config, splits: Sequence[Split]) -> list[Config]:
+def _starts(store: Store, config: Config, splits: Sequence[Split]) -> list[Config]:
     """Settings of each fold's run: where they start from an ensemble, from its run of that fold.
 
-    These runs draw from the next seed, so that they see other patches than those they go on from.
+    Those draw from the next seed, so that they see other patches than the runs they go on from.
 
     Raises:
-        ConfigError: If its folds are others, so that a network had seen whom it is tested on.
+        ConfigError: If a run would start from weights that learnt from whom it is tested on.
     """
-    start = config.init.run
-    if start is None or not is_ensemble(Path(start)):
+    first = config.init.run
+    if first is None:
         return [config] * len(splits)
-    members = [Path(start) / name for name in read_ensemble(Path(start)).members]
-    if [_validated(member) for member in members] != [set(split.validation) for split in splits]:
+    runs, seed = [Path(first)] * len(splits), config.seed
+    if is_ensemble(Path(first)):
+        runs, seed = [Path(first) / name for name in read_ensemble(Path(first)).members], seed + 1
+    if len(runs) != len(splits):
         raise ConfigError(
-            "is an ensemble of other folds: its networks have seen whom they would be tested on",
-            where=start,
+            f"is an ensemble of {len(runs)} folds, and {len(splits)} are wanted",
+            where=first,
             remedy="Give --folds, --seed and the store that it was made with.",
         )
-    inits = [config.init.model_copy(update={"run": str(member)}) for member in members]
-    return [config.model_copy(update={"init": i, "seed": config.seed + 1}) for i in inits]
-
-
-def _validated(member: Path) -> set[str]:
-    return set(read_split(member)["validation"]) if (member / "split.json").is_file() else set()
+    for run, split in zip(runs, splits, strict=True):
+        require_unseen(store, run, split)
+    inits = [config.init.model_copy(update={"run": str(run)}) for run in runs]
+    return [config.model_copy(update={"init": init, "seed": seed}) for init in inits]
 
 
 def _score(
