@@ -11,10 +11,12 @@ import pytest
 
 from plgg.core.errors import ConfigError
 from plgg.core.files import sha256
+from plgg.data.ensemble_folder import EnsembleRecord, write_ensemble
 from plgg.data.manifest import read_manifest
 from plgg.data.split import make_split
 from plgg.data.store import Store
-from tiny import SETTINGS, SMALL_SHAPE, tiny_config, tiny_store
+from runs import SHALLOW, make_run
+from tiny import SETTINGS, SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -221,3 +223,22 @@ def test_every_rule_is_scored_on_predictions_that_are_there(tmp_path, benchmark_
     assert "1.0000" in table["expected-dice"]
     # At a half one voxel of the 64 is found.
     assert f"{(2 / 65 + 1) / 2:.4f}" in table["0.5"]
+
+
+def test_every_choice_of_sizes_is_scored_out_of_fold(tmp_path, benchmark_named, started):
+    zooms = benchmark_named("zooms")
+    store = tiny_store(tmp_path / "store", 4, shape=SMALL_SHAPE, no_mask=("P03",))
+    names = ("fold-0", "fold-1")
+    for name, cases in zip(names, (("P00", "P01"), ("P02", "P03")), strict=True):
+        run = make_run(tmp_path / "ensemble" / name, *SHALLOW)
+        split = hand_split(store, validation=cases, test=())
+        (run / "split.json").write_text(split.model_dump_json())
+    write_ensemble(tmp_path / "ensemble", EnsembleRecord(members=names, folds=2))
+    said = started(zooms, tmp_path / "ensemble", store.folder)
+    assert said.startswith("3 scans")
+    rows = [row.split("|")[1:-1] for row in said.splitlines() if "±" in row]
+    assert [row[0].strip() for row in rows] == [
+        ", ".join(map(str, choice)) for choice in zooms.CHOICES
+    ]
+    assert rows[0][3].strip() == "+0.0000 ± 0.0000"
+    assert float(rows[zooms.CHOICES.index((1.0, 1.5))][5]) == pytest.approx(3.25)
