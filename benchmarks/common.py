@@ -13,6 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from plgg.core.environment import machine, versions
 
 
@@ -20,6 +23,20 @@ def peak_gib() -> float:
     """Largest resident memory of this process so far, in GiB."""
     scale = 2**30 if sys.platform == "darwin" else 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+
+
+def against_first(dice: NDArray[np.float64]) -> list[str]:
+    """Cells of a table for each way: mean, median, mean difference from the first, its error.
+
+    Args:
+        dice: Shape (scans, ways).
+    """
+    gain = dice - dice[:, :1]
+    error = gain.std(axis=0, ddof=1) / np.sqrt(len(dice))
+    return [
+        f"{own.mean():.4f} | {np.median(own):.3f} | {more.mean():+.4f} ± {loose:.4f}"
+        for own, more, loose in zip(dice.T, gain.T, error, strict=True)
+    ]
 
 
 def timed(step: Callable[[], object], *, repeats: int) -> list[float]:

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from common import against_first
 from plgg.config import EXPECTED_DICE, InferenceConfig
-from plgg.data.ensemble_folder import read_ensemble
-from plgg.data.run_folder import read_split
+from plgg.data.ensemble_folder import member_runs
+from plgg.data.run_folder import read_part
 from plgg.data.store import Store
 from plgg.measure.outline import outlined
 from plgg.metrics.overlap import hard_dice
@@ -58,9 +59,9 @@ def main() -> None:
     """Print a table of choices."""
     folder, store = Path(sys.argv[1]), Store(Path(sys.argv[2]))
     rows = []
-    for name in read_ensemble(folder).members:
-        member = load_member(folder / name, calibrated=False)
-        for case in tqdm(read_split(folder / name)["validation"], desc=name):
+    for run in member_runs([folder]):
+        member = load_member(run, calibrated=False)
+        for case in tqdm(read_part(run, "validation"), desc=run.name):
             mask = store.mask(case)
             if mask is None:
                 continue
@@ -68,17 +69,13 @@ def main() -> None:
             means = [np.mean([found[size] for size in choice], axis=0) for choice in CHOICES]
             rows.append([hard_dice(outlined(mean, EXPECTED_DICE), mask > 0) for mean in means])
     dice = np.array(rows)
-    gain = dice - dice[:, :1]
-    error = gain.std(axis=0, ddof=1) / np.sqrt(len(dice))
+    better = (dice > dice[:, :1]).sum(axis=0)
     print(f"{len(dice)} scans\n")
     print("| shown at | Dice, mean | median | less the first | better in | pixels |")
     print("|---|---|---|---|---|---|")
-    for n, choice in enumerate(CHOICES):
-        print(
-            f"| {', '.join(map(str, choice))} | {dice[:, n].mean():.4f} "
-            f"| {np.median(dice[:, n]):.3f} | {gain[:, n].mean():+.4f} ± {error[n]:.4f} "
-            f"| {(gain[:, n] > 0).sum()} | {sum(size**2 for size in choice):.2f} |"
-        )
+    for choice, cells, n_better in zip(CHOICES, against_first(dice), better, strict=True):
+        sizes = ", ".join(map(str, choice))
+        print(f"| {sizes} | {cells} | {n_better} | {sum(size**2 for size in choice):.2f} |")
 
 
 if __name__ == "__main__":

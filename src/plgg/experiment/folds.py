@@ -18,6 +18,7 @@ from plgg.data.ensemble_folder import (
     OUT_OF_FOLD,
     EnsembleRecord,
     is_ensemble,
+    member_runs,
     read_ensemble,
     write_ensemble,
 )
@@ -100,7 +101,7 @@ def _starts(store: Store, config: Config, splits: Sequence[Split]) -> list[Confi
         return [config] * len(splits)
     runs, seed = [Path(first)] * len(splits), config.seed
     if is_ensemble(Path(first)):
-        runs, seed = [Path(first) / name for name in read_ensemble(Path(first)).members], seed + 1
+        runs, seed = member_runs([Path(first)]), seed + 1
     if len(runs) != len(splits):
         raise ConfigError(
             f"is an ensemble of {len(runs)} folds, and {len(splits)} are wanted",

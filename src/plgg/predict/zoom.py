@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-Shape = tuple[int, int, int]
+from plgg.predict.memory import Shape
 
 
 def zoomed_shape(shape: Shape, zoom: float, *, in_plane: bool) -> Shape:

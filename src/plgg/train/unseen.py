@@ -36,7 +36,7 @@ def require_unseen(store: Store, run: Path, split: Split) -> None:
             "%s does not say who taught it: if these patients did, all scores are too good", run
         )
         return
-    learnt, home = read_split(run)["train"], _home(run)
+    learnt, home = read_split(run)["train"], _home(run, store)
     if home is None:
         shared = set(learnt) & set(tested)
         if shared:
@@ -47,7 +47,7 @@ def require_unseen(store: Store, run: Path, split: Split) -> None:
                 min(shared),
             )
         return
-    same = home.folder.resolve() == store.folder.resolve()
+    same = home is store
     seen = _signs(home, learnt, by_patient=same)
     found = [case for case in tested if _signs(store, [case], by_patient=same) & seen]
     if found:
@@ -59,11 +59,13 @@ def require_unseen(store: Store, run: Path, split: Split) -> None:
         )
 
 
-def _home(run: Path) -> Store | None:
-    """The store that a run was trained on; None where it is not there any more."""
+def _home(run: Path, store: Store) -> Store | None:
+    """The store that a run was trained on, this one or another; None where it is gone."""
     said = read_environment(run).get("store")
     if not isinstance(said, str):
         return None
+    if Path(said).resolve() == store.folder.resolve():
+        return store
     try:
         return Store(Path(said))
     except StoreError:
