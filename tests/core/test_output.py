@@ -6,6 +6,7 @@ import platform
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,17 @@ def test_what_another_command_is_at_work_with_is_no_leftover_until_it_is_killed(
         process.send_signal(signal.SIGKILL)
     with output_folder(tmp_path, PREDICTIONS):
         assert sorted(path.name for path in tmp_path.iterdir()) == [MARK, LOCK]
+
+
+def test_what_is_killed_while_its_successor_works_leaves_nothing_either(tmp_path):
+    command = [sys.executable, "-c", WORK, str(tmp_path / "study.csv")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        with suppress(KeyboardInterrupt), output_folder(tmp_path, PREDICTIONS):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            raise KeyboardInterrupt
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MARK, LOCK]
 
 
 def test_a_folder_is_made_while_another_command_begins_beside_it(tmp_path):

@@ -146,9 +146,17 @@ def output_folder(
         return
     with locked(folder):
         _mark(folder, kind)
-        for name, inner in kind.inside:
-            clear_leftovers(folder / name, inner)
-        yield folder
+        _clear(folder, kind)
+        try:
+            yield folder
+        finally:
+            # Once more: what a killed command's worker was still about to tidy up at the beginning.
+            _clear(folder, kind)
+
+
+def _clear(folder: Path, kind: OutputKind) -> None:
+    for name, inner in kind.inside:
+        clear_leftovers(folder / name, inner)
 
 
 def require_free(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ()) -> None:
