@@ -96,6 +96,52 @@ def test_every_size_and_mirror_image_is_a_look_and_the_answer_is_their_mean():
         np.testing.assert_allclose(view[4:-4, 4:-4], once.tumour[4:-4, 4:-4], atol=0.06)
 
 
+def signs(where, shape=(16, 12, 9)):
+    """z-scores that `looking` takes for no tumour but in some slices."""
+    codes = np.full(shape, -100, np.int8)
+    codes[4:8, 3:9, where] = 60
+    return codes
+
+
+@pytest.mark.parametrize("where", [[2, 3, 7], [0], list(range(9))])
+def test_further_sizes_are_of_the_slices_with_a_sign_of_tumour(where):
+    shapes = []
+    asked = InferenceConfig(zooms=(1.0, 1.5, 1.25), mirror=True)
+    found = predict_box(looking(shapes), signs(where), asked, measure=False)
+    once = predict_box(looking([]), signs(where), InferenceConfig(mirror=True), measure=False)
+    assert [shape[3] for shape in shapes] == [9] * 2 + [len(where)] * 4
+    assert len(found.views) == 6
+    others = np.setdiff1d(np.arange(9), where)
+    np.testing.assert_allclose(found.tumour[..., others], once.tumour[..., others], atol=1e-6)
+    for number, view in enumerate(found.views):
+        assert np.array_equal(view[..., others], once.views[number % 2][..., others])
+    every = [
+        predict_box(looking([]), signs(where), InferenceConfig(zooms=(z,)), measure=False).tumour
+        for z in asked.zooms
+    ]
+    np.testing.assert_allclose(
+        found.tumour[..., where], np.mean(every, axis=0)[..., where], atol=1e-6
+    )
+
+
+def test_where_there_is_no_sign_a_scan_is_shown_once_and_counts_as_seen():
+    shapes = []
+    asked = InferenceConfig(zooms=(1.0, 1.25), mirror=True)
+    found = predict_box(looking(shapes), signs([]), asked, measure=False)
+    assert len(shapes) == 2
+    assert len(found.views) == 4
+    assert found.tumour.max() < 0.1
+
+
+def test_what_is_not_the_outline_is_read_at_the_first_size():
+    network = build_network(tiny_config().model, n_classes=3, arm="single", seed=0).eval()
+    engine = torch_engine(network, choose_runtime("fp32"))
+    codes = blob_case((24, 32, 16))[0]
+    one, two = (predict_box(engine, codes, InferenceConfig(zooms=z)) for z in ((1,), (1, 1.3)))
+    assert np.array_equal(one.features, two.features)
+    assert not np.array_equal(one.tumour, two.tumour)
+
+
 @pytest.mark.parametrize("shape", [(24, 32, 16), (21, 27, 13)])
 def test_a_mirrored_scan_gets_the_mirrored_answer_at_every_size(shape):
     network = build_network(tiny_config().model, n_classes=3, arm="single", seed=0).eval()

@@ -114,9 +114,10 @@ class InferenceConfig(Settings):
         Field(
             min_length=1,
             max_length=8,
-            description="Sizes at which the image is shown, as factors, answers averaged; in the "
-            "plane of the slices where the network sees slices. Each takes the square of its "
-            "factor as long, or its cube",
+            description="Sizes at which the image is shown, as factors, outlines averaged; in the "
+            "plane of the slices where the network sees slices, and then after the first size "
+            "those alone that show a sign of tumour. All else is read at the first. Each takes the "
+            "square of its factor as long, or its cube",
         ),
     ] = (1.0,)
     window: Annotated[

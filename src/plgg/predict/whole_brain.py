@@ -23,6 +23,8 @@ from plgg.predict.zoom import resized, zoomed, zoomed_shape
 from plgg.tasks.base import AuxiliaryTask
 
 _OVERLAP = 0.5
+# A slice where no voxel is this likely to be tumour is not shown at further sizes (ADR 24).
+_SIGN = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +33,9 @@ class BoxPrediction:
 
     Attributes:
         tumour: Probability of tumour, mean of the views, float32, shape of the box.
-        tasks: Answer of each other task, mean of the views, float64, shape (n,).
-        features: Pooled bottleneck at the first size, mean of the mirror images, float32, shape
-            (channels,).
+        tasks: Answer of each other task at the first size, mean of the mirror images, float64,
+            shape (n,).
+        features: Pooled bottleneck, likewise, float32, shape (channels,).
         views: Probability of tumour as seen at each size and in each mirror image, turned back.
         window: Voxels of the windows that it was seen through; None for one pass at every size.
         native: Probability on the scan's own grid, of a network that looks at that; else None.
@@ -70,6 +72,12 @@ class _View:
         """The same on the voxels of the box."""
         i, j, k = shape
         return replace(self, outlines=resized(self.outlines, (i, j, k)))
+
+    def with_slices(self, slices: NDArray[np.intp], other: _View) -> _View:
+        """The same, with some slices as another look has seen them."""
+        outlines = self.outlines.copy()
+        outlines[..., slices] = other.outlines
+        return replace(self, outlines=outlines)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,24 +134,38 @@ def predict_box(
     if codes.ndim == 3:
         codes = codes[None]
     asked = _Asked(tasks or {}, known or {})
-    seen: list[list[_View]] = []
-    window = None
-    for zoom in settings.zooms:
-        image = with_neighbours(_shown(codes, zoom, in_plane=engine.divisors[2] == 1), offsets)
+    sliced = engine.divisors[2] == 1
+    *plane, depth = codes.shape[1:]
+
+    def looks(zoom: float, slices: NDArray[np.intp] | None) -> tuple[list[_View], Shape | None]:
+        image = with_neighbours(_shown(codes, zoom, in_plane=sliced), offsets)
+        if slices is not None:
+            image = image[..., slices]
         _, i, j, k = image.shape
-        through = window_for(engine, (i, j, k), settings) if measure else settings.window
-        looks = [_view(engine, image, through, asked)]
+        window = window_for(engine, (i, j, k), settings) if measure else settings.window
+        found = [_view(engine, image, window, asked)]
         if settings.mirror:
-            looks.append(_view(engine, image[:, ::-1], through, asked).mirrored())
-        seen.append([look.at_size(codes.shape[1:]) for look in looks])
-        window = window or through
-    together = [look for looks in seen for look in looks]
+            found.append(_view(engine, image[:, ::-1], window, asked).mirrored())
+        size = (*plane, depth if slices is None else k)
+        return [look.at_size(size) for look in found], window
+
+    first, window = looks(settings.zooms[0], None)
+    slices = _worth_another_look(first) if sliced else None
+    together = list(first)
+    for zoom in settings.zooms[1:]:
+        if slices is None:
+            together += looks(zoom, None)[0]
+        elif len(slices):
+            further = looks(zoom, slices)[0]
+            together += [a.with_slices(slices, b) for a, b in zip(first, further, strict=True)]
+        else:
+            together += first
     views = tuple(look.outlines[0] for look in together)
     inner = [look.outlines[1:] for look in together if len(look.outlines) > 1]
     return BoxPrediction(
         tumour=np.mean(views, axis=0, dtype=np.float32) if len(views) > 1 else views[0],
-        tasks=asked.combined([look.tasks for look in together]),
-        features=np.mean([look.features for look in seen[0]], axis=0, dtype=np.float32),
+        tasks=asked.combined([look.tasks for look in first]),
+        features=np.mean([look.features for look in first], axis=0, dtype=np.float32),
         views=views,
         window=window,
         inner=np.mean(inner, axis=0, dtype=np.float32) if inner else None,
@@ -156,6 +178,12 @@ def _shown(codes: NDArray[np.int8], zoom: float, *, in_plane: bool) -> NDArray[n
         return image
     _, i, j, k = image.shape
     return zoomed(image, codes != OUTSIDE, zoomed_shape((i, j, k), zoom, in_plane=in_plane))
+
+
+def _worth_another_look(looks: Sequence[_View]) -> NDArray[np.intp]:
+    """Numbers of the slices where these looks together found any sign of tumour."""
+    mean = np.mean([look.outlines[0] for look in looks], axis=0)
+    return np.flatnonzero(mean.max(axis=(0, 1)) >= _SIGN)
 
 
 def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None, asked: _Asked) -> _View:
