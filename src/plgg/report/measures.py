@@ -161,7 +161,7 @@ def _markers(found: Markers) -> Iterator[Measure]:
     if found.clinical:
         n = found.clinical.n
         yield Measure("Clinical data alone: AUC (macro)", found.clinical.auc, n)
-        yield Measure("Network less clinical data: AUC", found.clinical.difference, n)
+        yield Measure("Answer less clinical data: AUC", found.clinical.difference, n)
     for label, other in (("Network", found.network), ("Radiomics (forest)", found.radiomics)):
         if other:
             yield Measure(f"{label} alone: AUC (macro)", other.auc, other.n)
@@ -251,7 +251,7 @@ def _clinical(found: Baseline) -> str:
     within = ends(found.difference)
     return (
         f"Clinical data alone (age, sex, place and volume of the tumour) reach an AUC of "
-        f"{number(found.auc.value)} on {count(found.n, 'scan')}, the network "
+        f"{number(found.auc.value)} on {count(found.n, 'scan')}, the answer "
         f"{number(found.network_auc.value)}: a difference of {signed(found.difference.value)} "
         f"(95 % interval {within})."
     )
