@@ -37,7 +37,8 @@ class BoxPrediction:
             shape (n,).
         features: Pooled bottleneck, likewise, float32, shape (channels,).
         views: Probability of tumour as seen at each size and in each mirror image, turned back.
-        window: Voxels of the windows that it was seen through; None for one pass at every size.
+        window: Voxels of the windows that it was first seen through; None for one pass at every
+            size.
         native: Probability on the scan's own grid, of a network that looks at that; else None.
         inner: Probability of each region within the tumour, shape (R - 1, I, J, K); None without.
     """
@@ -153,13 +154,14 @@ def predict_box(
     slices = _worth_another_look(first) if sliced else None
     together = list(first)
     for zoom in settings.zooms[1:]:
-        if slices is None:
-            together += looks(zoom, None)[0]
-        elif len(slices):
-            further = looks(zoom, slices)[0]
-            together += [a.with_slices(slices, b) for a, b in zip(first, further, strict=True)]
-        else:
+        if slices is not None and not len(slices):
             together += first
+            continue
+        further, through = looks(zoom, slices)
+        window = window or through
+        if slices is not None:
+            further = [a.with_slices(slices, b) for a, b in zip(first, further, strict=True)]
+        together += further
     views = tuple(look.outlines[0] for look in together)
     inner = [look.outlines[1:] for look in together if len(look.outlines) > 1]
     return BoxPrediction(
