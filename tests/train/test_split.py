@@ -128,6 +128,12 @@ def test_too_few_patients_are_refused(n):
         make_split(cases, k=0, seed=0)
 
 
+@pytest.mark.parametrize("k", [-1, 1000, 10**12])
+def test_a_split_that_is_not_drawn_is_refused_at_once(k):
+    with pytest.raises(ConfigError, match=rf"no split {k}\. Splits count from 0 to 999"):
+        make_split(cohort(["a"] * 5), k=k, seed=0)
+
+
 def test_an_unknown_part_is_refused():
     with pytest.raises(ConfigError, match=r"'tset'.*train, validation, test"):
         make_split(cohort(["a"] * 5), k=0, seed=0).part("tset")

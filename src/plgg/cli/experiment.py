@@ -20,7 +20,7 @@ commands: typer.Typer = typer.Typer()
 def experiment(
     store: Annotated[Path, typer.Argument(help="Store made by plgg preprocess.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the experiment.")],
-    splits: Annotated[int, typer.Option(help="How many splits of 70/15/15.", min=1)] = 6,
+    splits: Annotated[int, typer.Option(help="How many splits of 70/15/15.", min=1, max=1000)] = 6,
     folds: Annotated[
         int | None,
         typer.Option(help="Instead: cross validation, each patient tested once.", min=3),
@@ -117,7 +117,9 @@ def transfer(
             help="Instead of stores: make so many synthetic adults and as many children.", min=12
         ),
     ] = None,
-    splits: Annotated[int, typer.Option(help="How many splits of both cohorts.", min=1)] = 1,
+    splits: Annotated[
+        int, typer.Option(help="How many splits of both cohorts.", min=1, max=1000)
+    ] = 1,
     preset: options.Preset = "small",
     arm: Annotated[str, typer.Option(help="single or multitask.")] = "multitask",
     tune: Annotated[

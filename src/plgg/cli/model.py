@@ -30,7 +30,7 @@ def train(
     arm: Annotated[str, typer.Option(help="single or multitask.")] = "multitask",
     epochs: options.Epochs = None,
     seed: options.Seed = 0,
-    split: Annotated[int, typer.Option(help="Number of the split, from 0.", min=0)] = 0,
+    split: Annotated[int, typer.Option(help="Number of the split, from 0.", min=0, max=999)] = 0,
     folds: Annotated[
         int | None,
         typer.Option(

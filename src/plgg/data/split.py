@@ -20,6 +20,8 @@ from plgg.data.store_records import StoredCase
 SHARES = (0.70, 0.15, 0.15)
 MIN_PATIENTS = 5
 _MOST_DRAWS = 50
+# Each is drawn after all before it, so that they test different patients.
+MOST_SPLITS = 1000
 Counts = NDArray[np.int64]
 
 
@@ -59,8 +61,12 @@ def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
     small that all draws have been made (`same_tests`).
 
     Raises:
-        ConfigError: If there are too few patients for three parts.
+        ConfigError: If there are too few patients for three parts, or so many splits are not drawn.
     """
+    if not 0 <= k < MOST_SPLITS:
+        raise ConfigError(
+            f"there is no split {k}", remedy=f"Splits count from 0 to {MOST_SPLITS - 1}."
+        )
     patients = patient_markers(cases)
     if len(patients) < MIN_PATIENTS:
         raise ConfigError(
