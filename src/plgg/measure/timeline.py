@@ -32,8 +32,6 @@ NOTE = (
     "and vision, steroids, new and further lesions, the spine, other sequences (T2, enhancement, "
     "diffusion), and cysts left out. For research use only."
 )
-# Ages are whole years in many headers.
-_AGE_YEARS = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,28 +177,8 @@ def _refuse_others(moments: Sequence[Moment]) -> None:
     for n, moment in enumerate(moments):
         for other in moments[:n]:
             where = moment.folder or other.folder or Path(moment.name)
-            require_one_patient(other.result, moment.result, where)
-            _require_like(other, moment, where)
-
-
-def _require_like(before: Moment, after: Moment, where: Path) -> None:
-    first, second = before.result, after.result
-    remedy = "Name results of one patient."
-    if first.sex and second.sex and first.sex != second.sex:
-        raise InputError(
-            "is of a patient of another sex than the others", where=where, remedy=remedy
-        )
-    if first.age_years is None or second.age_years is None:
-        return
-    grown = second.age_years - first.age_years
-    if before.scan_date and after.scan_date:
-        passed = (after.scan_date - before.scan_date).days / 365.25
-        if abs(grown - passed) > _AGE_YEARS:
-            raise InputError(
-                "is of a patient whose age does not fit the dates of the scans",
-                where=where,
-                remedy=remedy,
-            )
+            days = _days([other, moment])[1]
+            require_one_patient(other.result, moment.result, where, days=days)
 
 
 def _days(moments: Sequence[Moment]) -> list[int | None]:
