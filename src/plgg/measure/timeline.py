@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -60,13 +61,26 @@ class Moment:
         """Diameters in each plane in which they can be measured, from the mask where it is there.
 
         Raises:
-            InputError: If the mask cannot be read.
+            InputError: If the mask cannot be read, or is not the one that was measured.
         """
         mask, lines = self.mask, self.result.diameters
         if mask is None and self.folder and (self.folder / MASK).is_file():
-            mask = read_volume(self.folder / MASK)
+            mask = _measured_mask(self.folder / MASK, self.result)
         found = dict(diameters_by_plane(mask)) if mask is not None else {}
         return found | ({lines.plane: lines} if lines else {})
+
+
+def _measured_mask(path: Path, result: Result) -> Volume:
+    mask = read_volume(path)
+    volume_ml = float((mask.data > 0).sum()) * mask.voxel_volume_ml
+    if not math.isclose(volume_ml, result.volume_ml, rel_tol=1e-3, abs_tol=1e-3):
+        raise InputError(
+            f"holds {volume_ml:.1f} mL where its result says {result.volume_ml:.1f} mL: it is not "
+            "the mask that was measured",
+            where=path,
+            remedy="Predict the scan again.",
+        )
+    return mask
 
 
 def read_moments(
