@@ -97,3 +97,10 @@ def test_folds_say_of_each_start_once_what_cannot_be_told(tmp_path, caplog):
     with pytest.raises(ConfigError, match="no training case has a mask"):
         train_folds(store, tmp_path / "out", config, 3, watch=Silent())
     assert caplog.text.count("does not say who taught it") == 1
+
+
+def test_an_ensemble_is_no_start_of_one_run(store, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "ensemble.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"model: is an ensemble, .*model/fold-0"):
+        require_unseen(store, tmp_path / "model", hand_split(store, **SPLIT))

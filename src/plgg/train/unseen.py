@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from plgg.core.errors import ConfigError, StoreError
+from plgg.data.ensemble_folder import is_ensemble
 from plgg.data.run_folder import read_environment, read_split
 from plgg.data.split import Split
 from plgg.data.store import Store
@@ -25,8 +26,14 @@ def require_unseen(store: Store, run: Path, split: Split) -> str | None:
         Why it cannot be told, as of a model without a split or whose store is gone; None if it can.
 
     Raises:
-        ConfigError: If there are such patients.
+        ConfigError: If there are such patients, or the weights are those of several networks.
     """
+    if is_ensemble(run):
+        raise ConfigError(
+            "is an ensemble, and one run starts from one network",
+            where=run,
+            remedy=f"Name one of its runs, such as {run / 'fold-0'}, or train as it was: --folds.",
+        )
     tested = (*split.validation, *split.test)
     if not tested:
         return None
