@@ -77,6 +77,10 @@ def test_a_prior_that_is_none_is_refused_by_what_is_known(then, now, fault):
         compared(make_result(scan_date=date(2024, 4, 1), **now), prior)
 
 
+def test_one_sex_in_two_words_is_no_contradiction():
+    assert compared(make_result(sex="F"), make_result(sex="female")).percent == 0.0
+
+
 def test_the_same_scan_is_no_prior():
     with pytest.raises(InputError, match="of the same scan as P01_a"):
         change(make_result(), make_result(), FOLDER)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from plgg.core.errors import InputError
+from plgg.core.patient import male
 from plgg.core.prediction_files import RESULT
 from plgg.data.result import Change, Diameters, Result, VolumeInterval, read_result
 
@@ -94,7 +95,7 @@ def require_one_patient(
     """
     if now.patient_id and prior.patient_id and now.patient_id != prior.patient_id:
         fault = f"is a prediction of patient {prior.patient_id}, the scan is of {now.patient_id}"
-    elif now.sex and prior.sex and now.sex != prior.sex:
+    elif {male(now.sex), male(prior.sex)} == {0.0, 1.0}:
         fault = "is of a patient of another sex"
     elif not _ages_fit(now, prior, days):
         fault = "is of a patient whose age does not fit the dates of the scans"
