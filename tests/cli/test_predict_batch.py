@@ -150,3 +150,19 @@ def test_a_checkpoint_that_cannot_be_trusted_is_refused(fault, manifest, tmp_pat
     assert one_line(done)
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--t2", "S01.nii.gz"], "S01.nii.gz: is given as --t2, and the model sees flair alone"),
+        (["--t1", "mistyped.nii.gz"], "mistyped.nii.gz: no such file"),
+        (["--sex", "X"], "no sex is called 'X'"),
+    ],
+)
+def test_nothing_is_given_in_vain(run, manifest, tmp_path, words, said):
+    out = tmp_path / "out"
+    scan = ["predict", "S00.nii.gz", "--model", run, "--out", out]
+    done = plgg(*scan, *words, status=2, cwd=manifest.parent)
+    assert said in one_line(done)
+    assert not out.exists()

@@ -261,6 +261,19 @@ def test_other_conflicts_are_told_and_the_sform_counts(tmp_path, caplog, by_mm, 
     assert read_nifti(path).doubts == ((said,) if told else ())
 
 
+@pytest.mark.parametrize(("by_mm", "told"), [(0.0, False), (3.0, True)])
+def test_a_qform_without_the_shear_of_its_sform_is_no_conflict(tmp_path, caplog, by_mm, told):
+    path = tmp_path / "a.nii.gz"
+    write_volume(path, Volume(np.zeros(SHAPE, np.uint8), AFFINES["sheared"]))
+    image = nib.load(path)
+    moved = image.get_qform()
+    moved[2, 3] += by_mm
+    image.set_qform(moved, code=1)
+    nib.save(image, path)
+    assert len(read_nifti(path).doubts) == told
+    assert ("sform" in caplog.text) == told
+
+
 def test_a_guessed_orientation_is_read_and_can_be_told(tmp_path):
     path = with_forms(tmp_path / "a.nii.gz", RAS, RAS, codes=(0, 0))
     assert read_volume(path).shape == DATA.shape

@@ -2,7 +2,8 @@
 
 import pytest
 
-from plgg.core.errors import RunError
+from plgg import api
+from plgg.core.errors import ConfigError, RunError
 from plgg.evaluate.compare.table import compare_table
 from plgg.report.comparison import as_markdown, statistics_table
 
@@ -146,3 +147,9 @@ def test_a_part_that_is_not_there_is_refused(paper, tmp_path):
 def test_a_folder_is_no_table(tmp_path):
     with pytest.raises(RunError, match="is a folder"):
         compare_table(tmp_path)
+
+
+def test_a_baseline_is_not_passed_over_where_it_means_nothing(paper):
+    for second in (None, paper):
+        with pytest.raises(ConfigError, match="--baseline goes with an experiment alone"):
+            api.compare(paper, second, baseline="multitask")

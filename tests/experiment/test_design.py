@@ -66,6 +66,11 @@ def test_a_ready_arm_may_be_changed_under_another_name_and_not_redefined():
         resolve_arms([], ["oracle=multitask loss.marker_weight=1"], BASE)
 
 
+def test_no_arm_at_all_is_refused():
+    with pytest.raises(ConfigError, match="no arm is named"):
+        resolve_arms([], [], BASE)
+
+
 def test_further_seeds_come_after_all_arms_of_a_split(tmp_path):
     store = tiny_store(tmp_path / "store", n=6, shape=SMALL_SHAPE)
     arms = resolve_arms(["single", "oracle"], [], BASE)

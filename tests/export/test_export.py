@@ -162,7 +162,7 @@ def test_a_run_that_was_not_exported_says_how_to(exported, tmp_path):
 def test_unknown_names_are_refused(exported, tmp_path):
     with pytest.raises(ConfigError, match="Choose one of pytorch, onnx, openvino"):
         load_engine("tensorrt", exported.run, exported.checkpoint)
-    with pytest.raises(ConfigError, match="Choose one of onnx, openvino, monai-bundle"):
+    with pytest.raises(ConfigError, match="onnx, openvino, monai-bundle, plgg-model"):
         export_run(exported.run, tmp_path / "out", "tflite")
 
 

@@ -1,6 +1,7 @@
 """Against an earlier prediction, and the volume's interval that says whether it matters."""
 
 import math
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,17 @@ from measured import make_diameters, make_interval, make_result
 from plgg.core.errors import InputError
 from plgg.core.files import write_json
 from plgg.data.calibration import VolumeRule
+from plgg.data.result import Input
 from plgg.measure.change import change, read_prior
 from plgg.measure.uncertainty import volume_interval
 
 FOLDER = Path("before")
+THEN = Input(path="P01_then.nii.gz", kind="nifti", sha256="cd" * 32)
 
 
 def compared(now, prior):
-    return change(now, prior, FOLDER)
+    """Of two scans, unless told."""
+    return change(now, prior.model_copy(update={"input": THEN}), FOLDER)
 
 
 def test_growth_is_told_in_ml_and_in_percent():
@@ -56,6 +60,30 @@ def test_products_of_two_planes_are_not_compared():
 def test_the_prediction_of_another_patient_is_refused():
     with pytest.raises(InputError, match="before: is a prediction of patient P02, the scan"):
         compared(make_result(), make_result(patient_id="P02"))
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "fault"),
+    [
+        ({"sex": "M"}, {"sex": "F"}, "of another sex"),
+        ({"age_years": 12.0}, {"age_years": 8.0}, "age does not fit the dates"),
+        ({"scan_date": date(2024, 5, 1)}, {}, r"later scan \(2024-05-01\) than P01_a \(2024-04-01"),
+    ],
+)
+def test_a_prior_that_is_none_is_refused_by_what_is_known(then, now, fault):
+    at = {"patient_id": None, "scan_date": date(2024, 1, 1)}
+    prior = make_result(**at | then)
+    with pytest.raises(InputError, match=fault):
+        compared(make_result(scan_date=date(2024, 4, 1), **now), prior)
+
+
+def test_one_sex_in_two_words_is_no_contradiction():
+    assert compared(make_result(sex="F"), make_result(sex="female")).percent == 0.0
+
+
+def test_the_same_scan_is_no_prior():
+    with pytest.raises(InputError, match="of the same scan as P01_a"):
+        change(make_result(), make_result(), FOLDER)
 
 
 @pytest.mark.parametrize("unknown", [None, ""])

@@ -148,17 +148,24 @@ def box(affine, size, spacing_mm):
     return Volume(mask, affine)
 
 
+def measured(tmp_path, name, mask, **changes):
+    """A result with its mask, as a folder has them."""
+    volume_ml = float(mask.data.sum()) * mask.voxel_volume_ml
+    one = moment(tmp_path, name, 1000, diameters=diameters(mask), volume_ml=volume_ml, **changes)
+    write_nifti(one.folder / "mask.nii.gz", mask.data, mask.affine)
+    return read_moments([one.folder])[0]
+
+
 @pytest.mark.parametrize("name", ["ras", "oblique-lps", "sagittal"])
 def test_scans_whose_largest_products_lie_in_two_planes_are_measured_in_one(tmp_path, name):
     """The flat one is largest in one plane, the tall one in another; the masks are at hand."""
     affine = ODD_AFFINES[name]
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     flat, tall = (box(affine, size, spacing) for size in ((80, 80, 20), (30, 80, 80)))
-    moments = []
-    for n, mask in enumerate((flat, tall)):
-        one = moment(tmp_path, f"m{n}", 1000, when=(JANUARY, JUNE)[n], diameters=diameters(mask))
-        write_nifti(one.folder / "mask.nii.gz", mask.data, affine)
-        moments.append(read_moments([one.folder])[0])
+    moments = [
+        measured(tmp_path, f"m{n}", mask, when=(JANUARY, JUNE)[n])
+        for n, mask in enumerate((flat, tall))
+    ]
     first, second = (one.result.diameters for one in moments)
     assert first.plane != second.plane
     found = timeline(moments)
@@ -166,6 +173,17 @@ def test_scans_whose_largest_products_lie_in_two_planes_are_measured_in_one(tmp_
     wanted = diameters_by_plane(tall)[first.plane].product_mm2
     assert found.points[1].product_mm2 == wanted < second.product_mm2
     assert found.points[1].response != "NE"
+
+
+@pytest.mark.parametrize("scale", [0, 90], ids=["empty", "a FLAIR"])
+def test_a_mask_that_was_not_measured_is_refused(tmp_path, scale):
+    affine = ODD_AFFINES["ras"]
+    flat, tall = (box(affine, size, (4.5,) * 3) for size in ((80, 80, 20), (30, 80, 80)))
+    a = measured(tmp_path, "a", flat, when=JANUARY)
+    b = measured(tmp_path, "b", tall, when=JUNE)
+    write_nifti(b.folder / "mask.nii.gz", np.full(tall.shape, scale, np.uint8), affine)
+    with pytest.raises(InputError, match=r"b/mask.nii.gz: holds .* not the mask that was measured"):
+        timeline([a, b])
 
 
 def test_a_scan_that_cannot_be_measured_in_the_others_plane_is_not_evaluable(tmp_path):

@@ -49,6 +49,12 @@ def test_an_ensemble_gives_the_mean_of_its_members(runs):
     np.testing.assert_allclose(both.views[1], tumours[1], atol=1e-6)
 
 
+def test_a_network_answers_once(runs):
+    """Twice the same would weigh double, and agree with itself."""
+    with pytest.raises(ConfigError, match="is the same network as another"):
+        together(*runs, runs[0])
+
+
 def test_each_member_is_scaled_by_its_own_temperature(tmp_path):
     run = calibrate(make_run(tmp_path / "a"), marker=marker_rule(temperature=2.0))
     raw = marker(together(run, calibrated=False))

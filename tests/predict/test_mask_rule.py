@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy import ndimage
 
 from plgg.config import InferenceConfig
+from plgg.data.calibration import MaskRule
 from plgg.measure.components import without_small
 from plgg.measure.outline import outlined
 from plgg.metrics.overlap import hard_dice
@@ -160,3 +162,10 @@ def test_empty_masks_agree_and_have_no_volume():
     assert (both.volume_ml == 0).all()
     assert both.true_ml == 0
     assert (scored(nothing, nothing == 0).dice == 0).all()
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.5, "often"])
+def test_a_threshold_that_no_setting_may_be_is_no_rule_either(threshold):
+    """From 0 on, every voxel is tumour."""
+    with pytest.raises(ValidationError, match="threshold"):
+        MaskRule(threshold=threshold, smallest_ml=0.0, dice=None, plain_dice=None, n=1)

@@ -259,3 +259,12 @@ def test_of_a_store_a_network_of_unknown_scans_has_nothing_to_look_at(tmp_path):
     tiny_store(tmp_path / "store", 1)
     (outcome,) = api.predict([tmp_path / "store"], model=model, out=tmp_path / "out")
     assert outcome.reason is not None
+
+
+def test_results_without_their_data_set_s_record_are_called_so(tmp_path):
+    model = tmp_path / "model"
+    (model / "fold_0").mkdir(parents=True)
+    (model / "plans.json").write_text("{}")
+    for folder in (model, model / "fold_0"):
+        with pytest.raises(CheckpointError, match=r"model: holds nnU-Net's plans.json, but no"):
+            api.predict([tmp_path], model=folder, out=tmp_path / "out")

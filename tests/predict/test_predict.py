@@ -166,15 +166,19 @@ def test_the_change_since_an_earlier_prediction_is_told(run, predictor, scan, tm
     predict(predictor, tmp_path / "then", scan)
     prior = tmp_path / "then" / "odd_flair"
     now = predictor_of(run, prior=prior)
-    (outcome,) = predict(now, tmp_path / "now", scan)
+    affine = ODD_AFFINES["oblique-lps"]
+    later = write_case(tmp_path, "later", affine=affine, seed=1)[0]
+    (outcome,) = predict(now, tmp_path / "now", later)
     assert outcome.result.change.prior == str(prior)
-    assert outcome.result.change.difference_ml == 0
+    assert outcome.result.change.volume_ml == read_result(prior / "result.json").volume_ml
     before = times(prior)
     (refused,) = predict(now, tmp_path / "then", scan)
     assert "take its place" in refused.reason
     assert times(prior) == before
+    (refused,) = predict(now, tmp_path / "elsewhere", scan)
+    assert "of the same scan as odd_flair" in refused.reason
     # Without the earlier one it is another result.
-    assert predict(predictor, tmp_path / "now", scan)[0].result.change is None
+    assert predict(predictor, tmp_path / "now", later)[0].result.change is None
 
 
 def test_no_tumour_is_said(scan, tmp_path):

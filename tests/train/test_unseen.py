@@ -6,8 +6,10 @@ import shutil
 import pytest
 
 from plgg.core.errors import ConfigError
+from plgg.core.progress import Silent
 from plgg.data.store import Store
 from plgg.data.store_writing import write_cohort
+from plgg.experiment.folds import train_folds
 from plgg.train.run import train
 from plgg.train.unseen import require_unseen
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
@@ -29,9 +31,11 @@ def a_run(store, folder, **parts):
     return folder
 
 
-def test_the_same_split_is_what_one_goes_on_with(store, tmp_path, caplog):
-    require_unseen(store, a_run(store, tmp_path / "run", **SPLIT), hand_split(store, **SPLIT))
-    assert not caplog.text
+def test_the_same_split_is_what_one_goes_on_with(store, tmp_path):
+    assert (
+        require_unseen(store, a_run(store, tmp_path / "run", **SPLIT), hand_split(store, **SPLIT))
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_a_scan_is_known_by_its_contents_in_a_store_of_other_names(store, tmp_pa
         require_unseen(Store(copied), run, hand_split(store, **SPLIT))
 
 
-def test_a_store_of_other_scans_may_have_the_same_names(store, tmp_path, caplog):
+def test_a_store_of_other_scans_may_have_the_same_names(store, tmp_path):
     run = a_run(store, tmp_path / "run", validation=("P04",), test=("P05",))
     others = tiny_store(tmp_path / "others", n=6, shape=SMALL_SHAPE)
     cases = tuple(
@@ -69,19 +73,34 @@ def test_a_store_of_other_scans_may_have_the_same_names(store, tmp_path, caplog)
         for case in others.cohort.cases
     )
     write_cohort(others.folder, others.cohort.model_copy(update={"cases": cases}))
-    require_unseen(Store(others.folder), run, hand_split(store, **SPLIT))
-    assert not caplog.text
+    assert require_unseen(Store(others.folder), run, hand_split(store, **SPLIT)) is None
 
 
-def test_what_cannot_be_told_is_said(store, tmp_path, caplog):
+def test_what_cannot_be_told_is_said(store, tmp_path):
     (tmp_path / "model").mkdir()
-    require_unseen(store, tmp_path / "model", hand_split(store, **SPLIT))
-    assert "does not say who taught it" in caplog.text
-    caplog.clear()
+    doubt = require_unseen(store, tmp_path / "model", hand_split(store, **SPLIT))
+    assert "does not say who taught it" in doubt
     run = a_run(store, tmp_path / "run", validation=("P04",), test=("P05",))
     (run / "environment.json").write_text(json.dumps({"store": str(tmp_path / "gone")}))
-    require_unseen(store, run, hand_split(store, **SPLIT))
-    assert "its store is gone" in caplog.text
-    caplog.clear()
-    require_unseen(store, run, hand_split(store, validation=(), test=()))
-    assert not caplog.text
+    assert "its store is gone" in require_unseen(store, run, hand_split(store, **SPLIT))
+    assert require_unseen(store, run, hand_split(store, validation=(), test=())) is None
+
+
+def test_folds_say_of_each_start_once_what_cannot_be_told(tmp_path, caplog):
+    """Training ends after it was said, at a cohort without a mask."""
+    names = [f"P{n:02d}" for n in range(6)]
+    store = tiny_store(tmp_path / "store", n=6, shape=SMALL_SHAPE, no_mask=names)
+    (tmp_path / "model").mkdir()
+    config = tiny_config()
+    going_on = config.init.model_copy(update={"run": str(tmp_path / "model")})
+    config = config.model_copy(update={"init": going_on})
+    with pytest.raises(ConfigError, match="no training case has a mask"):
+        train_folds(store, tmp_path / "out", config, 3, watch=Silent())
+    assert caplog.text.count("does not say who taught it") == 1
+
+
+def test_an_ensemble_is_no_start_of_one_run(store, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "ensemble.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"model: is an ensemble, .*model/fold-0"):
+        require_unseen(store, tmp_path / "model", hand_split(store, **SPLIT))

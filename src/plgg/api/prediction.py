@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plgg.core import paths as typed_paths
+from plgg.core.errors import ConfigError
 from plgg.core.jobs import Workers, require_workers
+from plgg.core.patient import male
 from plgg.core.progress import Silent, Watch
 from plgg.core.shard import Shard
 from plgg.data.installed_models import model_folders
@@ -171,7 +174,9 @@ def _require_prediction(
     inputs: Sequence[Path], runs: Sequence[Path], options: PredictOptions
 ) -> None:
     """Look for all that a prediction was told of."""
-    typed_paths.require_there(inputs)
+    typed_paths.require_there([*inputs, *options.others.values()])
+    if options.sex and math.isnan(male(options.sex)):
+        raise ConfigError(f"no sex is called {options.sex!r}", remedy="Give --sex F or --sex M.")
     for run in runs:
         typed_paths.require_model(run)
     typed_paths.require_priors(options.priors)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plgg.core import paths as typed_paths
+from plgg.core.errors import ConfigError
 from plgg.core.jobs import Workers, require_workers
 from plgg.core.progress import Silent, Watch
 
@@ -94,6 +95,9 @@ def compare(
         baseline: Of an experiment, the arm that the others are compared with.
         aim: The gain whose power is told.
 
+    Raises:
+        PlggError: If what is named cannot be compared.
+
     Example:
         >>> single = config.model_copy(update={"arm": "single"})
         >>> _ = api.train(folder / "store", folder / "single", single)
@@ -101,6 +105,12 @@ def compare(
         >>> api.compare(*tests).contrasts[0].metric
         'dice'
     """
+    if baseline is not None and (b is not None or not a.is_dir()):
+        raise ConfigError(
+            "--baseline goes with an experiment alone",
+            where=a,
+            remedy="Leave it out: results are compared with the first, a table's arms as well.",
+        )
     from plgg.evaluate.compare.contrast import compare_results
     from plgg.evaluate.compare.experiment import compare_experiment
     from plgg.evaluate.compare.table import compare_table

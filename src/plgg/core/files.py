@@ -48,13 +48,16 @@ def disk_answers(path: Path) -> Iterator[None]:
     """While a place is looked at: what the disk refuses to say becomes one line.
 
     Raises:
-        OutputError: For example, if a name is too long, or a folder may not be looked into.
+        OutputError: For example, if a name is too long, a link leads in a circle, or a folder may
+            not be looked into.
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # Of links that lead in a circle Python 3.11 raises the latter, which has no words of it.
+        said = getattr(error, "strerror", None) or "its links lead in a circle"
         raise OutputError(
-            f"cannot be looked at ({error.strerror or error})",
+            f"cannot be looked at ({said})",
             where=path,
             remedy="Choose another folder or mend its permissions.",
         ) from error

@@ -170,7 +170,14 @@ def require_model(folder: Path) -> None:
         CheckpointError: If it cannot be one.
     """
     places = (folder, folder.parent) if folder.name.startswith("fold_") else (folder,)
-    if any(_exists(place / "plans.json") for place in places):
+    planned = [place for place in places if _exists(place / "plans.json")]
+    if planned and not any(_exists(place / "dataset.json") for place in planned):
+        raise CheckpointError(
+            "holds nnU-Net's plans.json, but no dataset.json",
+            where=planned[0],
+            remedy="Copy the folder of nnU-Net's results again.",
+        )
+    if planned:
         return
     inner = sorted(path.name for path in folder.glob("*Trainer*__*__*")) if _exists(folder) else ()
     if inner:

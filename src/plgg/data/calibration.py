@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from plgg.config import Threshold
 from plgg.core.case_id import ClassNames
 from plgg.core.errors import RunError
 from plgg.core.files import write_json
@@ -59,7 +60,7 @@ class MaskRule(_Record):
         n: Scans that had a mask to judge by.
     """
 
-    threshold: Fraction | Literal["expected-dice"]
+    threshold: Threshold
     smallest_ml: float
     dice: float | None
     plain_dice: float | None

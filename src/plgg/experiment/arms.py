@@ -30,10 +30,12 @@ def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> 
     more from one of these; it need not be among the names.
 
     Raises:
-        ConfigError: If a name is unknown or occurs twice, or a setting does not fit.
+        ConfigError: If there is no name, one is unknown or occurs twice, or a setting does not fit.
     """
     definitions = dict(_parsed(text, base) for text in defined)
     wanted = [*names, *(name for name in definitions if name not in names)]
+    if not wanted:
+        raise ConfigError("no arm is named", remedy="Name one: --arms single,multitask.")
     if first_twin(wanted) is not None or len(definitions) < len(defined):
         raise ConfigError("an arm is named twice", remedy="Give every arm a name of its own.")
     return {name: definitions.get(name) or _known(name, base) for name in wanted}

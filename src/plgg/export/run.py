@@ -143,7 +143,8 @@ def export_run(run: Path, out: Path | None, fmt: Format) -> Exported:
     """
     if fmt not in FORMATS:
         raise ConfigError(
-            f"no format is called {fmt!r}", remedy=f"Choose one of {', '.join(FORMATS)}."
+            f"no format is called {fmt!r}",
+            remedy=f"Choose one of {', '.join(FORMATS)}, plgg-model.",
         )
     folder = export_folder(run, fmt) if out is None else out
     require_replaceable(folder, EXPORT, inputs=[run])

@@ -9,8 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from plgg.core.errors import InputError
+from plgg.core.patient import male
 from plgg.core.prediction_files import RESULT
 from plgg.data.result import Change, Diameters, Result, VolumeInterval, read_result
+
+# Ages are whole years in many headers.
+_AGE_YEARS = 1.5
 
 
 def read_prior(folder: Path) -> Result:
@@ -40,9 +44,10 @@ def change(now: Result, prior: Result, prior_folder: Path) -> Change:
         prior_folder: Where that is, for the record.
 
     Raises:
-        InputError: If both patients are known and differ.
+        InputError: If it is of the same scan, of a later one, or of another patient as far as that
+            is known.
     """
-    require_one_patient(now, prior, prior_folder)
+    _require_earlier(now, prior, prior_folder)
     difference_ml = now.volume_ml - prior.volume_ml
     return Change(
         prior=str(prior_folder),
@@ -54,18 +59,58 @@ def change(now: Result, prior: Result, prior_folder: Path) -> Change:
     )
 
 
-def require_one_patient(now: Result, prior: Result, prior_folder: Path) -> None:
-    """Two results are of one patient, as far as that is known.
-
-    Raises:
-        InputError: If both patients are known and differ.
-    """
-    if now.patient_id and prior.patient_id and now.patient_id != prior.patient_id:
+def _require_earlier(now: Result, prior: Result, prior_folder: Path) -> None:
+    if now.input.sha256 == prior.input.sha256:
         raise InputError(
-            f"is a prediction of patient {prior.patient_id}, the scan is of {now.patient_id}",
+            f"is a prediction of the same scan as {now.case_id}",
             where=prior_folder,
             remedy="Name an earlier prediction of the same patient.",
         )
+    if now.scan_date is None or prior.scan_date is None:
+        return require_one_patient(now, prior, prior_folder)
+    days = (prior.scan_date - now.scan_date).days
+    if days > 0:
+        raise InputError(
+            f"is of a later scan ({prior.scan_date}) than {now.case_id} ({now.scan_date})",
+            where=prior_folder,
+            remedy="Name an earlier prediction, or mend --date.",
+        )
+    return require_one_patient(now, prior, prior_folder, days=days)
+
+
+def require_one_patient(
+    now: Result, prior: Result, prior_folder: Path, *, days: int | None = None
+) -> None:
+    """Two results are of one patient, as far as that is known.
+
+    Args:
+        now: One of them.
+        prior: The other.
+        prior_folder: Where that is.
+        days: From the scan of `now` to that of `prior`, if both dates are known.
+
+    Raises:
+        InputError: If both patients, or their sexes, are known and differ, or the ages do not fit
+            the days.
+    """
+    if now.patient_id and prior.patient_id and now.patient_id != prior.patient_id:
+        fault = f"is a prediction of patient {prior.patient_id}, the scan is of {now.patient_id}"
+    elif {male(now.sex), male(prior.sex)} == {0.0, 1.0}:
+        fault = "is of a patient of another sex"
+    elif not _ages_fit(now, prior, days):
+        fault = "is of a patient whose age does not fit the dates of the scans"
+    else:
+        return
+    raise InputError(
+        fault, where=prior_folder, remedy="Name an earlier prediction of the same patient."
+    )
+
+
+def _ages_fit(now: Result, prior: Result, days: int | None) -> bool:
+    """Whether the patient grew older by the days, within what whole years leave open."""
+    if now.age_years is None or prior.age_years is None or days is None:
+        return True
+    return abs(prior.age_years - now.age_years - days / 365.25) <= _AGE_YEARS
 
 
 def _percent(now: float, then: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -32,8 +33,6 @@ NOTE = (
     "and vision, steroids, new and further lesions, the spine, other sequences (T2, enhancement, "
     "diffusion), and cysts left out. For research use only."
 )
-# Ages are whole years in many headers.
-_AGE_YEARS = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +61,26 @@ class Moment:
         """Diameters in each plane in which they can be measured, from the mask where it is there.
 
         Raises:
-            InputError: If the mask cannot be read.
+            InputError: If the mask cannot be read, or is not the one that was measured.
         """
         mask, lines = self.mask, self.result.diameters
         if mask is None and self.folder and (self.folder / MASK).is_file():
-            mask = read_volume(self.folder / MASK)
+            mask = _measured_mask(self.folder / MASK, self.result)
         found = dict(diameters_by_plane(mask)) if mask is not None else {}
         return found | ({lines.plane: lines} if lines else {})
+
+
+def _measured_mask(path: Path, result: Result) -> Volume:
+    mask = read_volume(path)
+    volume_ml = float((mask.data > 0).sum()) * mask.voxel_volume_ml
+    if not math.isclose(volume_ml, result.volume_ml, rel_tol=1e-3, abs_tol=1e-3):
+        raise InputError(
+            f"holds {volume_ml:.1f} mL where its result says {result.volume_ml:.1f} mL: it is not "
+            "the mask that was measured",
+            where=path,
+            remedy="Predict the scan again.",
+        )
+    return mask
 
 
 def read_moments(
@@ -179,28 +191,8 @@ def _refuse_others(moments: Sequence[Moment]) -> None:
     for n, moment in enumerate(moments):
         for other in moments[:n]:
             where = moment.folder or other.folder or Path(moment.name)
-            require_one_patient(other.result, moment.result, where)
-            _require_like(other, moment, where)
-
-
-def _require_like(before: Moment, after: Moment, where: Path) -> None:
-    first, second = before.result, after.result
-    remedy = "Name results of one patient."
-    if first.sex and second.sex and first.sex != second.sex:
-        raise InputError(
-            "is of a patient of another sex than the others", where=where, remedy=remedy
-        )
-    if first.age_years is None or second.age_years is None:
-        return
-    grown = second.age_years - first.age_years
-    if before.scan_date and after.scan_date:
-        passed = (after.scan_date - before.scan_date).days / 365.25
-        if abs(grown - passed) > _AGE_YEARS:
-            raise InputError(
-                "is of a patient whose age does not fit the dates of the scans",
-                where=where,
-                remedy=remedy,
-            )
+            days = _days([other, moment])[1]
+            require_one_patient(other.result, moment.result, where, days=days)
 
 
 def _days(moments: Sequence[Moment]) -> list[int | None]:

@@ -9,7 +9,7 @@ asked for.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -164,6 +164,7 @@ def predict_batch(request: Request, watch: Watch) -> list[Outcome]:
     _require_other_names(scans)
     require_free_places(scans, request.out)
     predictor = request.predictor(scans)
+    _require_wanted(options.others, predictor)
     shard = request.shard
     scans = shard.of_items(scans) if shard else scans
     part = shard.name if shard else None
@@ -186,6 +187,22 @@ def predict_batch(request: Request, watch: Watch) -> list[Outcome]:
         if shard is None:
             write_summary(request.out / SUMMARY, outcomes)
     return outcomes
+
+
+def _require_wanted(others: Mapping[str, Path], predictor: Predictor) -> None:
+    """No sequence is given in vain.
+
+    Raises:
+        ConfigError: If the models do not see one.
+    """
+    wanted = predictor.networks.config.channels
+    for name, path in others.items():
+        if name not in wanted:
+            raise ConfigError(
+                f"is given as --{name}, and the model sees {', '.join(wanted)} alone",
+                where=path,
+                remedy="Leave it out, or name a model that sees it.",
+            )
 
 
 def _require_other_names(scans: Sequence[Scan]) -> None:

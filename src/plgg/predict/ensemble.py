@@ -290,16 +290,23 @@ def ensemble(
         about: What everyone who reads a result must know.
 
     Raises:
-        ConfigError: If they were made for scans prepared in different ways, or other classes.
+        ConfigError: If one is there twice, or they were made for scans prepared in different ways
+            or for other classes.
     """
     first, *others = members
-    for other in others:
+    for place, other in enumerate(others, start=1):
         unlike = _difference(first, other)
         if unlike:
             raise ConfigError(
                 f"cannot answer together with {first.run}: {unlike}",
                 where=other.run,
                 remedy="Use runs of one store.",
+            )
+        if other.model.sha256 in {member.model.sha256 for member in members[:place]}:
+            raise ConfigError(
+                "is the same network as another that is named",
+                where=other.run,
+                remedy="Name each model once.",
             )
     return Ensemble(tuple(members), inference or first.config.inference, about)
 

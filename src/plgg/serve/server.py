@@ -67,10 +67,15 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host.strip("[]"), port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"cannot listen there ({getattr(error, 'strerror', None) or error})",
+            f"cannot listen there ({_reason(error)})",
             where=f"{host}:{port}",
-            remedy="Choose another --port, or end the server that listens there.",
+            remedy="Choose another --host or --port, or end the server that listens there.",
         ) from error
+
+
+def _reason(error: OSError | OverflowError) -> str:
+    """In the system's words; Python adds the address, which is named already."""
+    return str(getattr(error, "strerror", None) or error).partition(" (while ")[0]
 
 
 def serve_room(options: ServeOptions, say: Callable[[str], object]) -> None:

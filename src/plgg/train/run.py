@@ -114,7 +114,9 @@ def _check(
     require_labels(store, config.labels)
     _require_taught(store, config, split)
     if config.init.run is not None:
-        require_unseen(store, Path(config.init.run), split)
+        doubt = require_unseen(store, Path(config.init.run), split)
+        if doubt and group.is_main:
+            log.warning("%s", doubt)
     learnable = [store.by_id[case] for case in split.train]
     if not any(case.has_mask for case in learnable):
         raise ConfigError("no training case has a mask", where=store.folder, remedy="Add masks.")

@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 from plgg.core.errors import ConfigError, StoreError
+from plgg.data.ensemble_folder import is_ensemble
 from plgg.data.run_folder import read_environment, read_split
 from plgg.data.split import Split
 from plgg.data.store import Store
 
-log = logging.getLogger(__name__)
 
-
-def require_unseen(store: Store, run: Path, split: Split) -> None:
+def require_unseen(store: Store, run: Path, split: Split) -> str | None:
     """Refuse first weights that were taught by patients of this run's validation or test part.
 
-    Their scores would be too good, and so would all that is calibrated on them. Where it cannot be
-    told, as of a model without a split or whose store is gone, the log says so.
+    Their scores would be too good, and so would all that is calibrated on them.
 
     Args:
         store: Of the run that is to begin.
         run: Whose weights it is to start from.
         split: Of the run that is to begin.
 
+    Returns:
+        Why it cannot be told, as of a model without a split or whose store is gone; None if it can.
+
     Raises:
-        ConfigError: If there are such patients.
+        ConfigError: If there are such patients, or the weights are those of several networks.
     """
+    if is_ensemble(run):
+        raise ConfigError(
+            "is an ensemble, and one run starts from one network",
+            where=run,
+            remedy=f"Name one of its runs, such as {run / 'fold-0'}, or train as it was: --folds.",
+        )
     tested = (*split.validation, *split.test)
     if not tested:
-        return
+        return None
     if not (run / "split.json").is_file():
-        log.warning(
-            "%s does not say who taught it: if these patients did, all scores are too good", run
-        )
-        return
+        return f"{run} does not say who taught it: if these patients did, all scores are too good"
     learnt, home = read_split(run)["train"], _home(run, store)
     if home is None:
         shared = set(learnt) & set(tested)
-        if shared:
-            log.warning(
-                "%s learnt from %r and its store is gone: if that is the patient of this store, "
-                "all scores are too good",
-                run,
-                min(shared),
-            )
-        return
+        if not shared:
+            return None
+        return (
+            f"{run} learnt from {min(shared)!r} and its store is gone: if that is the patient of "
+            "this store, all scores are too good"
+        )
     same = home is store
     seen = _signs(home, learnt, by_patient=same)
     found = [case for case in tested if _signs(store, [case], by_patient=same) & seen]
@@ -57,6 +58,7 @@ def require_unseen(store: Store, run: Path, split: Split) -> None:
             where=run,
             remedy="Start from a run of the same split, or from one of other patients.",
         )
+    return None
 
 
 def _home(run: Path, store: Store) -> Store | None:

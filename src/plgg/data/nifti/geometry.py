@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
@@ -60,7 +61,8 @@ class Geometry:
     Attributes:
         affine: From voxel indices to mm.
         doubts: One clause for each thing that the header leaves in doubt.
-        conflict_mm: How far sform and qform put a corner apart; None within 2 mm.
+        conflict_mm: How far sform and qform put a corner apart; None within 2 mm, and where the
+            qform is the sform without its shear.
         says_how: Whether the header says how it lies; if not, the axes' directions are guesses.
     """
 
@@ -214,11 +216,24 @@ def _conflict_mm(header: Any, shape: tuple[int, int, int], unit: str) -> float |
     if forms is None:
         return None
     empty = np.broadcast_to(np.int8(0), shape)
+
+    def apart(*two: Affine) -> float:
+        return corner_distance_mm(*(Volume(empty, _in_mm(form, unit)) for form in two))
+
+    sform, qform = forms
     try:
-        gap = corner_distance_mm(*(Volume(empty, _in_mm(form, unit)) for form in forms))
+        gap = apart(sform, qform)
+        agree = gap <= MOST_CONFLICT_MM or apart(_unsheared(sform), qform) <= MOST_CONFLICT_MM
     except InputError:  # One cannot be inverted or is not finite: no place to compare.
         return None
-    return gap if gap > MOST_CONFLICT_MM else None
+    return None if agree else gap
+
+
+def _unsheared(form: Affine) -> Affine:
+    """The nearest that a qform can hold, which `write_volume` and others write beside an sform."""
+    header = nib.Nifti1Header()
+    header.set_qform(form, strip_shears=True)
+    return np.asarray(header.get_qform(), dtype=np.float64)
 
 
 def _refuse_mirrored(header: Any) -> None:  # noqa: ANN401

@@ -39,7 +39,7 @@ class Rounds {
     this.about.textContent = corrected < FEWEST ? `${found}; a round needs ${FEWEST} patients: two to learn from and two that are held out.` : `${found}.`;
     for (const job of jobs) if (job.kind === "round") this.jobs.set(job.id, job);
     const open = [...this.jobs.values()].filter((job) => !hasEnded(job));
-    this.start.disabled = open.length > 0 || corrected === 0;
+    this.start.disabled = open.length > 0 || corrected < FEWEST;
     open.forEach((job) => this.#follow(job.id));
     this.draw();
   }
