@@ -34,6 +34,16 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize("said", [{"age_years": 5.0}, {"sex": "F"}, {"others": {"t1": "t1.nii"}}])
+def test_what_is_said_of_one_patient_is_not_said_of_several(folder, said):
+    files = [folder / "one_flair.nii.gz", folder / "two_flair.nii.gz"]
+    for inputs in (files, [folder / "manifest.csv"], [folder / "store"]):
+        with pytest.raises(InputError, match=f"{next(iter(said))[:2]}.* goes with one scan"):
+            find_scans(inputs, **said)
+    (scan,) = find_scans(files[:1], **said)
+    assert scan.case_id == "one_flair"
+
+
 def trained_on(folder):
     """The settings of a model that was trained on the store."""
     return CONFIG.model_copy(update={"preprocess": Store(folder / "store").cohort.settings})

@@ -111,14 +111,16 @@ def find_scans(
 
     Raises:
         InputError: If nothing is at a path, the only input is none of these, two scans have one
-            name, or a case to keep is not among them.
+            name, a case to keep is not among them, or what is said of one patient is said of more.
     """
     several = len(inputs) > 1
-    if others and (several or not (is_nifti(inputs[0]) or is_dicom(inputs[0]))):
+    given = [*(others or ())]
+    given += [word for word, said in (("age", age_years), ("sex", sex)) if said is not None]
+    if given and (several or not (is_nifti(inputs[0]) or is_dicom(inputs[0]))):
         raise InputError(
-            f"{', '.join(others)} given, which goes with one scan named by itself",
+            f"{', '.join(given)} given, which goes with one scan named by itself",
             where=inputs[0],
-            remedy="Name the sequences of several patients in a manifest.",
+            remedy="Name what is known of several patients in a manifest.",
         )
     known = Case("", "", None, age_years=age_years, sex=sex, others=dict(others or {}))
     scans = [scan for path in inputs for scan in _scans(path, known, several=several)]
