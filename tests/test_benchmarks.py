@@ -238,7 +238,10 @@ def test_every_choice_of_sizes_is_scored_out_of_fold(tmp_path, benchmark_named, 
     assert said.startswith("3 scans")
     rows = [row.split("|")[1:-1] for row in said.splitlines() if "±" in row]
     assert [row[0].strip() for row in rows] == [
-        ", ".join(map(str, choice)) for choice in zooms.CHOICES
+        *(", ".join(map(str, choice)) for choice in zooms.CHOICES),
+        "1.0, 1.25, as predicted",
     ]
     assert rows[0][3].strip() == "+0.0000 ± 0.0000"
+    # A network that sees volumes has no slices to leave out.
+    assert rows[-1][1:5] == rows[zooms.CHOICES.index(zooms.TAKEN)][1:5]
     assert float(rows[zooms.CHOICES.index((1.0, 1.5))][5]) == pytest.approx(3.25)
