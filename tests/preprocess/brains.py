@@ -54,6 +54,11 @@ def turn(axis, degrees):
     return about_brain(Rotation.from_euler(axis, degrees, degrees=True).as_matrix())
 
 
+def moved(volume, matrix):
+    """A volume whose header is turned, or otherwise moved."""
+    return Volume(volume.data, matrix @ volume.affine)
+
+
 def laid_on(volume, shape, affine):
     """A stripped scan sampled on another grid of its world, 0 outside the brain."""
     there = index_map(volume.affine, affine)

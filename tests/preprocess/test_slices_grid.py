@@ -1,6 +1,5 @@
 """A scan's own slices as the grid: left, back and top, one to one through the plane, and back."""
 
-from dataclasses import replace
 from itertools import permutations, product
 
 import nibabel as nib
@@ -9,16 +8,18 @@ import pytest
 from phantoms import GRIDS
 
 from helper import TUMOUR_CENTRE_MM, blob_brain, make_affine
-from plgg.config import GridConfig, PreprocessConfig
+from plgg.config import GridConfig
 from plgg.core.placement import Placement, as_rows
+from plgg.core.progress import Clock
 from plgg.core.volume import Volume, apply_affine, spacing_mm
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.metrics.overlap import hard_dice
-from plgg.preprocess.grid import MATRIX, Grid, slices_grid, sri24_grid
+from plgg.preprocess.brain_extraction import Stripped
+from plgg.preprocess.grid import MATRIX, slices_grid, sri24_grid
+from plgg.preprocess.judgement import Judged
 from plgg.preprocess.normalise import Moved, prepare, restore
-from plgg.preprocess.pipeline import _grid
-from plgg.preprocess.registration.start import Placed
-from plgg.preprocess.setup import Route
+from plgg.preprocess.pipeline import Target, resampled
+from plgg.preprocess.registration.start import Placed, centred
 
 LEAST_MM = 2.5
 FREE = 2
@@ -53,8 +54,7 @@ TO_ATLAS = np.array(
 def laid(flair, mask, *, to_atlas=TO_ATLAS, least_mm=LEAST_MM, others=None):
     """A stripped scan on its own slices, as the pipeline would lay it."""
     brain = flair.data != 0
-    own = slices_grid(flair.with_data(brain), least_mm)
-    grid = replace(own, affine=to_atlas @ own.affine)
+    grid = slices_grid(flair.with_data(brain), least_mm)
     return prepare(flair, mask, grid, Placed(brain, to_atlas, "test"), others)
 
 
@@ -328,22 +328,26 @@ def test_another_sequence_lies_on_the_same_slices(straight):
 # ---- The pipeline's grid ----
 
 
-def test_the_route_says_which_grid():
+def test_the_target_says_which_grid():
     flair, _ = blob_brain(*STORED["oblique"])
     brain = flair.data != 0
-    placed = Placed(brain, TO_ATLAS, "test")
-    settings = PreprocessConfig()
-    slices = Route(GridConfig(kind="slices", spacing_mm=LEAST_MM), settings, atlas=None)
-    found = _grid(slices, flair, placed)
+    stripped = Stripped(brain, "none", "")
+
+    def laid_on(grid, placed):
+        target = Target(grid, n4=False, labels=(), atlas="none")
+        found = Judged(stripped, placed)
+        return resampled(flair, None, found, target, clock=Clock()).prepared.placement
+
     own = slices_grid(flair.with_data(brain), LEAST_MM)
-    assert found.along_scan
-    assert found.shape == own.shape
-    np.testing.assert_allclose(found.affine, TO_ATLAS @ own.affine)
-    atlas = _grid(Route(GridConfig(spacing_mm=4.0), settings, atlas=None), flair, placed)
-    assert not atlas.along_scan
-    assert atlas.shape == sri24_grid(4.0).shape
-    np.testing.assert_array_equal(atlas.affine, sri24_grid(4.0).affine)
-    assert not Grid((1, 1, 1), np.eye(4)).along_scan
+    slices = GridConfig(kind="slices", spacing_mm=LEAST_MM)
+    placement = laid_on(slices, Placed(brain, TO_ATLAS, "test"))
+    assert placement.box_shape == own.shape
+    np.testing.assert_allclose(placement.box_affine, TO_ATLAS @ own.affine)
+    placement = laid_on(GridConfig(spacing_mm=4.0), centred(flair, sri24_grid(4.0)))
+    steps = np.array(placement.box_affine)[:3, :3]
+    np.testing.assert_allclose(steps, sri24_grid(4.0).affine[:3, :3])
+    assert own.along_scan
+    assert not sri24_grid(4.0).along_scan
 
 
 # ---- Sizes in the head, whatever the atlas' ----

@@ -5,7 +5,7 @@ from functools import cache, reduce
 
 import numpy as np
 import pytest
-from brains import corner_error_mm, frame, laid_on, phantom, phantom_frame, turn, view
+from brains import corner_error_mm, frame, laid_on, moved, phantom, phantom_frame, turn, view
 from scipy.spatial.transform import Rotation
 
 from helper import make_affine
@@ -40,10 +40,6 @@ def header_of(name):
 
 
 MIRROR = np.diag([1.0, 1.0, -1.0, 1.0])
-
-
-def moved(volume, matrix):
-    return Volume(volume.data, matrix @ volume.affine)
 
 
 def mask_on(mask, shape, affine):

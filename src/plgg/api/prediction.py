@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from plgg.core.progress import Silent, Watch
 from plgg.core.shard import Shard
 from plgg.data.installed_models import model_folders
 from plgg.predict.options import PredictOptions
+from plgg.preprocess.judging import judging_beside
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -69,9 +71,26 @@ def predict(
     _require_prediction(inputs, runs, options)
     typed_paths.require_output(out)
     require_workers(workers)
-    from plgg.predict.batch import Request, predict_batch
+    # It starts while this process loads what networks need, which takes as long.
+    with judging_beside(wanted=_is_fresh() and _is_one_scan(inputs, workers)) as judging:
+        from plgg.predict.batch import Request, predict_batch
 
-    return predict_batch(Request(tuple(inputs), tuple(runs), out, options, workers, shard), watch)
+        request = Request(tuple(inputs), tuple(runs), out, options, workers, shard)
+        return predict_batch(request, watch, judging)
+
+
+def _is_fresh() -> bool:
+    """Whether nothing was predicted here before: later scans find the atlas laid out."""
+    return "torch" not in sys.modules
+
+
+def _is_one_scan(inputs: Sequence[Path], workers: Workers) -> bool:
+    """Whether a scan by itself is predicted in this process."""
+    from plgg.data.store import is_store
+
+    if len(inputs) != 1 or workers != 1:
+        return False
+    return inputs[0].suffix.lower() != ".csv" and not is_store(inputs[0])
 
 
 def segment(

@@ -78,6 +78,11 @@ class Worker:
         return kind, value
 
     @property
+    def pid(self) -> int | None:
+        """Number of the process."""
+        return self._process.pid
+
+    @property
     def gone(self) -> bool:
         """Whether the process has ended and left nothing to be heard."""
         return self._process.exitcode is not None and not self._poll()
@@ -91,7 +96,7 @@ class Worker:
     def gib(self) -> float:
         """Memory that is its own alone, in GiB; 0 where that cannot be told."""
         try:
-            held = psutil.Process(self._process.pid).memory_info()
+            held = psutil.Process(self.pid).memory_info()
         except psutil.Error:
             return 0.0
         return float(held.rss - getattr(held, "shared", 0)) / _GIB
@@ -113,7 +118,7 @@ class Worker:
 
     def kill(self) -> None:
         """End the process and those that it started, at once."""
-        for process in _family(self._process.pid):
+        for process in _family(self.pid):
             with contextlib.suppress(psutil.Error):
                 process.kill()
         self._process.join()

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 
+from plgg.core.environment import cores
 from plgg.core.errors import ConfigError
 
 
@@ -80,6 +81,20 @@ _NEVER = 2**31 - 1
 _MANY, _FEW_BYTES, _MANY_BYTES = 2**16, 2**16, 2**25
 
 _keeping: list[bool] = []
+
+
+@contextmanager
+def leaving_a_core() -> Iterator[None]:
+    """Networks leave one core to another process; two that want the same one wait for each other.
+
+    Results differ in the last bits, as between machines of one core more or less.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, cores() - 1)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def keep_freed_memory() -> bool:

@@ -25,7 +25,8 @@ from plgg.data.result import Result, TaskResult, labels_of
 from plgg.data.scan import Scan as NativeScan
 from plgg.predict.batch import Request
 from plgg.predict.options import PredictOptions
-from plgg.predict.source import Loaded, Scan, prepare_scans
+from plgg.predict.preparation import Loaded, prepare_scans
+from plgg.predict.source import Scan
 
 Images = Mapping[str, tuple[ArrayLike, ArrayLike]]
 _REMEDY = "Give an array (I, J, K) of finite real numbers and its 4×4 affine in mm, RAS+."

@@ -33,7 +33,8 @@ from plgg.measure.timeline import Moment, latest, with_timeline
 from plgg.measure.uncertainty import agreement, expected_dice, volume_interval
 from plgg.predict.ensemble import BoxAnswer, Ensemble
 from plgg.predict.marker import NETWORK, RADIOMICS, marker_answer
-from plgg.predict.source import Loaded, Scan
+from plgg.predict.preparation import Loaded
+from plgg.predict.source import Scan
 from plgg.tasks.base import Array
 
 _SHORT = (

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +36,13 @@ from plgg.data.nifti.image import read_volume, write_probability, write_volume
 from plgg.data.result import Result, probability_file, read_result
 from plgg.measure.timeline import latest, read_moments, with_timeline
 from plgg.measure.uncertainty import entropy
+from plgg.model.device import leaving_a_core
 from plgg.predict.describe import RawPrediction, describe, told_marker
 from plgg.predict.ensemble import BoxAnswer, Ensemble
-from plgg.predict.source import Loaded, Scan
+from plgg.predict.preparation import Loaded, Preparation
+from plgg.predict.source import Scan
 from plgg.predict.study import StudyObjects, has_study_objects, write_study_objects
+from plgg.preprocess.judging import Judging
 from plgg.preprocess.normalise import restore
 
 
@@ -78,6 +82,9 @@ class Predictor:
         page: Draws the page of each scan; None for no pages.
         document: Draws it as PDF, which goes into the study of a DICOM scan, too; None for none.
         structures: Whether to write an RTSTRUCT of a DICOM scan.
+
+    Attributes:
+        judging: Process in which scans are registered while networks look; None for here.
     """
 
     def __init__(
@@ -100,6 +107,7 @@ class Predictor:
         self.page = page
         self.document = document
         self.structures = structures
+        self.judging: Judging | None = None
 
     def predict(self, scan: Scan, out: Path) -> Result:
         """Predict one scan into `out/CASE`; the same result that is there already is kept.
@@ -134,13 +142,29 @@ class Predictor:
     def _answer(self, scan: Scan) -> tuple[RawPrediction, Result]:
         self._refuse_unknown_marker(scan)
         clock = Clock()
-        with clock.step("read and prepare"):
-            loaded = scan.load(self.config)
-            digest = loaded.sha256 or scan.digest(self.config)
-        found = self._found(loaded, clock, scan.marker)
+        loaded, box = self._looked(scan, clock)
+        digest = loaded.sha256 or scan.digest(self.config)
+        found = self._found(loaded, box, clock)
         return found, describe(
             scan, digest, found, self.networks, priors=self.priors, scan_date=self.scan_date
         )
+
+    def _looked(self, scan: Scan, clock: Clock) -> tuple[Loaded, BoxAnswer]:
+        """The scan, and what networks say of it; they look while its place is sought, if they can.
+
+        What they say of slices that the scan turns out not to have is not used.
+        """
+        with clock.step("read and prepare"):
+            coming = self._begun(scan)
+        early, box = coming.early, None
+        if early:
+            with leaving_a_core():
+                box = self._seen(early, clock, scan.marker)
+        with clock.step("read and prepare"):
+            loaded = coming.finish()
+        if box is None or early is None or loaded.image is not early.image:
+            box = self._seen(loaded, clock, scan.marker)
+        return loaded, box
 
     def _refuse_own_prior(self, folder: Path) -> None:
         folders = [one.folder.resolve() for one in self.priors if one.folder]
@@ -161,10 +185,15 @@ class Predictor:
                 remedy="Use a model of another arm: an oracle is for experiments alone.",
             )
 
-    def _found(self, loaded: Loaded, clock: Clock, marker: str | None) -> RawPrediction:
+    def _begun(self, scan: Scan) -> Preparation:
+        if self.judging is None or scan.begin is None:
+            return Preparation(partial(scan.load, self.config))
+        return scan.begin(self.config, self.judging)
+
+    def _seen(self, loaded: Loaded, clock: Clock, marker: str | None) -> BoxAnswer:
         placement = loaded.prepared.placement
         with clock.step("network"):
-            box = self.networks.answer(
+            return self.networks.answer(
                 loaded.image,
                 slice_mm=placement.slice_mm,
                 age_years=loaded.age_years,
@@ -173,6 +202,9 @@ class Predictor:
                 native=loaded.native,
                 marker=marker,
             )
+
+    def _found(self, loaded: Loaded, box: BoxAnswer, clock: Clock) -> RawPrediction:
+        placement = loaded.prepared.placement
         with clock.step("back to the native grid"):
             tumour = restore(box.tumour, placement) if box.native is None else box.native
             whole = self.networks.outlined(tumour)

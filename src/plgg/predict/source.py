@@ -5,64 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
 from plgg.config import Config, same_preprocessing
 from plgg.core.case_id import case_id_of
 from plgg.core.errors import InputError
-from plgg.core.progress import Clock
 from plgg.core.regular import is_there
-from plgg.core.volume import Volume
 from plgg.data.check.usable import usable_image
 from plgg.data.dicom.find import is_dicom
 from plgg.data.dicom.series import held_sequences
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import is_nifti
-from plgg.data.quality import Quality
-from plgg.data.scan import Scan as NativeScan
 from plgg.data.scan import scan_name, scan_sha256
 from plgg.data.store import Store, is_store, read_record
 from plgg.data.store_records import voxels_of
-from plgg.preprocess.brain_extraction import Stripped, find_brain
+from plgg.predict.preparation import Loaded, Preparation, begin_scans
+from plgg.preprocess.judging import Judging
 from plgg.preprocess.normalise import Prepared
-from plgg.preprocess.pipeline import preprocess_scan, refuse_giant
-from plgg.preprocess.registration.frame import view_of
-from plgg.preprocess.setup import Route, route_for
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A scan as the network sees it, and what was seen on its way.
-
-    Attributes:
-        prepared: The brain on the atlas grid.
-        image: Codes of the channels that the model wants, shape (C, I, J, K).
-        sequences: Those of them that there are.
-        quality: Verdicts; None for cases of stores that kept none.
-        native: The scan itself; None for cases of stores.
-        chosen: Of DICOM, which series was taken and why.
-        doubts: What its header leaves in doubt.
-        age_years: As given, or as the header of DICOM says.
-        sex: Likewise.
-        sha256: Of the native scan's bytes; None of DICOM, of which only some files are read.
-    """
-
-    prepared: Prepared
-    image: NDArray[np.int8]
-    sequences: tuple[str, ...]
-    quality: Quality | None
-    native: Volume | None = None
-    chosen: str | None = None
-    doubts: tuple[str, ...] = ()
-    age_years: float | None = None
-    sex: str | None = None
-    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +37,8 @@ class Scan:
         kind: What it comes from.
         digest: Gives the SHA-256 of the native scan, of several sequences of all that are used.
         load: Gives the scan on the atlas grid, for a model of these settings.
+        begin: Gives it on the way there, its place on the atlas sought in another process; None
+            where it is there already.
         age_years: None where it is not given.
         sex: None where it is not given.
         marker: The truth, which no prediction looks at; its name tells what a model must know.
@@ -90,6 +53,7 @@ class Scan:
     age_years: float | None = None
     sex: str | None = None
     marker: str | None = None
+    begin: Callable[[Config, Judging], Preparation] | None = None
 
 
 def find_scans(
@@ -242,12 +206,17 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
             named[free[0]] = single
         return {name: named[name] for name in config.channels if name in named}
 
-    def load(config: Config) -> Loaded:
+    def begin(config: Config, judging: Judging | None = None) -> Preparation:
         paths = sequences(config)
         scans = {name: usable_image(path, name) for name, path in paths.items()}
-        loaded = prepare_scans(scans, config, age_years=case.age_years, sex=case.sex)
-        hashes = [scans[name].sha256 or _digest(paths[name]) for name in scans]
-        return replace(loaded, sha256=_joined(hashes))
+        begun = begin_scans(scans, config, age_years=case.age_years, sex=case.sex, judging=judging)
+
+        def finish() -> Loaded:
+            loaded = begun.finish()
+            hashes = [scans[name].sha256 or _digest(paths[name]) for name in scans]
+            return replace(loaded, sha256=_joined(hashes))
+
+        return replace(begun, finish=finish)
 
     path = single or next(iter(case.sequences().values()))
     return Scan(
@@ -256,73 +225,12 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
         path,
         "nifti" if is_nifti(path) else "dicom",
         lambda config: _joined([_digest(one) for one in sequences(config).values()]),
-        load,
+        lambda config: begin(config).finish(),
         case.age_years,
         case.sex,
         case.marker,
+        begin,
     )
-
-
-def prepare_scans(
-    scans: Mapping[str, NativeScan],
-    config: Config,
-    *,
-    age_years: float | None = None,
-    sex: str | None = None,
-) -> Loaded:
-    """Bring the sequences of one patient to the atlas grid, as a model of these settings wants.
-
-    Args:
-        scans: By sequence, the reference first; the check has found them usable.
-        config: The model's.
-        age_years: As given; by default as the scan's header says.
-        sex: Likewise.
-
-    Raises:
-        InputError: If there is no brain, or a gate refuses the scan.
-    """
-    reference, *others = scans
-    scan = scans[reference]
-    age_years = scan.age_years if age_years is None else age_years
-    clock = Clock()
-    route, stripped = _route_and_brain(scan.volume, config, clock)
-    preprocessed = preprocess_scan(
-        scan.volume,
-        None,
-        replace(route, sequence=reference),
-        age_years=age_years,
-        others={name: scans[name].volume for name in others},
-        stripped=stripped,
-        clock=clock,
-    )
-    return Loaded(
-        preprocessed.prepared,
-        preprocessed.prepared.stacked(config.channels, reference),
-        (reference, *preprocessed.reference_from),
-        preprocessed.quality,
-        native=scan.volume,
-        chosen=scan.chosen,
-        doubts=tuple(doubt for one in scans.values() for doubt in one.doubts),
-        age_years=age_years,
-        sex=sex or scan.sex,
-    )
-
-
-def _route_and_brain(scan: Volume, config: Config, clock: Clock) -> tuple[Route, Stripped]:
-    """The route, whose atlas is laid out, the first time, while the skull is taken off."""
-    refuse_giant(scan)
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(_ready_route, config)
-        with clock.step("brain"):
-            stripped = find_brain(scan, config.preprocess.stripping)
-        return coming.result(), stripped
-
-
-def _ready_route(config: Config) -> Route:
-    route = route_for(config)
-    if config.preprocess.registration != "centre":
-        view_of(route.atlas)
-    return route
 
 
 def _joined(hashes: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ Registration, reading, checking and storing are elsewhere; this is arithmetic on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from plgg.config import Label
 from plgg.core.errors import InputError
 from plgg.core.placement import Placement, as_rows
-from plgg.core.volume import Affine, Box, Volume, corner, spacing_mm
+from plgg.core.volume import Affine, Box, Volume, corner, inverse, spacing_mm
 from plgg.data.labels import region, resolved
 from plgg.data.store_arrays import OUTSIDE, encode
 from plgg.preprocess.brain_extraction import bounding_box, z_score
@@ -66,6 +66,16 @@ class Prepared:
         nothing = np.full_like(self.image, OUTSIDE)
         return np.stack([known.get(name, nothing) for name in channels])
 
+    def lying(self, placed: Placed) -> Prepared:
+        """Slices as acquired, once it is known where their brain lies on the atlas."""
+        there = placed.native_to_atlas @ inverse(np.array(self.placement.native_to_atlas))
+        update = {
+            "box_affine": as_rows(there @ np.array(self.placement.box_affine)),
+            "native_to_atlas": as_rows(placed.native_to_atlas),
+            "method": placed.method,
+        }
+        return replace(self, placement=Placement(**{**dict(self.placement), **update}))
+
 
 def prepare(
     flair: Volume,
@@ -81,7 +91,7 @@ def prepare(
         flair: Native scan, the reference.
         mask: Tumour mask on the same native grid (> 0 is tumour), or None; where there are labels
             the numbers of their regions (`plgg.data.labels`).
-        grid: Where it goes, in the atlas' world.
+        grid: Where it goes: in the atlas' world, and of slices as acquired in the scan's.
         placed: Its brain and where that lies; by default the scan is taken to be stripped, and
             its brain's centre put on the atlas brain's.
         others: Other sequences by name, each with its way to the reference's world.
@@ -92,11 +102,13 @@ def prepare(
     """
     placed = placed or centred(flair, grid)
     brain, to_atlas = placed.brain, placed.native_to_atlas
+    # Slices as acquired are cut in the scan's world: where the brain lies changes none of them.
+    to_grid, from_grid = (np.eye(4), to_atlas) if grid.along_scan else (to_atlas, np.eye(4))
     near = bounding_box(brain, margin=MARGIN)
-    path = _Path(near, flair.affine, to_atlas, grid)
+    path = _Path(near, flair.affine, to_grid, grid)
     weight = path.carry(brain)
     inside = weight >= 0.5
-    _refuse_cut(_native_ml(brain, flair, to_atlas), inside, grid)
+    _refuse_cut(_native_ml(brain, flair, to_grid), inside, grid)
     # Dividing by the interpolated brain keeps the zeros outside from darkening its rim.
     carried = path.carry(np.where(brain, flair.data, 0))
     image = np.asarray(carried / np.maximum(weight, 0.5), dtype=np.float32)
@@ -107,12 +119,12 @@ def prepare(
         native_shape=flair.shape,
         native_affine=as_rows(flair.affine),
         box_shape=codes.shape,
-        box_affine=as_rows(corner(grid.affine, box)),
+        box_affine=as_rows(from_grid @ corner(grid.affine, box)),
         native_to_atlas=as_rows(to_atlas),
         method=placed.method,
     )
     carried_others = {
-        name: _other(moved, to_atlas, grid, inside, box) for name, moved in (others or {}).items()
+        name: _other(moved, to_grid, grid, inside, box) for name, moved in (others or {}).items()
     }
     numbers = None if mask is None or not labels else _regions(path, mask, labels, box)
     return Prepared(codes, tumour, placement, carried_others, numbers)
@@ -125,10 +137,10 @@ def _regions(path: _Path, mask: Volume, labels: Sequence[Label], box: Box) -> ND
 
 
 def _other(
-    moved: Moved, to_atlas: Affine, grid: Grid, inside: NDArray[np.bool_], box: Box
+    moved: Moved, to_grid: Affine, grid: Grid, inside: NDArray[np.bool_], box: Box
 ) -> NDArray[np.int8]:
     """Codes of another sequence, resampled once; what its field of view lacks is outside."""
-    path = _Path(_WHOLE, moved.scan.affine, to_atlas @ moved.reference_from_other, grid)
+    path = _Path(_WHOLE, moved.scan.affine, to_grid @ moved.reference_from_other, grid)
     seen = path.carry(np.ones(moved.scan.shape, dtype=np.float32)) >= 0.5
     brain = (inside & seen)[box]
     if not brain.any():
@@ -136,9 +148,9 @@ def _other(
     return encode(z_score(path.carry(moved.scan.data)[box], brain), brain)
 
 
-def _native_ml(brain: NDArray[np.bool_], flair: Volume, to_atlas: Affine) -> float:
-    """Volume that the native brain has once it is brought to the atlas' scale, in mL."""
-    return float(brain.sum()) * flair.voxel_volume_ml * float(np.linalg.det(to_atlas[:3, :3]))
+def _native_ml(brain: NDArray[np.bool_], flair: Volume, to_grid: Affine) -> float:
+    """Volume that the native brain has once it is brought to the grid's scale, in mL."""
+    return float(brain.sum()) * flair.voxel_volume_ml * float(np.linalg.det(to_grid[:3, :3]))
 
 
 def _refuse_cut(native_ml: float, inside: NDArray[np.bool_], grid: Grid) -> None:
@@ -152,11 +164,11 @@ def _refuse_cut(native_ml: float, inside: NDArray[np.bool_], grid: Grid) -> None
 
 @dataclass(frozen=True)
 class _Path:
-    """The one way from the native grid, near the brain, to the atlas grid."""
+    """The one way from the native grid, near the brain, to the grid, through the grid's world."""
 
     near: Box
     native_affine: Affine
-    native_to_atlas: Affine
+    to_grid: Affine
     grid: Grid
 
     def _target_mm(
@@ -171,7 +183,7 @@ class _Path:
     def carry(self, data: NDArray[np.generic]) -> NDArray[np.float32]:
         """Resample one native array, low-passed against aliasing."""
         affine = corner(self.native_affine, self.near)
-        native_from_grid = np.linalg.inv(self.native_to_atlas @ affine) @ self.grid.affine
+        native_from_grid = np.linalg.inv(self.to_grid @ affine) @ self.grid.affine
         target_mm = self._target_mm(native_from_grid, spacing_mm(affine))
         smooth = smooth_for(data[self.near], spacing_mm=spacing_mm(affine), target_mm=target_mm)
         return resample(smooth, native_from_grid, self.grid.shape)

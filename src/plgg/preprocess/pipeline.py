@@ -4,7 +4,8 @@
     → crop
 
 `Route` says which way; it is the same for a cohort and for the next patient. Reading and writing
-are done elsewhere.
+are done elsewhere. Slices as acquired do not depend on where their brain lies, so that they can be
+looked at before it is known (`early_slices`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from plgg.config import GridConfig, Label
 from plgg.config.base import TITLES
 from plgg.core.errors import InputError
 from plgg.core.progress import Clock
@@ -23,7 +25,7 @@ from plgg.data.quality import Quality, Verdict, worst
 from plgg.preprocess.bias import without_bias
 from plgg.preprocess.brain_extraction import Stripped
 from plgg.preprocess.coregistration import Coregistered, coregister
-from plgg.preprocess.grid import Grid, slices_grid, sri24_grid
+from plgg.preprocess.grid import slices_grid, sri24_grid
 from plgg.preprocess.judgement import Judged, judge
 from plgg.preprocess.normalise import Moved, Prepared, prepare
 from plgg.preprocess.registration.start import Placed
@@ -34,8 +36,11 @@ __all__ = [
     "PreprocessedScan",
     "RejectedScanError",
     "Route",
+    "Target",
+    "early_slices",
     "preprocess_scan",
     "refuse_giant",
+    "resampled",
     "route_for",
 ]
 
@@ -104,28 +109,91 @@ def preprocess_scan(
     refuse_giant(flair)
     clock = clock or Clock()
     found = judge(flair, route, age_years, clock, stripped=stripped)
+    return resampled(flair, mask, found, Target.of(route), others=others, clock=clock)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What judged scans are resampled to.
+
+    Attributes:
+        grid: Where they go, and how fine it is.
+        n4: Whether without their bias field.
+        labels: Regions of the masks.
+        atlas: Name of what they were registered to.
+    """
+
+    grid: GridConfig
+    n4: bool
+    labels: tuple[Label, ...]
+    atlas: str
+
+    @classmethod
+    def of(cls, route: Route) -> Target:
+        """That of a route."""
+        return cls(route.grid, route.settings.n4, route.labels, route.atlas.name)
+
+
+def resampled(
+    flair: Volume,
+    mask: Volume | None,
+    found: Judged,
+    target: Target,
+    *,
+    others: Mapping[str, Volume] | None = None,
+    clock: Clock,
+    early: Prepared | None = None,
+) -> PreprocessedScan:
+    """Bring a scan whose place on the atlas is known there; see `preprocess_scan`.
+
+    Args:
+        flair: As there.
+        mask: As there.
+        found: Its brain, its place and what the gates said.
+        target: What it is resampled to.
+        others: As there.
+        clock: Told of each step.
+        early: What `early_slices` made of the same brain, of a scan without mask and others.
+
+    Raises:
+        RejectedScanError: If a gate refuses it, or no registration gave any map.
+        InputError: If it does not lie on the grid.
+    """
     if found.placed is None or worst(found.verdicts) == "failed":
-        raise _rejected(found, _quality(route, found, clock))
+        raise _rejected(found, _quality(target, found, clock))
     placed, brain = found.placed, found.stripped.brain
     with clock.step("co-registration"):
         moved, verdicts = _coregistered(flair, brain, others or {})
     with clock.step("resampling"):
-        if route.settings.n4:
-            moved = {name: _even(one, flair, brain) for name, one in moved.items()}
-        even = without_bias(flair, brain) if route.settings.n4 else flair
-        grid = _grid(route, flair, placed)
-        prepared = prepare(even, mask, grid, placed, moved, route.labels)
+        prepared = early.lying(placed) if early else _prepared(flair, mask, placed, moved, target)
     found = replace(found, verdicts=(*found.verdicts, *verdicts))
     ways = {name: one.reference_from_other for name, one in moved.items()}
-    return PreprocessedScan(prepared, placed, _quality(route, found, clock), ways)
+    return PreprocessedScan(prepared, placed, _quality(target, found, clock), ways)
 
 
-def _grid(route: Route, flair: Volume, placed: Placed) -> Grid:
-    """The grid of the route, in the atlas' world."""
-    if route.grid.kind == "atlas":
-        return sri24_grid(route.grid.spacing_mm)
-    own = slices_grid(flair.with_data(placed.brain), route.grid.spacing_mm)
-    return replace(own, affine=placed.native_to_atlas @ own.affine)
+def early_slices(flair: Volume, brain: NDArray[np.bool_], target: Target) -> Prepared:
+    """Slices as acquired, before it is known where they lie on the atlas.
+
+    Args:
+        flair: Native scan.
+        brain: On its grid.
+        target: Of the kind `slices`.
+    """
+    return _prepared(flair, None, Placed(brain, np.eye(4), "nowhere yet"), {}, target)
+
+
+def _prepared(
+    flair: Volume, mask: Volume | None, placed: Placed, moved: dict[str, Moved], target: Target
+) -> Prepared:
+    brain = placed.brain
+    if target.n4:
+        moved = {name: _even(one, flair, brain) for name, one in moved.items()}
+    even = without_bias(flair, brain) if target.n4 else flair
+    if target.grid.kind == "atlas":
+        grid = sri24_grid(target.grid.spacing_mm)
+    else:
+        grid = slices_grid(flair.with_data(brain), target.grid.spacing_mm)
+    return prepare(even, mask, grid, placed, moved, target.labels)
 
 
 def _coregistered(
@@ -171,13 +239,13 @@ def refuse_giant(flair: Volume) -> None:
         )
 
 
-def _quality(route: Route, found: Judged, clock: Clock) -> Quality:
+def _quality(target: Target, found: Judged, clock: Clock) -> Quality:
     return Quality(
         status="failed" if found.placed is None else worst(found.verdicts),
         verdicts=found.verdicts,
         attempts=found.attempts,
         stripping=found.stripped.engine,
-        atlas=route.atlas.name,
+        atlas=target.atlas,
         seconds=dict(clock.seconds),
     )
 

@@ -1,0 +1,234 @@
+"""A patient's sequences on their way to what networks see, and what is seen of them there.
+
+Of slices as acquired all that networks see is known once there is a brain. Where another process
+seeks its place on the atlas (`plgg.preprocess.judging`), networks can look meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plgg.config import Config
+from plgg.core.progress import Clock
+from plgg.core.volume import Volume
+from plgg.data.quality import Quality
+from plgg.data.scan import Scan
+from plgg.preprocess.brain_extraction import Stripped, find_brain
+from plgg.preprocess.judging import Judging, Question
+from plgg.preprocess.normalise import Prepared
+from plgg.preprocess.pipeline import (
+    PreprocessedScan,
+    Target,
+    early_slices,
+    preprocess_scan,
+    refuse_giant,
+    resampled,
+)
+from plgg.preprocess.registration.frame import view_of
+from plgg.preprocess.setup import Route, route_for
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A scan as the network sees it, and what was seen on its way.
+
+    Attributes:
+        prepared: The brain on the atlas grid.
+        image: Codes of the channels that the model wants, shape (C, I, J, K).
+        sequences: Those of them that there are.
+        quality: Verdicts; None for cases of stores that kept none.
+        native: The scan itself; None for cases of stores.
+        chosen: Of DICOM, which series was taken and why.
+        doubts: What its header leaves in doubt.
+        age_years: As given, or as the header of DICOM says.
+        sex: Likewise.
+        sha256: Of the native scan's bytes; None of DICOM, of which only some files are read.
+    """
+
+    prepared: Prepared
+    image: NDArray[np.int8]
+    sequences: tuple[str, ...]
+    quality: Quality | None
+    native: Volume | None = None
+    chosen: str | None = None
+    doubts: tuple[str, ...] = ()
+    age_years: float | None = None
+    sex: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """A scan that is being prepared.
+
+    Attributes:
+        finish: Gives it once its place on the atlas is known.
+        early: What networks can be shown before: its image is the one of `finish`, the same
+            object, unless the head turns out to lie otherwise than its header says. Its place on
+            the atlas and what the gates say are not known yet. None where networks must wait.
+    """
+
+    finish: Callable[[], Loaded]
+    early: Loaded | None = None
+
+
+def prepare_scans(
+    scans: Mapping[str, Scan],
+    config: Config,
+    *,
+    age_years: float | None = None,
+    sex: str | None = None,
+) -> Loaded:
+    """Bring the sequences of one patient to the grid, as a model of these settings wants.
+
+    Args:
+        scans: By sequence, the reference first; the check has found them usable.
+        config: The model's.
+        age_years: As given; by default as the scan's header says.
+        sex: Likewise.
+
+    Raises:
+        InputError: If there is no brain, or a gate refuses the scan.
+    """
+    return begin_scans(scans, config, age_years=age_years, sex=sex).finish()
+
+
+def begin_scans(
+    scans: Mapping[str, Scan],
+    config: Config,
+    *,
+    age_years: float | None = None,
+    sex: str | None = None,
+    judging: Judging | None = None,
+) -> Preparation:
+    """As `prepare_scans`, as far as it goes until the place on the atlas is asked for.
+
+    Args:
+        scans: As there.
+        config: As there.
+        age_years: As there.
+        sex: As there.
+        judging: The process that seeks the place, which is sought here without one.
+
+    Raises:
+        InputError: If there is no brain.
+    """
+    patient = _Patient(scans, config, age_years, sex)
+    return patient.beside(judging) if judging else Preparation(patient.here)
+
+
+@dataclass(frozen=True)
+class _Patient:
+    """One patient's sequences, the reference first, and what is known of him."""
+
+    scans: Mapping[str, Scan]
+    config: Config
+    age_years: float | None
+    sex: str | None
+
+    @property
+    def reference(self) -> str:
+        return next(iter(self.scans))
+
+    @property
+    def scan(self) -> Scan:
+        return self.scans[self.reference]
+
+    @property
+    def others(self) -> dict[str, Volume]:
+        return {name: one.volume for name, one in self.scans.items() if name != self.reference}
+
+    @property
+    def age(self) -> float | None:
+        return self.scan.age_years if self.age_years is None else self.age_years
+
+    def here(self, stripped: Stripped | None = None) -> Loaded:
+        """All of it in this process; the atlas is laid out while the skull is taken off."""
+        clock = Clock()
+        refuse_giant(self.scan.volume)
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(_ready_route, self.config)
+            with clock.step("brain"):
+                stripped = stripped or self._brain()
+            route = coming.result()
+        preprocessed = preprocess_scan(
+            self.scan.volume,
+            None,
+            replace(route, sequence=self.reference),
+            age_years=self.age,
+            others=self.others,
+            stripped=stripped,
+            clock=clock,
+        )
+        return self._loaded(preprocessed)
+
+    def beside(self, judging: Judging) -> Preparation:
+        """Its place on the atlas sought in another process, and the slices as acquired at once."""
+        clock, config, scan = Clock(), self.config, self.scan.volume
+        refuse_giant(scan)
+        with clock.step("brain"):
+            stripped = self._brain()
+        asked = Question(scan, config, self.reference, self.age, stripped)
+        if not judging.ask(asked):
+            return Preparation(partial(self.here, stripped))
+        target = Target(config.grid, config.preprocess.n4, config.labels, "")
+        early = None
+        if config.grid.kind == "slices" and not self.others:
+            with clock.step("resampling"):
+                early = early_slices(scan, stripped.brain, target)
+        shown = self._seen(early, (self.reference,), None) if early else None
+
+        def finish() -> Loaded:
+            answer = judging.answer()
+            if answer is None:
+                return self.here(stripped)
+            clock.seconds.update(answer.seconds)
+            found = answer.judged
+            kept = early if np.array_equal(found.stripped.brain, stripped.brain) else None
+            preprocessed = resampled(
+                scan,
+                None,
+                found,
+                replace(target, atlas=answer.atlas),
+                others=self.others,
+                clock=clock,
+                early=kept,
+            )
+            loaded = self._loaded(preprocessed)
+            return replace(loaded, image=shown.image) if shown and kept else loaded
+
+        return Preparation(finish, shown)
+
+    def _brain(self) -> Stripped:
+        return find_brain(self.scan.volume, self.config.preprocess.stripping)
+
+    def _loaded(self, found: PreprocessedScan) -> Loaded:
+        return self._seen(found.prepared, (self.reference, *found.reference_from), found.quality)
+
+    def _seen(
+        self, prepared: Prepared, sequences: tuple[str, ...], quality: Quality | None
+    ) -> Loaded:
+        return Loaded(
+            prepared,
+            prepared.stacked(self.config.channels, self.reference),
+            sequences,
+            quality,
+            native=self.scan.volume,
+            chosen=self.scan.chosen,
+            doubts=tuple(doubt for one in self.scans.values() for doubt in one.doubts),
+            age_years=self.age,
+            sex=self.sex or self.scan.sex,
+        )
+
+
+def _ready_route(config: Config) -> Route:
+    route = route_for(config)
+    if config.preprocess.registration != "centre":
+        view_of(route.atlas)
+    return route

@@ -1,0 +1,155 @@
+"""Registration and gates in a process of their own, while the first one goes on.
+
+    with judging_beside() as beside:
+        ...                                  # imports, models, the brain
+        beside.ask(scan, config, ...)
+        ...                                  # the networks
+        found = beside.answer()
+
+Registration holds Python's lock, so that nothing runs beside it in one process. The process lays
+out the built-in atlas as soon as it has started. One that cannot be used answers nothing, and the
+scan is judged here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import psutil
+
+from plgg.core.environment import cores
+from plgg.core.errors import PlggError
+from plgg.core.worker import Worker
+
+if TYPE_CHECKING:
+    from plgg.config import Config
+    from plgg.core.volume import Volume
+    from plgg.preprocess.brain_extraction import Stripped
+    from plgg.preprocess.judgement import Judged
+
+log = logging.getLogger(__name__)
+_FREE_GIB = 4.0
+# What is sent is held twice for a moment.
+_MOST_BYTES = 2**28
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A scan that is to be judged.
+
+    Attributes:
+        scan: On its native grid.
+        config: Of the model: which atlas, which registration.
+        sequence: What the scan is said to be.
+        age_years: At the scan, where known.
+        stripped: Its brain.
+    """
+
+    scan: Volume
+    config: Config
+    sequence: str
+    age_years: float | None
+    stripped: Stripped
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was found.
+
+    Attributes:
+        judged: Without the image that registration saw.
+        atlas: Name of the atlas.
+        seconds: Wall time of each step.
+    """
+
+    judged: Judged
+    atlas: str
+    seconds: dict[str, float]
+
+
+class Judging:
+    """The process, for one scan after the other."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = Worker(_start, _judged)
+        self._asked = False
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process; None once it has ended."""
+        return self._worker.pid if self._worker else None
+
+    def ask(self, question: Question) -> bool:
+        """Hand it a scan; False where it cannot take it, and the scan is to be judged here."""
+        if self._asked:  # Nobody waited for what it found: it would be taken for this scan's.
+            self.kill()
+        if self._worker is None or question.scan.data.nbytes > _MOST_BYTES:
+            return False
+        self._worker.give(0, question)
+        self._asked = True
+        return True
+
+    def answer(self) -> Answer | None:
+        """Wait for what it found; None where it failed, and the scan is to be judged here.
+
+        Raises:
+            PlggError: What judging the scan raised.
+        """
+        while self._worker is not None:
+            kind, value = self._worker.hear() or ("gone", self._worker.ending())
+            self._asked = kind == "ready"
+            if isinstance(value, Answer):
+                return value
+            if kind == "error" and isinstance(value, PlggError):
+                raise value
+            if kind != "ready":
+                log.info("registration beside the networks failed: %s", value)
+                self.kill()
+        return None
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+
+@contextmanager
+def judging_beside(*, wanted: bool = True) -> Iterator[Judging | None]:
+    """Such a process, which ends with the block; None on one core or where memory is short.
+
+    Args:
+        wanted: Whether there is anything for it to do.
+    """
+    roomy = psutil.virtual_memory().available > _FREE_GIB * 2**30
+    if not wanted or cores() < 2 or not roomy:
+        yield None
+        return
+    judging = Judging()
+    try:
+        yield judging
+    finally:
+        judging.kill()
+
+
+def _start() -> None:
+    """Load all that judging needs, so that the first scan does not wait for it."""
+    from plgg.data.atlas.atlas import load_atlas
+    from plgg.preprocess.judgement import judge  # noqa: F401
+    from plgg.preprocess.registration.frame import view_of
+
+    view_of(load_atlas())
+
+
+def _judged(_: None, question: Question) -> Answer:
+    from plgg.core.progress import Clock
+    from plgg.preprocess.judgement import judge
+    from plgg.preprocess.setup import route_for
+
+    route, clock = replace(route_for(question.config), sequence=question.sequence), Clock()
+    found = judge(question.scan, route, question.age_years, clock, stripped=question.stripped)
+    return Answer(replace(found, frame=None), route.atlas.name, clock.seconds)

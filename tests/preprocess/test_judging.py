@@ -1,0 +1,138 @@
+"""Scans that are judged in a process of their own: as here, and here where it cannot be."""
+
+import os
+import signal
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import psutil
+import pytest
+from brains import laid_on, moved, phantom, turn, view
+
+from helper import make_affine
+from plgg.config import Config, GridConfig
+from plgg.core.errors import InputError
+from plgg.core.progress import Clock
+from plgg.preprocess import judging as module
+from plgg.preprocess.brain_extraction import find_brain
+from plgg.preprocess.judgement import judge
+from plgg.preprocess.judging import Judging, Question, judging_beside
+from plgg.preprocess.pipeline import Target, early_slices, resampled
+from plgg.preprocess.setup import route_for
+
+CONFIG = Config().model_copy(update={"grid": GridConfig(kind="slices", spacing_mm=2.5)})
+
+
+@cache
+def oblique():
+    """A phantom in voxels of 3×2×6 mm, their axes in an odd order and turned."""
+    shape = (74, 116, 34)
+    affine = make_affine((3.0, 2.0, 6.0), axes="PSR", turn_degrees=(14, -9, 6), shape=shape)
+    affine[:3, 3] += view().frame.centre_mm
+    return laid_on(phantom()[0], shape, affine)
+
+
+def question(scan, config=CONFIG):
+    return Question(scan, config, "flair", 9.0, find_brain(scan))
+
+
+def here(asked):
+    route = replace(route_for(asked.config), sequence=asked.sequence)
+    return judge(asked.scan, route, asked.age_years, Clock(), stripped=asked.stripped)
+
+
+@pytest.fixture(scope="module")
+def beside():
+    judging = Judging()
+    yield judging
+    judging.kill()
+
+
+@pytest.mark.parametrize("lies", ["as its header says", "on its back"])
+def test_it_finds_what_is_found_here(beside, lies):
+    scan = oblique() if lies == "as its header says" else moved(oblique(), turn("x", 90))
+    asked = question(scan)
+    assert beside.ask(asked)
+    there, found = beside.answer(), here(asked)
+    assert there.atlas == "built-in"
+    assert there.judged.verdicts == found.verdicts
+    assert np.array_equal(there.judged.placed.native_to_atlas, found.placed.native_to_atlas)
+    assert np.array_equal(there.judged.placed.brain, found.placed.brain)
+    assert there.judged.placed.method == found.placed.method
+    assert {"bias field", "registration", "gates"} <= there.seconds.keys()
+
+
+def test_what_a_scan_is_refused_for_comes_across(beside):
+    config = CONFIG.model_copy(
+        update={"preprocess": CONFIG.preprocess.model_copy(update={"atlas_sha256": "0" * 64})}
+    )
+    assert beside.ask(question(oblique(), config))
+    with pytest.raises(InputError, match="is not the atlas"):
+        beside.answer()
+    assert beside.ask(question(oblique()))
+    assert beside.answer().judged.placed is not None
+
+
+def test_a_process_that_is_killed_leaves_the_scan_to_this_one():
+    judging = Judging()
+    assert judging.ask(question(oblique()))
+    os.kill(judging.pid, signal.SIGKILL)
+    assert judging.answer() is None
+    assert not judging.ask(question(oblique()))
+    assert judging.answer() is None
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_another():
+    judging = Judging()
+    assert judging.ask(question(oblique()))
+    assert not judging.ask(question(moved(oblique(), turn("x", 90))))
+    assert judging.answer() is None
+
+
+def test_a_scan_that_is_too_large_to_send_is_judged_here(beside, monkeypatch):
+    monkeypatch.setattr(module, "_MOST_BYTES", 1000)
+    assert not beside.ask(question(oblique()))
+
+
+def test_the_process_ends_with_the_block(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    monkeypatch.setattr(module, "_FREE_GIB", 0.0)
+    pids = []
+
+    def interrupted():
+        with judging_beside() as judging:
+            pids.append(judging.pid)
+            assert psutil.pid_exists(judging.pid)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not psutil.pid_exists(pids[0])
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "wanted"), [(1, 0.0, True), (2, 1e9, True), (2, 0, False)]
+)
+def test_without_room_there_is_none(monkeypatch, cores, gib, wanted):
+    monkeypatch.setattr(module, "cores", lambda: cores)
+    monkeypatch.setattr(module, "_FREE_GIB", gib)
+    with judging_beside(wanted=wanted) as judging:
+        assert judging is None
+
+
+def test_early_slices_are_those_that_come_later():
+    """To the bit, wherever the brain is found to lie; and they go back to the same place."""
+    scan = oblique()
+    asked = question(scan)
+    found = here(asked)
+    target = Target.of(route_for(CONFIG))
+    early = early_slices(scan, asked.stripped.brain, target)
+    kept = resampled(scan, None, found, target, clock=Clock(), early=early).prepared
+    anew = resampled(scan, None, found, target, clock=Clock()).prepared
+    assert np.array_equal(early.image, anew.image)
+    assert kept.placement == anew.placement
+    assert early.placement.native_spacing_mm == pytest.approx(anew.placement.native_spacing_mm)
+    np.testing.assert_allclose(
+        early.placement.native_from_box(), anew.placement.native_from_box(), atol=1e-9
+    )
