@@ -130,9 +130,22 @@ def test_early_slices_are_those_that_come_later():
     early = early_slices(scan, asked.stripped.brain, target)
     kept = resampled(scan, None, found, target, clock=Clock(), early=early).prepared
     anew = resampled(scan, None, found, target, clock=Clock()).prepared
-    assert np.array_equal(early.image, anew.image)
+    assert kept.image is early.prepared.image
+    assert np.array_equal(kept.image, anew.image)
+    early = early.prepared
     assert kept.placement == anew.placement
     assert early.placement.native_spacing_mm == pytest.approx(anew.placement.native_spacing_mm)
     np.testing.assert_allclose(
         early.placement.native_from_box(), anew.placement.native_from_box(), atol=1e-9
     )
+
+
+def test_early_slices_of_a_head_that_is_turned_count_for_nothing():
+    """Those of another brain neither."""
+    scan = oblique()
+    asked = question(scan)
+    early = early_slices(scan, asked.stripped.brain, Target.of(route_for(CONFIG)))
+    placed = here(asked).placed
+    assert early.holds(placed)
+    assert not early.holds(replace(placed, turn=turn("z", 180)))
+    assert not early.holds(replace(placed, brain=placed.brain[::-1]))

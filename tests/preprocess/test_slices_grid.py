@@ -11,7 +11,7 @@ from helper import TUMOUR_CENTRE_MM, blob_brain, make_affine
 from plgg.config import GridConfig
 from plgg.core.placement import Placement, as_rows
 from plgg.core.progress import Clock
-from plgg.core.volume import Volume, apply_affine, spacing_mm
+from plgg.core.volume import Volume, apply_affine, inverse, spacing_mm
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.metrics.overlap import hard_dice
 from plgg.preprocess.brain_extraction import Stripped
@@ -20,6 +20,7 @@ from plgg.preprocess.judgement import Judged
 from plgg.preprocess.normalise import Moved, prepare, restore
 from plgg.preprocess.pipeline import Target, resampled
 from plgg.preprocess.registration.start import Placed, centred
+from plgg.preprocess.registration.turns import cube_turns
 
 LEAST_MM = 2.5
 FREE = 2
@@ -348,6 +349,34 @@ def test_the_target_says_which_grid():
     np.testing.assert_allclose(steps, sri24_grid(4.0).affine[:3, :3])
     assert own.along_scan
     assert not sri24_grid(4.0).along_scan
+
+
+@pytest.mark.parametrize("name", ["oblique", "thin"])
+def test_a_head_that_its_header_turns_has_the_slices_that_it_has_upright(name):
+    """In all 24 ways, and what is said of them goes back to the same voxels."""
+    flair, _ = blob_brain(*(STORED | SCANS)[name])
+    brain = flair.data != 0
+    slices = Target(GridConfig(kind="slices", spacing_mm=LEAST_MM), n4=False, labels=(), atlas="")
+
+    def laid_out(header):
+        found = Judged(
+            Stripped(brain, "none", ""),
+            Placed(brain, TO_ATLAS @ inverse(header), "test", turn=inverse(header)),
+        )
+        turned_scan = Volume(flair.data, header @ flair.affine)
+        return resampled(turned_scan, None, found, slices, clock=Clock()).prepared
+
+    upright = laid_out(np.eye(4))
+    for matrix in cube_turns():
+        header = np.eye(4)
+        header[:3, :3], header[:3, 3] = matrix, (12.0, -7.0, 3.0)
+        prepared = laid_out(header)
+        assert np.abs(prepared.image.astype(int) - upright.image).max() <= 1
+        placement = prepared.placement
+        np.testing.assert_allclose(placement.box_affine, upright.placement.box_affine, atol=1e-6)
+        np.testing.assert_allclose(
+            placement.native_from_box(), upright.placement.native_from_box(), atol=1e-6
+        )
 
 
 # ---- Sizes in the head, whatever the atlas' ----

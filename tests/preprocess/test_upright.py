@@ -8,7 +8,8 @@ import pytest
 from brains import corner_error_mm, frame, laid_on, moved, phantom, phantom_frame, turn, view
 from scipy.spatial.transform import Rotation
 
-from helper import make_affine
+from helper import make_affine, write_nifti
+from plgg import api
 from plgg.config import Config, GridConfig, PreprocessConfig
 from plgg.core.volume import Volume, apply_affine, index_map, inverse
 from plgg.data.atlas.template import template_brain
@@ -175,6 +176,26 @@ def test_what_is_no_flair_is_refused_however_it_lies(name):
         with pytest.raises(RejectedScanError) as refused:
             preprocess_scan(moved(flair.with_data(data), header), None, route("affine"))
         assert "header-orientation" not in said(refused.value.quality)
+
+
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("axis", "degrees"), [("x", 90), ("y", 90), ("z", 180)])
+def test_a_patient_whose_header_is_turned_is_outlined_alike(shared_data, tmp_path, axis, degrees):
+    """Back to front, too, where the head fits the atlas well enough not to be refused."""
+    whole = shared_data / "tcga-lgg" / "images" / "TCGA_DU_8164_flair.nii.gz"
+    flair = read_volume(whole)
+    header = np.eye(4)
+    header[:3, :3] = Rotation.from_euler(axis, degrees, degrees=True).as_matrix().round()
+    path = write_nifti(tmp_path / "turned.nii.gz", flair.data, header @ flair.affine)
+    masks = []
+    for one in (whole, path):
+        (outcome,) = api.predict([one], out=tmp_path / "out")
+        masks.append(read_volume(tmp_path / "out" / outcome.case_id / "mask.nii.gz").data > 0)
+        quality = outcome.result.quality
+        assert ("header-orientation" in said(quality)) == (one == path)
+    assert hard_dice(*masks) > 0.995
 
 
 @pytest.mark.slow

@@ -182,26 +182,26 @@ class _Patient:
         if config.grid.kind == "slices" and not self.others:
             with clock.step("resampling"):
                 early = early_slices(scan, stripped.brain, target)
-        shown = self._seen(early, (self.reference,), None) if early else None
+        shown = self._seen(early.prepared, (self.reference,), None) if early else None
 
         def finish() -> Loaded:
             answer = judging.answer()
             if answer is None:
                 return self.here(stripped)
             clock.seconds.update(answer.seconds)
-            found = answer.judged
-            kept = early if np.array_equal(found.stripped.brain, stripped.brain) else None
             preprocessed = resampled(
                 scan,
                 None,
-                found,
+                answer.judged,
                 replace(target, atlas=answer.atlas),
                 others=self.others,
                 clock=clock,
-                early=kept,
+                early=early,
             )
             loaded = self._loaded(preprocessed)
-            return replace(loaded, image=shown.image) if shown and kept else loaded
+            if early and shown and preprocessed.prepared.image is early.prepared.image:
+                return replace(loaded, image=shown.image)
+            return loaded
 
         return Preparation(finish, shown)
 

@@ -144,8 +144,9 @@ def judge(
         stripped: Its brain, where it was found already.
 
     Returns:
-        What was found with the head as it lies or, where that is refused and a turn mends it,
-        turned; its matrix leads from the native world as the header has it in either case.
+        What was found with the head as it lies or, where that is refused or its orientation
+        doubtful and a turn mends it, turned; its matrix leads from the native world as the header
+        has it in either case.
 
     Raises:
         InputError: If there is no brain in the scan.
@@ -162,9 +163,11 @@ def judge(
 
 
 def _lies_wrong(found: Judged) -> bool:
-    """Whether a scan is refused for how it lies, or no registration gave any map."""
+    """Whether a scan is refused for how it lies, may be, or no registration gave any map."""
     failed = {verdict.gate for verdict in found.verdicts if verdict.status == "failed"}
-    return found.placed is None or bool(failed & _LIES_WRONG)
+    doubtful = {verdict.gate for verdict in found.verdicts if verdict.status == "doubtful"}
+    # Back to front, a head fits the atlas well enough to pass, though with its parts exchanged.
+    return found.placed is None or bool(failed & _LIES_WRONG) or "orientation" in doubtful
 
 
 def _upright_turns(
@@ -202,6 +205,7 @@ def _judged_turned(
         found.placed,
         native_to_atlas=found.placed.native_to_atlas @ turn,
         method=f"{found.placed.method}-turned",
+        turn=turn,
     )
     return replace(
         found,

@@ -33,6 +33,7 @@ from plgg.preprocess.resample import resample
 from plgg.preprocess.setup import Route, route_for
 
 __all__ = [
+    "EarlySlices",
     "PreprocessedScan",
     "RejectedScanError",
     "Route",
@@ -142,7 +143,7 @@ def resampled(
     *,
     others: Mapping[str, Volume] | None = None,
     clock: Clock,
-    early: Prepared | None = None,
+    early: EarlySlices | None = None,
 ) -> PreprocessedScan:
     """Bring a scan whose place on the atlas is known there; see `preprocess_scan`.
 
@@ -153,7 +154,8 @@ def resampled(
         target: What it is resampled to.
         others: As there.
         clock: Told of each step.
-        early: What `early_slices` made of the same brain, of a scan without mask and others.
+        early: What `early_slices` made of a scan without mask and others; where the brain turns
+            out to be another one, or to lie otherwise than the header says, it counts for nothing.
 
     Raises:
         RejectedScanError: If a gate refuses it, or no registration gave any map.
@@ -165,21 +167,38 @@ def resampled(
     with clock.step("co-registration"):
         moved, verdicts = _coregistered(flair, brain, others or {})
     with clock.step("resampling"):
-        prepared = early.lying(placed) if early else _prepared(flair, mask, placed, moved, target)
+        if early and early.holds(placed):
+            prepared = early.prepared.lying(placed)
+        else:
+            prepared = _prepared(flair, mask, placed, moved, target)
     found = replace(found, verdicts=(*found.verdicts, *verdicts))
     ways = {name: one.reference_from_other for name, one in moved.items()}
     return PreprocessedScan(prepared, placed, _quality(target, found, clock), ways)
 
 
-def early_slices(flair: Volume, brain: NDArray[np.bool_], target: Target) -> Prepared:
-    """Slices as acquired, before it is known where they lie on the atlas.
+@dataclass(frozen=True, eq=False)
+class EarlySlices:
+    """Slices of a brain as acquired, made before it is known where they lie on the atlas."""
+
+    brain: NDArray[np.bool_]
+    prepared: Prepared
+
+    def holds(self, placed: Placed) -> bool:
+        """Whether these are the slices of a scan that lies so."""
+        upright = np.array_equal(placed.turn, np.eye(4))
+        return upright and np.array_equal(placed.brain, self.brain)
+
+
+def early_slices(flair: Volume, brain: NDArray[np.bool_], target: Target) -> EarlySlices:
+    """Slices as acquired, of a head that lies as its header says.
 
     Args:
         flair: Native scan.
         brain: On its grid.
         target: Of the kind `slices`.
     """
-    return _prepared(flair, None, Placed(brain, np.eye(4), "nowhere yet"), {}, target)
+    somewhere = Placed(brain, np.eye(4), "nowhere yet")
+    return EarlySlices(brain, _prepared(flair, None, somewhere, {}, target))
 
 
 def _prepared(
@@ -192,7 +211,8 @@ def _prepared(
     if target.grid.kind == "atlas":
         grid = sri24_grid(target.grid.spacing_mm)
     else:
-        grid = slices_grid(flair.with_data(brain), target.grid.spacing_mm)
+        upright = slices_grid(Volume(brain, placed.turn @ flair.affine), target.grid.spacing_mm)
+        grid = replace(upright, affine=inverse(placed.turn) @ upright.affine)
     return prepare(even, mask, grid, placed, moved, target.labels)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -32,11 +32,14 @@ class Placed:
         brain: On the native grid, not empty.
         native_to_atlas: 4×4 matrix from native world to atlas world, mm.
         method: How it was found.
+        turn: 4×4 matrix that turns the header's world upright, where the header has the head lie
+            otherwise than it does; the identity elsewhere.
     """
 
     brain: NDArray[np.bool_]
     native_to_atlas: Affine
     method: str
+    turn: Affine = field(default_factory=lambda: np.eye(4))
 
 
 def centred(flair: Volume, grid: Grid) -> Placed:
