@@ -5,7 +5,8 @@
 Each repeat is a process of its own, as `plgg predict SCAN --out OUT` is, with the installed model;
 with `--against` the two versions take turns, so that a busy machine is unfair to neither. Seconds
 of the processor and of the wall, medians over the repeats: by stage, with the share of each, and
-the ratio of the other version to this one.
+the ratio of the other version to this one. What the process beside it does (registration, gates)
+counts in the whole command alone; how long it is waited for is a stage.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -76,9 +77,15 @@ def once(scan: Path, out: Path) -> dict[str, Spent]:
 
     A version whose rooms have other names is timed as a whole.
     """
+    with ExitStack() as stack:
+        return _once(scan, out, stack)
+
+
+def _once(scan: Path, out: Path, stack: ExitStack) -> dict[str, Spent]:
     spent: dict[str, Spent] = {}
     try:
         with timed(spent, "imports"):
+            beside = stack.enter_context(judging(spent))
             from plgg.core.progress import Clock
             from plgg.data.installed_models import model_folders
             from plgg.predict.batch import Request
@@ -99,11 +106,31 @@ def once(scan: Path, out: Path) -> dict[str, Spent]:
         request = Request((scan,), tuple(model_folders(None)), out, PredictOptions())
         scans = request.scans()
         predictor = request.predictor(scans)
+        predictor.judging = beside
     with timed(spent, "scan"):
         (outcome,) = predict_scans(scans, predictor, out)
     if outcome.result is None:
         sys.exit(f"not predicted: {outcome.reason}")
     return parts(spent)
+
+
+@contextmanager
+def judging(spent: dict[str, Spent]) -> Iterator[Any]:
+    """The process that registers beside the networks, and how long it is waited for."""
+    try:
+        from plgg.preprocess.judging import Judging, judging_beside
+    except ImportError:  # An older version has none.
+        yield None
+        return
+    answer = Judging.answer
+
+    def timed_answer(self: Judging) -> Any:  # noqa: ANN401 - whatever it gives
+        with timed(spent, WAITING):
+            return answer(self)
+
+    Judging.answer = timed_answer  # type: ignore[method-assign]
+    with judging_beside() as beside:
+        yield beside
 
 
 def as_command(scan: Path, out: Path) -> None:
@@ -130,7 +157,11 @@ def timed(spent: dict[str, Spent], name: str) -> Iterator[None]:
         spent[name] = (known[0] + now[0], known[1] + now[1])
 
 
-INSIDE = ("brain", "bias field", "registration", "gates", "co-registration", "resampling")
+WAITING = "waiting for its place"
+INSIDE = (
+    *(WAITING, "brain", "bias field", "registration", "gates"),
+    *("co-registration", "resampling"),
+)
 
 
 def parts(spent: dict[str, Spent]) -> dict[str, Spent]:

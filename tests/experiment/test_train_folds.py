@@ -124,6 +124,11 @@ def test_an_ensemble_goes_on_from_one_of_the_same_folds(made, tmp_path):
         assert start.init.sha256 == load_checkpoint(old).meta.sha256
         assert start.seed == config.seed + 1
         assert load_checkpoint(new).meta.sha256 != load_checkpoint(old).meta.sha256
+    third = config.model_copy(
+        update={"init": config.init.model_copy(update={"run": str(tmp_path / "second")})}
+    )
+    api.train(folder / "store", tmp_path / "third", third, folds=FOLDS)
+    assert {read_config(run).seed for run in member_runs([tmp_path / "third"])} == {config.seed + 2}
 
 
 def test_one_run_that_saw_them_is_no_start_for_folds(made, tmp_path):

@@ -9,6 +9,7 @@ from plgg.data.run_folder import read_config, read_metrics
 from plgg.model.batch_norm import has_moments, refresh_moments
 from plgg.model.checkpoint import load_checkpoint
 from plgg.model.network import build_network
+from plgg.train.interpolation import Kept
 from plgg.train.optimisation import Average
 from plgg.train.run import train
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
@@ -120,3 +121,70 @@ def test_frozen_stages_keep_their_moments_too():
     assert has_moments(network)
     network.freeze(64)
     assert not has_moments(network)
+
+
+def mixed(began, now, share):
+    return {
+        name: torch.lerp(now[name], began[name], share)
+        if now[name].is_floating_point()
+        else now[name]
+        for name in now
+    }
+
+
+def test_what_is_kept_lies_between_the_start_and_the_end(store, first, tmp_path):
+    """To the share that is asked for; what a resumed run goes on with is the end alone."""
+    began = load_checkpoint(first).tensors
+    settings = ("optimiser.ema=0.5", "optimiser.epochs=2", f"init.run={first}")
+    plain = trained(store, tmp_path / "plain", *settings)
+    last = trained(store, tmp_path / "half", *settings, "init.interpolate=0.25")
+    assert last.keys() == plain.keys()
+    assert all(torch.equal(value, plain[name]) for name, value in last.items())
+    end, kept = (load_checkpoint(tmp_path / name).tensors for name in ("plain", "half"))
+    for name, value in mixed(began, end, 0.25).items():
+        torch.testing.assert_close(kept[name], value, msg=name)
+
+
+def test_a_mixture_is_the_same_after_an_interruption(store, first, tmp_path):
+    settings = ("optimiser.epochs=3", f"init.run={first}", "init.interpolate=0.5")
+    trained(store, tmp_path / "whole", *settings)
+
+    def stop(event):
+        if getattr(event, "record", {}).get("epoch") == 2:
+            raise KeyboardInterrupt
+
+    config = tiny_config("patches.size=[16,16,16]", *settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(store, tmp_path / "cut", config, hand_split(store, **SPLIT), listener=stop)
+    trained(store, tmp_path / "cut", *settings)
+    one, other = (load_checkpoint(tmp_path / name).meta for name in ("whole", "cut"))
+    assert one.sha256 == other.sha256
+
+
+def test_a_mixture_measures_its_own_moments():
+    """Those between the ones of its ends are of neither network."""
+    config = with_settings(preset("best"), ["init.imagenet=false"])
+    network = build_network(config.model, n_classes=0, arm="single", seed=0)
+    average = Average(network, 0.9)
+    kept = Kept(average, 0.5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.01)
+    average.update()
+    images = torch.randn(4, 3, 32, 32, 1)
+    between = kept.mix()
+    refresh_moments(between, [images])
+    assert kept.network is between
+    again = build_network(config.model, n_classes=0, arm="single", seed=0)
+    again.load_state_dict(between.state_dict())
+    refresh_moments(again, [images])
+    for name, value in again.state_dict().items():
+        torch.testing.assert_close(value, between.state_dict()[name], msg=name)
+
+
+def test_a_mixture_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match=r"name init\.run"):
+        tiny_config("init.interpolate=0.5")
+    for share in ("1", "-0.1"):
+        with pytest.raises(ConfigError, match="interpolate"):
+            tiny_config("init.run=somewhere", f"init.interpolate={share}")

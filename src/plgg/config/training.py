@@ -253,6 +253,20 @@ class InitConfig(Settings):
             description="Stages of the encoder, from the image on, that stay as they were",
         ),
     ] = 0
+    interpolate: Annotated[
+        float,
+        Field(
+            ge=0.0,
+            lt=1.0,
+            description="Share of the other run's weights in those that are validated and kept",
+        ),
+    ] = 0.0
+
+    @model_validator(mode="after")
+    def _has_a_start(self) -> Self:
+        if self.interpolate and self.run is None:
+            raise ValueError("init.interpolate mixes in the weights of another run: name init.run")
+        return self
 
 
 class ExecutionConfig(Settings):

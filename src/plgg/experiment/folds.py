@@ -27,6 +27,7 @@ from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.evaluation import Evaluation
 from plgg.experiment.scoring import calibrate_runs, evaluate_cases, predict_cases
+from plgg.model.checkpoint import load_checkpoint
 from plgg.predict.ensemble import ensemble
 from plgg.predict.scan import Predictor
 from plgg.report.model_card import write_model_card
@@ -91,7 +92,8 @@ def train_folds(
 def _starts(store: Store, config: Config, splits: Sequence[Split]) -> list[Config]:
     """Settings of each fold's run: where they start from an ensemble, from its run of that fold.
 
-    Those draw from the next seed, so that they see other patches than the runs they go on from.
+    Those draw from the next seed after that run's, so that they see other patches than it did,
+    however often the ensemble has gone on.
 
     Raises:
         ConfigError: If a run would start from weights that learnt from whom it is tested on.
@@ -99,9 +101,8 @@ def _starts(store: Store, config: Config, splits: Sequence[Split]) -> list[Confi
     first = config.init.run
     if first is None:
         return [config] * len(splits)
-    runs, seed = [Path(first)] * len(splits), config.seed
-    if is_ensemble(Path(first)):
-        runs, seed = member_runs([Path(first)]), seed + 1
+    goes_on = is_ensemble(Path(first))
+    runs = member_runs([Path(first)]) if goes_on else [Path(first)] * len(splits)
     if len(runs) != len(splits):
         raise ConfigError(
             f"is an ensemble of {len(runs)} folds, and {len(splits)} are wanted",
@@ -110,8 +111,12 @@ def _starts(store: Store, config: Config, splits: Sequence[Split]) -> list[Confi
         )
     for run, split in zip(runs, splits, strict=True):
         require_unseen(store, run, split)
-    inits = [config.init.model_copy(update={"run": str(run)}) for run in runs]
-    return [config.model_copy(update={"init": init, "seed": seed}) for init in inits]
+    starts = []
+    for run in runs:
+        seed = load_checkpoint(run).meta.config.seed + 1 if goes_on else config.seed
+        init = config.init.model_copy(update={"run": str(run)})
+        starts.append(config.model_copy(update={"init": init, "seed": seed}))
+    return starts
 
 
 def _score(

@@ -28,7 +28,7 @@ from plgg.data.store_fit import require_channels, require_grid, require_labels
 from plgg.model.batch_norm import has_moments, refresh_moments
 from plgg.model.checkpoint import Meta, load_checkpoint, remove_replaced, save_checkpoint
 from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
-from plgg.model.network import build_network
+from plgg.model.network import MultitaskNet, build_network
 from plgg.tasks.base import AuxiliaryTask
 from plgg.tasks.kinds import fit_tasks
 from plgg.tasks.mask_task import answering
@@ -39,6 +39,7 @@ from plgg.train.batches import EpochBatches
 from plgg.train.distributed import ProcessGroup
 from plgg.train.gradients import Means, StepResult, TaskGradients
 from plgg.train.initial import initial_weights, resolved
+from plgg.train.interpolation import Kept
 from plgg.train.optimisation import Average, learning_rate, make_optimiser, set_rate
 from plgg.train.out_of_memory import explain_out_of_memory, require_memory
 from plgg.train.state import State
@@ -186,6 +187,7 @@ class Trainer:
         self.network.freeze(config.init.frozen_stages)
         self.network.checkpointing = config.execution.checkpointing
         self.average = Average(self.network, config.optimiser.ema)
+        self.kept = Kept(self.average, config.init.interpolate)
         self.optimiser = make_optimiser(self.network, config.optimiser, self.runtime.device)
         self.weighting = make_weighting(config.loss, config.task_weights)
         self.task_gradients = TaskGradients(
@@ -196,7 +198,7 @@ class Trainer:
             weighting=self.weighting,
             cap=_gradient_cap(config, self.tasks),
         )
-        self.state = State(self.network, self.optimiser, self.average, self.weighting)
+        self.state = State(self.network, self.optimiser, self.average, self.weighting, self.kept)
         self.epoch = 0
         self.best_dice: float | None = None
 
@@ -308,10 +310,11 @@ class Trainer:
         due = epoch % self.config.validate_every == 0
         if not due and epoch != self.config.optimiser.epochs:
             return None
-        self._refresh_moments()
+        network = self.kept.mix()
+        self._refresh_moments(network)
         try:
             return validate(
-                self.average.network,
+                network,
                 self.store,
                 self.split.validation,
                 runtime=self.runtime,
@@ -323,9 +326,8 @@ class Trainer:
         except FloatingPointError as error:
             raise self._diverged(f"{error} after epoch {epoch}") from error
 
-    def _refresh_moments(self) -> None:
-        """Measure anew what batch normalisation needs, for the averaged weights: always alike."""
-        network = self.average.network
+    def _refresh_moments(self, network: MultitaskNet) -> None:
+        """Measure anew what batch normalisation needs, for averaged weights: always alike."""
         if not has_moments(network):
             return
         batches = itertools.islice(self.batches.epoch(0), _MOMENT_BATCHES)

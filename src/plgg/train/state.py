@@ -11,6 +11,7 @@ from plgg.core.errors import CheckpointError
 from plgg.model.checkpoint import optimiser_tensors, restore_optimiser, unprefixed
 from plgg.model.network import MultitaskNet
 from plgg.tasks.weighting.base import Weighting
+from plgg.train.interpolation import Kept
 from plgg.train.optimisation import Average
 
 
@@ -22,10 +23,11 @@ class State:
     optimiser: torch.optim.Optimizer
     average: Average
     weighting: Weighting
+    kept: Kept
 
     def best(self) -> dict[str, Tensor]:
         """The network that is used later."""
-        return _prefixed("model.", self.average.network.state_dict())
+        return _prefixed("model.", self.kept.network.state_dict())
 
     def last(self) -> dict[str, Tensor]:
         """All that a resumed run needs."""
