@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from plgg.data.atlas.grid import BRAIN_CENTRE_MM
 from plgg.data.store_arrays import OUTSIDE, encode
-from plgg.measure.radiomics import RADIOMICS_INPUTS, radiomics_inputs
+from plgg.measure.radiomics import RADIOMICS_INPUTS, SHELLS_MM, radiomics_inputs
 
 SHAPE = (48, 48, 32)
 SPACING = np.array([1.5, 1.5, 3.0])
@@ -82,6 +82,18 @@ def test_what_differs_shows_where_it_should():
     assert rough["glcm_contrast"] > 2 * plain["glcm_contrast"]
     assert rough["glcm_homogeneity"] < plain["glcm_homogeneity"]
     assert rough["std"] > plain["std"]
+
+
+def test_what_surrounds_a_tumour_shows_in_the_shell_that_it_lies_in():
+    tumour = ball(10.0, at=(0, 0, 0))
+    outside_mm = ndimage.distance_transform_edt(~tumour, SPACING)
+    plain = features(tumour)
+    assert [plain[name] for name in SHELLS_MM] == pytest.approx([0.0] * 4, abs=0.05)
+    for name, (nearest, farthest) in SHELLS_MM.items():
+        around = (outside_mm > nearest) & (outside_mm <= farthest)
+        lit = features(tumour, encode(1.0 * around + 2.0 * tumour, ball(33.0, at=(0, 0, 0))))
+        expected = {one: float(one == name) for one in SHELLS_MM}
+        assert {one: lit[one] for one in SHELLS_MM} == pytest.approx(expected, abs=0.05)
 
 
 def test_the_mirror_image_of_a_patient_has_the_same_features():

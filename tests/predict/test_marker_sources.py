@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from sklearn.ensemble import RandomForestClassifier
 
 from plgg.config import InferenceConfig
-from plgg.data.calibration import ForestModel, Tree
+from plgg.core.errors import RunError
+from plgg.data.calibration import ForestModel, Tree, read_calibration, write_calibration
 from plgg.measure.clinical import CLINICAL_INPUTS
 from plgg.measure.forest import forest_probabilities
 from plgg.measure.radiomics import RADIOMICS_INPUTS
@@ -157,3 +158,24 @@ def test_the_marker_of_a_tumour_that_was_not_found_is_withheld(tmp_path):
     assert said["all"][:2] == (True, False)
     assert said["nothing"][:2] == (False, True)
     assert "no tumour was found" in said["nothing"][2]
+
+
+def test_a_forest_of_fewer_features_answers_and_one_of_others_is_refused(tmp_path):
+    """Features were added since; none that an older forest asks for has gone."""
+    run = calibrate(make_run(tmp_path / "run", classes=CLASSES))
+    calibration = read_calibration(run)
+    leaves = ((), (1.0, 0.0, 0.0), (0.0, 0.5, 0.5))
+    stump = Tree(
+        feature=(0, -1, -1), threshold=(1.0, 0, 0), left=(1, -1, -1), right=(2, -1, -1), leaf=leaves
+    )
+
+    def asking(inputs):
+        means = (0.0,) * len(inputs)
+        forest = ForestModel(classes=CLASSES, inputs=inputs, means=means, trees=(stump,), n=2)
+        write_calibration(run, calibration.model_copy(update={"radiomics": forest}))
+        return load_member(run).calibration.radiomics
+
+    older = RADIOMICS_INPUTS[:-4]
+    assert forest_probabilities(asking(older), {older[0]: 2.0}) == {"a": 0.0, "b": 0.5, "c": 0.5}
+    with pytest.raises(RunError, match="was made from other radiomics"):
+        asking((*older, "unheard_of"))

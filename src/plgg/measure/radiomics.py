@@ -2,7 +2,8 @@
 
 Names and formulas follow the Image Biomarker Standardisation Initiative (Zwanenburg et al. 2020)
 where it has them; texture is Haralick's co-occurrence (1973) within slices, 16 grey levels from
-z = -2 to 6. T2-FLAIR mismatch (Patel et al. 2017) shows as a core that is darker than the rim.
+z = -2 to 6. T2-FLAIR mismatch (Patel et al. 2017) shows as a core that is darker than the rim,
+what infiltrates or swells beyond the outline as bright shells around it.
 """
 
 from __future__ import annotations
@@ -28,14 +29,21 @@ INTENSITY = (
     *("contrast", "core_less_rim", "dark", "dark_core"),
 )
 EDGE = ("edge_gradient", "inner_gradient", "edge_over_std", "from_surface_mm", "least_surface_mm")
+# Distances from the outline between which the brain's mean brightness is taken, in mm.
+SHELLS_MM = {
+    "shell_3mm": (0, 3),
+    "shell_6mm": (3, 6),
+    "shell_10mm": (6, 10),
+    "shell_20mm": (10, 20),
+}
 TEXTURE = ("glcm_contrast", "glcm_energy", "glcm_homogeneity", "glcm_correlation", "glcm_entropy")
-RADIOMICS_INPUTS = (*CLINICAL_INPUTS, *SHAPE, *INTENSITY, *EDGE, *TEXTURE)
+RADIOMICS_INPUTS = (*CLINICAL_INPUTS, *SHAPE, *INTENSITY, *EDGE, *TEXTURE, *SHELLS_MM)
 _FEWEST_VOXELS = 5
 _LEVELS, _LOWEST, _HIGHEST = 16, -2.0, 6.0
 _SHELL_MM = 6.0
 # Neighbours within a slice, one for each pair of opposite directions.
 _NEIGHBOURS = ((1, 0), (0, 1), (1, 1), (1, -1))
-_MARGIN_MM = 10.0
+_MARGIN_MM = 20.0
 
 
 def radiomics_inputs(
@@ -150,7 +158,17 @@ def _core_and_rim(
         "contrast": mean - image[shell].mean() if shell.any() else np.nan,
         "core_less_rim": image[core].mean() - image[rim].mean(),
         "dark_core": (image[core] < 0.7).mean(),
+        **_shells(image, outside, brain),
     }
+
+
+def _shells(image: Image, outside_mm: NDArray[np.float64], brain: Mask) -> Features:
+    """Mean brightness of the brain around the tumour, nearer and farther."""
+    found = {}
+    for name, (nearest, farthest) in SHELLS_MM.items():
+        shell = brain & (outside_mm > nearest) & (outside_mm <= farthest)
+        found[name] = image[shell].mean() if shell.any() else np.nan
+    return found
 
 
 def _edge(image: Image, tumour: Mask) -> Features:

@@ -186,7 +186,7 @@ def _require_fit(calibration: Calibration, member: Member, path: Path) -> None:
         what = "was made for other marker classes"
     elif clinical and clinical.inputs != CLINICAL_INPUTS:
         what = "was made from other clinical data"
-    elif forest and forest.inputs != RADIOMICS_INPUTS:
+    elif forest and not set(forest.inputs) <= set(RADIOMICS_INPUTS):
         what = "was made from other radiomics"
     else:
         return
