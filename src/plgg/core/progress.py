@@ -6,7 +6,7 @@ Jobs are handed a `Watch` and know nothing of terminals.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -94,3 +94,8 @@ class Clock:
         finally:
             spent = self.seconds.get(name, 0.0) + time.perf_counter() - began
             self.seconds[name] = round(spent, 3)
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """What steps took that another clock timed."""
+        for name, spent in seconds.items():
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 3)

@@ -188,7 +188,7 @@ class _Patient:
             answer = judging.answer()
             if answer is None:
                 return self.here(stripped)
-            clock.seconds.update(answer.seconds)
+            clock.add(answer.seconds)
             preprocessed = resampled(
                 scan,
                 None,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from plgg.preprocess.judgement import Judged
 
 log = logging.getLogger(__name__)
-_FREE_GIB = 4.0
+_FREE_GIB = 3.0
 # What is sent is held twice for a moment.
 _MOST_BYTES = 2**28
 
