@@ -200,6 +200,7 @@ def summary(runs: dict[str, list[dict[str, Spent]]]) -> dict[str, Any]:
             for stage, (cpu, _) in middle["this"].items()
             if cpu > 0 and stage in middle["other"]
         }
+        found["ratio_wall"] = round(middle["other"][WHOLE][1] / middle["this"][WHOLE][1], 2)
     return found
 
 
@@ -211,6 +212,8 @@ def table(found: dict[str, Any]) -> str:
     for stage, (cpu, wall) in found["seconds"]["this"].items():
         ratio = f"{ratios[stage]:.2f}" if stage in ratios else ""
         lines.append(f"{stage:<26}{cpu:>8.2f}{wall:>8.2f}{found['shares'][stage]:>8.1%}{ratio:>12}")
+    if "ratio_wall" in found:
+        lines.append(f"whole command, seconds of the wall, other/this: {found['ratio_wall']:.2f}")
     return "\n".join(lines)
 
 

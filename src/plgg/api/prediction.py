@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from plgg.core import paths as typed_paths
 from plgg.core.errors import ConfigError
 from plgg.core.jobs import Workers, require_workers
+from plgg.core.loading import loading
 from plgg.core.patient import male
 from plgg.core.progress import Silent, Watch
 from plgg.core.shard import Shard
@@ -73,7 +74,8 @@ def predict(
     require_workers(workers)
     # It starts while this process loads what networks need, which takes as long.
     with judging_beside(wanted=_is_fresh() and _is_one_scan(inputs, workers)) as judging:
-        from plgg.predict.batch import Request, predict_batch
+        with loading():
+            from plgg.predict.batch import Request, predict_batch
 
         request = Request(tuple(inputs), tuple(runs), out, options, workers, shard)
         return predict_batch(request, watch, judging)

@@ -7,6 +7,7 @@ With `--json` a refusal is JSON on standard output, too.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from io import TextIOWrapper
@@ -34,6 +35,8 @@ def main() -> None:
     except (KeyboardInterrupt, stopping.Interrupted) as stopped:
         _refuse("stopped; repeat the command to go on from here", "stopped", None, AGAIN)
         stopping.leave(stopped)
+    # All ends with the process: else half a second goes into looking what could go first.
+    gc.freeze()
     sys.exit(status)
 
 

@@ -19,6 +19,7 @@ import psutil
 
 from plgg.core.errors import ConfigError, InputError
 from plgg.core.jobs import Workers, run_jobs
+from plgg.core.loading import loading
 from plgg.core.output import PREDICTIONS, output_folder, require_free
 from plgg.core.progress import Watch
 from plgg.core.ray_session import RayWorkers
@@ -165,7 +166,8 @@ def predict_batch(request: Request, watch: Watch, judging: Judging | None = None
     require_free(request.out, PREDICTIONS, inputs=request.inputs)
     _require_other_names(scans)
     require_free_places(scans, request.out)
-    predictor = request.predictor(scans)
+    with loading():
+        predictor = request.predictor(scans)
     predictor.judging = judging
     _require_wanted(options.others, predictor)
     shard = request.shard

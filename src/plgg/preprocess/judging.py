@@ -23,6 +23,7 @@ import psutil
 
 from plgg.core.environment import cores
 from plgg.core.errors import PlggError
+from plgg.core.loading import loading
 from plgg.core.worker import Worker
 
 if TYPE_CHECKING:
@@ -138,9 +139,10 @@ def judging_beside(*, wanted: bool = True) -> Iterator[Judging | None]:
 
 def _start() -> None:
     """Load all that judging needs, so that the first scan does not wait for it."""
-    from plgg.data.atlas.atlas import load_atlas
-    from plgg.preprocess.judgement import judge  # noqa: F401
-    from plgg.preprocess.registration.frame import view_of
+    with loading():
+        from plgg.data.atlas.atlas import load_atlas
+        from plgg.preprocess.judgement import judge  # noqa: F401
+        from plgg.preprocess.registration.frame import view_of
 
     view_of(load_atlas())
 
