@@ -12,6 +12,7 @@ counts in the whole command alone; how long it is waited for is a stage.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -19,10 +20,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+try:
+    from plgg.core.loading import loading
+except ImportError:  # An older version looks for garbage while it loads.
+    loading = nullcontext
 
 # Of the processor, of the wall.
 Spent = tuple[float, float]
@@ -42,6 +48,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.once:
         print(json.dumps(once(options.scan, options.once)))
+        if loading is not nullcontext:
+            gc.freeze()  # As the command does.
         return
     versions = {"this": OWN} | ({"other": options.against} if options.against else {})
     runs: dict[str, list[dict[str, Spent]]] = {name: [] for name in versions}
@@ -84,7 +92,7 @@ def once(scan: Path, out: Path) -> dict[str, Spent]:
 def _once(scan: Path, out: Path, stack: ExitStack) -> dict[str, Spent]:
     spent: dict[str, Spent] = {}
     try:
-        with timed(spent, "imports"):
+        with timed(spent, "imports"), loading():
             beside = stack.enter_context(judging(spent))
             from plgg.core.progress import Clock
             from plgg.data.installed_models import model_folders
@@ -102,7 +110,7 @@ def _once(scan: Path, out: Path, stack: ExitStack) -> dict[str, Spent]:
         clock.seconds[name] = round(spent[name][1], 3)
 
     Clock.step = step  # type: ignore[method-assign]
-    with timed(spent, "models"):
+    with timed(spent, "models"), loading():
         request = Request((scan,), tuple(model_folders(None)), out, PredictOptions())
         scans = request.scans()
         predictor = request.predictor(scans)
