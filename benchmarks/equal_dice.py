@@ -101,9 +101,8 @@ def validation_dice(trainer: Trainer) -> float:
     from plgg.data.inputs import Inputs
     from plgg.train.validate import validate
 
-    trainer._refresh_moments()  # noqa: SLF001
     scores = validate(
-        trainer.average.network,
+        trainer.network_so_far(),
         trainer.store,
         trainer.split.validation,
         runtime=trainer.runtime,

@@ -310,11 +310,9 @@ class Trainer:
         due = epoch % self.config.validate_every == 0
         if not due and epoch != self.config.optimiser.epochs:
             return None
-        network = self.kept.mix()
-        self._refresh_moments(network)
         try:
             return validate(
-                network,
+                self.network_so_far(),
                 self.store,
                 self.split.validation,
                 runtime=self.runtime,
@@ -326,14 +324,18 @@ class Trainer:
         except FloatingPointError as error:
             raise self._diverged(f"{error} after epoch {epoch}") from error
 
-    def _refresh_moments(self, network: MultitaskNet) -> None:
-        """Measure anew what batch normalisation needs, for averaged weights: always alike."""
-        if not has_moments(network):
-            return
-        batches = itertools.islice(self.batches.epoch(0), _MOMENT_BATCHES)
-        images = (piece.to(self.runtime.device).image for pieces in batches for piece in pieces)
-        with self.runtime.autocast():
-            refresh_moments(network, images)
+    def network_so_far(self) -> MultitaskNet:
+        """What would be kept now: averaged weights, mixed with the first where that is asked for.
+
+        What batch normalisation needs is measured anew for them, on the same batches each time.
+        """
+        network = self.kept.mix()
+        if has_moments(network):
+            batches = itertools.islice(self.batches.epoch(0), _MOMENT_BATCHES)
+            images = (one.to(self.runtime.device).image for pieces in batches for one in pieces)
+            with self.runtime.autocast():
+                refresh_moments(network, images)
+        return network
 
     def _save(self, epoch: int, scores: Scores | None) -> None:
         folder = self.run / "checkpoints"
