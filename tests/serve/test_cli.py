@@ -102,6 +102,7 @@ def test_a_port_that_is_taken_is_told(tmp_path, run):
     said = one_line(refused)
     assert said.count(f"127.0.0.1:{port}") == 1
     assert "bind" not in said
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, run):

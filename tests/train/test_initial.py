@@ -1,5 +1,7 @@
 """Weights from another run, and their running average."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -69,6 +71,16 @@ def test_another_body_is_refused(store, first, tmp_path):
 def test_no_run_is_refused(store, tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint"):
         trained(store, tmp_path / "run", f"init.run={tmp_path / 'nowhere'}")
+
+
+def test_damaged_weights_are_refused_before_a_folder_is_made(store, first, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(first, damaged)
+    (tensors,) = (damaged / "checkpoints").glob("best-*.safetensors")
+    tensors.write_bytes(tensors.read_bytes()[:-100])
+    with pytest.raises(CheckpointError):
+        trained(store, tmp_path / "run", f"init.run={damaged}")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_average_is_kept_and_resumed(store, tmp_path):

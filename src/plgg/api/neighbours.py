@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from plgg.core import paths as typed_paths
 from plgg.core.errors import ConfigError
+from plgg.core.patient import require_past
 from plgg.core.progress import Silent, Watch
 from plgg.data.installed_models import model_folders
 from plgg.predict.options import PredictOptions
@@ -125,6 +126,8 @@ def timeline(
             f"{len(dates)} dates for {len(results)} results",
             remedy="Give --date once for each result, in their order.",
         )
+    for day in dates:
+        require_past(day)
     typed_paths.require_priors(results)
     from plgg.measure.timeline import read_moments
     from plgg.measure.timeline import timeline as timeline_of

@@ -12,7 +12,7 @@ from plgg.core import paths as typed_paths
 from plgg.core.errors import ConfigError
 from plgg.core.jobs import Workers, require_workers
 from plgg.core.loading import loading
-from plgg.core.patient import male
+from plgg.core.patient import male, require_past
 from plgg.core.progress import Silent, Watch
 from plgg.core.shard import Shard
 from plgg.data.installed_models import model_folders
@@ -198,6 +198,7 @@ def _require_prediction(
     typed_paths.require_there([*inputs, *options.others.values()])
     if options.sex and math.isnan(male(options.sex)):
         raise ConfigError(f"no sex is called {options.sex!r}", remedy="Give --sex F or --sex M.")
+    require_past(options.scan_date)
     for run in runs:
         typed_paths.require_model(run)
     typed_paths.require_priors(options.priors)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import gc
 import json
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
+from itertools import pairwise
 from typing import cast
 
 from plgg.cli import stopping
-from plgg.core.errors import PlggError, visible
+from plgg.core.errors import ConfigError, PlggError, visible
 
 REFUSED = 2
 AGAIN = "Repeat the command to go on from here."
@@ -41,6 +43,7 @@ def main() -> None:
 
 
 def _run() -> int:
+    _refuse_empty(sys.argv[1:])
     # Here, because it takes a moment in which Ctrl-C may come.
     import typer
 
@@ -52,6 +55,25 @@ def _run() -> int:
         return int(app(prog_name="plgg", standalone_mode=False) or 0)
     except usage_error as error:
         return _misused(error)
+
+
+# Words that may be empty: they are texts, not names of anything.
+_TEXTS = ("--name", "--about")
+
+
+def _refuse_empty(typed: Sequence[str]) -> None:
+    """An empty word, as of a variable of the shell that is not set, would mean this folder.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    for before, word in pairwise(["plgg", *typed]):
+        option = word.removesuffix("=") if word.startswith("--") else before
+        if (word == "" or word == f"{option}=") and option not in _TEXTS:
+            raise ConfigError(
+                f"nothing stands after {option}",
+                remedy="Is a variable of the shell not set? Name what is meant.",
+            )
 
 
 def _misused(error: BaseException) -> int:

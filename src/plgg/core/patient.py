@@ -1,11 +1,14 @@
-"""What is known of a patient besides the scan, as numbers."""
+"""What is known of a patient besides the scan: as numbers, and when that was."""
 
 from __future__ import annotations
 
 import unicodedata
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
+
+from plgg.core.errors import ConfigError
 
 PATIENT_INPUTS = ("age_decades", "age_known", "male", "sex_known")
 
@@ -40,6 +43,18 @@ def male(sex: str | None) -> float:
     (1.0, 0.0)
     """
     return _IS_MALE.get(_plain(sex or ""), np.nan)
+
+
+def require_past(day: date | None) -> None:
+    """Refuse the date of a scan that is yet to come; a day is left for the time of other places.
+
+    Raises:
+        ConfigError: If it is later than tomorrow.
+    """
+    if day is not None and day > date.today() + timedelta(days=1):
+        raise ConfigError(
+            f"the date {day.isoformat()} is yet to come", remedy="Give the day of the scan."
+        )
 
 
 def patient_inputs(age_years: float | None, sex: str | None) -> NDArray[np.float32]:

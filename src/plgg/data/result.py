@@ -64,10 +64,10 @@ class Diameters(_Record):
 
     plane: Literal["axial", "coronal", "sagittal"]
     slice_index: int
-    largest_mm: float
-    perpendicular_mm: float
-    depth_mm: float
-    product_mm2: float
+    largest_mm: NonNegativeFloat
+    perpendicular_mm: NonNegativeFloat
+    depth_mm: NonNegativeFloat
+    product_mm2: NonNegativeFloat
     ends_mm: tuple[Point, Point, Point, Point]
 
 

@@ -89,7 +89,8 @@ def serve_room(options: ServeOptions, say: Callable[[str], object]) -> None:
         PlggError: If the room cannot be opened.
     """
     app = create_app(options)
-    with output_folder(options.work, READING_ROOM), listen(options.host, options.port) as sock:
+    # The port first: where it is taken, no folder is made.
+    with listen(options.host, options.port) as sock, output_folder(options.work, READING_ROOM):
         app.state.room.work.make()
         for line in welcome(options, sock.getsockname()[1]):
             say(line)

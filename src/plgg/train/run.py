@@ -78,6 +78,8 @@ def train(
         OutputError: If another process trains this run, or something else is in its place.
     """
     group = group or ProcessGroup()
+    # Read before a folder is made: weights to start from may be damaged.
+    config = resolved(config)
     tasks = _check(store, config, split, group)
     device = group.device(choose_runtime(config.precision).device)
     require_memory(config, len(store.cohort.classes), device, tasks=tasks)
@@ -96,7 +98,7 @@ def _train(
     listener: Listener | None,
 ) -> None:
     # What the network learns from is what the store holds, however it was made.
-    config = resolved(config).model_copy(update={"preprocess": store.cohort.settings})
+    config = config.model_copy(update={"preprocess": store.cohort.settings})
     if group.is_main:
         start_run(run, config, split.model_dump(mode="json"), store=store.folder)
     group.wait()
