@@ -245,3 +245,24 @@ def test_every_choice_of_sizes_is_scored_out_of_fold(tmp_path, benchmark_named, 
     # A network that sees volumes has no slices to leave out.
     assert rows[-1][1:5] == rows[zooms.CHOICES.index(zooms.TAKEN)][1:5]
     assert float(rows[zooms.CHOICES.index((1.0, 1.5))][5]) == pytest.approx(3.25)
+
+
+def test_a_marker_that_shows_in_a_feature_is_named_and_one_that_does_not_is_not(benchmark_named):
+    forests = benchmark_named("marker_forest")
+    rng = np.random.default_rng(0)
+    marker = np.arange(60) % 3
+    table = rng.normal(size=(60, len(forests.RADIOMICS_INPUTS)))
+    table[:, forests.RADIOMICS_INPUTS.index("shell_3mm")] += 4.0 * marker
+    patient = np.array([f"P{number // 2}" for number in range(60)])
+    cohort = forests.Cohort(table, table + 0.01, marker, np.arange(60) % 5, patient)
+    folds = forests.redrawn(cohort, 0)
+    assert set(folds) == set(range(5))
+    assert all(len(set(folds[patient == one])) == 1 for one in patient)
+
+    def auc(name):
+        said = forests.answers(forests.WAYS[name], cohort, folds, 0)
+        assert np.allclose(said.sum(axis=1), 1.0)
+        return forests.macro_auc(marker, said)
+
+    assert auc("forest (ships)") > 0.95
+    assert auc("without the shells around the tumour") < 0.75

@@ -2,7 +2,7 @@
 
     with judging_beside() as beside:
         ...                                  # imports, models, the brain
-        beside.ask(scan, config, ...)
+        beside.ask(Question(scan, config, ...))
         ...                                  # the networks
         found = beside.answer()
 
