@@ -34,7 +34,12 @@ from plgg.measure.clinical import CLINICAL_INPUTS
 from plgg.measure.radiomics import RADIOMICS_INPUTS, SHELLS_MM
 from plgg.metrics.calibration import negative_log_likelihood
 from plgg.metrics.classification import macro_auc
-from plgg.predict.calibrate.radiomics import stored_features
+from plgg.predict.calibrate.radiomics import (
+    FEWEST_IN_A_LEAF,
+    N_TREES,
+    column_means,
+    stored_features,
+)
 
 SEEDS = range(4)
 PARTS = 5
@@ -42,9 +47,11 @@ Table = NDArray[np.float64]
 NO_SHELLS = tuple(name for name in RADIOMICS_INPUTS if name not in SHELLS_MM)
 
 
-def forest(seed: int, trees: int = 200) -> RandomForestClassifier:
+def forest(seed: int, trees: int = N_TREES) -> RandomForestClassifier:
     """As `plgg.predict.calibrate.radiomics` grows it."""
-    return RandomForestClassifier(trees, min_samples_leaf=3, max_features="sqrt", random_state=seed)
+    return RandomForestClassifier(
+        trees, min_samples_leaf=FEWEST_IN_A_LEAF, max_features="sqrt", random_state=seed
+    )
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ def answers(way: Way, cohort: Cohort, fold: NDArray[np.int64], seed: int) -> Tab
         learnt, asked = fold != one, fold == one
         table = np.vstack([cohort.true[learnt], cohort.outlined[learnt]])[:, columns]
         tested = (cohort.true if way.true_at_test else cohort.outlined)[asked][:, columns]
-        means = np.nanmean(table, axis=0)
+        means = column_means(table)
         model = way.make(seed).fit(
             np.where(np.isfinite(table), table, means), np.tile(cohort.marker[learnt], 2)
         )

@@ -107,3 +107,10 @@ def test_decoded_codes_beyond_the_ends_are_zero_as_outside_is():
 def test_without_neighbours_nothing_is_copied():
     image = np.zeros((1, 2, 2, 2), np.float32)
     assert with_neighbours(image, (0,)) is image
+
+
+@pytest.mark.parametrize("slice_mm", [1.1, 2.2, 11 / 3])
+def test_the_last_bits_of_a_distance_do_not_choose_the_neighbours(slice_mm):
+    """5.5 mm lie just between two slices."""
+    near = [slice_mm * (1 + bits * 2.0**-50) for bits in range(-8, 9)]
+    assert len({neighbour_offsets(1, 5.5, one) for one in near}) == 1

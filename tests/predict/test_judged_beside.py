@@ -7,22 +7,30 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from helper import make_affine, write_nifti
+from plgg import api
+from plgg.api import prediction
+from plgg.core.environment import cores
+from plgg.core.errors import RunError
 from plgg.core.volume import index_map
 from plgg.data.result import read_result
+from plgg.model.device import leaving_a_core
 from plgg.phantom.patient import make_scan
 from plgg.phantom.settings import phantom_settings
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import Ensemble, ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor
 from plgg.predict.source import find_scans
+from plgg.preprocess import judging as judging_room
 from plgg.preprocess.brain_extraction import Stripped
 from plgg.preprocess.judging import Answer, Judging
 from plgg.preprocess.pipeline import RejectedScanError
 from plgg.preprocess.resample import resample
 from program import plgg
 from runs import make_run
+from tiny import tiny_store
 
 REGISTERED = ("preprocess.registration=affine", "preprocess.stripping=auto")
 GRIDS = {
@@ -55,6 +63,14 @@ def run(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def slices_run(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("slices"), *GRIDS["slices"])
+
+
+@pytest.fixture
+def beside():
+    """The process, ended whatever becomes of the test: else this one would wait for it."""
+    judging = Judging()
+    yield judging
+    judging.kill()
 
 
 class Watched:
@@ -106,29 +122,68 @@ def same_images(one, other):
         assert np.abs(a.get_fdata() - b.get_fdata()).max() <= (0 if name[0] == "m" else 1 / 255)
 
 
-def test_the_result_is_that_of_one_process(run, path, tmp_path):
-    judging = Judging()
-    try:
-        beside = predicted(run, path, tmp_path / "beside", judging)
-        assert judging.pid is not None
-    finally:
-        judging.kill()
+def test_the_result_is_that_of_one_process(beside, run, path, tmp_path):
+    found = predicted(run, path, tmp_path / "beside", beside)
+    assert beside.pid is not None
     here = predicted(run, path, tmp_path / "here")
-    same_images(beside, here)
-    assert said(beside) == said(here)
-    steps = read_result(beside / "result.json").quality.seconds
+    same_images(found, here)
+    assert said(found) == said(here)
+    steps = read_result(found / "result.json").quality.seconds
     assert {"brain", "bias field", "registration", "gates", "resampling"} <= steps.keys()
 
 
-def test_slices_are_looked_at_once(slices_run, path, tmp_path, monkeypatch):
+def test_slices_are_looked_at_once(beside, slices_run, path, tmp_path, monkeypatch):
     predictor = Predictor(ensemble([load_member(slices_run)]))
     watched = Watched(monkeypatch, predictor)
-    predictor.judging = Judging()
-    try:
-        predictor.predict(find_scans([path])[0], tmp_path)
-    finally:
-        predictor.judging.kill()
+    predictor.judging = beside
+    predictor.predict(find_scans([path])[0], tmp_path)
     assert len(watched.looks) == 1
+
+
+def test_one_scan_of_a_fresh_command_is_registered_beside_its_networks(
+    slices_run, path, tmp_path, monkeypatch
+):
+    """And in no other case."""
+    answers = []
+    answer = Judging.answer
+
+    def counted(self):
+        answers.append(answer(self))
+        return answers[-1]
+
+    monkeypatch.setattr(Judging, "answer", counted)
+    monkeypatch.setattr(judging_room, "cores", lambda: 2)
+    monkeypatch.setattr(judging_room, "_FREE_GIB", 0.0)
+    monkeypatch.setattr(prediction, "_is_fresh", lambda: True)
+    threads = torch.get_num_threads()
+    (outcome,) = api.predict([path], model=slices_run, out=tmp_path / "one")
+    assert outcome.reason is None
+    assert [one.atlas for one in answers] == ["built-in"]
+    assert torch.get_num_threads() == threads
+    monkeypatch.setattr(prediction, "_is_fresh", lambda: False)
+    api.predict([path], model=slices_run, out=tmp_path / "two")
+    assert len(answers) == 1
+
+
+def test_what_is_one_scan(path, tmp_path):
+    store = tiny_store(tmp_path / "store", n=1)
+    one = prediction._is_one_scan  # noqa: SLF001
+    assert one([path], 1)
+    assert not one([path, path], 1)
+    assert not one([path], 2)
+    assert not one([tmp_path / "manifest.csv"], 1)
+    assert not one([store.folder], 1)
+
+
+def test_networks_leave_a_core_and_take_it_back():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with leaving_a_core():
+            assert torch.get_num_threads() == max(1, min(3, cores() - 1))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 class Otherwise:
@@ -154,17 +209,13 @@ class Otherwise:
 
 
 def test_slices_that_the_scan_turns_out_not_to_have_count_for_nothing(
-    slices_run, path, monkeypatch
+    beside, slices_run, path, monkeypatch
 ):
     predictor = Predictor(ensemble([load_member(slices_run)]))
     watched = Watched(monkeypatch, predictor)
-    own = Judging()
-    predictor.judging = Otherwise(own)
-    try:
-        (scan,) = find_scans([path])
-        found, _ = predictor.answer(scan)
-    finally:
-        own.kill()
+    predictor.judging = Otherwise(beside)
+    (scan,) = find_scans([path])
+    found, _ = predictor.answer(scan)
     assert len(watched.looks) == 2
     assert watched.looks[1] is found.loaded.image
     assert not np.array_equal(watched.looks[0], watched.looks[1])
@@ -173,28 +224,57 @@ def test_slices_that_the_scan_turns_out_not_to_have_count_for_nothing(
     np.testing.assert_allclose(found.box.tumour, anew.tumour, atol=1e-5)
 
 
-def test_a_process_that_is_killed_costs_nothing_but_time(slices_run, path, tmp_path):
-    judging = Judging()
-    os.kill(judging.pid, signal.SIGKILL)
-    lost = predicted(slices_run, path, tmp_path / "lost", judging)
-    assert judging.pid is None
+def test_a_process_that_is_killed_costs_nothing_but_time(beside, slices_run, path, tmp_path):
+    os.kill(beside.pid, signal.SIGKILL)
+    lost = predicted(slices_run, path, tmp_path / "lost", beside)
+    assert beside.pid is None
     assert said(lost) == said(predicted(slices_run, path, tmp_path / "here"))
 
 
-def test_a_scan_that_is_refused_is_refused_in_the_same_words(slices_run, path, tmp_path):
+def test_a_scan_that_is_refused_is_refused_in_the_same_words(beside, slices_run, path, tmp_path):
     """A head of twice the size, as its header says."""
     image = nib.load(path)
     affine = image.affine @ np.diag([2.0, 2.0, 2.0, 1.0])
     giant = write_nifti(tmp_path / "giant.nii.gz", np.asarray(image.dataobj), affine)
     words = []
-    judging = Judging()
-    for one in (judging, None):
+    for one in (beside, None):
         with pytest.raises(RejectedScanError, match="brain") as refused:
             predicted(slices_run, giant, tmp_path / "out", one)
         words.append(str(refused.value))
-    judging.kill()
     assert words[0] == words[1]
     assert not (tmp_path / "out" / "giant").exists()
+
+
+def test_a_scan_that_is_no_brain_is_refused_in_the_same_words(beside, slices_run, tmp_path):
+    """Its slices cannot be made, which is not what is wrong with it."""
+    rng = np.random.default_rng(0)
+    shape = (60, 60, 40)
+    sparse = (rng.integers(50, 300, shape) * (rng.random(shape) < 0.02)).astype(np.int16)
+    bad = write_nifti(tmp_path / "bad.nii.gz", sparse, np.diag([3.0, 3.0, 4.0, 1.0]))
+    words = []
+    for one in (beside, None):
+        with pytest.raises(RejectedScanError) as refused:
+            predicted(slices_run, bad, tmp_path / "out", one)
+        words.append(str(refused.value))
+    assert words[0] == words[1]
+
+
+def test_a_refusal_is_told_before_what_the_networks_lack(
+    beside, slices_run, path, tmp_path, monkeypatch
+):
+    image = nib.load(path)
+    affine = image.affine @ np.diag([2.0, 2.0, 2.0, 1.0])
+    giant = write_nifti(tmp_path / "giant.nii.gz", np.asarray(image.dataobj), affine)
+
+    def no_memory(*_, **__):
+        raise RunError("there is not enough memory")
+
+    monkeypatch.setattr(Ensemble, "answer", no_memory)
+    with pytest.raises(RejectedScanError, match="brain"):
+        predicted(slices_run, giant, tmp_path / "out", beside)
+    with pytest.raises(RunError, match="not enough memory"):
+        predicted(slices_run, path, tmp_path / "out", beside)
+    beside.kill()
 
 
 def test_the_program_itself_says_the_same_from_a_fresh_start(slices_run, path, tmp_path):

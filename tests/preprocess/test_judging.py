@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 from functools import cache
 
@@ -16,8 +17,8 @@ from plgg.core.errors import InputError
 from plgg.core.progress import Clock
 from plgg.preprocess import judging as module
 from plgg.preprocess.brain_extraction import find_brain
-from plgg.preprocess.judgement import judge
-from plgg.preprocess.judging import Judging, Question, judging_beside
+from plgg.preprocess.gates.scan import GATES
+from plgg.preprocess.judging import Judging, Question, judged, judging_beside
 from plgg.preprocess.pipeline import Target, early_slices, resampled
 from plgg.preprocess.setup import route_for
 
@@ -34,12 +35,12 @@ def oblique():
 
 
 def question(scan, config=CONFIG):
-    return Question(scan, config, "flair", 9.0, find_brain(scan))
+    gates = frozenset(GATES.whole())
+    return Question(scan, config, "flair", 9.0, find_brain(scan), gates=gates)
 
 
 def here(asked):
-    route = replace(route_for(asked.config), sequence=asked.sequence)
-    return judge(asked.scan, route, asked.age_years, Clock(), stripped=asked.stripped)
+    return judged(asked).judged
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,14 @@ def beside():
     judging = Judging()
     yield judging
     judging.kill()
+
+
+@pytest.fixture
+def judging():
+    """One that a test may kill; ended whatever becomes of it, else this process would wait."""
+    own = Judging()
+    yield own
+    own.kill()
 
 
 @pytest.mark.parametrize("lies", ["as its header says", "on its back"])
@@ -74,8 +83,7 @@ def test_what_a_scan_is_refused_for_comes_across(beside):
     assert beside.answer().judged.placed is not None
 
 
-def test_a_process_that_is_killed_leaves_the_scan_to_this_one():
-    judging = Judging()
+def test_a_process_that_is_killed_leaves_the_scan_to_this_one(judging):
     assert judging.ask(question(oblique()))
     os.kill(judging.pid, signal.SIGKILL)
     assert judging.answer() is None
@@ -83,11 +91,62 @@ def test_a_process_that_is_killed_leaves_the_scan_to_this_one():
     assert judging.answer() is None
 
 
-def test_an_answer_that_nobody_waited_for_is_not_taken_for_another():
-    judging = Judging()
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_another(judging):
     assert judging.ask(question(oblique()))
     assert not judging.ask(question(moved(oblique(), turn("x", 90))))
     assert judging.answer() is None
+
+
+def test_a_gate_that_a_script_registered_is_not_passed_over(judging):
+    """The other process does not know it, and says so."""
+    asked = question(oblique())
+    assert judging.ask(replace(asked, gates=asked.gates | {"mine"}))
+    assert judging.answer() is None
+    assert judging.pid is None
+
+
+def test_what_fails_there_for_no_reason_of_the_scan_is_told_here(judging, capfd):
+    broken = replace(question(oblique()), sequence=None, age_years="nine")
+    assert judging.ask(broken)
+    assert judging.answer() is None
+    assert "Traceback" not in capfd.readouterr().err
+    with pytest.raises(ValueError, match="nine"):
+        judged(broken)
+
+
+def test_nobody_is_waited_for_who_was_not_asked(judging):
+    assert judging.answer() is None
+    judging.kill()
+    assert judging.answer() is None
+
+
+def test_a_scan_is_handed_over_while_the_process_starts(judging):
+    began = time.monotonic()
+    assert judging.ask(question(oblique()))
+    asked = time.monotonic() - began
+    assert judging.answer().judged.placed is not None
+    # It starts for seconds, whatever the machine; handing over takes a moment.
+    assert asked < (time.monotonic() - began) / 3
+    judging.kill()
+
+
+def test_none_is_started_in_a_process_that_works_for_another(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    monkeypatch.setattr(module, "_FREE_GIB", 0.0)
+    monkeypatch.setattr(module.multiprocessing, "parent_process", lambda: object())
+    with judging_beside() as judging:
+        assert judging is None
+
+
+def test_where_no_process_can_be_started_there_is_none(monkeypatch):
+    def full(*_):
+        raise OSError("out of processes")
+
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    monkeypatch.setattr(module, "_FREE_GIB", 0.0)
+    monkeypatch.setattr(module, "Worker", full)
+    with judging_beside() as judging:
+        assert judging is None
 
 
 def test_a_scan_that_is_too_large_to_send_is_judged_here(beside, monkeypatch):
@@ -128,8 +187,8 @@ def test_early_slices_are_those_that_come_later():
     found = here(asked)
     target = Target.of(route_for(CONFIG))
     early = early_slices(scan, asked.stripped.brain, target)
-    kept = resampled(scan, None, found, target, clock=Clock(), early=early).prepared
-    anew = resampled(scan, None, found, target, clock=Clock()).prepared
+    kept = resampled(scan, None, found, target, atlas="", clock=Clock(), early=early).prepared
+    anew = resampled(scan, None, found, target, atlas="", clock=Clock()).prepared
     assert kept.image is early.prepared.image
     assert np.array_equal(kept.image, anew.image)
     early = early.prepared

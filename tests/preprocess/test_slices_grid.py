@@ -335,9 +335,8 @@ def test_the_target_says_which_grid():
     stripped = Stripped(brain, "none", "")
 
     def laid_on(grid, placed):
-        target = Target(grid, n4=False, labels=(), atlas="none")
-        found = Judged(stripped, placed)
-        return resampled(flair, None, found, target, clock=Clock()).prepared.placement
+        target, found = Target(grid, n4=False), Judged(stripped, placed)
+        return resampled(flair, None, found, target, atlas="", clock=Clock()).prepared.placement
 
     own = slices_grid(flair.with_data(brain), LEAST_MM)
     slices = GridConfig(kind="slices", spacing_mm=LEAST_MM)
@@ -356,7 +355,7 @@ def test_a_head_that_its_header_turns_has_the_slices_that_it_has_upright(name):
     """In all 24 ways, and what is said of them goes back to the same voxels."""
     flair, _ = blob_brain(*(STORED | SCANS)[name])
     brain = flair.data != 0
-    slices = Target(GridConfig(kind="slices", spacing_mm=LEAST_MM), n4=False, labels=(), atlas="")
+    slices = Target(GridConfig(kind="slices", spacing_mm=LEAST_MM), n4=False)
 
     def laid_out(header):
         found = Judged(
@@ -364,7 +363,7 @@ def test_a_head_that_its_header_turns_has_the_slices_that_it_has_upright(name):
             Placed(brain, TO_ATLAS @ inverse(header), "test", turn=inverse(header)),
         )
         turned_scan = Volume(flair.data, header @ flair.affine)
-        return resampled(turned_scan, None, found, slices, clock=Clock()).prepared
+        return resampled(turned_scan, None, found, slices, atlas="", clock=Clock()).prepared
 
     upright = laid_out(np.eye(4))
     for matrix in cube_turns():

@@ -11,9 +11,9 @@ from plgg.data.run_folder import read_config, read_metrics
 from plgg.model.batch_norm import has_moments, refresh_moments
 from plgg.model.checkpoint import load_checkpoint
 from plgg.model.network import build_network
-from plgg.train.interpolation import Kept
+from plgg.train import run as run_module
 from plgg.train.optimisation import Average
-from plgg.train.run import train
+from plgg.train.run import Trainer, train
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 SPLIT = {"validation": ("P00", "P01"), "test": ()}
@@ -173,30 +173,26 @@ def test_a_mixture_is_the_same_after_an_interruption(store, first, tmp_path):
     assert one.sha256 == other.sha256
 
 
-def test_a_mixture_measures_its_own_moments():
+def test_a_mixture_measures_its_own_moments(tmp_path, monkeypatch):
     """Those between the ones of its ends are of neither network."""
-    config = with_settings(preset("best"), ["init.imagenet=false"])
-    network = build_network(config.model, n_classes=0, arm="single", seed=0)
-    average = Average(network, 0.9)
-    kept = Kept(average, 0.5)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.01)
-    average.update()
-    images = torch.randn(4, 3, 32, 32, 1)
-    between = kept.mix()
-    refresh_moments(between, [images])
-    assert kept.network is between
-    again = build_network(config.model, n_classes=0, arm="single", seed=0)
-    again.load_state_dict(between.state_dict())
-    refresh_moments(again, [images])
-    for name, value in again.state_dict().items():
-        torch.testing.assert_close(value, between.state_dict()[name], msg=name)
+    asked = []
+    monkeypatch.setattr(run_module, "refresh_moments", lambda one, _: asked.append(one))
+    monkeypatch.setattr(run_module, "has_moments", lambda _: True)
+    store = tiny_store(tmp_path / "store", n=4, shape=SMALL_SHAPE)
+    for share in (0.0, 0.5):
+        settings = ("patches.size=[16,16,16]", f"init.interpolate={share}")
+        split = hand_split(store, validation=("P00",), test=())
+        trainer = Trainer(store, tmp_path / "run", tiny_config(*settings), split, workers=1)
+        kept = trainer.network_so_far()
+        assert asked[-1] is kept
+        assert kept is trainer.kept.network
+        assert (kept is trainer.average.network) == (share == 0.0)
 
 
-def test_a_mixture_of_nothing_is_refused():
-    with pytest.raises(ConfigError, match=r"name init\.run"):
-        tiny_config("init.interpolate=0.5")
+def test_a_mixture_of_nothing_is_refused(store, tmp_path):
+    with pytest.raises(ConfigError, match=r"init\.interpolate"):
+        trained(store, tmp_path / "run", "init.interpolate=0.5")
+    assert not (tmp_path / "run").exists()
     for share in ("1", "-0.1"):
         with pytest.raises(ConfigError, match="interpolate"):
             tiny_config("init.run=somewhere", f"init.interpolate={share}")

@@ -69,9 +69,9 @@ def _refuse_empty(typed: Sequence[str]) -> None:
     """
     for before, word in pairwise(["plgg", *typed]):
         option = word.removesuffix("=") if word.startswith("--") else before
-        if (word == "" or word == f"{option}=") and option not in _TEXTS:
+        if word.strip() in ("", f"{option}=") and option not in _TEXTS:
             raise ConfigError(
-                f"nothing stands after {option}",
+                f"nothing stands after {option.strip() or 'another'}",
                 remedy="Is a variable of the shell not set? Name what is meant.",
             )
 

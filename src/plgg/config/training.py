@@ -262,12 +262,6 @@ class InitConfig(Settings):
         ),
     ] = 0.0
 
-    @model_validator(mode="after")
-    def _has_a_start(self) -> Self:
-        if self.interpolate and self.run is None:
-            raise ValueError("init.interpolate mixes in the weights of another run: name init.run")
-        return self
-
 
 class ExecutionConfig(Settings):
     """How the same numbers are computed: for the memory and the time, not for the result."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +48,13 @@ def male(sex: str | None) -> float:
 def require_past(day: date | None) -> None:
     """Refuse the date of a scan that is yet to come; a day is left for the time of other places.
 
+    Args:
+        day: A time of that day will do.
+
     Raises:
         ConfigError: If it is later than tomorrow.
     """
+    day = day.date() if isinstance(day, datetime) else day
     if day is not None and day > date.today() + timedelta(days=1):
         raise ConfigError(
             f"the date {day.isoformat()} is yet to come", remedy="Give the day of the scan."

@@ -67,7 +67,8 @@ def neighbour_offsets(n: int, distance_mm: float, slice_mm: float) -> tuple[int,
     >>> neighbour_offsets(1, 5.5, 2.0)
     (0, -3, 3)
     """
-    step = max(1, round(distance_mm / slice_mm))
+    # Where it lies between two, the last bits of a distance must not decide.
+    step = max(1, round(round(distance_mm / slice_mm, 6)))
     return (0, *(side * number * step for number in range(1, n + 1) for side in (-1, 1)))
 
 

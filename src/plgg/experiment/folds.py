@@ -27,7 +27,7 @@ from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.evaluation import Evaluation
 from plgg.experiment.scoring import calibrate_runs, evaluate_cases, predict_cases
-from plgg.model.checkpoint import load_checkpoint
+from plgg.model.checkpoint import read_meta
 from plgg.predict.ensemble import ensemble
 from plgg.predict.scan import Predictor
 from plgg.report.model_card import write_model_card
@@ -113,7 +113,7 @@ def _starts(store: Store, config: Config, splits: Sequence[Split]) -> list[Confi
         require_unseen(store, run, split)
     starts = []
     for run in runs:
-        seed = load_checkpoint(run).meta.config.seed + 1 if goes_on else config.seed
+        seed = read_meta(run).config.seed + 1 if goes_on else config.seed
         init = config.init.model_copy(update={"run": str(run)})
         starts.append(config.model_copy(update={"init": init, "seed": seed}))
     return starts

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import Config
+from plgg.core.errors import InputError
 from plgg.core.progress import Clock
 from plgg.core.volume import Volume
 from plgg.data.quality import Quality
 from plgg.data.scan import Scan
 from plgg.preprocess.brain_extraction import Stripped, find_brain
-from plgg.preprocess.judging import Judging, Question
+from plgg.preprocess.gates.scan import GATES
+from plgg.preprocess.judging import Judging, Question, judged
 from plgg.preprocess.normalise import Prepared
 from plgg.preprocess.pipeline import (
+    EarlySlices,
     PreprocessedScan,
     Target,
     early_slices,
@@ -117,9 +120,10 @@ def begin_scans(
         judging: The process that seeks the place, which is sought here without one.
 
     Raises:
-        InputError: If there is no brain.
+        InputError: If there is no brain, or the scan is larger than any head.
     """
     patient = _Patient(scans, config, age_years, sex)
+    refuse_giant(patient.scan.volume)
     return patient.beside(judging) if judging else Preparation(patient.here)
 
 
@@ -148,14 +152,12 @@ class _Patient:
     def age(self) -> float | None:
         return self.scan.age_years if self.age_years is None else self.age_years
 
-    def here(self, stripped: Stripped | None = None) -> Loaded:
+    def here(self) -> Loaded:
         """All of it in this process; the atlas is laid out while the skull is taken off."""
         clock = Clock()
-        refuse_giant(self.scan.volume)
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(_ready_route, self.config)
-            with clock.step("brain"):
-                stripped = stripped or self._brain()
+            stripped = self._brain(clock)
             route = coming.result()
         preprocessed = preprocess_scan(
             self.scan.volume,
@@ -170,30 +172,21 @@ class _Patient:
 
     def beside(self, judging: Judging) -> Preparation:
         """Its place on the atlas sought in another process, and the slices as acquired at once."""
-        clock, config, scan = Clock(), self.config, self.scan.volume
-        refuse_giant(scan)
-        with clock.step("brain"):
-            stripped = self._brain()
-        asked = Question(scan, config, self.reference, self.age, stripped)
-        if not judging.ask(asked):
-            return Preparation(partial(self.here, stripped))
-        target = Target(config.grid, config.preprocess.n4, config.labels, "")
-        early = None
-        if config.grid.kind == "slices" and not self.others:
-            with clock.step("resampling"):
-                early = early_slices(scan, stripped.brain, target)
+        clock, target = Clock(), Target(self.config.grid, self.config.preprocess.n4)
+        question = self._question(self._brain(clock))
+        judging.ask(question)
+        early = self._early(question.stripped, target, clock)
         shown = self._seen(early.prepared, (self.reference,), None) if early else None
 
         def finish() -> Loaded:
-            answer = judging.answer()
-            if answer is None:
-                return self.here(stripped)
+            answer = judging.answer() or judged(question)
             clock.add(answer.seconds)
             preprocessed = resampled(
-                scan,
+                question.scan,
                 None,
                 answer.judged,
-                replace(target, atlas=answer.atlas),
+                target,
+                atlas=answer.atlas,
                 others=self.others,
                 clock=clock,
                 early=early,
@@ -205,8 +198,24 @@ class _Patient:
 
         return Preparation(finish, shown)
 
-    def _brain(self) -> Stripped:
-        return find_brain(self.scan.volume, self.config.preprocess.stripping)
+    def _brain(self, clock: Clock) -> Stripped:
+        with clock.step("brain"):
+            return find_brain(self.scan.volume, self.config.preprocess.stripping)
+
+    def _question(self, stripped: Stripped) -> Question:
+        gates = frozenset(GATES.whole())
+        return Question(
+            self.scan.volume, self.config, self.reference, self.age, stripped, gates=gates
+        )
+
+    def _early(self, stripped: Stripped, target: Target, clock: Clock) -> EarlySlices | None:
+        """Slices as acquired; None where the networks see others, or these are no brain's."""
+        if target.grid.kind != "slices" or self.others:
+            return None
+        # Why a scan is refused is said by its gates, or once they have let it through.
+        with suppress(InputError), clock.step("resampling"):
+            return early_slices(self.scan.volume, stripped.brain, target)
+        return None
 
     def _loaded(self, found: PreprocessedScan) -> Loaded:
         return self._seen(found.prepared, (self.reference, *found.reference_from), found.quality)

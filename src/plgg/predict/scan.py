@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -158,7 +159,8 @@ class Predictor:
             coming = self._begun(scan)
         early, box = coming.early, None
         if early:
-            with leaving_a_core():
+            # A refusal of the scan is told first; what fails here for another reason fails again.
+            with suppress(PlggError), leaving_a_core():
                 box = self._seen(early, clock, scan.marker)
         with clock.step("read and prepare"):
             loaded = coming.finish()

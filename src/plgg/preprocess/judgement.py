@@ -1,4 +1,4 @@
-"""Brain, registration and gates of one scan, as it lies and, where refused, the other way up."""
+"""Brain, registration and gates of one scan, as it lies and, where that is wrong, turned."""
 
 from __future__ import annotations
 
@@ -121,7 +121,8 @@ def _noted(registered: Registered) -> tuple[Verdict, ...]:
 
 
 # What refuses a head that lies otherwise than its header says. Contrasts are not among these:
-# alone, they are those of another sequence, which no registration mends.
+# alone, they are those of another sequence, which no registration mends. An orientation that is
+# doubtful is enough: back to front, a head fits the atlas well, though with its parts exchanged.
 _LIES_WRONG = {"orientation", "scale", "shear", "rotation", "brain-overlap", "similarity"}
 _MOST_TURNS = 3
 
@@ -164,10 +165,13 @@ def judge(
 
 def _lies_wrong(found: Judged) -> bool:
     """Whether a scan is refused for how it lies, may be, or no registration gave any map."""
-    failed = {verdict.gate for verdict in found.verdicts if verdict.status == "failed"}
-    doubtful = {verdict.gate for verdict in found.verdicts if verdict.status == "doubtful"}
-    # Back to front, a head fits the atlas well enough to pass, though with its parts exchanged.
-    return found.placed is None or bool(failed & _LIES_WRONG) or "orientation" in doubtful
+    return found.placed is None or any(map(_speaks_against, found.verdicts))
+
+
+def _speaks_against(verdict: Verdict) -> bool:
+    if verdict.gate == "orientation":
+        return verdict.status != "good"
+    return verdict.gate in _LIES_WRONG and verdict.status == "failed"
 
 
 def _upright_turns(
@@ -229,8 +233,9 @@ def _doubt(turn: NDArray[np.float64]) -> Verdict:
 
 
 def _refused(found: Judged) -> tuple[Attempt, ...]:
-    """The attempts as the head lay, of which the gates refused what the chain had accepted."""
-    reason = "; ".join(v.message for v in found.verdicts if v.status == "failed")
+    """The attempts as the head lay, of which the gates spoke against what the chain accepted."""
+    against = (v for v in found.verdicts if v.status == "failed" or _speaks_against(v))
+    reason = "; ".join(verdict.message for verdict in against)
     return tuple(
         _not_accepted(attempt, reason) if attempt.accepted else attempt
         for attempt in found.attempts

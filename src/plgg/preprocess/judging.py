@@ -7,16 +7,18 @@
         found = beside.answer()
 
 Registration holds Python's lock, so that nothing runs beside it in one process. The process lays
-out the built-in atlas as soon as it has started. One that cannot be used answers nothing, and the
-scan is judged here.
+out the built-in atlas as soon as it has started. One that cannot be used, or knows other gates
+than this one, answers nothing, and the scan is judged here.
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import psutil
@@ -24,7 +26,7 @@ import psutil
 from plgg.core.environment import cores
 from plgg.core.errors import PlggError
 from plgg.core.loading import loading
-from plgg.core.worker import Worker
+from plgg.core.worker import Worker, told
 
 if TYPE_CHECKING:
     from plgg.config import Config
@@ -48,6 +50,7 @@ class Question:
         sequence: What the scan is said to be.
         age_years: At the scan, where known.
         stripped: Its brain.
+        gates: Names of those that must be asked; a script may have registered some here.
     """
 
     scan: Volume
@@ -55,6 +58,7 @@ class Question:
     sequence: str
     age_years: float | None
     stripped: Stripped
+    gates: frozenset[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ class Answer:
 
 
 class Judging:
-    """The process, for one scan after the other."""
+    """The process, for one scan after the other, each of which is waited for."""
 
     def __init__(self) -> None:
         self._worker: Worker | None = Worker(_start, _judged)
@@ -90,7 +94,8 @@ class Judging:
             self.kill()
         if self._worker is None or question.scan.data.nbytes > _MOST_BYTES:
             return False
-        self._worker.give(0, question)
+        # A pipe holds less than a scan, and a process that still starts reads nothing.
+        Thread(target=self._worker.give, args=(0, question), daemon=True).start()
         self._asked = True
         return True
 
@@ -100,16 +105,17 @@ class Judging:
         Raises:
             PlggError: What judging the scan raised.
         """
-        while self._worker is not None:
+        while self._worker is not None and self._asked:
             kind, value = self._worker.hear() or ("gone", self._worker.ending())
-            self._asked = kind == "ready"
+            if kind == "ready":
+                continue
+            self._asked = False
             if isinstance(value, Answer):
                 return value
             if kind == "error" and isinstance(value, PlggError):
                 raise value
-            if kind != "ready":
-                log.info("registration beside the networks failed: %s", value)
-                self.kill()
+            log.info("registration beside the networks failed: %s", value)
+            self.kill()
         return None
 
     def kill(self) -> None:
@@ -121,20 +127,33 @@ class Judging:
 
 @contextmanager
 def judging_beside(*, wanted: bool = True) -> Iterator[Judging | None]:
-    """Such a process, which ends with the block; None on one core or where memory is short.
+    """Such a process, which ends with the block; None where there is no room for it.
+
+    That is on one core, where memory is short, and in a process that itself works for another one,
+    which counts its memory and may not let it start any.
 
     Args:
         wanted: Whether there is anything for it to do.
     """
-    roomy = psutil.virtual_memory().available > _FREE_GIB * 2**30
-    if not wanted or cores() < 2 or not roomy:
-        yield None
-        return
-    judging = Judging()
+    judging = _started() if wanted and _has_room() else None
     try:
         yield judging
     finally:
-        judging.kill()
+        if judging:
+            judging.kill()
+
+
+def _has_room() -> bool:
+    roomy = psutil.virtual_memory().available > _FREE_GIB * 2**30
+    return roomy and cores() > 1 and multiprocessing.parent_process() is None
+
+
+def _started() -> Judging | None:
+    try:
+        return Judging()
+    except OSError as error:
+        log.info("no process for registration: %s", error)
+        return None
 
 
 def _start() -> None:
@@ -147,7 +166,12 @@ def _start() -> None:
     view_of(load_atlas())
 
 
-def _judged(_: None, question: Question) -> Answer:
+def judged(question: Question) -> Answer:
+    """Judge a scan in this process.
+
+    Raises:
+        PlggError: If the scan, the atlas or a gate cannot be used.
+    """
     from plgg.core.progress import Clock
     from plgg.preprocess.judgement import judge
     from plgg.preprocess.setup import route_for
@@ -155,3 +179,17 @@ def _judged(_: None, question: Question) -> Answer:
     route, clock = replace(route_for(question.config), sequence=question.sequence), Clock()
     found = judge(question.scan, route, question.age_years, clock, stripped=question.stripped)
     return Answer(replace(found, frame=None), route.atlas.name, clock.seconds)
+
+
+def _judged(_: None, question: Question) -> Answer | str:
+    """What was found, or why nothing was: the process that asked will judge, and tell, itself."""
+    from plgg.preprocess.gates.scan import GATES
+
+    try:
+        if question.gates != set(GATES.whole()):
+            return "other gates are known there"
+        return judged(question)
+    except PlggError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it comes again where the scan is judged then
+        return told(error)

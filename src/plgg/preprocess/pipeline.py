@@ -110,7 +110,8 @@ def preprocess_scan(
     refuse_giant(flair)
     clock = clock or Clock()
     found = judge(flair, route, age_years, clock, stripped=stripped)
-    return resampled(flair, mask, found, Target.of(route), others=others, clock=clock)
+    target, atlas = Target.of(route), route.atlas.name
+    return resampled(flair, mask, found, target, atlas=atlas, others=others, clock=clock)
 
 
 @dataclass(frozen=True)
@@ -121,18 +122,16 @@ class Target:
         grid: Where they go, and how fine it is.
         n4: Whether without their bias field.
         labels: Regions of the masks.
-        atlas: Name of what they were registered to.
     """
 
     grid: GridConfig
     n4: bool
-    labels: tuple[Label, ...]
-    atlas: str
+    labels: tuple[Label, ...] = ()
 
     @classmethod
     def of(cls, route: Route) -> Target:
         """That of a route."""
-        return cls(route.grid, route.settings.n4, route.labels, route.atlas.name)
+        return cls(route.grid, route.settings.n4, route.labels)
 
 
 def resampled(
@@ -141,6 +140,7 @@ def resampled(
     found: Judged,
     target: Target,
     *,
+    atlas: str,
     others: Mapping[str, Volume] | None = None,
     clock: Clock,
     early: EarlySlices | None = None,
@@ -152,6 +152,7 @@ def resampled(
         mask: As there.
         found: Its brain, its place and what the gates said.
         target: What it is resampled to.
+        atlas: Name of what it was registered to.
         others: As there.
         clock: Told of each step.
         early: What `early_slices` made of a scan without mask and others; where the brain turns
@@ -162,7 +163,7 @@ def resampled(
         InputError: If it does not lie on the grid.
     """
     if found.placed is None or worst(found.verdicts) == "failed":
-        raise _rejected(found, _quality(target, found, clock))
+        raise _rejected(found, _quality(atlas, found, clock))
     placed, brain = found.placed, found.stripped.brain
     with clock.step("co-registration"):
         moved, verdicts = _coregistered(flair, brain, others or {})
@@ -173,7 +174,7 @@ def resampled(
             prepared = _prepared(flair, mask, placed, moved, target)
     found = replace(found, verdicts=(*found.verdicts, *verdicts))
     ways = {name: one.reference_from_other for name, one in moved.items()}
-    return PreprocessedScan(prepared, placed, _quality(target, found, clock), ways)
+    return PreprocessedScan(prepared, placed, _quality(atlas, found, clock), ways)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,13 +260,13 @@ def refuse_giant(flair: Volume) -> None:
         )
 
 
-def _quality(target: Target, found: Judged, clock: Clock) -> Quality:
+def _quality(atlas: str, found: Judged, clock: Clock) -> Quality:
     return Quality(
         status="failed" if found.placed is None else worst(found.verdicts),
         verdicts=found.verdicts,
         attempts=found.attempts,
         stripping=found.stripped.engine,
-        atlas=target.atlas,
+        atlas=atlas,
         seconds=dict(clock.seconds),
     )
 

@@ -78,7 +78,7 @@ class Average:
 
     @property
     def network(self) -> MultitaskNet:
-        """What is validated and kept."""
+        """The averaged weights, or the network itself."""
         if self._averaged is None:
             return self._trained
         return cast("MultitaskNet", self._averaged.module)

@@ -20,8 +20,8 @@ from plgg.predict.calibrate.clinical import FEWEST_OF_A_CLASS, FEWEST_SCANS
 if TYPE_CHECKING:
     from sklearn.tree import DecisionTreeClassifier
 
-_N_TREES = 200
-_FEWEST_IN_A_LEAF = 3
+N_TREES = 200
+FEWEST_IN_A_LEAF = 3
 _DIGITS = 6
 
 
@@ -57,7 +57,7 @@ def fit_forest(
     if len(truth) < FEWEST_SCANS or len(classes) < 2 or counts.min() < FEWEST_OF_A_CLASS:
         return None
     table = np.array([[row.get(name, np.nan) for name in RADIOMICS_INPUTS] for row in rows])
-    means = _means(table)
+    means = column_means(table)
     forest = _grown(np.where(np.isfinite(table), table, means), truth)
     return ForestModel(
         classes=tuple(classes),
@@ -68,7 +68,7 @@ def fit_forest(
     )
 
 
-def _means(table: NDArray[np.float64]) -> NDArray[np.float64]:
+def column_means(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of what is known; 0 for a column that nobody knows."""
     known = np.isfinite(table)
     total = np.where(known, table, 0.0).sum(axis=0)
@@ -79,7 +79,7 @@ def _grown(x: NDArray[np.float64], truth: NDArray[np.int64]) -> list[DecisionTre
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(
-        _N_TREES, min_samples_leaf=_FEWEST_IN_A_LEAF, max_features="sqrt", random_state=0
+        N_TREES, min_samples_leaf=FEWEST_IN_A_LEAF, max_features="sqrt", random_state=0
     )
     return list(forest.fit(x, truth).estimators_)
 
