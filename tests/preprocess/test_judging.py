@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from functools import cache
@@ -114,6 +116,12 @@ def test_what_fails_there_for_no_reason_of_the_scan_is_told_here(judging, capfd)
         judged(broken)
 
 
+def test_what_cannot_be_sent_is_judged_here(judging):
+    asked = replace(question(oblique()), sequence=lambda: None)
+    assert not judging.ask(asked)
+    assert judging.answer() is None
+
+
 def test_nobody_is_waited_for_who_was_not_asked(judging):
     assert judging.answer() is None
     judging.kill()
@@ -208,3 +216,9 @@ def test_early_slices_of_a_head_that_is_turned_count_for_nothing():
     assert early.holds(placed)
     assert not early.holds(replace(placed, turn=turn("z", 180)))
     assert not early.holds(replace(placed, brain=placed.brain[::-1]))
+
+
+def test_a_script_that_forgets_it_ends_all_the_same():
+    script = "from plgg.preprocess.judging import Judging; Judging()"
+    done = subprocess.run([sys.executable, "-c", script], timeout=100, check=False)
+    assert done.returncode == 0

@@ -69,6 +69,13 @@ class Worker:
         with contextlib.suppress(OSError):
             self.connection.send(job)
 
+    def give_packed(self, number: int, packed: bytes) -> None:
+        """Hand it a job that is pickled already; also from a thread, while it may be ended."""
+        self.job, self.since = number, time.monotonic()
+        # What is closed in the middle of it has no number any more, which Python says as a type.
+        with contextlib.suppress(OSError, TypeError):
+            self.connection.send_bytes(packed)
+
     def hear(self) -> tuple[Kind, Any] | None:
         """What it sent; None where it is gone."""
         try:

@@ -13,8 +13,10 @@ than this one, answers nothing, and the scan is judged here.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import multiprocessing
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -82,6 +84,8 @@ class Judging:
     def __init__(self) -> None:
         self._worker: Worker | None = Worker(_start, _judged)
         self._asked = False
+        # Python waits for processes that nobody has ended.
+        atexit.register(self.kill)
 
     @property
     def pid(self) -> int | None:
@@ -94,8 +98,13 @@ class Judging:
             self.kill()
         if self._worker is None or question.scan.data.nbytes > _MOST_BYTES:
             return False
+        try:
+            packed = pickle.dumps(question)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin's settings hold
+            log.info("a scan cannot be sent: %s", told(error))
+            return False
         # A pipe holds less than a scan, and a process that still starts reads nothing.
-        Thread(target=self._worker.give, args=(0, question), daemon=True).start()
+        Thread(target=self._worker.give_packed, args=(0, packed), daemon=True).start()
         self._asked = True
         return True
 
@@ -120,6 +129,7 @@ class Judging:
 
     def kill(self) -> None:
         """End it at once."""
+        atexit.unregister(self.kill)
         if self._worker is not None:
             self._worker.kill()
             self._worker = None
