@@ -12,6 +12,7 @@ from plgg.data.store_writing import write_cohort
 from plgg.experiment.folds import train_folds
 from plgg.train.run import train
 from plgg.train.unseen import require_unseen
+from runs import make_run
 from tiny import SMALL_SHAPE, hand_split, tiny_config, tiny_store
 
 SPLIT = {"validation": ("P00",), "test": ("P01",)}
@@ -90,7 +91,7 @@ def test_folds_say_of_each_start_once_what_cannot_be_told(tmp_path, caplog):
     """Training ends after it was said, at a cohort without a mask."""
     names = [f"P{n:02d}" for n in range(6)]
     store = tiny_store(tmp_path / "store", n=6, shape=SMALL_SHAPE, no_mask=names)
-    (tmp_path / "model").mkdir()
+    make_run(tmp_path / "model")
     config = tiny_config()
     going_on = config.init.model_copy(update={"run": str(tmp_path / "model")})
     config = config.model_copy(update={"init": going_on})
