@@ -30,6 +30,18 @@ def trained(store, run, *settings):
     return load_checkpoint(run, "last").tensors
 
 
+def interrupt(store, run, epoch, *settings):
+    """Train until the end of an epoch, and no further."""
+
+    def stop(event):
+        if getattr(event, "record", {}).get("epoch") == epoch:
+            raise KeyboardInterrupt
+
+    config = tiny_config("patches.size=[16,16,16]", *settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(store, run, config, hand_split(store, **SPLIT), listener=stop)
+
+
 @pytest.fixture(scope="module")
 def first(store, tmp_path_factory):
     run = tmp_path_factory.mktemp("first") / "run"
@@ -87,13 +99,7 @@ def test_the_average_is_kept_and_resumed(store, tmp_path):
     settings = ("optimiser.ema=0.9", "optimiser.epochs=3")
     whole = trained(store, tmp_path / "whole", *settings)
 
-    def stop(event):
-        if getattr(event, "record", {}).get("epoch") == 1:
-            raise KeyboardInterrupt
-
-    config = tiny_config("patches.size=[16,16,16]", *settings)
-    with pytest.raises(KeyboardInterrupt):
-        train(store, tmp_path / "cut", config, hand_split(store, **SPLIT), listener=stop)
+    interrupt(store, tmp_path / "cut", 1, *settings)
     resumed = trained(store, tmp_path / "cut", *settings)
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
     best = load_checkpoint(tmp_path / "whole")
@@ -161,13 +167,7 @@ def test_a_mixture_is_the_same_after_an_interruption(store, first, tmp_path):
     settings = ("optimiser.epochs=3", f"init.run={first}", "init.interpolate=0.5")
     trained(store, tmp_path / "whole", *settings)
 
-    def stop(event):
-        if getattr(event, "record", {}).get("epoch") == 2:
-            raise KeyboardInterrupt
-
-    config = tiny_config("patches.size=[16,16,16]", *settings)
-    with pytest.raises(KeyboardInterrupt):
-        train(store, tmp_path / "cut", config, hand_split(store, **SPLIT), listener=stop)
+    interrupt(store, tmp_path / "cut", 2, *settings)
     trained(store, tmp_path / "cut", *settings)
     one, other = (load_checkpoint(tmp_path / name).meta for name in ("whole", "cut"))
     assert one.sha256 == other.sha256

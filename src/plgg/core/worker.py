@@ -64,15 +64,13 @@ class Worker:
 
     def give(self, number: int, job: object, *, alone: bool = False) -> None:
         """Hand it a job."""
-        self.job, self.alone, self.since = number, alone, time.monotonic()
-        # One that is gone is found out when it is looked at next.
-        with contextlib.suppress(OSError):
-            self.connection.send(job)
+        self.give_packed(number, pickle.dumps(job), alone=alone)
 
-    def give_packed(self, number: int, packed: bytes) -> None:
+    def give_packed(self, number: int, packed: bytes, *, alone: bool = False) -> None:
         """Hand it a job that is pickled already; also from a thread, while it may be ended."""
-        self.job, self.since = number, time.monotonic()
-        # What is closed in the middle of it has no number any more, which Python says as a type.
+        self.job, self.alone, self.since = number, alone, time.monotonic()
+        # One that is gone is found out when it is looked at next; a connection that is closed in
+        # the middle of it has no number any more, which Python says as a type.
         with contextlib.suppress(OSError, TypeError):
             self.connection.send_bytes(packed)
 

@@ -191,10 +191,10 @@ class _Patient:
                 clock=clock,
                 early=early,
             )
-            loaded = self._loaded(preprocessed)
             if early and shown and preprocessed.prepared.image is early.prepared.image:
-                return replace(loaded, image=shown.image)
-            return loaded
+                quality = preprocessed.quality
+                return replace(shown, prepared=preprocessed.prepared, quality=quality)
+            return self._loaded(preprocessed)
 
         return Preparation(finish, shown)
 

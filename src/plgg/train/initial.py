@@ -29,12 +29,12 @@ def resolved(config: Config) -> Config:
         CheckpointError: If the other run holds no usable checkpoint.
         ConfigError: If weights are to be mixed with those of no run.
     """
-    if config.init.run is None and config.init.interpolate:
-        raise ConfigError(
-            "init.interpolate mixes in the weights that the run starts from, and none are named",
-            remedy="Name a run with --init.",
-        )
     if config.init.run is None:
+        if config.init.interpolate:
+            raise ConfigError(
+                "init.interpolate mixes in the weights that a run starts from, and none are named",
+                remedy="Name a run with --init.",
+            )
         return config
     found = load_checkpoint(Path(config.init.run))
     init = config.init.model_copy(
