@@ -64,11 +64,26 @@ class Worker:
 
     def give(self, number: int, job: object, *, alone: bool = False) -> None:
         """Hand it a job."""
-        self.give_packed(number, pickle.dumps(job), alone=alone)
+        packed = pickle.dumps(job)
+        self._begins(number, alone=alone)
+        self._send(packed)
 
-    def give_packed(self, number: int, packed: bytes, *, alone: bool = False) -> None:
-        """Hand it a job that is pickled already; also from a thread, while it may be ended."""
+    def give_aside(self, number: int, job: object) -> None:
+        """Hand it a job without waiting until it is read; it may be ended meanwhile.
+
+        A pipe holds less than a scan, and a process that still starts reads nothing.
+
+        Raises:
+            Exception: What pickling the job raised.
+        """
+        packed = pickle.dumps(job)
+        self._begins(number, alone=False)
+        threading.Thread(target=self._send, args=(packed,), daemon=True).start()
+
+    def _begins(self, number: int, *, alone: bool) -> None:
         self.job, self.alone, self.since = number, alone, time.monotonic()
+
+    def _send(self, packed: bytes) -> None:
         # One that is gone is found out when it is looked at next; a connection that is closed in
         # the middle of it has no number any more, which Python says as a type.
         with contextlib.suppress(OSError, TypeError):

@@ -16,11 +16,9 @@ from __future__ import annotations
 import atexit
 import logging
 import multiprocessing
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import psutil
@@ -99,12 +97,10 @@ class Judging:
         if self._worker is None or question.scan.data.nbytes > _MOST_BYTES:
             return False
         try:
-            packed = pickle.dumps(question)
+            self._worker.give_aside(0, question)
         except Exception as error:  # noqa: BLE001 - whatever a plugin's settings hold
             log.info("a scan cannot be sent: %s", told(error))
             return False
-        # A pipe holds less than a scan, and a process that still starts reads nothing.
-        Thread(target=self._worker.give_packed, args=(0, packed), daemon=True).start()
         self._asked = True
         return True
 
