@@ -93,7 +93,7 @@ def _once(scan: Path, out: Path, stack: ExitStack) -> dict[str, Spent]:
     spent: dict[str, Spent] = {}
     try:
         with timed(spent, "imports"), loading():
-            beside = stack.enter_context(judging(spent))
+            beside = stack.enter_context(assessor(spent))
             from plgg.core.progress import Clock
             from plgg.data.installed_models import model_folders
             from plgg.predict.batch import Request
@@ -114,7 +114,7 @@ def _once(scan: Path, out: Path, stack: ExitStack) -> dict[str, Spent]:
         request = Request((scan,), tuple(model_folders(None)), out, PredictOptions())
         scans = request.scans()
         predictor = request.predictor(scans)
-        predictor.judging = beside
+        predictor.assessor = beside
     with timed(spent, "scan"):
         (outcome,) = predict_scans(scans, predictor, out)
     if outcome.result is None:
@@ -123,21 +123,21 @@ def _once(scan: Path, out: Path, stack: ExitStack) -> dict[str, Spent]:
 
 
 @contextmanager
-def judging(spent: dict[str, Spent]) -> Iterator[Any]:
+def assessor(spent: dict[str, Spent]) -> Iterator[Any]:
     """The process that registers beside the networks, and how long it is waited for."""
     try:
-        from plgg.preprocess.judging import Judging, judging_beside
+        from plgg.preprocess.assessment_process import AssessmentProcess, assessment_process
     except ImportError:  # An older version has none.
         yield None
         return
-    answer = Judging.answer
+    answer = AssessmentProcess.result
 
-    def timed_answer(self: Judging) -> Any:  # noqa: ANN401 - whatever it gives
+    def timed_answer(self: AssessmentProcess) -> Any:  # noqa: ANN401 - whatever it gives
         with timed(spent, WAITING):
             return answer(self)
 
-    Judging.answer = timed_answer  # type: ignore[method-assign]
-    with judging_beside() as beside:
+    AssessmentProcess.result = timed_answer  # type: ignore[method-assign]
+    with assessment_process() as beside:
         yield beside
 
 

@@ -42,7 +42,7 @@ from plgg.preprocess.normalise import prepare
 from plgg.preprocess.qc_overlay import draw_case, panels_of
 from plgg.preprocess.register import CHAINS, ENGINES, gate
 from plgg.preprocess.registration.frame import (
-    Aligned,
+    AlignedScan,
     AtlasView,
     Frame,
     align,
@@ -50,7 +50,7 @@ from plgg.preprocess.registration.frame import (
     turned,
     view_of,
 )
-from plgg.preprocess.registration.start import STARTS, Placed
+from plgg.preprocess.registration.start import STARTS, AtlasPosition
 from plgg.preprocess.setup import Route, route_for
 
 ANTS = Path(__file__).with_name("ants_affine.py")
@@ -110,7 +110,7 @@ def measured(path: Path, route: Route, options: argparse.Namespace) -> dict[str,
         cut = field_of_view(brain, flair.affine)
         volume = brain_volume(float(brain.sum()) * flair.voxel_volume_ml, None)
         verdicts = (cut, volume, *seen(aligned))
-    placed = Placed(brain, aligned.atlas_from_native, "greedy-affine-mass")
+    placed = AtlasPosition(brain, aligned.atlas_from_native, "greedy-affine-mass")
     with clock.step("resampling"):
         prepare(flair, None, route.grid, placed)
     with clock.step("picture"):
@@ -148,12 +148,14 @@ def registered(moving: Frame, atlas: AtlasView) -> Affine:
     return matrix
 
 
-def seen(aligned: Aligned) -> tuple[Verdict, ...]:
+def seen(aligned: AlignedScan) -> tuple[Verdict, ...]:
     """What is asked of what lies on the atlas."""
     return (orientation(aligned), fluid(aligned), t1_like(aligned, None), *gate(aligned))
 
 
-def pictured(flair: Volume, placed: Placed, verdicts: tuple[Verdict, ...], route: Route) -> None:
+def pictured(
+    flair: Volume, placed: AtlasPosition, verdicts: tuple[Verdict, ...], route: Route
+) -> None:
     """The picture that a store keeps of a case."""
     quality = Quality(
         status=worst(verdicts),

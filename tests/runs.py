@@ -2,9 +2,9 @@
 
 from plgg.data.calibration import (
     Calibration,
-    Familiarity,
     MarkerRule,
     MaskRule,
+    TrainingDistribution,
     VolumeRule,
     write_calibration,
 )
@@ -63,7 +63,7 @@ def calibrate(
     run, *, threshold=0.5, smallest_ml=0.0, log_ratio=None, marker=None, references=None, far=None
 ):
     """Give a run a calibration made by hand."""
-    familiarity = references and Familiarity(
+    familiarity = references and TrainingDistribution(
         references=references, doubtful_above=far / 2, failed_above=far
     )
     write_calibration(

@@ -34,7 +34,7 @@ from plgg.data.store import Store, read_record
 from plgg.evaluate.compare.experiment import compare_experiment
 from plgg.evaluate.evaluation import read_evaluation
 from plgg.evaluate.experiment_records import read_experiment
-from plgg.evaluate.predictions import read_said
+from plgg.evaluate.predictions import read_reported
 from plgg.report.experiment.facts import run_facts, version_facts
 from plgg.report.experiment.runs import run_records
 
@@ -228,7 +228,7 @@ def _experiment(folder: Path) -> bool:
         read_choice(run.folder)
         read_failure(run.folder)
         for path in sorted(run.folder.rglob("result.json")):
-            told += [_told(read_result, path), _told(read_said, path)]
+            told += [_told(read_result, path), _told(read_reported, path)]
         for path in sorted(run.folder.rglob("summary.json")):
             told.append(_told(read_evaluation, path.parent))
     return all([*told, _told(compare_experiment, folder)])

@@ -12,7 +12,7 @@ from plgg.core.errors import InputError
 from plgg.core.masks import mask_labels
 from plgg.core.volume import Volume, apply_affine, same_grid
 from plgg.data.check.cohort import check_manifest
-from plgg.data.check.mask import inspect_mask, judge_mask, turned_onto
+from plgg.data.check.mask import check_mask, inspect_mask, turned_onto
 from plgg.data.check.usable import require_usable, usable_mask
 from plgg.data.manifest import read_manifest
 
@@ -61,8 +61,8 @@ def test_a_mask_is_never_turned_by_a_guess(tmp_path, axes, moved_mm):
 def test_a_flair_that_is_not_finite_has_no_background_for_its_mask_to_lie_in():
     flair, mask = blob_brain()
     bad = flair.with_data(np.where(flair.data == 0, np.inf, flair.data))
-    assert judge_mask(mask, bad).findings == ()
-    np.testing.assert_array_equal(judge_mask(mask, bad).labels.data, mask.data)
+    assert check_mask(mask, bad).findings == ()
+    np.testing.assert_array_equal(check_mask(mask, bad).labels.data, mask.data)
 
 
 def test_there_are_48_orientations():
@@ -74,7 +74,7 @@ def test_there_are_48_orientations():
 def test_a_mask_in_any_axis_order_is_turned_onto_its_flair_without_loss(axes, grid):
     flair, mask = blob_brain(affine=ODD_AFFINES[grid], seed=3)
     other = turned(mask, axes)
-    judged = judge_mask(other, flair)
+    judged = check_mask(other, flair)
     np.testing.assert_array_equal(judged.labels.data, mask.data)
     np.testing.assert_array_equal(judged.labels.affine, flair.affine)
     same = np.array_equal(other.affine, mask.affine)

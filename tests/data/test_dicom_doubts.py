@@ -6,7 +6,7 @@ import pytest
 from dicom_series import LEAKS, write_series
 from helper import make_affine
 from plgg.core.volume import Volume
-from plgg.data.check.case import examine
+from plgg.data.check.case import check_case
 from plgg.data.dicom.read import read_dicom
 from plgg.data.manifest import Case
 from plgg.data.scan import open_scan
@@ -117,7 +117,7 @@ def test_a_link_that_leads_nowhere_is_told(tmp_path):
 def test_the_check_and_whoever_opens_the_scan_repeat_the_warning(tmp_path):
     write(tmp_path / "study", description="T1", echo_ms=9.0, inversion_ms=None)
     assert "T1-like" in open_scan(tmp_path / "study").doubts[0]
-    found = examine(Case("P1", "P1", tmp_path / "study")).findings
+    found = check_case(Case("P1", "P1", tmp_path / "study")).findings
     (warning,) = [one for one in found if one.severity == "warning" and one.code == "dicom-series"]
     assert "T1-like" in warning.message
     assert "Name the folder" in warning.remedy

@@ -8,7 +8,7 @@ from pydicom.sr.codedict import codes
 
 from dicom_seg import GRIDS, blob, scan
 from dicom_series import write_series
-from plgg.data.dicom.codes import SCHEME, own
+from plgg.data.dicom.codes import SCHEME, private_code
 from study_objects import (
     CLASSES,
     MUST_CARRY,
@@ -58,10 +58,10 @@ def test_volume_and_interval_come_back_to_the_last_digit(found):
     assert measured.value == found.result.volume_ml
     assert measured.unit.value == "mL"
     assert below(measured) == {
-        own("interval-low").meaning: within.low_ml,
-        own("interval-high").meaning: within.high_ml,
-        own("interval-level").meaning: within.level,
-        own("interval-cases").meaning: within.n_patients,
+        private_code("interval-low").meaning: within.low_ml,
+        private_code("interval-high").meaning: within.high_ml,
+        private_code("interval-level").meaning: within.level,
+        private_code("interval-cases").meaning: within.n_patients,
     }
 
 
@@ -83,9 +83,9 @@ def test_diameters_come_back_with_their_ends_in_the_patients_space(found):
         assert place.ReferencedFrameOfReferenceUID == source.FrameOfReferenceUID
         values[name.meaning] = measured
     (depth,) = group.get_measurements(name=codes.SCT.Depth)
-    (product,) = group.get_measurements(name=own("product"))
+    (product,) = group.get_measurements(name=private_code("product"))
     assert (depth.value, product.value) == (lines.depth_mm, lines.product_mm2)
-    (plane,) = group.get_qualitative_evaluations(name=own("plane"))
+    (plane,) = group.get_qualitative_evaluations(name=private_code("plane"))
     assert plane.value.meaning.lower() == lines.plane
 
 
@@ -94,11 +94,13 @@ def test_every_class_of_the_marker_has_its_probability(found):
     group = others["Genetic marker"]
     shares = {}
     for measured in group.get_measurements(name=codes.DCM.Probability):
-        (named,) = (one for one in measured[0].ContentSequence if one.name == own("marker"))
+        (named,) = (
+            one for one in measured[0].ContentSequence if one.name == private_code("marker")
+        )
         shares[named.value.value] = measured.value
     assert shares == found.result.marker.probabilities
-    (said,) = group.get_qualitative_evaluations(name=own("marker"))
-    assert said.value == own("BRAF_fusion", "BRAF_fusion")
+    (said,) = group.get_qualitative_evaluations(name=private_code("marker"))
+    assert said.value == private_code("BRAF_fusion", "BRAF_fusion")
 
 
 def test_an_abstention_gives_its_reason_and_no_probability(tmp_path):
@@ -106,8 +108,8 @@ def test_an_abstention_gives_its_reason_and_no_probability(tmp_path):
     _, others = groups_of(report_of(found))
     group = others["Genetic marker"]
     assert group.get_measurements() == []
-    (said,) = group.get_qualitative_evaluations(name=own("marker"))
-    assert said.value == own("withheld")
+    (said,) = group.get_qualitative_evaluations(name=private_code("marker"))
+    assert said.value == private_code("withheld")
     assert found.result.marker.statement in list(texts(group[0]))
     assert not set(CLASSES) & set(texts(group[0]))
 
@@ -195,7 +197,7 @@ def test_no_tumour_is_a_report_without_diameters(tmp_path):
 def test_classes_may_be_called_anything(classes, tmp_path):
     found = study(tmp_path, result={"marker": marker_of(classes=classes)})
     _, others = groups_of(report_of(found))
-    (said,) = others["Genetic marker"].get_qualitative_evaluations(name=own("marker"))
+    (said,) = others["Genetic marker"].get_qualitative_evaluations(name=private_code("marker"))
     assert said.value.value == classes[1]
     dsrdump(found.folder / "measurements.dcm")
 

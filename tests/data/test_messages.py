@@ -225,7 +225,7 @@ def test_every_finding_of_the_manual_is_tested_here_and_none_is_left_out():
 def test_a_case_that_cannot_be_checked_ends_nothing(tmp_path, monkeypatch):
     folder = Folder(tmp_path)
     folder.labelled("P1,f.nii.gz,,A", "P2,f.nii.gz,,A")
-    true = one_case.judged_image
+    true = one_case.check_scan
     calls = iter((True, False))
 
     def judge(scan, sequence):
@@ -233,7 +233,7 @@ def test_a_case_that_cannot_be_checked_ends_nothing(tmp_path, monkeypatch):
             raise RecursionError
         return true(scan, sequence)
 
-    monkeypatch.setattr(one_case, "judged_image", judge)
+    monkeypatch.setattr(one_case, "check_scan", judge)
     report = folder.check()
     (failed,) = [one for one in report.findings if one.severity == "error"]
     assert (failed.code, failed.case_id) == ("check-failed", "P1")

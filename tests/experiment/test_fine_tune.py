@@ -17,7 +17,7 @@ from plgg.data.store import Store
 from plgg.evaluate.rounds import PatientChange, compare_parts, read_comparison, verdict
 from plgg.experiment import fine_tune as room
 from plgg.experiment.corrections import held_out_patients
-from plgg.experiment.tuning import lesson
+from plgg.experiment.tuning import oversampled
 from plgg.metrics.overlap import hard_dice
 from plgg.model.checkpoint import load_checkpoint
 from plgg.predict.member import load_member
@@ -371,9 +371,9 @@ def test_every_third_patient_is_held_out_and_keeps_so_as_more_come(before):
 
 
 def test_corrected_scans_are_half_of_a_lesson():
-    names = lesson([f"old-{n}" for n in range(10)], ["a", "b"])
+    names = oversampled([f"old-{n}" for n in range(10)], ["a", "b"])
     assert sum(name in {"a", "b"} for name in names) == 10
-    assert lesson([], ["a", "b"]) == ("a", "b")
+    assert oversampled([], ["a", "b"]) == ("a", "b")
 
 
 def test_the_store_of_corrections_holds_their_masks_voxel_by_voxel(alone, before):

@@ -10,7 +10,7 @@ from plgg.config import InferenceConfig
 from plgg.core.errors import ConfigError, OutputError, RunError
 from plgg.core.files import sha256
 from plgg.export import run as export_module
-from plgg.export.run import FORMATS, Written, export_run
+from plgg.export.run import FORMATS, ExportedNetwork, export_run
 from plgg.model.checkpoint import load_checkpoint
 from plgg.model.network import marker_alone
 from plgg.predict.engine import FILE, ExportRecord
@@ -176,7 +176,7 @@ def test_a_network_that_answers_otherwise_is_not_kept(tmp_path, monkeypatch):
             outputs = written.run(image)
             return outputs | {"segmentation": outputs["segmentation"] + np.float32(0.5)}
 
-        return Written(written.model, answer)
+        return ExportedNetwork(written.model, answer)
 
     monkeypatch.setattr(export_module, "FORMATS", {"monai-bundle": wrong})
     with pytest.raises(RunError, match=r"differs from PyTorch by 0\.1\d* in tumour; 0\.003"):

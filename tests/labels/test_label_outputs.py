@@ -16,7 +16,7 @@ from plgg.data.nifti.image import read_volume, write_volume
 from plgg.data.result import labels_of, read_result
 from plgg.predict.options import PredictOptions
 from plgg.report.case.page import prediction_of
-from plgg.report.case.pictures import still, viewer_data
+from plgg.report.case.pictures import slice_picture, viewer_data
 from plgg.report.case.view import view_of
 from plgg.report.parts import REGIONS
 from runs import make_run
@@ -109,7 +109,7 @@ def test_regions_are_drawn_where_they_are(case):
     for label, inside in zip(result.labels[1:], shown.inner.values(), strict=True):
         assert inside.sum() * voxel_ml == pytest.approx(label.volume_ml, rel=0.01)
         assert not (inside & ~shown.mask).any()
-    drawn = still(shown, "axial", shown.centre[2]).inner
+    drawn = slice_picture(shown, "axial", shown.centre[2]).inner
     assert {colour for colour, _ in drawn} <= set(REGIONS[:2])
     data = viewer_data(shown)
     assert data["regions"] == list(REGIONS[:2])

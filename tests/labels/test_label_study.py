@@ -37,7 +37,7 @@ def numbers_of(mask):
     return mask.with_data(numbers)
 
 
-def labels_said(numbers):
+def said_labels(numbers):
     """As a result tells them."""
     return tuple(
         LabelResult(
@@ -58,7 +58,7 @@ def labels_said(numbers):
 def found(request, tmp_path_factory):
     folder, enhanced = tmp_path_factory.mktemp(request.param), request.param == "enhanced"
     plain = study(folder / "plain", "doubly oblique", enhanced=enhanced)
-    labels = labels_said(numbers_of(plain.mask))
+    labels = said_labels(numbers_of(plain.mask))
     assert [one.volume_ml > 0 for one in labels] == [True, True, True, False, True]
     return study(
         folder / "labels",

@@ -2,12 +2,12 @@
 
 import pytest
 
-from plgg.measure.response import Size, assess, best_response
+from plgg.measure.response import TumourSize, assess, best_response
 
 
 def categories(*products, days=None, measurable=True):
     sizes = [
-        Size(product, measurable, None if days is None else days[n])
+        TumourSize(product, measurable, None if days is None else days[n])
         for n, product in enumerate(products)
     ]
     return assess(sizes)

@@ -16,7 +16,7 @@ from studies import SECRET, everything_written, make_study, uid_of
 
 from dicom_series import CLASSIC
 from plgg.core.errors import ConfigError, PlggError
-from plgg.data.dicom.limits import discreet
+from plgg.data.dicom.limits import silenced_readers
 from plgg.pacs.archive import PacsLink, open_archive
 from plgg.pacs.listen import listen, record_of
 from plgg.pacs.objects import identity
@@ -108,7 +108,7 @@ def test_objects_of_other_kinds_are_refused(receiver, tmp_path):
     for change in ({"SOPClassUID": SECONDARY}, {"StudyInstanceUID": "../../leak"}):
         liar = pydicom.dcmread(study.files[0])
         # pynetdicom sends by what the data set says, so the receiver is asked itself.
-        with discreet():
+        with silenced_readers():
             for keyword, value in change.items():
                 setattr(liar, keyword, value)
             liar.save_as(tmp_path / "liar.dcm")

@@ -7,7 +7,7 @@ import pytest
 from plgg.config import InferenceConfig
 from plgg.core.errors import InputError
 from plgg.core.volume import Volume
-from plgg.data.calibration import Familiarity, read_calibration, write_calibration
+from plgg.data.calibration import TrainingDistribution, read_calibration, write_calibration
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import write_probability, write_volume
 from plgg.data.result import Input, Marker, Result, Uncertainty
@@ -20,7 +20,7 @@ from tiny import CLASSES, tiny_store
 
 SETTINGS = InferenceConfig()
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
-FAMILIARITY = Familiarity(references=((0.0, 1.0),), doubtful_above=1.0, failed_above=2.0)
+FAMILIARITY = TrainingDistribution(references=((0.0, 1.0),), doubtful_above=1.0, failed_above=2.0)
 
 
 def result(name, chances):

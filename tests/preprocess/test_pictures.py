@@ -14,17 +14,17 @@ from plgg.data.nifti.image import read_volume
 from plgg.data.quality import Attempt, Quality, Verdict
 from plgg.preprocess.brain_extraction import brain_mask
 from plgg.preprocess.grid import sri24_grid
-from plgg.preprocess.qc_card import drawable, made_by, notes, wrapped
+from plgg.preprocess.qc_card import drawable, notes, registration_line, wrapped
 from plgg.preprocess.qc_overlay import (
     PLANES,
     Panels,
     centre,
+    cropped_to_head,
     cuts_of,
     draw_case,
     draw_failed,
     grey,
     plane,
-    shown,
     upright,
     window,
 )
@@ -89,7 +89,7 @@ def test_the_patients_left_is_on_the_right_and_front_and_top_are_up():
 
 
 def test_planes_pass_the_tumours_centre_of_mass():
-    box = shown(panels())
+    box = cropped_to_head(panels())
     offset = np.array((30, 24, 22)) - np.array(cuts_of(box))
     # The crop moves all; the tumour's centre lies where it is cut.
     assert box.tumour[tuple(cuts_of(box))]
@@ -185,11 +185,11 @@ def test_what_is_not_good_is_written_out_the_failed_first():
 
 
 def test_how_it_was_made_is_told_in_a_line():
-    assert made_by(quality()) == (
+    assert registration_line(quality()) == (
         "atlas SRI24 · greedy, affine, start mass · skull taken off by deepbet · 7.2 s"
     )
     untried = quality(attempts=(), seconds={}, stripping="none")
-    assert made_by(untried) == "atlas SRI24 · 0 attempts · came stripped"
+    assert registration_line(untried) == "atlas SRI24 · 0 attempts · came stripped"
 
 
 def test_words_are_wrapped_and_their_number_bounded():

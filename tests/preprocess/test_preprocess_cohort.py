@@ -17,7 +17,7 @@ from plgg.data.store import Store
 from plgg.preprocess import case as stored
 from plgg.preprocess.cohort import preprocess_cohort
 from plgg.preprocess.pipeline import RejectedScanError
-from plgg.preprocess.registration.start import Placed
+from plgg.preprocess.registration.start import AtlasPosition
 
 # The images are toys without anatomy, so they are placed by their centres.
 CENTRED = PreprocessConfig(registration="centre", stripping="none")
@@ -282,7 +282,7 @@ def test_a_refusal_that_cannot_be_drawn_stays_that_refusal(cases, folder, monkey
     quality = Quality(
         status="failed", verdicts=(), attempts=(), stripping="none", atlas="toy", seconds={}
     )
-    placed = Placed(np.ones((2, 2, 2), dtype=bool), np.eye(4), "none")
+    placed = AtlasPosition(np.ones((2, 2, 2), dtype=bool), np.eye(4), "none")
     rejected = RejectedScanError("it lies upside down", "Turn it.", quality, placed)
     break_first(monkeypatch, "preprocess_scan", rejected)
     calls = break_first(monkeypatch, "panels_of", error)

@@ -13,12 +13,12 @@ from scipy.spatial.transform import Rotation
 from helper import make_affine
 from plgg.core.volume import Volume, apply_affine
 from plgg.preprocess import register as chain
-from plgg.preprocess.register import AS_IT_LIES, Step, register
+from plgg.preprocess.register import AS_IT_LIES, RegistrationStep, register
 from plgg.preprocess.registration.start import STARTS
 
 # Where a header may wrongly put a head, and what a head may differ by.
 TURN = Rotation.from_euler("xyz", (14.0, -9.0, 6.0), degrees=True).as_matrix()
-AFFINE = (Step("greedy", "mass", ("affine",)),)
+AFFINE = (RegistrationStep("greedy", "mass", ("affine",)),)
 
 
 @cache
@@ -130,7 +130,7 @@ def test_a_rigid_map_does_not_scale_and_a_similarity_scales_evenly(engine):
 
 
 def test_the_second_engine_agrees_with_the_first():
-    step = Step("simpleitk", "mass", ("similarity", "affine"))
+    step = RegistrationStep("simpleitk", "mass", ("similarity", "affine"))
     other = register(frame(LAID["moved"]()), view(), (step,))
     assert other.attempts[0].accepted
     matrix = other.aligned.atlas_from_native
@@ -153,7 +153,7 @@ def is_no_map(*_):
 def bad_engines(monkeypatch):
     bad = {"gives-up": gives_up, "blows-up": blows_up, "is-no-map": is_no_map}
     monkeypatch.setattr(chain, "ENGINES", chain.ENGINES | bad)
-    return tuple(Step(name, "mass", ("affine",)) for name in bad)
+    return tuple(RegistrationStep(name, "mass", ("affine",)) for name in bad)
 
 
 def test_engines_that_fail_are_recorded_and_mended_by_the_next(bad_engines):
@@ -187,7 +187,9 @@ def test_the_best_of_the_doubtful_is_taken_where_none_is_good(monkeypatch):
     # The head is turned as far, so that the outlines agree but for the difference.
     turned = about_brain(Rotation.from_euler("x", -33.0, degrees=True).as_matrix())
     head = replace(phantom_frame(), image=moved(phantom_frame().image, turned))
-    registered = register(head, view(), [Step(name, "mass", ("affine",)) for name in bad])
+    registered = register(
+        head, view(), [RegistrationStep(name, "mass", ("affine",)) for name in bad]
+    )
     assert [attempt.accepted for attempt in registered.attempts] == [False, True]
     assert registered.method == "less-affine-mass"
     assert "is turned by 33°" in registered.attempts[1].reason

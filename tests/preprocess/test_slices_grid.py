@@ -14,12 +14,12 @@ from plgg.core.progress import Clock
 from plgg.core.volume import Volume, apply_affine, inverse, spacing_mm
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.metrics.overlap import hard_dice
-from plgg.preprocess.brain_extraction import Stripped
+from plgg.preprocess.assessment import ScanAssessment
+from plgg.preprocess.brain_extraction import BrainExtraction
 from plgg.preprocess.grid import MATRIX, slices_grid, sri24_grid
-from plgg.preprocess.judgement import Judged
-from plgg.preprocess.normalise import Moved, prepare, restore
+from plgg.preprocess.normalise import MovedSequence, prepare, restore
 from plgg.preprocess.pipeline import Target, resampled
-from plgg.preprocess.registration.start import Placed, centred
+from plgg.preprocess.registration.start import AtlasPosition, centred
 from plgg.preprocess.registration.turns import cube_turns
 
 LEAST_MM = 2.5
@@ -56,7 +56,7 @@ def laid(flair, mask, *, to_atlas=TO_ATLAS, least_mm=LEAST_MM, others=None):
     """A stripped scan on its own slices, as the pipeline would lay it."""
     brain = flair.data != 0
     grid = slices_grid(flair.with_data(brain), least_mm)
-    return prepare(flair, mask, grid, Placed(brain, to_atlas, "test"), others)
+    return prepare(flair, mask, grid, AtlasPosition(brain, to_atlas, "test"), others)
 
 
 def turned(volume, order):
@@ -314,7 +314,7 @@ def test_another_sequence_lies_on_the_same_slices(straight):
     shift[:3, 3] = (40.0, -25.0, 11.0)
     moved = turned(flair, order)
     moved = Volume(moved.data, shift @ moved.affine)
-    prepared = laid(flair, mask, others={"t2": Moved(moved, np.linalg.inv(shift))})
+    prepared = laid(flair, mask, others={"t2": MovedSequence(moved, np.linalg.inv(shift))})
     other, image = prepared.others["t2"], prepared.image
     assert np.array_equal(other == OUTSIDE, image == OUTSIDE)
     # The reference is not darkened at its rim; deep inside, both are the same scan.
@@ -332,15 +332,15 @@ def test_another_sequence_lies_on_the_same_slices(straight):
 def test_the_target_says_which_grid():
     flair, _ = blob_brain(*STORED["oblique"])
     brain = flair.data != 0
-    stripped = Stripped(brain, "none", "")
+    stripped = BrainExtraction(brain, "none", "")
 
     def laid_on(grid, placed):
-        target, found = Target(grid, n4=False), Judged(stripped, placed)
+        target, found = Target(grid, n4=False), ScanAssessment(stripped, placed)
         return resampled(flair, None, found, target, atlas="", clock=Clock()).prepared.placement
 
     own = slices_grid(flair.with_data(brain), LEAST_MM)
     slices = GridConfig(kind="slices", spacing_mm=LEAST_MM)
-    placement = laid_on(slices, Placed(brain, TO_ATLAS, "test"))
+    placement = laid_on(slices, AtlasPosition(brain, TO_ATLAS, "test"))
     assert placement.box_shape == own.shape
     np.testing.assert_allclose(placement.box_affine, TO_ATLAS @ own.affine)
     placement = laid_on(GridConfig(spacing_mm=4.0), centred(flair, sri24_grid(4.0)))
@@ -358,9 +358,9 @@ def test_a_head_that_its_header_turns_has_the_slices_that_it_has_upright(name):
     slices = Target(GridConfig(kind="slices", spacing_mm=LEAST_MM), n4=False)
 
     def laid_out(header):
-        found = Judged(
-            Stripped(brain, "none", ""),
-            Placed(brain, TO_ATLAS @ inverse(header), "test", turn=inverse(header)),
+        found = ScanAssessment(
+            BrainExtraction(brain, "none", ""),
+            AtlasPosition(brain, TO_ATLAS @ inverse(header), "test", turn=inverse(header)),
         )
         turned_scan = Volume(flair.data, header @ flair.affine)
         return resampled(turned_scan, None, found, slices, atlas="", clock=Clock()).prepared

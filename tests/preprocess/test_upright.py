@@ -16,7 +16,7 @@ from plgg.data.atlas.template import template_brain
 from plgg.data.nifti.image import read_volume
 from plgg.data.quality import Attempt, Verdict
 from plgg.metrics.overlap import hard_dice
-from plgg.preprocess import judgement
+from plgg.preprocess import assessment
 from plgg.preprocess.normalise import restore
 from plgg.preprocess.pipeline import RejectedScanError, preprocess_scan
 from plgg.preprocess.register import CHAINS, register
@@ -144,14 +144,14 @@ def test_a_head_that_its_header_puts_upside_down_is_laid_upright_and_doubted(mon
 def test_an_upright_head_whose_orientation_is_doubtful_stays_as_it_lies(monkeypatch):
     """Turns are tried, none is better, and each attempt says why it was not taken."""
     monkeypatch.setitem(CHAINS, "rigid", CHAINS["rigid"][:1])
-    monkeypatch.setattr(judgement, "_MOST_TURNS", 1)
-    real = judgement.orientation
+    monkeypatch.setattr(assessment, "_MOST_TURNS", 1)
+    real = assessment.orientation
 
     def doubted(aligned):
         found = real(aligned)
         return found.model_copy(update={"status": "doubtful"}) if found.status == "good" else found
 
-    monkeypatch.setattr(judgement, "orientation", doubted)
+    monkeypatch.setattr(assessment, "orientation", doubted)
     flair, _ = phantom()
     quality = preprocess_scan(flair, None, route()).quality
     assert quality.status == "doubtful"
@@ -168,8 +168,8 @@ def test_attempts_that_a_doubtful_orientation_speaks_against_say_so():
         gate="orientation", status="doubtful", value=1.2, limits="", message="almost as well turned"
     )
     attempt = Attempt(engine="greedy", model="affine", start="mass", seconds=1.0, accepted=True)
-    found = judgement.Judged(None, verdicts=(verdict,), attempts=(attempt,))
-    (refused,) = judgement._refused(found)  # noqa: SLF001
+    found = assessment.ScanAssessment(None, verdicts=(verdict,), attempts=(attempt,))
+    (refused,) = assessment._refused(found)  # noqa: SLF001
     assert not refused.accepted
     assert refused.reason == "almost as well turned"
 

@@ -20,8 +20,8 @@ from plgg.report.case.pictures import (
     mask_image,
     mosaic,
     outline_path,
+    slice_picture,
     spaced,
-    still,
     strip_of,
 )
 from plgg.report.case.surface import scene_of, smooth_surface, surface_net
@@ -83,7 +83,7 @@ def test_slices_are_named_by_the_files_own_index(grid):
 def test_stills_have_true_aspect_and_the_outline_of_the_mask(grid):
     shown, _ = laid(grid)
     for plane, (across, column, row) in AXES.items():
-        drawn = still(shown, plane, shown.centre[across])
+        drawn = slice_picture(shown, plane, shown.centre[across])
         size = np.array(shown.mask.shape) * shown.spacing_mm
         assert (drawn.width_mm, drawn.height_mm) == pytest.approx((size[column], size[row]), 1e-3)
         mask = shown.mask.take(shown.centre[across], axis=across).T

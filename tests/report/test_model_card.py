@@ -10,10 +10,10 @@ from plgg.data.calibration import (
     Bin,
     Calibration,
     ClinicalModel,
-    Familiarity,
     MarkerRule,
     MaskRule,
     RiskPoint,
+    TrainingDistribution,
     VolumeRule,
     write_calibration,
 )
@@ -87,7 +87,9 @@ def calibrated(run, *, sha=SHA, answer_from=0.62):
             intercepts=(0.0,) * 3,
             n=6,
         ),
-        familiarity=Familiarity(references=((0.0,),) * 6, doubtful_above=1.0, failed_above=2.0),
+        familiarity=TrainingDistribution(
+            references=((0.0,),) * 6, doubtful_above=1.0, failed_above=2.0
+        ),
     )
     write_calibration(run, found)
 

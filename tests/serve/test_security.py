@@ -15,7 +15,7 @@ from plgg.core.errors import ConfigError
 from plgg.serve.cases import CaseList
 from plgg.serve.options import ServeOptions
 from plgg.serve.security import POLICY, Security, is_public
-from plgg.serve.server import welcome
+from plgg.serve.server import start_message
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -352,11 +352,11 @@ def test_where_other_machines_may_ask_names_are_still_those_of_this_one():
 
 
 def test_the_link_holds_the_token_where_no_server_sees_it(tmp_path):
-    lines = welcome(ServeOptions(work=tmp_path, token=TOKEN), 8000)
+    lines = start_message(ServeOptions(work=tmp_path, token=TOKEN), 8000)
     assert lines[:2] == [f"token: {TOKEN}", f"open: http://127.0.0.1:8000/#token={TOKEN}"]
-    assert welcome(ServeOptions(work=tmp_path), 80)[0] == "open: http://127.0.0.1:80/"
+    assert start_message(ServeOptions(work=tmp_path), 80)[0] == "open: http://127.0.0.1:80/"
     far = ServeOptions(work=tmp_path, host="::", token=TOKEN)
-    assert "unencrypted" in welcome(far, 80)[2]
+    assert "unencrypted" in start_message(far, 80)[2]
 
 
 def test_a_bug_is_told_in_one_form_and_nothing_of_it(work, monkeypatch, caplog):

@@ -15,7 +15,7 @@ from plgg.core.shard import Shard
 
 if TYPE_CHECKING:
     from plgg.data.check.report import CheckReport
-    from plgg.data.layouts.build import Written
+    from plgg.data.layouts.build import WrittenManifest
     from plgg.data.layouts.listing import Choices
     from plgg.data.manifest import Case
     from plgg.data.store_records import Cohort
@@ -85,7 +85,7 @@ def manifest(
     choices: Choices | None = None,
     overwrite: bool = False,
     watch: Watch = SILENT,
-) -> Written:
+) -> WrittenManifest:
     """Write the manifest of scans in a layout that people have; what is left out is listed.
 
     Args:

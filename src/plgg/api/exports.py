@@ -10,13 +10,15 @@ from plgg.core.progress import Silent, Watch
 
 if TYPE_CHECKING:
     from plgg.export.nnunet import ExportedNnunet
-    from plgg.export.run import Exported
+    from plgg.export.run import ExportOutcome
     from plgg.predict.engine import Format
 
 SILENT = Silent()
 
 
-def export(run: Path, fmt: Format, *, out: Path | None = None, watch: Watch = SILENT) -> Exported:
+def export(
+    run: Path, fmt: Format, *, out: Path | None = None, watch: Watch = SILENT
+) -> ExportOutcome:
     """Write a run's best network as ONNX, OpenVINO or a MONAI bundle, checked against PyTorch.
 
     Args:

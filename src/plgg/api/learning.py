@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from plgg.data.store import Store
     from plgg.evaluate.evaluation import Evaluation
     from plgg.evaluate.rounds import RoundComparison
-    from plgg.experiment.options import Course, Design
-    from plgg.experiment.run import Done
-    from plgg.experiment.transfer import Transferred
+    from plgg.experiment.options import Design, TransferOptions
+    from plgg.experiment.run import ExperimentOutcome
+    from plgg.experiment.transfer import TransferOutcome
 
 SILENT = Silent()
 
@@ -177,7 +177,7 @@ def experiment(
     *,
     design: Design | None = None,
     watch: Watch = SILENT,
-) -> Done:
+) -> ExperimentOutcome:
     """Train, evaluate and compare every arm on every split, with every seed.
 
     Args:
@@ -240,9 +240,9 @@ def transfer(
     out: Path,
     config: Config,
     *,
-    course: Course,
+    course: TransferOptions,
     watch: Watch = SILENT,
-) -> Transferred:
+) -> TransferOutcome:
     """Train on one cohort, test on another, fine-tune there, and test back at home.
 
     Args:
@@ -266,7 +266,7 @@ def transfer(
         ...     folder / "adults" / "manifest.csv", folder / "adult-store", config, workers=0
         ... )
         >>> stores = folder / "adult-store", folder / "store"
-        >>> done = api.transfer(stores, folder / "transfer", config, course=Course())
+        >>> done = api.transfer(stores, folder / "transfer", config, course=TransferOptions())
         >>> done.report.name, done.failed
         ('report.html', {})
     """

@@ -17,7 +17,7 @@ from plgg.core.progress import Silent, Watch
 from plgg.core.shard import Shard
 from plgg.data.installed_models import model_folders
 from plgg.predict.options import PredictOptions
-from plgg.preprocess.judging import judging_beside
+from plgg.preprocess.assessment_process import assessment_process
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -73,12 +73,12 @@ def predict(
     typed_paths.require_output(out)
     require_workers(workers)
     # It starts while this process loads what networks need, which takes as long.
-    with judging_beside(wanted=_is_fresh() and _is_one_scan(inputs, workers)) as judging:
+    with assessment_process(wanted=_is_fresh() and _is_one_scan(inputs, workers)) as assessor:
         with loading():
             from plgg.predict.batch import Request, predict_batch
 
         request = Request(tuple(inputs), tuple(runs), out, options, workers, shard)
-        return predict_batch(request, watch, judging)
+        return predict_batch(request, watch, assessor)
 
 
 def _is_fresh() -> bool:

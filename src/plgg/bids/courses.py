@@ -20,7 +20,7 @@ from plgg.bids.request import BidsRequest
 from plgg.core.errors import PlggError
 from plgg.core.output import PREDICTIONS, output_folder
 from plgg.data.result import Result, Timeline
-from plgg.measure.timeline import Moment, timeline
+from plgg.measure.timeline import TimelineScan, timeline
 from plgg.report.timeline import write_timeline
 
 
@@ -89,9 +89,9 @@ def _of(error: PlggError, request: BidsRequest) -> str:
     return f"{Path(str(error.where)).name}: " if error.where else f"{request.root.name}: "
 
 
-def _moment(request: BidsRequest, scan: BidsScan, result: Result, notes: list[str]) -> Moment:
+def _moment(request: BidsRequest, scan: BidsScan, result: Result, notes: list[str]) -> TimelineScan:
     folder = request.work(scan.subject) / scan.name
-    return Moment(result, folder, acquisition_date(request.root, scan, notes))
+    return TimelineScan(result, folder, acquisition_date(request.root, scan, notes))
 
 
 def _without(outcomes: Iterable[BidsOutcome], taken: Sequence[BidsScan]) -> list[str]:

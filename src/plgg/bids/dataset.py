@@ -11,7 +11,7 @@ from plgg.core.case_id import case_id_fault
 from plgg.core.errors import InputError
 from plgg.core.records import JsonError, read_json
 from plgg.data.layouts.bids import find_raw
-from plgg.data.layouts.listing import LeftOut
+from plgg.data.layouts.listing import Exclusion
 from plgg.data.layouts.listing import Scan as ListedScan
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import stem
@@ -60,7 +60,7 @@ class BidsDataset:
 
     root: Path
     scans: tuple[BidsScan, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
 
 
 def read_dataset(
@@ -84,13 +84,13 @@ def read_dataset(
     scans, unusable = [], []
     for listed in found.scans:
         scan = _scan(root, listed)
-        if _asked(scan.subject, subjects) and _asked(scan.session, wanted):
+        if _is_wanted(scan.subject, subjects) and _is_wanted(scan.session, wanted):
             fault = case_id_fault(scan.name)
             scans += [] if fault else [scan]
-            unusable += [LeftOut(scan.name, f"its name {fault}")] if fault else []
+            unusable += [Exclusion(scan.name, f"its name {fault}")] if fault else []
     for session in sorted(wanted - {scan.session for scan in scans}):
         raise InputError(f"has no FLAIR of {session}", where=root, remedy="Check the label.")
-    left_out = [one for one in found.left_out if _asked(one.name.split("_")[0], subjects)]
+    left_out = [one for one in found.left_out if _is_wanted(one.name.split("_")[0], subjects)]
     ordered = tuple(sorted(scans, key=lambda scan: scan.name))
     return BidsDataset(root, ordered, (*left_out, *unusable))
 
@@ -134,7 +134,7 @@ def _require_subjects(root: Path, subjects: Iterable[str]) -> None:
             )
 
 
-def _asked(name: str, wanted: frozenset[str]) -> bool:
+def _is_wanted(name: str, wanted: frozenset[str]) -> bool:
     return not wanted or name in wanted
 
 

@@ -85,7 +85,7 @@ def _write(request: BidsRequest, weights: Sequence[str]) -> None:
 
 
 def _description(request: BidsRequest, weights: Sequence[str]) -> dict[str, Any]:
-    raw = _said(request.root)
+    raw = _read_description(request.root)
     link = os.path.relpath(request.root.resolve(), request.out.resolve()).replace(os.sep, "/")
     models = [model for run in request.runs if (model := _model(run))]
     licences = {model.pop("_licence", "") for model in models} - {""}
@@ -102,7 +102,7 @@ def _description(request: BidsRequest, weights: Sequence[str]) -> dict[str, Any]
     return record | ({"License": licences.pop()} if len(licences) == 1 else {})
 
 
-def _said(root: Path) -> dict[str, Any]:
+def _read_description(root: Path) -> dict[str, Any]:
     try:
         said = read_json(root / "dataset_description.json")
     except JsonError:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from plgg.bids.dataset import BidsScan
 from plgg.data.layouts.bids import NO_FLAIR
-from plgg.data.layouts.listing import LeftOut
+from plgg.data.layouts.listing import Exclusion
 from plgg.data.result import Result
 
 Status = Literal["done", "failed", "left out", "not predicted"]
@@ -60,7 +60,7 @@ class BidsOutcome:
         return self.status in ("failed", "not predicted")
 
 
-def left_out(one: LeftOut) -> BidsOutcome:
+def left_out(one: Exclusion) -> BidsOutcome:
     """A participant without a FLAIR is left out; a scan that cannot be told from another failed."""
     status: Status = "left out" if one.reason == NO_FLAIR else "failed"
     return BidsOutcome(one.name, status, reason=one.reason)

@@ -13,7 +13,7 @@ from plgg.cli.show import Bars
 from plgg.core.shard import Shard
 
 if TYPE_CHECKING:
-    from plgg.data.layouts.build import Written
+    from plgg.data.layouts.build import WrittenManifest
 
 
 commands: typer.Typer = typer.Typer()
@@ -65,7 +65,7 @@ def manifest(
     raise typer.Exit(1 if written.left_out else 0)
 
 
-def _show(written: Written) -> None:
+def _show(written: WrittenManifest) -> None:
     """Notes and what was left out on standard error, the numbers on standard output."""
     for note in written.notes:
         show.line(f"note: {note}", err=True)

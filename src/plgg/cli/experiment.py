@@ -142,7 +142,7 @@ def transfer(
     Example: plgg transfer adults-store children-store --out results --splits 6
     """
     from plgg import api
-    from plgg.experiment.options import SYNTHETIC_SETTINGS, Course
+    from plgg.experiment.options import SYNTHETIC_SETTINGS, TransferOptions
 
     if (home is None or away is None) == (phantoms is None):
         raise ConfigError(
@@ -158,7 +158,7 @@ def transfer(
         seed=seed,
         settings=given if stores else [*SYNTHETIC_SETTINGS, *given],
     )
-    course = Course(
+    course = TransferOptions(
         splits=splits,
         tuning=tuple(tune or ()),
         frozen_stages=freeze,

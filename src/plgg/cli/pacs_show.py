@@ -14,8 +14,8 @@ from plgg.cli.show import failures, line, plain_console
 from plgg.core.errors import visible
 
 if TYPE_CHECKING:
-    from plgg.pacs.pull import Pulled
-    from plgg.pacs.push import Pushed
+    from plgg.pacs.pull import PullOutcome
+    from plgg.pacs.push import PushOutcome
     from plgg.pacs.records import Study
 
 _LEAST_WIDTH = 150
@@ -52,13 +52,13 @@ def watching(rule: str, days: int | None, *, push: bool) -> None:
     line(f"{describe_days(days)} that fit {visible(rule)} are {after}")
 
 
-def pulled(found: Pulled) -> None:
+def pulled(found: PullOutcome) -> None:
     """Where the images are."""
     more = f", {found.n_passed_over} of other kinds passed over" if found.n_passed_over else ""
     line(f"{found.n_new} objects pulled, {found.n_kept} were there already{more}: {found.folder}")
 
 
-def pushed(found: Sequence[Pushed], *, as_json: bool) -> None:
+def pushed(found: Sequence[PushOutcome], *, as_json: bool) -> None:
     """What became of each object."""
     counts = {state: sum(one.state == state for one in found) for state in ("sent", "there")}
     if as_json:

@@ -61,7 +61,7 @@ def require_case_id(
     """
     fault = case_id_fault(name)
     if fault:
-        raise error(f"{shown(name)} {fault}", where=where, remedy=remedy)
+        raise error(f"{quoted(name)} {fault}", where=where, remedy=remedy)
     return name
 
 
@@ -100,7 +100,7 @@ def patient_id_fault(name: str) -> str | None:
     return None
 
 
-def shown(name: str) -> str:
+def quoted(name: str) -> str:
     """A name in quotation marks, ASCII and cut where it is long, for messages."""
     return ascii(name) if len(name) <= MAX_LENGTH else ascii(f"{name[:30]}…")
 
@@ -118,21 +118,21 @@ def first_twin(names: Iterable[str]) -> str | None:
 def _case_id(name: str) -> str:
     fault = case_id_fault(name)
     if fault:
-        raise ValueError(f"{shown(name)} {fault}")
+        raise ValueError(f"{quoted(name)} {fault}")
     return name
 
 
 def _patient_id(name: str) -> str:
     fault = patient_id_fault(name)
     if fault:
-        raise ValueError(f"{shown(name)} {fault}")
+        raise ValueError(f"{quoted(name)} {fault}")
     return name
 
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     twin = next((name for name in names if names.count(name) > 1), None)
     if twin is not None:
-        raise ValueError(f"the class {shown(twin)} stands in it twice")
+        raise ValueError(f"the class {quoted(twin)} stands in it twice")
     return names
 
 

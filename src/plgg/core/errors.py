@@ -27,7 +27,7 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def bearable(text: str) -> str:
+def shortened(text: str) -> str:
     """The text, its middle left out where it is longer than anyone reads: 1000 letters."""
     return text if len(text) <= 1000 else f"{text[:600]} … {text[-300:]}"
 
@@ -44,9 +44,9 @@ class PlggError(Exception):
     def __init__(
         self, what: str, *, where: str | Path | None = None, remedy: str | None = None
     ) -> None:
-        self.what = bearable(what)
+        self.what = shortened(what)
         self.where = None if where is None else str(where)
-        self.remedy = remedy and bearable(remedy)
+        self.remedy = remedy and shortened(remedy)
         place = f"{self.where}: " if self.where else ""
         advice = f" {self.remedy}" if self.remedy else ""
         super().__init__(visible(f"{place}{self.what}.{advice}"))

@@ -194,7 +194,7 @@ def require_untaken(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = 
                 remedy="Choose another output folder.",
             )
     with disk_answers(folder):
-        fault = _taken_fault(folder, kind)
+        fault = _ownership_fault(folder, kind)
     if fault:
         raise OutputError(fault, where=folder, remedy=_REMEDY)
 
@@ -206,7 +206,7 @@ def _lies_in(path: Path, folder: Path) -> bool:
     return any(place.is_relative_to(root) for place in places for root in roots)
 
 
-def _taken_fault(folder: Path, kind: FolderKind) -> str | None:
+def _ownership_fault(folder: Path, kind: FolderKind) -> str | None:
     if not folder.exists() and not folder.is_symlink():
         return None
     if folder.is_symlink() or not folder.is_dir():

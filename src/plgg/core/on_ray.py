@@ -68,7 +68,7 @@ def on_ray(
         if gib is None and workers.gib:
             gib = max(2.0 * workers.gib, room.share_gib)
         make = _maker(ray, workers.cpus, room)
-        crew = _Crew(
+        crew = _HostPool(
             ray, lambda: make(do, start, (seconds, gib), shared, Path.cwd()), jobs, room.workers
         )
         try:
@@ -85,7 +85,7 @@ def _maker(ray: Any, cpus: int, room: Room) -> Callable[..., Any]:  # noqa: ANN4
     return made
 
 
-class _Crew:
+class _HostPool:
     """Hosts, what each has in hand, and the jobs that wait."""
 
     def __init__(

@@ -62,13 +62,13 @@ class Worker:
         self.alone = False
         self.since = time.monotonic()
 
-    def give(self, number: int, job: object, *, alone: bool = False) -> None:
+    def send(self, number: int, job: object, *, alone: bool = False) -> None:
         """Hand it a job."""
         packed = pickle.dumps(job)
-        self._begins(number, alone=alone)
-        self._send(packed)
+        self._begin_job(number, alone=alone)
+        self._send_bytes(packed)
 
-    def give_aside(self, number: int, job: object) -> None:
+    def send_in_thread(self, number: int, job: object) -> None:
         """Hand it a job without waiting until it is read; it may be ended meanwhile.
 
         A pipe holds less than a scan, and a process that still starts reads nothing.
@@ -77,19 +77,19 @@ class Worker:
             Exception: What pickling the job raised.
         """
         packed = pickle.dumps(job)
-        self._begins(number, alone=False)
-        threading.Thread(target=self._send, args=(packed,), daemon=True).start()
+        self._begin_job(number, alone=False)
+        threading.Thread(target=self._send_bytes, args=(packed,), daemon=True).start()
 
-    def _begins(self, number: int, *, alone: bool) -> None:
+    def _begin_job(self, number: int, *, alone: bool) -> None:
         self.job, self.alone, self.since = number, alone, time.monotonic()
 
-    def _send(self, packed: bytes) -> None:
+    def _send_bytes(self, packed: bytes) -> None:
         # One that is gone is found out when it is looked at next; a connection that is closed in
         # the middle of it has no number any more, which Python says as a type.
         with contextlib.suppress(OSError, TypeError):
             self.connection.send_bytes(packed)
 
-    def hear(self) -> tuple[Kind, Any] | None:
+    def receive(self) -> tuple[Kind, Any] | None:
         """What it sent; None where it is gone."""
         try:
             kind, value = pickle.loads(self.connection.recv_bytes())  # noqa: S301 - from a child
@@ -121,7 +121,7 @@ class Worker:
             return 0.0
         return float(held.rss - getattr(held, "shared", 0)) / _GIB
 
-    def ending(self) -> str:
+    def exit_reason(self) -> str:
         """How the process ended, in one clause."""
         self._process.join(_GRACE_SECONDS)
         status = self._process.exitcode
@@ -196,7 +196,7 @@ def _serve(connection: Connection, start: Callable[[], Any], do: Callable[[Any, 
         state = start()
         connection.send_bytes(_packed("ready", None))
     except Exception as error:  # noqa: BLE001 - told to the parent, who raises it
-        connection.send_bytes(_packed("broken", crossing(error)))
+        connection.send_bytes(_packed("broken", sendable(error)))
         return
     # The end of the pipe is the end of the work.
     with contextlib.suppress(EOFError, OSError):
@@ -270,7 +270,7 @@ def _answer(packed: bytes, state: object, do: Callable[[Any, Any], Any]) -> byte
     except Exception as error:
         if not isinstance(error, PlggError):
             log.exception("a job failed unexpectedly")
-        return _packed("error", crossing(error))
+        return _packed("error", sendable(error))
     return result
 
 
@@ -278,17 +278,17 @@ def _packed(kind: Kind, value: object) -> bytes:
     return pickle.dumps((kind, value))
 
 
-def crossing(error: Exception) -> PlggError | str:
+def sendable(error: Exception) -> PlggError | str:
     """The error itself where it is one that a user can mend and survives being sent."""
     try:
         if isinstance(error, PlggError) and pickle.loads(pickle.dumps(error)):  # noqa: S301
             return error
     except Exception:  # noqa: BLE001 - whatever its own code raises
         log.debug("an error cannot be sent")
-    return told(error)
+    return describe_error(error)
 
 
-def told(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """An exception as one line for people, whatever it is."""
     try:
         words = " ".join(str(error).split())

@@ -17,7 +17,7 @@ from multiprocessing.connection import wait
 from typing import Any, Generic, Literal, TypeVar, cast
 
 from plgg.core.errors import PlggError, WorkerError
-from plgg.core.worker import Worker, told
+from plgg.core.worker import Worker, describe_error
 
 log = logging.getLogger(__name__)
 Job = TypeVar("Job")
@@ -165,7 +165,7 @@ class WorkerPool:
         idle = [worker for worker in self._workers if worker.ready and worker.job is None]
         for worker in idle[:most]:
             number = queue.popleft()
-            worker.give(number, self._jobs[number], alone=alone)
+            worker.send(number, self._jobs[number], alone=alone)
         starting = sum(not worker.ready for worker in self._workers)
         while starting < len(queue) and len(self._workers) < self._most:
             self._workers.append(Worker(self._start, self._do))
@@ -180,7 +180,7 @@ class WorkerPool:
             self._look_at(worker)
 
     def _hear(self, worker: Worker) -> None:
-        heard = worker.hear()
+        heard = worker.receive()
         if heard is None:
             self._lost(worker)
             return
@@ -222,7 +222,7 @@ class WorkerPool:
 
     def _lost(self, worker: Worker) -> None:
         """A process is gone of which nobody asked it."""
-        reason = worker.ending()
+        reason = worker.exit_reason()
         others = len(self._workers) > 1
         if worker.job is not None and worker.killed and others and not worker.alone:
             log.info("job %d: %s; it is tried again alone", worker.job, reason)
@@ -252,11 +252,11 @@ def _raised(error: PlggError | str) -> JobOutcome[Any]:
     """The outcome of a job that raised."""
     if isinstance(error, str):
         return JobOutcome(reason=error, failure="error")
-    return JobOutcome(reason=told(error), failure="error", error=error)
+    return JobOutcome(reason=describe_error(error), failure="error", error=error)
 
 
 def _in_words(seconds: float) -> str:
     return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} minutes"
 
 
-__all__ = ["Failure", "JobOutcome", "WorkerPool", "in_workers", "told"]
+__all__ = ["Failure", "JobOutcome", "WorkerPool", "describe_error", "in_workers"]

@@ -225,7 +225,7 @@ class ForestModel(_Record):
         return self
 
 
-class Familiarity(_Record):
+class TrainingDistribution(_Record):
     """What scans of the training cohort look like to the network.
 
     Attributes:
@@ -273,7 +273,7 @@ class Calibration(_Record):
     volume: VolumeRule | None = None
     marker: MarkerRule | None = None
     clinical: ClinicalModel | None = None
-    familiarity: Familiarity | None = None
+    familiarity: TrainingDistribution | None = None
     radiomics: ForestModel | None = None
     tasks: dict[str, TaskRule] = {}
     labels: dict[str, MaskRule] = {}

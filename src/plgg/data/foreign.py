@@ -29,7 +29,7 @@ _UNPACK = "Unpack it and name the image in it."
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ForeignFormat:
     """A file of another kind.
 
     Attributes:
@@ -91,7 +91,7 @@ _NAMES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 
 
-def foreign(start: bytes, path: Path) -> Foreign:
+def foreign(start: bytes, path: Path) -> ForeignFormat:
     """What a file is that does not begin as NIfTI does.
 
     Args:
@@ -99,47 +99,49 @@ def foreign(start: bytes, path: Path) -> Foreign:
         path: Of the file.
     """
     kind = _by_content(start) or _by_name(path.name.lower()) or _unknown(start)
-    return Foreign(kind.what, _filled(kind.remedy, path))
+    return ForeignFormat(kind.what, _filled(kind.remedy, path))
 
 
-def pointer(start: bytes) -> Foreign | None:
+def pointer(start: bytes) -> ForeignFormat | None:
     """What a file is that only stands for another one, such as git-annex's; None if it does not."""
     found = _first(_WORDS, lambda word: word in start) if _is_text(start) else None
     return found if found and "pointer" in found.what else None
 
 
-def half_of_a_pair(path: Path) -> Foreign:
+def half_of_a_pair(path: Path) -> ForeignFormat:
     """What to say of a header whose voxels lie in another file."""
     what = "is the header of a .hdr/.img pair (NIfTI or Analyze), without the voxels"
-    return Foreign(what, _filled(_PAIR, path))
+    return ForeignFormat(what, _filled(_PAIR, path))
 
 
-def _by_content(start: bytes) -> Foreign | None:
+def _by_content(start: bytes) -> ForeignFormat | None:
     for at, magic, what, remedy in _MAGIC:
         if start[at : at + len(magic)] == magic:
-            return Foreign(what, remedy)
+            return ForeignFormat(what, remedy)
     if not start:
-        return Foreign("is empty", _AGAIN)
+        return ForeignFormat("is empty", _AGAIN)
     if not _is_text(start):
         return None
     words = start.lower()
     return _first(_WORDS, lambda word: word in words)
 
 
-def _by_name(name: str) -> Foreign | None:
+def _by_name(name: str) -> ForeignFormat | None:
     return _first(_NAMES, lambda endings: name.endswith(endings))
 
 
-def _unknown(start: bytes) -> Foreign:
+def _unknown(start: bytes) -> ForeignFormat:
     if not any(start):
-        return Foreign("holds only zeros, as a copy that failed leaves", _AGAIN)
+        return ForeignFormat("holds only zeros, as a copy that failed leaves", _AGAIN)
     if _is_text(start):
-        return Foreign("is text, not an image", _NO_IMAGE)
-    return Foreign("is not NIfTI: it does not begin as such a file does", _AGAIN)
+        return ForeignFormat("is text, not an image", _NO_IMAGE)
+    return ForeignFormat("is not NIfTI: it does not begin as such a file does", _AGAIN)
 
 
-def _first(table: tuple[tuple[Key, str, str], ...], fits: Callable[[Key], bool]) -> Foreign | None:
-    return next((Foreign(what, remedy) for key, what, remedy in table if fits(key)), None)
+def _first(
+    table: tuple[tuple[Key, str, str], ...], fits: Callable[[Key], bool]
+) -> ForeignFormat | None:
+    return next((ForeignFormat(what, remedy) for key, what, remedy in table if fits(key)), None)
 
 
 def _is_text(start: bytes) -> bool:

@@ -17,7 +17,7 @@ from plgg.config.labels import Label, parents, within
 from plgg.core.errors import InputError
 from plgg.core.tables import column_key
 from plgg.core.volume import Volume
-from plgg.data.manifest import Case, Labelled
+from plgg.data.manifest import Case, HasColumns
 from plgg.data.nifti.image import read_volume
 
 COLUMN = "mask_labels"
@@ -25,7 +25,7 @@ COLUMN = "mask_labels"
 Numbers = NDArray[np.uint8]
 
 
-def known_labels(case: Labelled, labels: Sequence[Label]) -> tuple[str, ...]:
+def known_labels(case: HasColumns, labels: Sequence[Label]) -> tuple[str, ...]:
     """Labels that the mask of a case tells: those of the column `mask_labels`, or all.
 
     The whole tumour is always among them.
@@ -69,7 +69,7 @@ def numbered(values: NDArray[Any], labels: Sequence[Label], known: Sequence[str]
     whole = labels[0]
     if len(labels) > 1 and tuple(known) == (whole.name,):
         return (values > 0).astype(np.uint8)
-    masks = [np.isin(values, _told(labels, place, known)) for place in range(len(labels))]
+    masks = [np.isin(values, _label_values(labels, place, known)) for place in range(len(labels))]
     if not masks[0].any() and (values > 0).any():
         raise InputError(
             f"the mask holds {_listed(values)}, and none of these is a value of the label "
@@ -80,7 +80,7 @@ def numbered(values: NDArray[Any], labels: Sequence[Label], known: Sequence[str]
     return resolved(masks, labels)
 
 
-def _told(labels: Sequence[Label], place: int, known: Sequence[str]) -> list[int]:
+def _label_values(labels: Sequence[Label], place: int, known: Sequence[str]) -> list[int]:
     """Values of a label; of one that is not known those of known ones within it, to hold them."""
     told = [labels[n] for n in within(labels, place) if labels[n].name in known]
     return [value for label in told for value in label.values]
@@ -145,7 +145,7 @@ def region(numbers: NDArray[Any], labels: Sequence[Label], place: int) -> NDArra
     return np.isin(numbers, [n + 1 for n in within(labels, place)])
 
 
-def values_asked(case: Labelled, labels: Sequence[Label]) -> tuple[Label, ...]:
+def required_values(case: HasColumns, labels: Sequence[Label]) -> tuple[Label, ...]:
     """The labels whose values a mask must hold; none where any value above 0 is the tumour."""
     whole_alone = bool(labels) and len(labels) > 1 and len(known_labels(case, labels)) == 1
     return () if whole_alone else tuple(labels)
@@ -157,6 +157,6 @@ def unnamed_values(values: NDArray[Any], labels: Sequence[Label]) -> list[float]
     return [float(value) for value in found if value not in labels[0].values]
 
 
-def shown(labels: Sequence[Label]) -> str:
+def labels_text(labels: Sequence[Label]) -> str:
     """Labels as a user writes them."""
     return ", ".join(f"{one.name}: [{', '.join(map(str, one.values))}]" for one in labels) or "none"

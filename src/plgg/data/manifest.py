@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from plgg.config import SEQUENCES, Label
-from plgg.core.case_id import first_twin, patient_id_fault, require_case_id, shown
+from plgg.core.case_id import first_twin, patient_id_fault, quoted, require_case_id
 from plgg.core.errors import InputError, ManifestError
 from plgg.core.tables import Table, column_key, known, read_csv, write_csv
 
@@ -181,7 +181,7 @@ TARGET_COLUMNS = ("marker", "site", "age_years", "sex")
 """Columns of plgg's own that a task may name."""
 
 
-class Labelled(Protocol):
+class HasColumns(Protocol):
     """What targets are read from: a row of a manifest, or a case of a store."""
 
     @property
@@ -189,7 +189,7 @@ class Labelled(Protocol):
         """The columns that are not plgg's own."""
 
 
-def target_text(case: Labelled, column: str) -> str | None:
+def target_text(case: HasColumns, column: str) -> str | None:
     """What a column says of a case, as text; None where it is unknown.
 
     >>> target_text(Case("a", "a", Path("a.nii"), age_years=7.5, columns={"grade": "2"}), "grade")
@@ -211,7 +211,9 @@ def _require_patient_id(patient: str, where: str) -> None:
     fault = patient_id_fault(patient)
     if fault:
         raise ManifestError(
-            f"patient_id {shown(patient)} {fault}", where=where, remedy="Give a shorter plain name."
+            f"patient_id {quoted(patient)} {fault}",
+            where=where,
+            remedy="Give a shorter plain name.",
         )
 
 

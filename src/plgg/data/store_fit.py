@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from plgg.config import GridConfig, Label
 from plgg.core.errors import ConfigError
-from plgg.data.labels import shown
+from plgg.data.labels import labels_text
 from plgg.data.store import Store
 from plgg.data.store_records import voxels_of
 
@@ -52,7 +52,8 @@ def require_labels(store: Store, labels: Sequence[Label]) -> None:
     if not labels or (made and labels[0] == made[0] and set(labels) <= set(made)):
         return
     raise ConfigError(
-        f"the store's masks have the labels {shown(made)}; the settings want {shown(labels)}",
+        f"the store's masks have the labels {labels_text(made)}; "
+        f"the settings want {labels_text(labels)}",
         where=store.folder,
         remedy="Preprocess with the same --set tasks.segmentation.labels=…",
     )

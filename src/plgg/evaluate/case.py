@@ -19,15 +19,15 @@ from plgg.core.volume import Volume, apply_affine, corner_distance_mm
 from plgg.data.atlas.grid import BRAIN_CENTRE_MM
 from plgg.data.check.mask import impossible_size, nearest_axes, same_axes, turned_onto
 from plgg.data.check.usable import usable_mask
-from plgg.data.labels import true_regions, values_asked
+from plgg.data.labels import required_values, true_regions
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import read_volume
 from plgg.data.scan import Scan
 from plgg.data.store import read_record
-from plgg.evaluate.labels import labels_said, score_labels
-from plgg.evaluate.predictions import Prediction, Said, read_said
+from plgg.evaluate.labels import reported_labels, score_labels
+from plgg.evaluate.predictions import Prediction, ReportedResult, read_reported
 from plgg.evaluate.records import CaseScores, Region, Side
-from plgg.evaluate.tasks import ScorerOf, nobody, score_tasks
+from plgg.evaluate.tasks import ScorerOf, no_scorer, score_tasks
 from plgg.metrics.further import score_registered
 from plgg.metrics.overlap import count_lesions, hard_dice, soft_dice, volume_ml
 from plgg.metrics.surface import surface_scores
@@ -80,14 +80,14 @@ def place_of(point_mm: NDArray[np.float64]) -> Place:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredCase:
     """A case's scores, and what a check of its true and its predicted mask warns of."""
 
     scores: CaseScores
     warnings: tuple[str, ...] = ()
 
 
-def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = nobody) -> Scored:
+def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = no_scorer) -> ScoredCase:
     """Score one case; what has no truth stays None.
 
     Args:
@@ -110,13 +110,13 @@ def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = nobody)
         "sex": case.sex,
         "predicted_volume_ml": _volume_ml(predicted),
     }
-    said = None if prediction.result is None else read_said(prediction.result)
-    labels, truths = labels_said(said), dict[str, Volume]()
+    said = None if prediction.result is None else read_reported(prediction.result)
+    labels, truths = reported_labels(said), dict[str, Volume]()
     if said is not None:
-        scores |= _said(said) | {"tasks": score_tasks(case, said.tasks, scorer_of)}
+        scores |= _reported_scores(said) | {"tasks": score_tasks(case, said.tasks, scorer_of)}
     if case.mask is not None:
         true = usable_mask(
-            case.mask, None, () if case.stored_labels else values_asked(case, labels)
+            case.mask, None, () if case.stored_labels else required_values(case, labels)
         )
         _refuse_guess(true, predicted, case.mask)
         truth, warnings = true.volume, (*true.doubts, *warnings)
@@ -127,10 +127,10 @@ def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = nobody)
             scores["soft_dice"] = _soft_dice(prediction.probability, truth)
     regions = score_labels(prediction, labels, truths)
     scores["tasks"] = {**scores.get("tasks", {}), **regions}
-    return Scored(CaseScores.model_validate(scores), warnings)
+    return ScoredCase(CaseScores.model_validate(scores), warnings)
 
 
-def _said(said: Said) -> dict[str, Any]:
+def _reported_scores(said: ReportedResult) -> dict[str, Any]:
     """What the prediction says beside its mask."""
     scores: dict[str, Any] = {}
     if said.marker is not None:

@@ -13,14 +13,14 @@ from plgg.core.output import EVALUATION, output_folder, require_free
 from plgg.core.progress import Progress
 from plgg.data.check.report import listed
 from plgg.data.manifest import Case
-from plgg.evaluate.case import Scored
+from plgg.evaluate.case import ScoredCase
 from plgg.evaluate.evaluation import Evaluation, write_evaluation
-from plgg.evaluate.kept_scores import KEPT, KeptScores
 from plgg.evaluate.predictions import Prediction, find_prediction
 from plgg.evaluate.records import CaseScores, FailedScore
+from plgg.evaluate.score_cache import KEPT, ScoreCache
 from plgg.evaluate.score_cases import Pair, scores_here, scores_of_workers
 from plgg.evaluate.summary import summarise
-from plgg.evaluate.tasks import ScorerOf, nobody, summarise_tasks
+from plgg.evaluate.tasks import ScorerOf, no_scorer, summarise_tasks
 from plgg.metrics.further import METRICS
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def evaluate_predictions(
     *,
     out: Path,
     seed: int = 0,
-    scorer_of: ScorerOf = nobody,
+    scorer_of: ScorerOf = no_scorer,
     workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -76,7 +76,7 @@ def evaluate_predictions(
         scored, failed = _scored(found, scorer_of, progress)
         return _summarised(scored, failed, missing, out=out, seed=seed, scorer_of=scorer_of)
     with output_folder(out, EVALUATION):
-        kept = KeptScores(out / KEPT)
+        kept = ScoreCache(out / KEPT)
         scored, failed = _scored(found, scorer_of, progress, workers, out, kept)
         evaluation = _summarised(scored, failed, missing, out=out, seed=seed, scorer_of=scorer_of)
         kept.forget()
@@ -84,7 +84,7 @@ def evaluate_predictions(
 
 
 def _summarised(
-    scored: list[Scored],
+    scored: list[ScoredCase],
     failed: list[FailedScore],
     missing: list[str],
     *,
@@ -120,20 +120,20 @@ def _scored(
     progress: Progress | None,
     workers: Workers = 1,
     out: Path | None = None,
-    kept: KeptScores | None = None,
-) -> tuple[list[Scored], list[FailedScore]]:
+    kept: ScoreCache | None = None,
+) -> tuple[list[ScoredCase], list[FailedScore]]:
     pairs: list[Pair] = [(case, there) for case, there in found if there is not None]
     coming = (
         scores_here(pairs, scorer_of, kept)
         if out is None or kept is None or workers == 1
         else scores_of_workers(pairs, scorer_of, kept, workers=workers, out=out)
     )
-    scored: list[Scored] = []
+    scored: list[ScoredCase] = []
     failed: list[FailedScore] = []
     n_missing = len(found) - len(pairs)
     with closing(coming):
         for done, one in enumerate(coming, start=1 + n_missing):
-            if isinstance(one, Scored):
+            if isinstance(one, ScoredCase):
                 scored.append(one)
             else:
                 failed.append(one)
@@ -142,7 +142,7 @@ def _scored(
     return scored, failed
 
 
-def _tell_warnings(scored: Sequence[Scored]) -> None:
+def _tell_warnings(scored: Sequence[ScoredCase]) -> None:
     """One line of what a check warns of, with the number of warnings and the first."""
     doubtful = [one for one in scored if one.warnings]
     if doubtful:

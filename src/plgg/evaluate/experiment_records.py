@@ -68,8 +68,8 @@ class Run:
     @property
     def collapsed(self) -> bool:
         """Whether the marker head gave one constant answer when it was last looked at."""
-        looks = [e["validation"] for e in self.epochs if dig(e, "validation")]
-        return bool(looks and dig(looks[-1], "marker_collapsed"))
+        looks = [e["validation"] for e in self.epochs if nested(e, "validation")]
+        return bool(looks and nested(looks[-1], "marker_collapsed"))
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ def _config(run: Path) -> Record:
 Record = dict[str, Any]
 
 
-def dig(record: object, *keys: str) -> Any:  # noqa: ANN401 - JSON is any
+def nested(record: object, *keys: str) -> Any:  # noqa: ANN401 - JSON is any
     """What lies under a path of keys; None where the path ends early."""
     for key in keys:
         if not isinstance(record, dict):

@@ -16,7 +16,7 @@ from plgg.data.check.mask import turned_onto
 from plgg.data.labels import region
 from plgg.data.nifti.image import read_volume
 from plgg.data.result import TaskAnswer
-from plgg.evaluate.predictions import Prediction, Said
+from plgg.evaluate.predictions import Prediction, ReportedResult
 from plgg.evaluate.records import TaskScores
 from plgg.metrics.overlap import hard_dice, volume_ml
 from plgg.metrics.surface import surface_scores
@@ -40,7 +40,7 @@ class LabelScorer:
         return {}
 
 
-def labels_said(said: Said | None) -> tuple[Label, ...]:
+def reported_labels(said: ReportedResult | None) -> tuple[Label, ...]:
     """The regions of a result; empty where any value above 0 of a mask is the tumour."""
     return tuple(Label(name=one.name, values=one.values) for one in said.labels) if said else ()
 

@@ -66,7 +66,7 @@ class VolumeRange(BaseModel):
     level: Probability
 
 
-class SaidTask(TaskAnswer):
+class ReportedTask(TaskAnswer):
     """The answer of a task beside outline and marker.
 
     Attributes:
@@ -80,7 +80,7 @@ class SaidTask(TaskAnswer):
     column: str | None = None
 
 
-class SaidLabel(BaseModel):
+class ReportedLabel(BaseModel):
     """A region that a result names: as the settings have it."""
 
     model_config = ConfigDict(frozen=True)
@@ -89,15 +89,15 @@ class SaidLabel(BaseModel):
     values: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(min_length=1)]
 
 
-class Said(BaseModel):
+class ReportedResult(BaseModel):
     """What is scored of a result.json, of plgg or of another tool; all of it may be absent."""
 
     model_config = ConfigDict(frozen=True)
 
     marker: NamedMarker | None = None
     volume_interval: VolumeRange | None = None
-    tasks: dict[TaskName, SaidTask] = {}
-    labels: Annotated[tuple[SaidLabel, ...], Field(max_length=8)] = ()
+    tasks: dict[TaskName, ReportedTask] = {}
+    labels: Annotated[tuple[ReportedLabel, ...], Field(max_length=8)] = ()
 
 
 def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
@@ -114,7 +114,7 @@ def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
     return Prediction(flat) if flat else None
 
 
-def read_said(path: Path) -> Said:
+def read_reported(path: Path) -> ReportedResult:
     """The scored parts of a result.json.
 
     Raises:
@@ -122,7 +122,7 @@ def read_said(path: Path) -> Said:
     """
     return read_record(
         path,
-        Said,
+        ReportedResult,
         error=InputError,
         what="is not a result with a marker's probabilities",
         remedy="Predict this case again, or delete the file to score its mask alone.",

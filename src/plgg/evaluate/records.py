@@ -97,7 +97,7 @@ class CaseScores(Record):
 VERSION: Literal[2] = 2
 
 
-class _Written(Record):
+class _EstimateRecord(Record):
     """An `Estimate` as it stands in summary.json."""
 
     value: float | None = None
@@ -109,7 +109,7 @@ class _Written(Record):
 def _read(found: object) -> Estimate:
     if isinstance(found, Estimate):
         return found
-    written = _Written.model_validate(found)
+    written = _EstimateRecord.model_validate(found)
     ends = written.ci_low, written.ci_high
     return Estimate(written.value, *ends, n_undefined=written.n_undefined)
 

@@ -19,10 +19,10 @@ from plgg.core.ray_session import RayWorkers
 from plgg.core.workers import JobOutcome
 from plgg.data.budget import GIB, limit_in_force, scan_limit
 from plgg.data.manifest import Case
-from plgg.evaluate.case import Scored, score_case
-from plgg.evaluate.kept_scores import KeptScores, key_of
+from plgg.evaluate.case import ScoredCase, score_case
 from plgg.evaluate.predictions import Prediction
 from plgg.evaluate.records import FailedScore
+from plgg.evaluate.score_cache import ScoreCache, key_of
 from plgg.evaluate.tasks import ScorerOf
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ CASE_SECONDS = 1800.0
 
 
 def scores_here(
-    pairs: Sequence[Pair], scorer_of: ScorerOf, kept: KeptScores | None = None
-) -> Generator[Scored | FailedScore, None, None]:
+    pairs: Sequence[Pair], scorer_of: ScorerOf, kept: ScoreCache | None = None
+) -> Generator[ScoredCase | FailedScore, None, None]:
     """Scores of cases, one after the other in this process."""
     for case, prediction in pairs:
         key = key_of(case, prediction) if kept else ""
@@ -44,8 +44,8 @@ def scores_here(
 
 
 def scores_of_workers(
-    pairs: Sequence[Pair], scorer_of: ScorerOf, kept: KeptScores, *, workers: Workers, out: Path
-) -> Generator[Scored | FailedScore, None, None]:
+    pairs: Sequence[Pair], scorer_of: ScorerOf, kept: ScoreCache, *, workers: Workers, out: Path
+) -> Generator[ScoredCase | FailedScore, None, None]:
     """Scores of cases, in their order, by worker processes.
 
     Args:
@@ -69,7 +69,7 @@ def scores_of_workers(
         gib=gib,
     )
     for key, (case, _) in zip(keys, pairs, strict=True):
-        yield kept.get(key) or _keep(kept, key, _told(case, next(coming)))
+        yield kept.get(key) or _keep(kept, key, _outcome(case, next(coming)))
 
 
 def _limits(workers: Workers) -> tuple[Workers, float | None]:
@@ -79,7 +79,7 @@ def _limits(workers: Workers) -> tuple[Workers, float | None]:
     return workers, max(2.0 * PROCESS_GIB, free / workers)
 
 
-_Score = Callable[[Case, Prediction], Scored | FailedScore]
+_Score = Callable[[Case, Prediction], ScoredCase | FailedScore]
 
 
 def _ready(scorer_of: ScorerOf, scan_gib: float) -> _Score:
@@ -88,16 +88,18 @@ def _ready(scorer_of: ScorerOf, scan_gib: float) -> _Score:
 
 def _within_limit(
     scorer_of: ScorerOf, scan_gib: float, case: Case, prediction: Prediction
-) -> Scored | FailedScore:
+) -> ScoredCase | FailedScore:
     with scan_limit(scan_gib):
         return score_or_say(case, prediction, scorer_of)
 
 
-def _score(score: _Score, pair: Pair) -> Scored | FailedScore:
+def _score(score: _Score, pair: Pair) -> ScoredCase | FailedScore:
     return score(*pair)
 
 
-def score_or_say(case: Case, prediction: Prediction, scorer_of: ScorerOf) -> Scored | FailedScore:
+def score_or_say(
+    case: Case, prediction: Prediction, scorer_of: ScorerOf
+) -> ScoredCase | FailedScore:
     """A case's scores, or why there are none."""
     try:
         return score_case(case, prediction, scorer_of)
@@ -112,14 +114,16 @@ def _reason(error: Exception) -> str:
     return f"its masks could not be scored ({type(error).__name__})"
 
 
-def _told(case: Case, outcome: JobOutcome[Scored | FailedScore]) -> Scored | FailedScore:
+def _outcome(case: Case, outcome: JobOutcome[ScoredCase | FailedScore]) -> ScoredCase | FailedScore:
     """A case whose process did not live to say what was wrong is said by how that ended."""
     if outcome.result is not None:
         return outcome.result
     return FailedScore(case_id=case.case_id, reason=f"{outcome.reason}. Look at its masks.")
 
 
-def _keep(kept: KeptScores | None, key: str, found: Scored | FailedScore) -> Scored | FailedScore:
-    if kept and isinstance(found, Scored):
+def _keep(
+    kept: ScoreCache | None, key: str, found: ScoredCase | FailedScore
+) -> ScoredCase | FailedScore:
+    if kept and isinstance(found, ScoredCase):
         kept.add(key, found)
     return found

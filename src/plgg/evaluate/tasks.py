@@ -16,7 +16,7 @@ from plgg.core.estimate import Estimate
 from plgg.data.manifest import Case, target_text
 from plgg.data.result import TaskAnswer
 from plgg.evaluate.labels import KIND, LabelScorer
-from plgg.evaluate.predictions import SaidTask
+from plgg.evaluate.predictions import ReportedTask
 from plgg.evaluate.records import CaseScores, TaskScores, TaskSummary
 from plgg.evaluate.statistics import draw
 
@@ -41,13 +41,13 @@ ScorerOf = Callable[[str], Scorer | None]
 """From the name of a kind; None where it is not known here."""
 
 
-def nobody(kind: str) -> Scorer | None:  # noqa: ARG001 - as those that know kinds
+def no_scorer(kind: str) -> Scorer | None:  # noqa: ARG001 - as those that know kinds
     """Knows no kind: truth and answers are listed, and not scored."""
     return None
 
 
 def score_tasks(
-    case: Case, said: dict[str, SaidTask], scorer_of: ScorerOf
+    case: Case, said: dict[str, ReportedTask], scorer_of: ScorerOf
 ) -> dict[str, TaskScores]:
     """Answers and truths of one scan, with the scores that one scan has."""
     found = {}

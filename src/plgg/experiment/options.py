@@ -10,7 +10,7 @@ _MOST_SEEDS = 100
 
 
 @dataclass(frozen=True)
-class Course:
+class TransferOptions:
     """How far to go.
 
     Attributes:

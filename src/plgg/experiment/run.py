@@ -50,7 +50,7 @@ def _or_least(value: float | None) -> float:
 
 
 @dataclass(frozen=True)
-class Done:
+class ExperimentOutcome:
     """What came of an experiment.
 
     Attributes:
@@ -62,7 +62,7 @@ class Done:
     failed: dict[str, str]
 
 
-def run_experiment(plan: Plan, watch: Watch) -> Done:
+def run_experiment(plan: Plan, watch: Watch) -> ExperimentOutcome:
     """Run everything that is not there yet and write tables and report.
 
     Raises:
@@ -74,7 +74,7 @@ def run_experiment(plan: Plan, watch: Watch) -> Done:
         return _run(plan, watch)
 
 
-def _run(plan: Plan, watch: Watch) -> Done:
+def _run(plan: Plan, watch: Watch) -> ExperimentOutcome:
     started = time.monotonic()
     splits = [plan.split(k) for k in range(plan.n_splits)]
     for group in same_tests(splits, plan.store.cohort.cases):
@@ -90,12 +90,12 @@ def _run(plan: Plan, watch: Watch) -> Done:
         write_experiment(plan.out, record.model_copy(update={"seconds": spent}))
     runs = [run_of(plan.out, job.k, job.arm, job.seed) for job in wanted]
     if not any((run / "evaluation" / "test").is_dir() for run in runs):
-        return Done(None, failed)
+        return ExperimentOutcome(None, failed)
     watch.say("comparing and drawing the report")
     comparison = compare_experiment(plan.out, seed=plan.config.seed)
     write_comparison(plan.out / "comparison.json", comparison)
     write_table1(plan.out, comparison)
-    return Done(write_experiment_report(plan.out, store=plan.store.folder), failed)
+    return ExperimentOutcome(write_experiment_report(plan.out, store=plan.store.folder), failed)
 
 
 def _work(plan: Plan, wanted: Sequence[Job], watch: Watch) -> dict[str, str]:

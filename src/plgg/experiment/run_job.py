@@ -65,14 +65,14 @@ def attempt(job: Job, store: Store, split: Split, watch: Watch, *, retries: int)
         try:
             do(job, store, split, watch)
         except Exception as error:  # noqa: BLE001 - one run must not take the others with it
-            reason = _told(job.run, error)
+            reason = _failure_line(job.run, error)
         else:
             forget_failure(job.run)
             return None
     return reason
 
 
-def _told(run: Path, error: Exception) -> str:
+def _failure_line(run: Path, error: Exception) -> str:
     one_line = str(error) if isinstance(error, PlggError) else f"{type(error).__name__}: {error}"
     one_line = " ".join(one_line.split())
     log.debug("%s failed", run, exc_info=error)

@@ -22,7 +22,7 @@ from plgg.core.prediction_files import RESULT
 from plgg.core.progress import Progress, Watch
 from plgg.data.calibration import (
     Calibration,
-    Familiarity,
+    TrainingDistribution,
     read_calibration,
     write_calibration,
 )
@@ -228,7 +228,7 @@ def calibrate_runs(
 
 def _predict_validation(
     run: Path, store: Store, split: Split, aside: Path, watch: Watch, *, label: str
-) -> tuple[Member, Familiarity | None]:
+) -> tuple[Member, TrainingDistribution | None]:
     """A run's raw network, once it has predicted its validation patients; and what it knows."""
     loaded = load_member(run, calibrated=False)
     raw = replace(loaded, engine=remembering(loaded.engine))
@@ -324,7 +324,7 @@ def is_calibrated(run: Path) -> bool:
 
 def cohort_familiarity(
     loaded: Member, raw: Member, store: Store, split: Split, progress: Progress
-) -> Familiarity | None:
+) -> TrainingDistribution | None:
     """What the training cohort looks like to a network.
 
     Args:

@@ -15,7 +15,7 @@ from plgg.data.split import Split, make_split
 from plgg.data.store import Store
 from plgg.evaluate.compare.experiment import TransferRow, transfer_row
 from plgg.experiment.demo import make_patients, make_store
-from plgg.experiment.options import Course
+from plgg.experiment.options import TransferOptions
 from plgg.experiment.plan import Job, Plan, begin
 from plgg.experiment.run_job import attempt, is_finished
 from plgg.experiment.scoring import score_parts
@@ -24,7 +24,9 @@ from plgg.report.experiment.page import write_experiment_report
 from plgg.report.transfer import write_rows, write_transfer_report
 
 
-def transfer_of(home: Store, away: Store, out: Path, config: Config, course: Course) -> Transfer:
+def transfer_of(
+    home: Store, away: Store, out: Path, config: Config, course: TransferOptions
+) -> Transfer:
     """The experiment that is asked for."""
     return Transfer(
         home,
@@ -38,7 +40,9 @@ def transfer_of(home: Store, away: Store, out: Path, config: Config, course: Cou
     )
 
 
-def make_stores(out: Path, config: Config, course: Course, watch: Watch) -> tuple[Store, Store]:
+def make_stores(
+    out: Path, config: Config, course: TransferOptions, watch: Watch
+) -> tuple[Store, Store]:
     """Synthetic adults, whose tumours are common and learnt from, and synthetic children."""
     adults = PhantomSettings(n_patients=course.patients, seed=config.seed, population="adult")
     children = PhantomSettings(n_patients=course.patients, seed=config.seed + 1, population="child")
@@ -173,7 +177,7 @@ def transfer_table(plan: Transfer) -> tuple[TransferRow, ...]:
 
 
 @dataclass(frozen=True)
-class Transferred:
+class TransferOutcome:
     """What came of a transfer experiment.
 
     Attributes:
@@ -185,7 +189,7 @@ class Transferred:
     failed: dict[str, str]
 
 
-def run_transfer(plan: Transfer, watch: Watch) -> Transferred:
+def run_transfer(plan: Transfer, watch: Watch) -> TransferOutcome:
     """Run everything that is not there yet and write tables and reports.
 
     Raises:
@@ -203,7 +207,7 @@ def run_transfer(plan: Transfer, watch: Watch) -> Transferred:
         return _run(plan, watch)
 
 
-def _run(plan: Transfer, watch: Watch) -> Transferred:
+def _run(plan: Transfer, watch: Watch) -> TransferOutcome:
     tuned = plan.tuned(0)
     _begin(plan, plan.home, plan.home_out, {plan.config.arm: plan.config})
     arms = {OWN: plan.config, TRANSFERRED: plan.config, TUNED: tuned}
@@ -215,7 +219,7 @@ def _run(plan: Transfer, watch: Watch) -> Transferred:
         watch.say(f"{name} failed: {reason}")
     rows = transfer_table(plan)
     if not rows:
-        return Transferred(None, failed)
+        return TransferOutcome(None, failed)
     watch.say("comparing and drawing the reports")
     write_rows(plan.out / "transfer", rows)
     for folder, store in ((plan.home_out, plan.home), (plan.away_out, plan.away)):
@@ -224,7 +228,7 @@ def _run(plan: Transfer, watch: Watch) -> Transferred:
     report = write_transfer_report(
         plan.out, rows, home=home, away=away, failed=failed, command=plan.command
     )
-    return Transferred(report, failed)
+    return TransferOutcome(report, failed)
 
 
 def _begin(plan: Transfer, store: Store, out: Path, arms: Mapping[str, Config]) -> None:

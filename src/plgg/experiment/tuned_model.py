@@ -18,7 +18,12 @@ import numpy as np
 from plgg.core.files import write_text
 from plgg.core.folders import MODEL, replaced, scratch_folder
 from plgg.core.progress import Progress, Watch
-from plgg.data.calibration import Calibration, Familiarity, read_calibration, write_calibration
+from plgg.data.calibration import (
+    Calibration,
+    TrainingDistribution,
+    read_calibration,
+    write_calibration,
+)
 from plgg.data.ensemble_folder import EnsembleRecord, is_ensemble, read_ensemble, write_ensemble
 from plgg.data.nifti.image import read_volume
 from plgg.data.store import Store
@@ -95,7 +100,7 @@ def _remembering(member: Member) -> Member:
 
 def _familiarity(
     pair: Pair, member: Member, store: Store, corrections: Corrections
-) -> Familiarity | None:
+) -> TrainingDistribution | None:
     """What the training cohort, the corrected scans among it, looks like to a new network.
 
     Without the old patients, their features are those that the old network kept: the encoder is the
@@ -119,7 +124,7 @@ def _renewed(
     pairs: Sequence[Pair],
     raw: Sequence[Member],
     store: Store,
-    familiarity: Familiarity | None,
+    familiarity: TrainingDistribution | None,
     watch: Watch,
 ) -> tuple[Calibration | None, dict[Path, MarkerModels]]:
     """What the patients of the old training teach of the new networks; nothing without them."""
@@ -129,7 +134,7 @@ def _renewed(
     first = raw[0]
     with scratch_folder(first.run.parent / "calibration") as aside:
         with watch.task("predicting the old validation patients") as progress:
-            done = _Counted(progress, len(names))
+            done = _SharedBar(progress, len(names))
             for pair, member in zip(pairs, raw, strict=True):
                 one = Predictor(ensemble([member]))
                 predict_cases(one, store, pair.old.validation, aside / "raw", done.part())
@@ -153,7 +158,7 @@ def _renewed(
     return found, models
 
 
-class _Counted:
+class _SharedBar:
     """One bar over several jobs."""
 
     def __init__(self, progress: Progress, total: int) -> None:
@@ -197,7 +202,7 @@ def compare_pairs(
         groups.append(("validation", [before], [after], pair.old.validation))
     found: list[PatientChange] = []
     with watch.task("comparing both models") as progress:
-        done = _Counted(progress, sum(2 * len(names) for *_, names in groups))
+        done = _SharedBar(progress, sum(2 * len(names) for *_, names in groups))
         for part, before_members, after_members, names in groups:
             dice = [
                 _dice(members, store, names, done.part())

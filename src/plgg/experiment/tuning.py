@@ -159,10 +159,10 @@ def tuning_config(
     return tuned.model_copy(update={"preprocess": store.cohort.settings})
 
 
-def lesson(old: Sequence[str], corrected: Sequence[str]) -> tuple[str, ...]:
+def oversampled(old: Sequence[str], corrected: Sequence[str]) -> tuple[str, ...]:
     """The scans of an epoch: corrected ones so often that they are about half of it.
 
-    >>> lesson(["a", "b", "c", "d"], ["x", "y"])
+    >>> oversampled(["a", "b", "c", "d"], ["x", "y"])
     ('a', 'b', 'c', 'd', 'x', 'y', 'x', 'y')
     """
     rehearsed = [name for name in old if name not in corrected]
@@ -195,7 +195,7 @@ def tune(
         ConfigError: If a setting does not fit.
         RunError: If the loss is no longer finite.
     """
-    names = lesson([name for name in old.train if name in store.by_id], list(corrected))
+    names = oversampled([name for name in old.train if name in store.by_id], list(corrected))
     config = tuning_config(old, store, names, n_corrected=len(corrected), settings=settings)
     # Nothing is chosen by validation patients: the rate falls to 0, and the last weights are used.
     split = Split(train=names, validation=(), test=(), k=0, seed=config.seed)

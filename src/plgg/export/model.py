@@ -35,7 +35,7 @@ from plgg.model.checkpoint import (
     save_checkpoint,
     unprefixed,
 )
-from plgg.tasks.mask_task import answering
+from plgg.tasks.mask_task import answering_tasks
 
 # Of the image by which both precisions are compared, in voxels of the bottleneck.
 _CELLS = (7, 9, 6)
@@ -132,7 +132,7 @@ def _difference(checkpoint: Checkpoint, half: dict[str, Tensor]) -> dict[str, fl
     changed = {f"model.{name}": value.float() for name, value in half.items()}
     other = checkpoint.model_copy(update={"tensors": changed})
     whole, halved = (_answers(Traceable(one.network())) for one in (checkpoint, other))
-    found = largest_difference(whole, halved, answering(checkpoint.meta.restored_tasks()))
+    found = largest_difference(whole, halved, answering_tasks(checkpoint.meta.restored_tasks()))
     require_near(found, "half precision", tolerance=_TOLERANCE)
     return found
 

@@ -20,13 +20,13 @@ from plgg.model.checkpoint import Checkpoint, load_checkpoint
 from plgg.predict.engine import FILE, ExportRecord, Format, export_folder
 from plgg.predict.engines.exported import import_onnxruntime, import_openvino, require_onnx
 from plgg.tasks.base import AuxiliaryTask
-from plgg.tasks.mask_task import answering
+from plgg.tasks.mask_task import answering_tasks
 
 Run = Callable[..., Outputs]
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportedNetwork:
     """A network in another format.
 
     Attributes:
@@ -38,10 +38,10 @@ class Written:
     run: Run
 
 
-Writer = Callable[[Checkpoint, Traceable, Path], Written]
+Writer = Callable[[Checkpoint, Traceable, Path], ExportedNetwork]
 
 
-def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:
+def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> ExportedNetwork:
     require_onnx()
     runtime = import_onnxruntime()
     path = folder / "model.onnx"
@@ -54,7 +54,7 @@ def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:
         values = session.run(network.names, {"image": image[None]})  # type: ignore[index]
         return dict(zip(network.names, values, strict=True))
 
-    return Written(path.name, run)
+    return ExportedNetwork(path.name, run)
 
 
 def _plane(checkpoint: Checkpoint) -> tuple[int, int] | None:
@@ -63,7 +63,7 @@ def _plane(checkpoint: Checkpoint) -> tuple[int, int] | None:
     return config.patches.size[:2] if config.model.sliced else None
 
 
-def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:
+def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> ExportedNetwork:
     """By way of ONNX, which OpenVINO reads itself: its own converter reports what it is given."""
     require_onnx()
     openvino = import_openvino()
@@ -78,10 +78,10 @@ def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Writt
         values = compiled({"image": image[None]})  # type: ignore[index]
         return {name: values[name] for name in network.names}
 
-    return Written(path.name, run)
+    return ExportedNetwork(path.name, run)
 
 
-def _bundle(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written:
+def _bundle(checkpoint: Checkpoint, network: Traceable, folder: Path) -> ExportedNetwork:
     config = checkpoint.meta.config
     if config.n_inputs > 1:
         slices = " and neighbouring slices" if config.model.neighbours else ""
@@ -96,7 +96,7 @@ def _bundle(checkpoint: Checkpoint, network: Traceable, folder: Path) -> Written
             remedy="Export it as onnx or openvino.",
         )
     write_bundle(checkpoint, network.network, folder)
-    return Written("configs/inference.json", Traceable(load_bundle(folder)).answer)
+    return ExportedNetwork("configs/inference.json", Traceable(load_bundle(folder)).answer)
 
 
 FORMATS: dict[Format, Writer] = {"onnx": _onnx, "openvino": _openvino, "monai-bundle": _bundle}
@@ -110,7 +110,7 @@ TOLERANCE = 0.003
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportOutcome:
     """What was made.
 
     Attributes:
@@ -127,7 +127,7 @@ class Exported:
         return self.record.largest_difference
 
 
-def export_run(run: Path, out: Path | None, fmt: Format) -> Exported:
+def export_run(run: Path, out: Path | None, fmt: Format) -> ExportOutcome:
     """Write a run's best network in another format.
 
     Args:
@@ -159,7 +159,7 @@ def export_run(run: Path, out: Path | None, fmt: Format) -> Exported:
     with replaced(folder, EXPORT, inputs=[run]) as aside:
         record = _write(checkpoint, network, aside, fmt)
         write_json(aside / FILE, record.model_dump(mode="json"))
-    return Exported(folder, record)
+    return ExportOutcome(folder, record)
 
 
 def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format) -> ExportRecord:
@@ -175,7 +175,7 @@ def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format)
     largest = largest_difference(
         [network.answer(image) for image in images],
         [written.run(image) for image in images],
-        answering(checkpoint.meta.restored_tasks()),
+        answering_tasks(checkpoint.meta.restored_tasks()),
     )
     require_near(largest, fmt)
     files = sorted(path for path in aside.rglob("*") if path.is_file())

@@ -33,7 +33,7 @@ def without_small(mask: Mask, *, voxel_volume_ml: float, smallest_ml: float) -> 
     """
     if smallest_ml <= 0 or not mask.any():
         return mask
-    box = around(mask)
+    box = bounding_slices(mask)
     labels, sizes = parts_of(mask[box])
     keep = sizes * voxel_volume_ml >= smallest_ml * _ROUNDED
     if not keep.any():
@@ -57,7 +57,7 @@ def components(mask: Volume) -> tuple[Component, ...]:
     tumour = mask.data > 0
     if not tumour.any():
         return ()
-    box = around(tumour)
+    box = bounding_slices(tumour)
     labels, sizes = parts_of(tumour[box])
     centres = _centres(labels, sizes) + [side.start for side in box]
     places = apply_affine(mask.affine, centres)
@@ -70,7 +70,7 @@ def components(mask: Volume) -> tuple[Component, ...]:
     )
 
 
-def around(mask: Mask) -> tuple[slice, slice, slice]:
+def bounding_slices(mask: Mask) -> tuple[slice, slice, slice]:
     """The smallest box that holds all that is true; there must be something."""
     i, j, k = ndimage.find_objects(mask.view(np.uint8), max_label=1)[0]
     return i, j, k

@@ -21,7 +21,7 @@ from scipy.spatial.distance import pdist
 from plgg.core.masks import filled
 from plgg.core.volume import Affine, Volume, apply_affine
 from plgg.data.result import Diameters
-from plgg.measure.components import Mask, around, as_point, largest_part
+from plgg.measure.components import Mask, as_point, bounding_slices, largest_part
 
 Points = NDArray[np.float64]
 # Lines that differ by less are equally long: a symmetric shape has several longest ones.
@@ -210,7 +210,7 @@ def _pieces(part: Mask, normal: int, affine: Affine) -> Iterator[_Piece]:
     """Parts of each slice that are connected within it, by sides or corners."""
     touching = np.ones((3, 3, 3), dtype=np.uint8)
     np.moveaxis(touching, normal, 0)[[0, 2]] = 0
-    box = around(part)
+    box = bounding_slices(part)
     labels, _ = ndimage.label(part[box], structure=touching)
     corner = np.array([side.start for side in box])
     voxel_mm2 = float(np.prod(np.abs(np.diag(_in_plane(affine, normal)))))
@@ -249,7 +249,7 @@ def _record(part: Mask, piece: _Piece, lines: Cross, affine: Affine) -> Diameter
     flat = np.concatenate([lines.largest, lines.across]) @ to_index.T
     slice_index = int(piece.start[piece.normal])
     ends = apply_affine(affine, np.insert(flat, piece.normal, slice_index, axis=1))
-    along = around(part)[piece.normal]
+    along = bounding_slices(part)[piece.normal]
     names = {axis: plane for plane, axis in plane_axes(affine).items()}
     a, b, c, d = (as_point(end) for end in ends)
     return Diameters(

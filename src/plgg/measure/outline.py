@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import EXPECTED_DICE, Threshold
-from plgg.measure.components import around, parts_of
+from plgg.measure.components import bounding_slices, parts_of
 from plgg.measure.uncertainty import FAINT
 
 PLAIN_THRESHOLD = 0.5
@@ -62,7 +62,7 @@ def outlined(
     mask = probability >= (threshold_of(probability, rule) if threshold is None else threshold)
     if rule != EXPECTED_DICE or not mask.any():
         return mask
-    box = around(mask)
+    box = bounding_slices(mask)
     labels, sizes = parts_of(mask[box])
     likely = np.zeros(len(sizes) + 1, dtype=np.bool_)
     likely[labels[probability[box] >= PLAIN_THRESHOLD]] = True

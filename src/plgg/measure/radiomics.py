@@ -18,7 +18,7 @@ from plgg.core.volume import Affine, spacing_mm
 from plgg.data.atlas.grid import BRAIN_CENTRE_MM
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.measure.clinical import CLINICAL_INPUTS, clinical_inputs
-from plgg.measure.components import around, parts_of
+from plgg.measure.components import bounding_slices, parts_of
 
 Mask = NDArray[np.bool_]
 Image = NDArray[np.float32]
@@ -93,7 +93,7 @@ def _of_tumour(codes: NDArray[np.int8], tumour: Mask, affine: Affine) -> Feature
 
 def _around(tumour: Mask, margin: NDArray[np.int_]) -> tuple[slice, ...]:
     """The tumour's bounding box with a margin."""
-    box = zip(around(tumour), margin.tolist(), strict=True)
+    box = zip(bounding_slices(tumour), margin.tolist(), strict=True)
     return tuple(slice(max(side.start - more, 0), side.stop + more) for side, more in box)
 
 

@@ -7,7 +7,7 @@ product on T2/FLAIR: complete response, gone; partial response, less by 50 % or 
 than at baseline; minor response, by 25 to 50 %; progressive disease, more by 25 % or more than the
 smallest product so far; stable disease, anything else.
 
-    >>> [one.response for one in assess([Size(1000.0), Size(500.0), Size(625.0)])]
+    >>> [one.response for one in assess([TumourSize(1000.0), TumourSize(500.0), TumourSize(625.0)])]
     ['baseline', 'PR', 'PD']
 """
 
@@ -29,7 +29,7 @@ _DIGITS = 4
 
 
 @dataclass(frozen=True)
-class Size:
+class TumourSize:
     """What one scan shows of the tumour.
 
     Attributes:
@@ -65,7 +65,7 @@ class Assessment:
     confirmation: str = ""
 
 
-def assess(sizes: Sequence[Size]) -> list[Assessment]:
+def assess(sizes: Sequence[TumourSize]) -> list[Assessment]:
     """The category of each scan of one patient, the first of them the baseline.
 
     Args:
@@ -91,7 +91,7 @@ def percent(now: float, then: float) -> float | None:
     return round(100.0 * (now - then) / then, _DIGITS) if then else None
 
 
-def _assessed(sizes: Sequence[Size], at: int) -> Assessment:
+def _assessed(sizes: Sequence[TumourSize], at: int) -> Assessment:
     baseline, now = sizes[0], sizes[at].product_mm2
     if at == 0:
         return Assessment("baseline", None, None, "The first scan, which the others are held to.")
@@ -137,7 +137,9 @@ def _asks_for_another(response: Response) -> bool:
     return response in ("CR", "PR", "MR", "PD")
 
 
-def _with_confirmation(found: Sequence[Assessment], sizes: Sequence[Size], at: int) -> Assessment:
+def _with_confirmation(
+    found: Sequence[Assessment], sizes: Sequence[TumourSize], at: int
+) -> Assessment:
     one = found[at]
     if not _asks_for_another(one.response):
         return one
@@ -155,7 +157,7 @@ def _with_confirmation(found: Sequence[Assessment], sizes: Sequence[Size], at: i
 
 
 def _progression(
-    found: Sequence[Assessment], _: Sequence[Size], __: int, later: Sequence[int]
+    found: Sequence[Assessment], _: Sequence[TumourSize], __: int, later: Sequence[int]
 ) -> tuple[bool, str]:
     if not later:
         return False, "unconfirmed: one scan"
@@ -165,7 +167,7 @@ def _progression(
 
 
 def _response(
-    found: Sequence[Assessment], sizes: Sequence[Size], at: int, later: Sequence[int]
+    found: Sequence[Assessment], sizes: Sequence[TumourSize], at: int, later: Sequence[int]
 ) -> tuple[bool | None, str]:
     """Sustained by every scan up to the first that is 8 weeks away or more."""
     if not later:

@@ -20,7 +20,7 @@ from plgg.measure.diameters import Plane, diameters_by_plane
 from plgg.measure.response import (
     MEASURABLE_MM,
     Assessment,
-    Size,
+    TumourSize,
     assess,
     best_response,
     percent,
@@ -36,7 +36,7 @@ NOTE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class TimelineScan:
     """One scan of the patient.
 
     Attributes:
@@ -85,7 +85,7 @@ def _measured_mask(path: Path, result: Result) -> Volume:
 
 def read_moments(
     folders: Sequence[Path], dates: Sequence[date | None] | None = None
-) -> list[Moment]:
+) -> list[TimelineScan]:
     """Earlier results from their folders.
 
     Args:
@@ -98,12 +98,12 @@ def read_moments(
     results = [read_prior(folder) for folder in folders]
     given = dates or [None] * len(results)
     return [
-        Moment(result, folder, when or result.scan_date)
+        TimelineScan(result, folder, when or result.scan_date)
         for result, folder, when in zip(results, folders, given, strict=True)
     ]
 
 
-def timeline(moments: Sequence[Moment]) -> Timeline:
+def timeline(moments: Sequence[TimelineScan]) -> Timeline:
     """Order the results of one patient and say what each means against the first and the smallest.
 
     Args:
@@ -120,7 +120,7 @@ def timeline(moments: Sequence[Moment]) -> Timeline:
     days = _days(ordered)
     lines = [_lines(one, plane) for one in ordered]
     sizes = [
-        Size(_product(m, line), _large(line), d)
+        TumourSize(_product(m, line), _large(line), d)
         for m, line, d in zip(ordered, lines, days, strict=True)
     ]
     found = assess(sizes)
@@ -136,7 +136,9 @@ def timeline(moments: Sequence[Moment]) -> Timeline:
     )
 
 
-def _point(moment: Moment, size: Size, found: Assessment, first: Moment) -> TimePoint:
+def _point(
+    moment: TimelineScan, size: TumourSize, found: Assessment, first: TimelineScan
+) -> TimePoint:
     result = moment.result
     return TimePoint(
         name=moment.name,
@@ -157,8 +159,8 @@ def _point(moment: Moment, size: Size, found: Assessment, first: Moment) -> Time
     )
 
 
-def _refuse_twice(moments: Sequence[Moment]) -> None:
-    seen: dict[str, Moment] = {}
+def _refuse_twice(moments: Sequence[TimelineScan]) -> None:
+    seen: dict[str, TimelineScan] = {}
     for moment in moments:
         digest = moment.result.input.sha256
         if digest in seen:
@@ -170,7 +172,7 @@ def _refuse_twice(moments: Sequence[Moment]) -> None:
         seen[digest] = moment
 
 
-def _ordered(moments: Sequence[Moment]) -> list[Moment]:
+def _ordered(moments: Sequence[TimelineScan]) -> list[TimelineScan]:
     """By date if all are known; else as they were named, which known dates must not contradict."""
     if all(moment.scan_date for moment in moments):
         return sorted(moments, key=lambda moment: moment.scan_date or date.max)
@@ -186,7 +188,7 @@ def _ordered(moments: Sequence[Moment]) -> list[Moment]:
     return list(moments)
 
 
-def _refuse_others(moments: Sequence[Moment]) -> None:
+def _refuse_others(moments: Sequence[TimelineScan]) -> None:
     """Each is held against each: what one result does not know another may."""
     for n, moment in enumerate(moments):
         for other in moments[:n]:
@@ -195,12 +197,12 @@ def _refuse_others(moments: Sequence[Moment]) -> None:
             require_one_patient(other.result, moment.result, where, days=days)
 
 
-def _days(moments: Sequence[Moment]) -> list[int | None]:
+def _days(moments: Sequence[TimelineScan]) -> list[int | None]:
     first = moments[0].scan_date
     return [(m.scan_date - first).days if first and m.scan_date else None for m in moments]
 
 
-def _common_plane(moments: Sequence[Moment]) -> Plane | None:
+def _common_plane(moments: Sequence[TimelineScan]) -> Plane | None:
     """In which most can be measured; of several, that of the first scan's largest product."""
     with_tumour = [moment for moment in moments if moment.result.diameters]
     if not with_tumour:
@@ -215,14 +217,14 @@ def _common_plane(moments: Sequence[Moment]) -> Plane | None:
     return max(planes, key=lambda plane: sum(plane in moment.by_plane for moment in with_tumour))
 
 
-def _lines(moment: Moment, plane: Plane | None) -> Diameters | None:
+def _lines(moment: TimelineScan, plane: Plane | None) -> Diameters | None:
     own = moment.result.diameters
     if own is None or plane is None or own.plane == plane:
         return own
     return moment.by_plane.get(plane)
 
 
-def _product(moment: Moment, lines: Diameters | None) -> float | None:
+def _product(moment: TimelineScan, lines: Diameters | None) -> float | None:
     if not moment.result.volume_ml:
         return 0.0
     return lines.product_mm2 if lines else None
@@ -232,7 +234,7 @@ def _large(lines: Diameters | None) -> bool:
     return lines is not None and min(lines.largest_mm, lines.perpendicular_mm) >= MEASURABLE_MM
 
 
-def _warnings(moments: Sequence[Moment]) -> Iterable[str]:
+def _warnings(moments: Sequence[TimelineScan]) -> Iterable[str]:
     results = [moment.result for moment in moments]
     if not all(moment.scan_date for moment in moments):
         yield (
@@ -263,7 +265,7 @@ def _warnings(moments: Sequence[Moment]) -> Iterable[str]:
         yield f"scans that are flagged: {', '.join(odd)}"
 
 
-def with_timeline(result: Result, mask: Volume, priors: Sequence[Moment]) -> Result:
+def with_timeline(result: Result, mask: Volume, priors: Sequence[TimelineScan]) -> Result:
     """A new result with the timeline that it ends, or that it stands in by its date.
 
     Args:
@@ -274,11 +276,11 @@ def with_timeline(result: Result, mask: Volume, priors: Sequence[Moment]) -> Res
     Raises:
         InputError: As `timeline`.
     """
-    now = Moment(result, None, result.scan_date, mask)
+    now = TimelineScan(result, None, result.scan_date, mask)
     return result.model_copy(update={"timeline": timeline([*priors, now])})
 
 
-def latest(priors: Sequence[Moment], before: date | None = None) -> Moment:
+def latest(priors: Sequence[TimelineScan], before: date | None = None) -> TimelineScan:
     """The last of the earlier ones: by date if all are known, else as they were named.
 
     Args:

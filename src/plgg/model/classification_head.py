@@ -76,7 +76,7 @@ class ScalarHead(nn.Module):
             logits = bottleneck.new_zeros((len(bottleneck), self.n_outputs), dtype=torch.float32)
             for name in self.classifiers:
                 if name != "clinical":
-                    seen = self._seen(name, bottleneck.float(), image, outline)
+                    seen = self._input(name, bottleneck.float(), image, outline)
                     logits = logits + self.classifiers[name](seen)
             return logits if patient is None else logits + self.known(patient)
 
@@ -87,7 +87,7 @@ class ScalarHead(nn.Module):
         logits: Tensor = self.classifiers["clinical"](patient)
         return logits
 
-    def _seen(self, name: str, bottleneck: Features, image: Image, outline: Image) -> Tensor:
+    def _input(self, name: str, bottleneck: Features, image: Image, outline: Image) -> Tensor:
         """What an input of the head is, shape (batch, width)."""
         if name == "tumour":
             return tumour_traits(image, outline)

@@ -111,14 +111,14 @@ def keep_freed_memory() -> bool:
     return agreed
 
 
-def give_back() -> None:
+def return_memory() -> None:
     """Return to the system what was freed but kept; the next steps take it anew."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
-def giving_back() -> Iterator[None]:
+def returning_memory() -> Iterator[None]:
     """Large blocks come from the system and go back there at once, so that it knows what is used.
 
     Afterwards all is as it was before.
@@ -127,7 +127,7 @@ def giving_back() -> Iterator[None]:
         yield
         return
     libc = ctypes.CDLL(None)
-    give_back()
+    return_memory()
     libc.mallopt(_M_MMAP_MAX, _MANY)
     libc.mallopt(_M_MMAP_THRESHOLD, _FEW_BYTES)
     try:

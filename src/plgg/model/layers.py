@@ -265,7 +265,7 @@ def to_blocks(image: Float[Tensor, "batch c i j k"], side: int) -> Tensor:
     )
 
 
-class Leading(nn.Module):
+class FirstChannels(nn.Module):
     """The first channels alone.
 
     Args:

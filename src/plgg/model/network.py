@@ -23,7 +23,7 @@ from plgg.core.patient import patient_inputs
 from plgg.model.backbone import build_backbone
 from plgg.model.classification_head import Guide, ScalarHead
 from plgg.model.layers import (
-    Leading,
+    FirstChannels,
     Reduce,
     SeededDropout,
     Standardise,
@@ -35,7 +35,7 @@ from plgg.model.layers import (
 )
 from plgg.tasks.base import AuxiliaryTask, BodySpec
 from plgg.tasks.kinds import marker_record, restore_tasks
-from plgg.tasks.mask_task import MaskTask, answering
+from plgg.tasks.mask_task import MaskTask, answering_tasks
 
 Image = Float[Tensor, "batch c i j k"]
 Outline = Float[Tensor, "batch r i j k"]
@@ -88,7 +88,7 @@ class MultitaskNet(nn.Module):
             heads[f"deep_{level}"] = nn.Conv3d(self.backbone.widths[level], out, kernel_size=1)
         learnt = marker_alone(n_classes) if tasks is None else tasks
         learnt = learnt if arm == "multitask" else {}
-        self.auxiliary = tuple(answering(learnt))
+        self.auxiliary = tuple(answering_tasks(learnt))
         # Tasks that are read off the mask; their heads are used in training alone.
         self.of_mask = {n: t.reads for n, t in learnt.items() if isinstance(t, MaskTask)}
         body = _body_spec(self.backbone, settings, heads[SEGMENTATION], n_outlines)
@@ -244,7 +244,7 @@ def _body_spec(
     def make_map() -> nn.Module:
         head = redrawn(deepcopy(outline))
         # A map has one channel, whatever the outline has.
-        return head if n_outlines == 1 else nn.Sequential(head, Leading(settings.stem**3))
+        return head if n_outlines == 1 else nn.Sequential(head, FirstChannels(settings.stem**3))
 
     return BodySpec(channels, divisors, make_head, make_map)
 

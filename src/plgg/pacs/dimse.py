@@ -21,7 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelGet,
 )
 
-from plgg.data.dicom.limits import discreet
+from plgg.data.dicom.limits import silenced_readers
 from plgg.pacs.address import PacsAddress
 from plgg.pacs.credentials import client_context
 from plgg.pacs.errors import PacsError, UnreachableError
@@ -48,7 +48,7 @@ class DimseArchive:
     def __init__(self, address: PacsAddress, *, aet: str, seconds: float) -> None:
         self.address = address
         self._aet, self._seconds = aet, seconds
-        self._getting: _Getting | None = None
+        self._getting: _GetAssociation | None = None
 
     def close(self) -> None:
         """End the connection."""
@@ -125,7 +125,7 @@ class DimseArchive:
         entity = self._entity()
         entity.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
         found: list[Dataset] = []
-        with discreet(), self._associated(entity) as association:
+        with silenced_readers(), self._associated(entity) as association:
             answers = association.send_c_find(asked, StudyRootQueryRetrieveInformationModelFind)
             for status, answer in answers:
                 code = self._status(status)
@@ -141,7 +141,7 @@ class DimseArchive:
         """Write the file of an instance, just as it was sent."""
         if self._getting is None or not self._getting.alive:
             self.close()
-            self._getting = _Getting(self)
+            self._getting = _GetAssociation(self)
         try:
             self._getting.fetch(instance, path, most_bytes)
         except PacsError:
@@ -151,10 +151,10 @@ class DimseArchive:
     def store(self, path: Path, instance: Instance) -> None:
         """Send a file; that it was there already is no fault."""
         entity = self._entity()
-        with discreet():
+        with silenced_readers():
             syntax = pydicom.dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID
         entity.add_requested_context(instance.sop_class, syntax)
-        with discreet(), self._associated(entity) as association:
+        with silenced_readers(), self._associated(entity) as association:
             try:
                 status = association.send_c_store(path)
             except ValueError:  # The context was not accepted.
@@ -205,7 +205,7 @@ class DimseArchive:
         return PacsError(what, where=str(self.address), remedy=_REMEDY)
 
 
-class _Getting:
+class _GetAssociation:
     """One connection over which instances are asked for, one after another."""
 
     def __init__(self, archive: DimseArchive) -> None:
@@ -259,7 +259,7 @@ class _Getting:
             SOPInstanceUID=instance.uid,
         )
         archive = self._archive
-        with discreet():
+        with silenced_readers():
             answers = self._association.send_c_get(asked, StudyRootQueryRetrieveInformationModelGet)
             code = _last(archive._status(status) for status, _ in answers)  # noqa: SLF001
         if self._flow.exceeded:

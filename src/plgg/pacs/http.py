@@ -39,10 +39,10 @@ class PacsSession(requests.Session):
     def __init__(self, address: PacsAddress, credentials: Credentials) -> None:
         super().__init__()
         self.address = address
-        self.auth = _Shown(credentials)
+        self.auth = _CredentialAuth(credentials)
         self.verify = ca_file() or True
         for scheme in ("http://", "https://"):
-            self.mount(scheme, _Bounding())
+            self.mount(scheme, _LimitingAdapter())
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """As it is; but dicomweb-client names a host without its port, and hides wildcards.
@@ -67,7 +67,7 @@ class PacsSession(requests.Session):
         return target
 
 
-class _Shown(AuthBase):
+class _CredentialAuth(AuthBase):
     """Credentials, set here so that requests does not look for others by itself."""
 
     def __init__(self, credentials: Credentials) -> None:
@@ -88,18 +88,18 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or usual
 
 
-class _Bounding(HTTPAdapter):
+class _LimitingAdapter(HTTPAdapter):
     """Gives answers whose bytes are counted as they come, unpacked."""
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:  # noqa: ANN401 - urllib3's
         response = super().build_response(req, resp)
         accepted = req.headers.get("Accept") or ""
         if not str(accepted).startswith(_OBJECTS):
-            response.raw = _Bounded(resp, MOST_LISTED_BYTES)
+            response.raw = _LimitedBody(resp, MOST_LISTED_BYTES)
         return response
 
 
-class _Bounded:
+class _LimitedBody:
     """A body of urllib3 that ends with an error where it is too long, or takes too long."""
 
     def __init__(self, raw: Any, most: int) -> None:  # noqa: ANN401 - urllib3's

@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from plgg.core.errors import InputError
 from plgg.data.budget import require_affordable_file
-from plgg.data.dicom.limits import discreet, require_parsable
+from plgg.data.dicom.limits import require_parsable, silenced_readers
 from plgg.data.foreign import refusing
 from plgg.pacs.errors import PacsError
 from plgg.pacs.records import Instance, is_uid
@@ -65,7 +65,7 @@ def identity(path: Path) -> Instance:
     Raises:
         PlggError: If it is no DICOM file, does not say so, or would take too much memory to read.
     """
-    with refusing(_unreadable), discreet(), path.open("rb") as handle:
+    with refusing(_unreadable), silenced_readers(), path.open("rb") as handle:
         require_affordable_file(path.stat().st_size, "the object")
         require_parsable(handle, Path("the object"))
         header = pydicom.dcmread(

@@ -27,7 +27,7 @@ SILENT = Silent()
 
 
 @dataclass(frozen=True)
-class Pulled:
+class PullOutcome:
     """What came of it.
 
     Attributes:
@@ -78,7 +78,7 @@ def pull(
     *,
     series: str | None = None,
     watch: Watch = SILENT,
-) -> Pulled:
+) -> PullOutcome:
     """Fetch a study, or one series of it.
 
     Args:
@@ -106,7 +106,7 @@ def pull(
                 retries=link.retries,
                 progress=progress,
             )
-    return Pulled(out, n_new, len(known) - n_new, len(wanted) - len(known))
+    return PullOutcome(out, n_new, len(known) - n_new, len(wanted) - len(known))
 
 
 def _required(study: str | None, series: str | None) -> tuple[str | None, str | None]:

@@ -27,7 +27,7 @@ SILENT = Silent()
 
 
 @dataclass(frozen=True)
-class Pushed:
+class PushOutcome:
     """What became of an object.
 
     Attributes:
@@ -41,7 +41,7 @@ class Pushed:
     reason: str | None = None
 
 
-def push(link: PacsLink, folders: Sequence[Path], watch: Watch = SILENT) -> list[Pushed]:
+def push(link: PacsLink, folders: Sequence[Path], watch: Watch = SILENT) -> list[PushOutcome]:
     """Send the DICOM objects of predictions.
 
     Args:
@@ -63,13 +63,13 @@ def push(link: PacsLink, folders: Sequence[Path], watch: Watch = SILENT) -> list
 
 def push_objects(
     archive: Archive, paths: Sequence[Path], retries: Retries, watch: Watch = SILENT
-) -> list[Pushed]:
+) -> list[PushOutcome]:
     """Send files; one that is refused does not keep the others.
 
     Raises:
         UnreachableError: If the PACS does not answer, however often it is asked.
     """
-    done: list[Pushed] = []
+    done: list[PushOutcome] = []
     with watch.task("pushing") as progress:
         for path in paths:
             done.append(_push_one(archive, path, retries))
@@ -78,13 +78,13 @@ def push_objects(
     return done
 
 
-def _push_one(archive: Archive, path: Path, retries: Retries) -> Pushed:
+def _push_one(archive: Archive, path: Path, retries: Retries) -> PushOutcome:
     try:
-        return Pushed(path, _delivered(archive, path, identity(path), retries))
+        return PushOutcome(path, _delivered(archive, path, identity(path), retries))
     except UnreachableError:
         raise
     except PlggError as error:
-        return Pushed(path, "refused", str(error))
+        return PushOutcome(path, "refused", str(error))
 
 
 def _delivered(

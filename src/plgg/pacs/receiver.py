@@ -186,7 +186,7 @@ class Receiver:
         try:
             return self._keep(event.encoded_dataset(), _named(event))
         except (OutputError, OSError) as error:
-            log.warning("an object could not be written: %s", _told(error))
+            log.warning("an object could not be written: %s", _error_text(error))
             return OUT_OF_RESOURCES
         except PlggError as error:
             log.warning("an object was refused: %s", error)
@@ -231,5 +231,5 @@ def _named(event: evt.Event) -> str:
     return str(getattr(event.request, "AffectedSOPInstanceUID", ""))
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)

@@ -13,7 +13,7 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom.datadict import tag_for_keyword
 
-from plgg.data.dicom.limits import discreet
+from plgg.data.dicom.limits import silenced_readers
 from plgg.pacs.address import PacsAddress
 from plgg.pacs.credentials import Credentials
 from plgg.pacs.errors import PacsError, UnreachableError
@@ -134,11 +134,11 @@ class WebArchive:
 
     def store(self, path: Path, instance: Instance) -> None:
         """Send a file; that it was there already is no fault."""
-        with discreet(), self._answering():
+        with silenced_readers(), self._answering():
             dataset = pydicom.dcmread(path)
             answer = self._client.store_instances([dataset], instance.study)
         if answer.get("FailedSOPSequence"):
-            raise _not_taken(self.address)
+            raise _rejection(self.address)
 
     def _all(self, keyword: str, ask: Callable[..., object]) -> list[Item]:
         """All that a search gives, by UID: a server may give no more than a part at a time."""
@@ -183,7 +183,7 @@ class WebArchive:
             raise translated(error, self.address) from None
 
 
-def _not_taken(address: PacsAddress) -> PacsError:
+def _rejection(address: PacsAddress) -> PacsError:
     return PacsError(
         "does not take the object",
         where=str(address),

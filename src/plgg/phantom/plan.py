@@ -104,7 +104,7 @@ _SPREAD = 0.5
 _HALO_WIDTHS = (0.8, 1.2)  # Relative to the middle one.
 
 
-class _Look(NamedTuple):
+class _Appearance(NamedTuple):
     """Means of a class's appearance; see `Plan` for what they are."""
 
     one_cyst: float
@@ -118,10 +118,10 @@ class _Look(NamedTuple):
     size: float
 
 
-_LOOKS: dict[Marker, _Look] = {
-    "BRAF_fusion": _Look(0.60, 0.12, 0.8, 0.12, 0.10, 0.44, 0.08, 0.18, 1.0),
-    "BRAF_V600E": _Look(0.10, 0.60, 1.5, 0.22, 0.18, 0.40, 0.16, 0.10, 0.8),
-    "other": _Look(0.06, 0.10, 2.2, 0.18, 0.30, 0.34, 0.08, 0.03, 1.2),
+_LOOKS: dict[Marker, _Appearance] = {
+    "BRAF_fusion": _Appearance(0.60, 0.12, 0.8, 0.12, 0.10, 0.44, 0.08, 0.18, 1.0),
+    "BRAF_V600E": _Appearance(0.10, 0.60, 1.5, 0.22, 0.18, 0.40, 0.16, 0.10, 0.8),
+    "other": _Appearance(0.06, 0.10, 2.2, 0.18, 0.30, 0.34, 0.08, 0.03, 1.2),
 }
 
 
@@ -231,7 +231,7 @@ def _any_class(rng: np.random.Generator, population: Population) -> Marker:
     return CLASSES[int(rng.choice(len(CLASSES), p=CLASS_SHARES[population]))]
 
 
-def _draw_cysts(rng: np.random.Generator, look: _Look) -> NDArray[np.float64]:
+def _draw_cysts(rng: np.random.Generator, look: _Appearance) -> NDArray[np.float64]:
     """No cyst, one large one beside a nodule, or a few small ones; rows as in `Plan.cysts`."""
     kind = rng.random()
     if kind < look.one_cyst:

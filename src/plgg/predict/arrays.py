@@ -25,7 +25,7 @@ from plgg.data.result import Result, TaskResult, labels_of
 from plgg.data.scan import Scan as NativeScan
 from plgg.predict.batch import Request
 from plgg.predict.options import PredictOptions
-from plgg.predict.preparation import Loaded, prepare_scans
+from plgg.predict.preparation import InferenceInput, prepare_scans
 from plgg.predict.source import Scan
 
 Images = Mapping[str, tuple[ArrayLike, ArrayLike]]
@@ -148,7 +148,7 @@ def _volume(image: ArrayLike, affine: ArrayLike, where: str) -> Volume:
 
 
 def _scan(given: Mapping[str | None, Volume], options: PredictOptions) -> Scan:
-    def load(config: Config) -> Loaded:
+    def load(config: Config) -> InferenceInput:
         named = {name or config.channels[0]: volume for name, volume in given.items()}
         scans: dict[str, NativeScan] = {
             name: usable_scan(NativeScan(named[name]), name, Path(name))

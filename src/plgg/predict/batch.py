@@ -35,7 +35,7 @@ from plgg.predict.options import PredictOptions
 from plgg.predict.scan import Outcome, Predictor, guarded, predict_scans, require_free_places
 from plgg.predict.source import Scan, find_scans
 from plgg.predict.summary import write_summary
-from plgg.preprocess.judging import Judging
+from plgg.preprocess.assessment_process import AssessmentProcess
 from plgg.report.case.page import read_model_card, write_case_report
 
 _GIB = 2**30
@@ -142,13 +142,15 @@ def _about(models: Sequence[Path], members: Sequence[Member]) -> str:
     return " ".join(dict.fromkeys(filter(None, known)))
 
 
-def predict_batch(request: Request, watch: Watch, judging: Judging | None = None) -> list[Outcome]:
+def predict_batch(
+    request: Request, watch: Watch, assessor: AssessmentProcess | None = None
+) -> list[Outcome]:
     """Predict all scans and write `summary.csv`.
 
     Args:
         request: What to predict.
         watch: Told of the progress.
-        judging: Process that registers a scan that is predicted here while networks look.
+        assessor: Process that registers a scan that is predicted here while networks look.
 
     Returns:
         An outcome for every scan, in their order; of a shard, for each of its own, and
@@ -168,7 +170,7 @@ def predict_batch(request: Request, watch: Watch, judging: Judging | None = None
     require_free_places(scans, request.out)
     with loading():
         predictor = request.predictor(scans)
-    predictor.judging = judging
+    predictor.assessor = assessor
     _require_wanted(options.others, predictor)
     shard = request.shard
     scans = shard.of_items(scans) if shard else scans

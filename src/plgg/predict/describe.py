@@ -29,11 +29,11 @@ from plgg.measure.clinical import clinical_probabilities, inputs_of
 from plgg.measure.components import components
 from plgg.measure.diameters import diameters
 from plgg.measure.radiomics import radiomics_inputs
-from plgg.measure.timeline import Moment, latest, with_timeline
+from plgg.measure.timeline import TimelineScan, latest, with_timeline
 from plgg.measure.uncertainty import agreement, expected_dice, volume_interval
 from plgg.predict.ensemble import BoxAnswer, Ensemble
 from plgg.predict.marker import NETWORK, RADIOMICS, marker_answer
-from plgg.predict.preparation import Loaded
+from plgg.predict.preparation import InferenceInput
 from plgg.predict.source import Scan
 from plgg.tasks.base import Array
 
@@ -59,7 +59,7 @@ class RawPrediction:
         numbers: Map of all regions (`plgg.data.labels`); None where the tumour is all.
     """
 
-    loaded: Loaded
+    loaded: InferenceInput
     box: BoxAnswer
     mask: Volume
     tumour: Volume
@@ -76,7 +76,7 @@ def describe(
     found: RawPrediction,
     networks: Ensemble,
     *,
-    priors: Sequence[Moment],
+    priors: Sequence[TimelineScan],
     scan_date: date | None,
 ) -> Result:
     """All that is said of a scan.
@@ -126,13 +126,15 @@ def describe(
         inference=networks.inference,
         versions=versions(),
         seconds=dict(found.clock.seconds),
-        warnings=said_once((*told_marker(scan, networks), *_warnings(found, volume_ml))),
+        warnings=unique_warnings(
+            (*marker_input_warning(scan, networks), *_warnings(found, volume_ml))
+        ),
         note=" ".join(filter(None, (RESEARCH_ONLY, networks.about))),
     )
     return _compared(result, mask, priors)
 
 
-def _compared(result: Result, mask: Volume, priors: Sequence[Moment]) -> Result:
+def _compared(result: Result, mask: Volume, priors: Sequence[TimelineScan]) -> Result:
     """With the change since the latest of the earlier results; of several, with the timeline."""
     if not priors:
         return result
@@ -263,11 +265,11 @@ def _warnings(found: RawPrediction, volume_ml: float) -> tuple[str, ...]:
     )
 
 
-def said_once(warnings: Sequence[str]) -> tuple[str, ...]:
+def unique_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
     """Each warning once, in their order; of two of which one only says more, the fuller.
 
     Example:
-        >>> said_once(("a brain of 90 mL", "no tumour", "a brain of 90 mL at 9 years"))
+        >>> unique_warnings(("a brain of 90 mL", "no tumour", "a brain of 90 mL at 9 years"))
         ('no tumour', 'a brain of 90 mL at 9 years')
     """
     each = tuple(dict.fromkeys(warnings))
@@ -276,7 +278,7 @@ def said_once(warnings: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def told_marker(scan: Scan, networks: Ensemble) -> tuple[str, ...]:
+def marker_input_warning(scan: Scan, networks: Ensemble) -> tuple[str, ...]:
     """That the networks were told the true marker, and which; nothing where they were not."""
     if not networks.is_told_marker:
         return ()

@@ -37,7 +37,7 @@ from plgg.tasks.base import AuxiliaryTask
 
 
 @dataclass(frozen=True, eq=False)
-class Outlined:
+class ThresholdedMask:
     """A mask, boolean, the probability that it was cut at, and how that was chosen."""
 
     mask: NDArray[np.bool_]
@@ -104,7 +104,7 @@ class Ensemble:
 
     def outlined(
         self, probability: Volume, place: int = 0, threshold: float | None = None
-    ) -> Outlined:
+    ) -> ThresholdedMask:
         """The mask of a region where its probability is high enough, without its small parts.
 
         Args:
@@ -123,7 +123,7 @@ class Ensemble:
             voxel_volume_ml=probability.voxel_volume_ml,
             smallest_ml=self.smallest_ml(place),
         )
-        return Outlined(mask, threshold, "expected-dice" if by_scan else "fixed")
+        return ThresholdedMask(mask, threshold, "expected-dice" if by_scan else "fixed")
 
     def _threshold_rules(self, place: int) -> list[Threshold]:
         if self.inference.threshold is not None:

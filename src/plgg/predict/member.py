@@ -28,7 +28,7 @@ from plgg.predict.engine import Engine, with_marker
 from plgg.predict.engines.load import load_engine
 from plgg.predict.whole_brain import BoxPrediction, predict_box
 from plgg.tasks.base import AuxiliaryTask
-from plgg.tasks.mask_task import answering
+from plgg.tasks.mask_task import answering_tasks
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
             split=split_number(run),
             seed=meta.config.seed,
         ),
-        answering(meta.restored_tasks()),
+        answering_tasks(meta.restored_tasks()),
     )
     return with_calibration(raw) if calibrated else raw
 

@@ -20,7 +20,7 @@ import torch
 
 from plgg.config import InferenceConfig
 from plgg.core.errors import RunError
-from plgg.model.device import give_back, giving_back
+from plgg.model.device import return_memory, returning_memory
 from plgg.predict.engine import Engine, Meter, Step
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -95,7 +95,7 @@ def _number(*paths: Path) -> int | None:
 
 def host_peak_bytes(step: Step) -> int:
     """Memory that a step takes at its peak, beyond what is resident before it."""
-    with giving_back():
+    with returning_memory():
         try:
             _RESET.write_text(_RESET_PEAK, encoding="ascii")
         except OSError:
@@ -130,7 +130,7 @@ def _sampled_peak(step: Step) -> int:
     return int(max(seen) - before)
 
 
-HOST = Meter(free=host_free_bytes, peak=host_peak_bytes, release=give_back)
+HOST = Meter(free=host_free_bytes, peak=host_peak_bytes, release=return_memory)
 
 
 def meter_of(device: torch.device) -> Meter:

@@ -84,7 +84,9 @@ class NnunetMember(Member):
         if self.export is None:
             return self._on_scan(box, mirror=inference.mirror)
         image = box.codes.astype(np.int16) - int(OUTSIDE)
-        return _said(self.network.outlines(image, self._spacing_mm(box), mirror=inference.mirror))
+        return _prediction(
+            self.network.outlines(image, self._spacing_mm(box), mirror=inference.mirror)
+        )
 
     def _spacing_mm(self, box: BrainBox) -> list[float]:
         """Of the box, in the world that the export had it in."""
@@ -103,13 +105,13 @@ class NnunetMember(Member):
             )
         (found,) = self.network.outlines(scan.data[None], scan.spacing_mm.tolist(), mirror=mirror)
         in_box = resample(found, placement.native_from_box(), placement.box_shape)
-        said = _said(np.clip(in_box, 0.0, 1.0).astype(np.float32)[None])
+        said = _prediction(np.clip(in_box, 0.0, 1.0).astype(np.float32)[None])
         return BoxPrediction(
             said.tumour, {}, said.features, said.views, None, native=scan.with_data(found)
         )
 
 
-def _said(outlines: NDArray[np.float32]) -> BoxPrediction:
+def _prediction(outlines: NDArray[np.float32]) -> BoxPrediction:
     """Of the whole tumour first, and of the labels within it."""
     tumour, inner = outlines[0], outlines[1:] if len(outlines) > 1 else None
     none = np.zeros(0, dtype=np.float32)

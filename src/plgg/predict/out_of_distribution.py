@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.core.errors import RunError
-from plgg.data.calibration import Familiarity
+from plgg.data.calibration import TrainingDistribution
 from plgg.data.quality import Status, Verdict
 
 Features = NDArray[np.float64]
@@ -67,7 +67,7 @@ def _mahalanobis(references: Features, features: Features) -> Features:
     return np.asarray(np.sqrt(inside + outside / max(rest, 1e-12)), dtype=np.float64)
 
 
-def fit_familiarity(training: Features, unseen: Features) -> Familiarity | None:
+def fit_familiarity(training: Features, unseen: Features) -> TrainingDistribution | None:
     """Learn what the training cohort looks like.
 
     Limits come from scans that the references do not hold: the unseen ones, and each training scan
@@ -87,7 +87,7 @@ def fit_familiarity(training: Features, unseen: Features) -> Familiarity | None:
         distances(np.delete(rounded, i, axis=0), rounded[i : i + 1])[0] for i in range(len(rounded))
     ]
     known = np.array([*left_out, *(distances(rounded, unseen) if len(unseen) else ())])
-    return Familiarity(
+    return TrainingDistribution(
         references=tuple(tuple(row) for row in rounded.tolist()),
         doubtful_above=round(float(np.quantile(known, _DOUBTFUL_QUANTILE)), 4),
         failed_above=round(float(_FAILED_FACTOR * known.max()), 4),
@@ -95,7 +95,7 @@ def fit_familiarity(training: Features, unseen: Features) -> Familiarity | None:
 
 
 def familiarity(
-    features: Sequence[NDArray[np.float32]], known: Sequence[Familiarity | None]
+    features: Sequence[NDArray[np.float32]], known: Sequence[TrainingDistribution | None]
 ) -> Verdict | None:
     """The verdict of one or several networks: of the one whose distance is the median.
 
@@ -133,7 +133,7 @@ _WORDS: dict[Status, str] = {
 }
 
 
-def _distance(features: NDArray[np.float32], cohort: Familiarity) -> float:
+def _distance(features: NDArray[np.float32], cohort: TrainingDistribution) -> float:
     references = np.array(cohort.references)
     if references.ndim != 2 or len(references) < 2 or references.shape[1] != features.size:
         raise RunError(
@@ -144,7 +144,7 @@ def _distance(features: NDArray[np.float32], cohort: Familiarity) -> float:
     return float(distances(references, features[None].astype(np.float64))[0])
 
 
-def _status(distance: float, cohort: Familiarity) -> Status:
+def _status(distance: float, cohort: TrainingDistribution) -> Status:
     if distance > cohort.failed_above:
         return "failed"
     return "doubtful" if distance > cohort.doubtful_above else "good"

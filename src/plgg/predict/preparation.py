@@ -1,7 +1,7 @@
 """A patient's sequences on their way to what networks see, and what is seen of them there.
 
 Of slices as acquired all that networks see is known once there is a brain. Where another process
-seeks its place on the atlas (`plgg.preprocess.judging`), networks can look meanwhile.
+seeks its place on the atlas (`plgg.preprocess.assessment_process`), networks can look meanwhile.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from plgg.core.progress import Clock
 from plgg.core.volume import Volume
 from plgg.data.quality import Quality
 from plgg.data.scan import Scan
-from plgg.preprocess.brain_extraction import Stripped, find_brain
+from plgg.preprocess.assessment_process import AssessmentProcess, AssessmentRequest, assess
+from plgg.preprocess.brain_extraction import BrainExtraction, find_brain
 from plgg.preprocess.gates.scan import GATES
-from plgg.preprocess.judging import Judging, Question, judged
-from plgg.preprocess.normalise import Prepared
+from plgg.preprocess.normalise import NormalisedScan
 from plgg.preprocess.pipeline import (
     EarlySlices,
     PreprocessedScan,
@@ -38,7 +38,7 @@ from plgg.preprocess.setup import Route, route_for
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class InferenceInput:
     """A scan as the network sees it, and what was seen on its way.
 
     Attributes:
@@ -54,7 +54,7 @@ class Loaded:
         sha256: Of the native scan's bytes; None of DICOM, of which only some files are read.
     """
 
-    prepared: Prepared
+    prepared: NormalisedScan
     image: NDArray[np.int8]
     sequences: tuple[str, ...]
     quality: Quality | None
@@ -77,8 +77,8 @@ class Preparation:
             the atlas and what the gates say are not known yet. None where networks must wait.
     """
 
-    finish: Callable[[], Loaded]
-    early: Loaded | None = None
+    finish: Callable[[], InferenceInput]
+    early: InferenceInput | None = None
 
 
 def prepare_scans(
@@ -87,7 +87,7 @@ def prepare_scans(
     *,
     age_years: float | None = None,
     sex: str | None = None,
-) -> Loaded:
+) -> InferenceInput:
     """Bring the sequences of one patient to the grid, as a model of these settings wants.
 
     Args:
@@ -108,7 +108,7 @@ def begin_scans(
     *,
     age_years: float | None = None,
     sex: str | None = None,
-    judging: Judging | None = None,
+    assessor: AssessmentProcess | None = None,
 ) -> Preparation:
     """As `prepare_scans`, as far as it goes until the place on the atlas is asked for.
 
@@ -117,14 +117,14 @@ def begin_scans(
         config: As there.
         age_years: As there.
         sex: As there.
-        judging: The process that seeks the place, which is sought here without one.
+        assessor: The process that seeks the place, which is sought here without one.
 
     Raises:
         InputError: If there is no brain, or the scan is larger than any head.
     """
     patient = _Patient(scans, config, age_years, sex)
     refuse_giant(patient.scan.volume)
-    return patient.beside(judging) if judging else Preparation(patient.here)
+    return patient.meanwhile(assessor) if assessor else Preparation(patient.at_once)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class _Patient:
     def age(self) -> float | None:
         return self.scan.age_years if self.age_years is None else self.age_years
 
-    def here(self) -> Loaded:
+    def at_once(self) -> InferenceInput:
         """All of it in this process; the atlas is laid out while the skull is taken off."""
         clock = Clock()
         with ThreadPoolExecutor(1) as pool:
@@ -168,25 +168,25 @@ class _Patient:
             stripped=stripped,
             clock=clock,
         )
-        return self._loaded(preprocessed)
+        return self._inference_input_of(preprocessed)
 
-    def beside(self, judging: Judging) -> Preparation:
+    def meanwhile(self, assessor: AssessmentProcess) -> Preparation:
         """Its place on the atlas sought in another process, and the slices as acquired at once."""
         clock, target = Clock(), Target(self.config.grid, self.config.preprocess.n4)
-        question = self._question(self._brain(clock))
-        judging.ask(question)
-        early = self._early(question.stripped, target, clock)
-        shown = self._seen(early.prepared, (self.reference,), None) if early else None
+        request = self._request(self._brain(clock))
+        assessor.submit(request)
+        early = self._early(request.stripped, target, clock)
+        shown = self._inference_input(early.prepared, (self.reference,), None) if early else None
 
-        def finish() -> Loaded:
-            answer = judging.answer() or judged(question)
-            clock.add(answer.seconds)
+        def finish() -> InferenceInput:
+            reply = assessor.result() or assess(request)
+            clock.add(reply.seconds)
             preprocessed = resampled(
-                question.scan,
+                request.scan,
                 None,
-                answer.judged,
+                reply.assessment,
                 target,
-                atlas=answer.atlas,
+                atlas=reply.atlas,
                 others=self.others,
                 clock=clock,
                 early=early,
@@ -194,21 +194,21 @@ class _Patient:
             if early and shown and preprocessed.prepared.image is early.prepared.image:
                 quality = preprocessed.quality
                 return replace(shown, prepared=preprocessed.prepared, quality=quality)
-            return self._loaded(preprocessed)
+            return self._inference_input_of(preprocessed)
 
         return Preparation(finish, shown)
 
-    def _brain(self, clock: Clock) -> Stripped:
+    def _brain(self, clock: Clock) -> BrainExtraction:
         with clock.step("brain"):
             return find_brain(self.scan.volume, self.config.preprocess.stripping)
 
-    def _question(self, stripped: Stripped) -> Question:
+    def _request(self, stripped: BrainExtraction) -> AssessmentRequest:
         gates = frozenset(GATES.whole())
-        return Question(
+        return AssessmentRequest(
             self.scan.volume, self.config, self.reference, self.age, stripped, gates=gates
         )
 
-    def _early(self, stripped: Stripped, target: Target, clock: Clock) -> EarlySlices | None:
+    def _early(self, stripped: BrainExtraction, target: Target, clock: Clock) -> EarlySlices | None:
         """Slices as acquired; None where the networks see others, or these are no brain's."""
         if target.grid.kind != "slices" or self.others:
             return None
@@ -217,13 +217,15 @@ class _Patient:
             return early_slices(self.scan.volume, stripped.brain, target)
         return None
 
-    def _loaded(self, found: PreprocessedScan) -> Loaded:
-        return self._seen(found.prepared, (self.reference, *found.reference_from), found.quality)
+    def _inference_input_of(self, found: PreprocessedScan) -> InferenceInput:
+        return self._inference_input(
+            found.prepared, (self.reference, *found.reference_from), found.quality
+        )
 
-    def _seen(
-        self, prepared: Prepared, sequences: tuple[str, ...], quality: Quality | None
-    ) -> Loaded:
-        return Loaded(
+    def _inference_input(
+        self, prepared: NormalisedScan, sequences: tuple[str, ...], quality: Quality | None
+    ) -> InferenceInput:
+        return InferenceInput(
             prepared,
             prepared.stacked(self.config.channels, self.reference),
             sequences,

@@ -38,12 +38,12 @@ from plgg.data.result import Result, probability_file, read_result
 from plgg.measure.timeline import latest, read_moments, with_timeline
 from plgg.measure.uncertainty import entropy
 from plgg.model.device import leaving_a_core
-from plgg.predict.describe import RawPrediction, describe, told_marker
+from plgg.predict.describe import RawPrediction, describe, marker_input_warning
 from plgg.predict.ensemble import BoxAnswer, Ensemble
-from plgg.predict.preparation import Loaded, Preparation
+from plgg.predict.preparation import InferenceInput, Preparation
 from plgg.predict.source import Scan
 from plgg.predict.study import StudyObjects, has_study_objects, write_study_objects
-from plgg.preprocess.judging import Judging
+from plgg.preprocess.assessment_process import AssessmentProcess
 from plgg.preprocess.normalise import restore
 
 
@@ -85,7 +85,7 @@ class Predictor:
         structures: Whether to write an RTSTRUCT of a DICOM scan.
 
     Attributes:
-        judging: Process in which scans are registered while networks look; None for here.
+        assessor: Process in which scans are registered while networks look; None for here.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Predictor:
         self.page = page
         self.document = document
         self.structures = structures
-        self.judging: Judging | None = None
+        self.assessor: AssessmentProcess | None = None
 
     def predict(self, scan: Scan, out: Path) -> Result:
         """Predict one scan into `out/CASE`; the same result that is there already is kept.
@@ -143,14 +143,14 @@ class Predictor:
     def _answer(self, scan: Scan) -> tuple[RawPrediction, Result]:
         self._refuse_unknown_marker(scan)
         clock = Clock()
-        loaded, box = self._looked(scan, clock)
+        loaded, box = self._look(scan, clock)
         digest = loaded.sha256 or scan.digest(self.config)
-        found = self._found(loaded, box, clock)
+        found = self._raw_prediction(loaded, box, clock)
         return found, describe(
             scan, digest, found, self.networks, priors=self.priors, scan_date=self.scan_date
         )
 
-    def _looked(self, scan: Scan, clock: Clock) -> tuple[Loaded, BoxAnswer]:
+    def _look(self, scan: Scan, clock: Clock) -> tuple[InferenceInput, BoxAnswer]:
         """The scan, and what networks say of it; they look while its place is sought, if they can.
 
         What they say of slices that the scan turns out not to have is not used.
@@ -161,11 +161,11 @@ class Predictor:
         if early:
             # A refusal of the scan is told first; what fails here for another reason fails again.
             with suppress(PlggError), leaving_a_core():
-                box = self._seen(early, clock, scan.marker)
+                box = self._ask_networks(early, clock, scan.marker)
         with clock.step("read and prepare"):
             loaded = coming.finish()
         if box is None or early is None or loaded.image is not early.image:
-            box = self._seen(loaded, clock, scan.marker)
+            box = self._ask_networks(loaded, clock, scan.marker)
         return loaded, box
 
     def _refuse_own_prior(self, folder: Path) -> None:
@@ -188,11 +188,11 @@ class Predictor:
             )
 
     def _begun(self, scan: Scan) -> Preparation:
-        if self.judging is None or scan.begin is None:
+        if self.assessor is None or scan.begin is None:
             return Preparation(partial(scan.load, self.config))
-        return scan.begin(self.config, self.judging)
+        return scan.begin(self.config, self.assessor)
 
-    def _seen(self, loaded: Loaded, clock: Clock, marker: str | None) -> BoxAnswer:
+    def _ask_networks(self, loaded: InferenceInput, clock: Clock, marker: str | None) -> BoxAnswer:
         placement = loaded.prepared.placement
         with clock.step("network"):
             return self.networks.answer(
@@ -205,7 +205,9 @@ class Predictor:
                 marker=marker,
             )
 
-    def _found(self, loaded: Loaded, box: BoxAnswer, clock: Clock) -> RawPrediction:
+    def _raw_prediction(
+        self, loaded: InferenceInput, box: BoxAnswer, clock: Clock
+    ) -> RawPrediction:
         placement = loaded.prepared.placement
         with clock.step("back to the native grid"):
             tumour = restore(box.tumour, placement) if box.native is None else box.native
@@ -265,7 +267,7 @@ class Predictor:
             and kept.models == tuple(member.model for member in self.networks.members)
             and kept.inference == self.networks.inference
             and kept.engine == self.networks.engine
-            and set(told_marker(scan, self.networks)) <= set(kept.warnings)
+            and set(marker_input_warning(scan, self.networks)) <= set(kept.warnings)
             and _as_given(scan.age_years, kept.age_years, scan)
             and _as_given(scan.sex, kept.sex, scan)
             and kept.scan_date == self.scan_date

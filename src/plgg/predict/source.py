@@ -21,9 +21,9 @@ from plgg.data.nifti.image import is_nifti
 from plgg.data.scan import scan_name, scan_sha256
 from plgg.data.store import Store, is_store, read_record
 from plgg.data.store_records import voxels_of
-from plgg.predict.preparation import Loaded, Preparation, begin_scans
-from plgg.preprocess.judging import Judging
-from plgg.preprocess.normalise import Prepared
+from plgg.predict.preparation import InferenceInput, Preparation, begin_scans
+from plgg.preprocess.assessment_process import AssessmentProcess
+from plgg.preprocess.normalise import NormalisedScan
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Scan:
     path: Path
     kind: Literal["nifti", "dicom", "store"]
     digest: Callable[[Config], str]
-    load: Callable[[Config], Loaded]
+    load: Callable[[Config], InferenceInput]
     age_years: float | None = None
     sex: str | None = None
     marker: str | None = None
-    begin: Callable[[Config, Judging], Preparation] | None = None
+    begin: Callable[[Config, AssessmentProcess], Preparation] | None = None
 
 
 def find_scans(
@@ -154,15 +154,15 @@ def _none_of_these(path: Path) -> InputError:
 def _stored(store: Store, case_id: str) -> Scan:
     record = store.by_id[case_id]
 
-    def load(config: Config) -> Loaded:
+    def load(config: Config) -> InferenceInput:
         _refuse_other_store(store, config)
         case = read_record(store.folder, case_id)
         there = record.channels or ("flair",)
         sequences = tuple(name for name in config.channels if name in there)
         _require_some(sequences, config, where=store.folder)
         image = store.channels(case_id, config.channels)
-        return Loaded(
-            Prepared(image[0], None, case.placement),
+        return InferenceInput(
+            NormalisedScan(image[0], None, case.placement),
             image,
             sequences,
             case.quality,
@@ -206,12 +206,14 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
             named[free[0]] = single
         return {name: named[name] for name in config.channels if name in named}
 
-    def begin(config: Config, judging: Judging | None = None) -> Preparation:
+    def begin(config: Config, assessor: AssessmentProcess | None = None) -> Preparation:
         paths = sequences(config)
         scans = {name: usable_image(path, name) for name, path in paths.items()}
-        begun = begin_scans(scans, config, age_years=case.age_years, sex=case.sex, judging=judging)
+        begun = begin_scans(
+            scans, config, age_years=case.age_years, sex=case.sex, assessor=assessor
+        )
 
-        def finish() -> Loaded:
+        def finish() -> InferenceInput:
             loaded = begun.finish()
             hashes = [scans[name].sha256 or _digest(paths[name]) for name in scans]
             return replace(loaded, sha256=_joined(hashes))

@@ -94,13 +94,13 @@ def write_study_objects(
     """
     lost: list[str] = []
     origin, inner = origin_of(result), _inner(result, numbers)
-    with _told(lost, SEGMENTATION):
+    with _recording(lost, SEGMENTATION):
         frames = source_frames(source, mask, result.input.sequences[0])
         outline = segmentation(frames, mask, source, origin, inner=inner)
         save(folder / SEGMENTATION, outline)
     if lost:
         return StudyObjects(tuple(lost))
-    with _told(lost, MEASUREMENTS):
+    with _recording(lost, MEASUREMENTS):
         write_measurements(
             folder / MEASUREMENTS,
             findings_of(result),
@@ -109,7 +109,7 @@ def write_study_objects(
             origin=origin,
         )
     if structures:
-        with _told(lost, STRUCTURES):
+        with _recording(lost, STRUCTURES):
             write_structures(folder / STRUCTURES, mask, frames=frames, origin=origin, inner=inner)
     return StudyObjects(tuple(lost), frames, outline, origin)
 
@@ -123,7 +123,7 @@ def _inner(result: Result, numbers: Volume | None) -> dict[str, NDArray[np.bool_
 
 
 @contextmanager
-def _told(lost: list[str], name: str) -> Iterator[None]:
+def _recording(lost: list[str], name: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:

@@ -82,7 +82,7 @@ class _View:
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _AuxiliaryTasks:
     """What the outputs of the tasks are turned into answers with."""
 
     tasks: Mapping[str, AuxiliaryTask]
@@ -134,12 +134,12 @@ def predict_box(
     """
     if codes.ndim == 3:
         codes = codes[None]
-    asked = _Asked(tasks or {}, known or {})
+    asked = _AuxiliaryTasks(tasks or {}, known or {})
     sliced = engine.divisors[2] == 1
     *plane, depth = codes.shape[1:]
 
     def looks(zoom: float, slices: NDArray[np.intp] | None) -> tuple[list[_View], Shape | None]:
-        image = with_neighbours(_shown(codes, zoom, in_plane=sliced), offsets)
+        image = with_neighbours(_network_image(codes, zoom, in_plane=sliced), offsets)
         if slices is not None:
             image = image[..., slices]
         _, i, j, k = image.shape
@@ -174,7 +174,7 @@ def predict_box(
     )
 
 
-def _shown(codes: NDArray[np.int8], zoom: float, *, in_plane: bool) -> NDArray[np.float32]:
+def _network_image(codes: NDArray[np.int8], zoom: float, *, in_plane: bool) -> NDArray[np.float32]:
     image = decode(codes)
     if zoom == 1:
         return image
@@ -188,13 +188,15 @@ def _worth_another_look(looks: Sequence[_View]) -> NDArray[np.intp]:
     return np.flatnonzero(mean.max(axis=(0, 1)) >= _SIGN)
 
 
-def _view(engine: Engine, image: NDArray[np.float32], window: Shape | None, asked: _Asked) -> _View:
+def _view(
+    engine: Engine, image: NDArray[np.float32], window: Shape | None, asked: _AuxiliaryTasks
+) -> _View:
     if window is None:
         return _one_pass(engine, image, asked)
     return _in_windows(engine, image, window, asked)
 
 
-def _one_pass(engine: Engine, image: NDArray[np.float32], asked: _Asked) -> _View:
+def _one_pass(engine: Engine, image: NDArray[np.float32], asked: _AuxiliaryTasks) -> _View:
     """Padded at the far ends, also in a mirror image, so that it gets the mirrored answer."""
     _, i, j, k = image.shape
     whole = padded((i, j, k), engine.divisors)
@@ -205,7 +207,9 @@ def _one_pass(engine: Engine, image: NDArray[np.float32], asked: _Asked) -> _Vie
     return _View(expit(logits), asked.answers(answer), answer.features)
 
 
-def _in_windows(engine: Engine, image: NDArray[np.float32], window: Shape, asked: _Asked) -> _View:
+def _in_windows(
+    engine: Engine, image: NDArray[np.float32], window: Shape, asked: _AuxiliaryTasks
+) -> _View:
     """Gaussian weights on the logits; markers and features are averaged over the windows."""
     import torch
     from monai.inferers import sliding_window_inference

@@ -144,7 +144,7 @@ _REMEDY = "Look at the scan: is it a head, and does its header hold the right vo
 
 
 @dataclass(frozen=True, eq=False)
-class Stripped:
+class BrainExtraction:
     """Where the brain of a scan is.
 
     Attributes:
@@ -158,7 +158,7 @@ class Stripped:
     why: str
 
 
-def find_brain(flair: Volume, engine: Engine = "auto") -> Stripped:
+def find_brain(flair: Volume, engine: Engine = "auto") -> BrainExtraction:
     """Find the brain of a scan, stripped or not.
 
     Args:
@@ -176,9 +176,9 @@ def find_brain(flair: Volume, engine: Engine = "auto") -> Stripped:
             remedy="Let the skull be taken off (stripping: auto), or give a stripped scan.",
         )
     if engine == "none" or (engine == "auto" and raw is None):
-        return Stripped(_own_outline(flair), "none", "the scan is empty outside the brain")
+        return BrainExtraction(_own_outline(flair), "none", "the scan is empty outside the brain")
     network: Network = "deepbet" if engine == "auto" else engine
-    return Stripped(_by_network(flair, network), network, raw or "it was asked for")
+    return BrainExtraction(_by_network(flair, network), network, raw or "it was asked for")
 
 
 def _own_outline(flair: Volume) -> NDArray[np.bool_]:
@@ -192,14 +192,16 @@ def _by_network(flair: Volume, network: Network) -> NDArray[np.bool_]:
     image = working_image(_from_zero(flair), WORKING_MM)
     box = _head_box(image.data)
     found = np.zeros(image.shape, dtype=np.bool_)
-    found[box] = _seen_twice(image.crop(box), ENGINES[network])
+    found[box] = _extract_twice(image.crop(box), ENGINES[network])
     brain = back(found, Grid(image.shape, image.affine), flair) >= 0.5
     if not brain.any():
         raise InputError(f"{network} found no brain in the scan", remedy=_REMEDY)
     return np.asarray(brain, dtype=np.bool_)
 
 
-def _seen_twice(head: Volume, engine: Callable[[Volume], NDArray[np.float32]]) -> NDArray[np.bool_]:
+def _extract_twice(
+    head: Volume, engine: Callable[[Volume], NDArray[np.float32]]
+) -> NDArray[np.bool_]:
     """What an engine finds in the head as it is and with its brightness capped, rim mended."""
     first = _mended(engine(head) >= _LEAST_SHARE)
     if not first.any():

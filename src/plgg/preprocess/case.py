@@ -11,7 +11,7 @@ from plgg.config import same_preprocessing
 from plgg.core.errors import PlggError
 from plgg.core.placement import as_rows
 from plgg.core.volume import Volume
-from plgg.core.worker import told
+from plgg.core.worker import describe_error
 from plgg.data.budget import scan_limit
 from plgg.data.check.usable import require_usable, usable_image, usable_scans
 from plgg.data.labels import known_labels, numbered
@@ -24,7 +24,7 @@ from plgg.data.store_writing import write_case
 from plgg.preprocess.gates.scan import GATES
 from plgg.preprocess.pipeline import RejectedScanError, preprocess_scan
 from plgg.preprocess.qc_overlay import draw_case, draw_failed, panels_of
-from plgg.preprocess.registration.start import Placed
+from plgg.preprocess.registration.start import AtlasPosition
 from plgg.preprocess.setup import Route
 
 log = logging.getLogger(__name__)
@@ -53,14 +53,14 @@ def _attempt(case: Case, store: Path, route: Route) -> Outcome:
     except RejectedScanError as error:
         failed, placed = Outcome(case.case_id, None, str(error), error.quality), error.placed
     except PlggError as error:
-        failed, placed = Outcome(case.case_id, None, told(error)), None
+        failed, placed = Outcome(case.case_id, None, describe_error(error)), None
     except Exception as error:  # the one guard around a case of a batch
         log.exception("case %s failed unexpectedly", case.case_id)
-        failed, placed = Outcome(case.case_id, None, told(error)), None
+        failed, placed = Outcome(case.case_id, None, describe_error(error)), None
     try:
         _draw_failed(case, failed, placed, store=store, route=route)
     except Exception as error:  # noqa: BLE001 - the same guard, while what failed is drawn
-        log.warning("no picture of case %s: %s", case.case_id, told(error))
+        log.warning("no picture of case %s: %s", case.case_id, describe_error(error))
     return failed
 
 
@@ -71,7 +71,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
         RejectedScanError: If a gate does not let it through.
         InputError: If the scan or the mask cannot be used.
     """
-    kept = _kept(case, store, route)
+    kept = _reusable(case, store, route)
     if kept:
         return kept
     paths = case.sequences(route.channels)
@@ -156,14 +156,20 @@ def picture_path(store: Path, case_id: str) -> Path:
 
 
 def _draw(
-    case: Case, images: Images, placed: Placed, quality: Quality, *, store: Path, route: Route
+    case: Case,
+    images: Images,
+    placed: AtlasPosition,
+    quality: Quality,
+    *,
+    store: Path,
+    route: Route,
 ) -> None:
     panels = panels_of(*images, placed, route.atlas)
     draw_case(picture_path(store, case.case_id), panels, title=case.case_id, quality=quality)
 
 
 def _draw_failed(
-    case: Case, failed: Outcome, placed: Placed | None, *, store: Path, route: Route
+    case: Case, failed: Outcome, placed: AtlasPosition | None, *, store: Path, route: Route
 ) -> None:
     """What a gate refused is drawn where registration left it: that shows best what is wrong."""
     reason, quality = failed.reason or "", failed.quality
@@ -180,7 +186,7 @@ def _readable(case: Case, route: Route) -> Volume | None:
         name, path = next(iter(case.sequences(route.channels).items()))
         return open_scan(path, name).volume
     except Exception as error:  # noqa: BLE001 - the same guard, while what failed is drawn
-        log.info("case %s cannot be drawn: %s", case.case_id, told(error))
+        log.info("case %s cannot be drawn: %s", case.case_id, describe_error(error))
         return None
 
 
@@ -195,7 +201,7 @@ def _hashes(paths: Mapping[str, Path], mask: Path | None) -> dict[str, str | Non
     return found | {"mask": scan_sha256(mask) if mask else None}
 
 
-def _kept(case: Case, store: Path, route: Route) -> StoredCase | None:
+def _reusable(case: Case, store: Path, route: Route) -> StoredCase | None:
     """The stored case, if it was made from the same files this way; labels follow the manifest."""
     try:
         record = read_record(store, case.case_id)

@@ -22,7 +22,7 @@ from plgg.core.output import STORE, output_folder
 from plgg.core.progress import Progress
 from plgg.core.ray_session import RayWorkers
 from plgg.core.shard import Shard
-from plgg.core.worker import told
+from plgg.core.worker import describe_error
 from plgg.core.workers import Failure, JobOutcome
 from plgg.data.manifest import Case, class_names
 from plgg.data.store_records import Cohort, FailedCase
@@ -145,7 +145,7 @@ def _stopped(case: Case, store: Path, outcome: JobOutcome[Outcome]) -> Outcome:
     try:
         draw_failed(path, None, title=case.case_id, reason=reason, quality=None)
     except Exception as error:  # noqa: BLE001 - the guard around a case, while it is drawn
-        log.warning("no picture of case %s: %s", case.case_id, told(error))
+        log.warning("no picture of case %s: %s", case.case_id, describe_error(error))
     return Outcome(case.case_id, None, reason)
 
 

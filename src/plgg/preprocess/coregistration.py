@@ -36,7 +36,7 @@ _COVERED = at_least(0.90, 0.50)
 
 
 @dataclass(frozen=True, eq=False)
-class Coregistered:
+class Coregistration:
     """Where another sequence lies.
 
     Attributes:
@@ -50,7 +50,7 @@ class Coregistered:
 
 def coregister(
     reference: Volume, brain: NDArray[np.bool_], other: Volume, *, title: str
-) -> Coregistered:
+) -> Coregistration:
     """Register another sequence of the same head to the reference with 6 degrees of freedom.
 
     Args:
@@ -67,7 +67,7 @@ def coregister(
         shared = shared_information(fixed, moving, matrix)
         if shared > most:
             best, most = matrix, shared
-    return Coregistered(inverse(best), _verdict(best, most, _covered(fixed, moving, best), title))
+    return Coregistration(inverse(best), _verdict(best, most, _covered(fixed, moving, best), title))
 
 
 def _attempts(fixed: Frame, moving: Frame) -> Iterator[Affine]:

@@ -20,7 +20,7 @@ from plgg.data.labels import region, resolved
 from plgg.data.store_arrays import OUTSIDE, encode
 from plgg.preprocess.brain_extraction import bounding_box, z_score
 from plgg.preprocess.grid import Grid
-from plgg.preprocess.registration.start import Placed, centred
+from plgg.preprocess.registration.start import AtlasPosition, centred
 from plgg.preprocess.resample import resample, smooth_for
 
 MARGIN = 2
@@ -30,7 +30,7 @@ _MOST_CUT = 0.03
 
 
 @dataclass(frozen=True, eq=False)
-class Moved:
+class MovedSequence:
     """Another sequence and its way to the reference.
 
     Attributes:
@@ -43,7 +43,7 @@ class Moved:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class NormalisedScan:
     """A scan as the network sees it.
 
     Attributes:
@@ -66,7 +66,7 @@ class Prepared:
         nothing = np.full_like(self.image, OUTSIDE)
         return np.stack([known.get(name, nothing) for name in channels])
 
-    def lying(self, placed: Placed) -> Prepared:
+    def lying(self, placed: AtlasPosition) -> NormalisedScan:
         """Slices as acquired, once it is known where their brain lies on the atlas."""
         there = placed.native_to_atlas @ inverse(np.array(self.placement.native_to_atlas))
         update = {
@@ -81,10 +81,10 @@ def prepare(
     flair: Volume,
     mask: Volume | None,
     grid: Grid,
-    placed: Placed | None = None,
-    others: Mapping[str, Moved] | None = None,
+    placed: AtlasPosition | None = None,
+    others: Mapping[str, MovedSequence] | None = None,
     labels: Sequence[Label] = (),
-) -> Prepared:
+) -> NormalisedScan:
     """Bring a scan, its mask and its other sequences, where there are any, onto the atlas grid.
 
     Args:
@@ -127,7 +127,7 @@ def prepare(
         name: _other(moved, to_grid, grid, inside, box) for name, moved in (others or {}).items()
     }
     numbers = None if mask is None or not labels else _regions(path, mask, labels, box)
-    return Prepared(codes, tumour, placement, carried_others, numbers)
+    return NormalisedScan(codes, tumour, placement, carried_others, numbers)
 
 
 def _regions(path: _Path, mask: Volume, labels: Sequence[Label], box: Box) -> NDArray[np.uint8]:
@@ -137,7 +137,7 @@ def _regions(path: _Path, mask: Volume, labels: Sequence[Label], box: Box) -> ND
 
 
 def _other(
-    moved: Moved, to_grid: Affine, grid: Grid, inside: NDArray[np.bool_], box: Box
+    moved: MovedSequence, to_grid: Affine, grid: Grid, inside: NDArray[np.bool_], box: Box
 ) -> NDArray[np.int8]:
     """Codes of another sequence, resampled once; what its field of view lacks is outside."""
     path = _Path(_WHOLE, moved.scan.affine, to_grid @ moved.reference_from_other, grid)

@@ -22,13 +22,13 @@ from plgg.core.errors import InputError
 from plgg.core.progress import Clock
 from plgg.core.volume import Affine, Volume, inverse
 from plgg.data.quality import Quality, Verdict, worst
+from plgg.preprocess.assessment import ScanAssessment, assess_scan
 from plgg.preprocess.bias import without_bias
-from plgg.preprocess.brain_extraction import Stripped
-from plgg.preprocess.coregistration import Coregistered, coregister
+from plgg.preprocess.brain_extraction import BrainExtraction
+from plgg.preprocess.coregistration import Coregistration, coregister
 from plgg.preprocess.grid import slices_grid, sri24_grid
-from plgg.preprocess.judgement import Judged, judge
-from plgg.preprocess.normalise import Moved, Prepared, prepare
-from plgg.preprocess.registration.start import Placed
+from plgg.preprocess.normalise import MovedSequence, NormalisedScan, prepare
+from plgg.preprocess.registration.start import AtlasPosition
 from plgg.preprocess.resample import resample
 from plgg.preprocess.setup import Route, route_for
 
@@ -60,8 +60,8 @@ class PreprocessedScan:
         reference_from: 4×4 matrices from the worlds of the other sequences to the reference's.
     """
 
-    prepared: Prepared
-    placed: Placed
+    prepared: NormalisedScan
+    placed: AtlasPosition
     quality: Quality
     reference_from: dict[str, Affine] = field(default_factory=dict)
 
@@ -74,7 +74,9 @@ class RejectedScanError(InputError):
         placed: Its brain and the least bad registration, where there is one.
     """
 
-    def __init__(self, reason: str, remedy: str, quality: Quality, placed: Placed | None) -> None:
+    def __init__(
+        self, reason: str, remedy: str, quality: Quality, placed: AtlasPosition | None
+    ) -> None:
         super().__init__(reason, remedy=remedy)
         self.quality = quality
         self.placed = placed
@@ -87,7 +89,7 @@ def preprocess_scan(
     *,
     age_years: float | None = None,
     others: Mapping[str, Volume] | None = None,
-    stripped: Stripped | None = None,
+    stripped: BrainExtraction | None = None,
     clock: Clock | None = None,
 ) -> PreprocessedScan:
     """Bring one scan, and its mask and other sequences where there are any, to the atlas grid.
@@ -109,7 +111,7 @@ def preprocess_scan(
     """
     refuse_giant(flair)
     clock = clock or Clock()
-    found = judge(flair, route, age_years, clock, stripped=stripped)
+    found = assess_scan(flair, route, age_years, clock, stripped=stripped)
     target, atlas = Target.of(route), route.atlas.name
     return resampled(flair, mask, found, target, atlas=atlas, others=others, clock=clock)
 
@@ -137,7 +139,7 @@ class Target:
 def resampled(
     flair: Volume,
     mask: Volume | None,
-    found: Judged,
+    found: ScanAssessment,
     target: Target,
     *,
     atlas: str,
@@ -182,9 +184,9 @@ class EarlySlices:
     """Slices of a brain as acquired, made before it is known where they lie on the atlas."""
 
     brain: NDArray[np.bool_]
-    prepared: Prepared
+    prepared: NormalisedScan
 
-    def holds(self, placed: Placed) -> bool:
+    def holds(self, placed: AtlasPosition) -> bool:
         """Whether these are the slices of a scan that lies so."""
         upright = np.array_equal(placed.turn, np.eye(4))
         return upright and np.array_equal(placed.brain, self.brain)
@@ -198,13 +200,17 @@ def early_slices(flair: Volume, brain: NDArray[np.bool_], target: Target) -> Ear
         brain: On its grid.
         target: Of the kind `slices`.
     """
-    somewhere = Placed(brain, np.eye(4), "nowhere yet")
+    somewhere = AtlasPosition(brain, np.eye(4), "nowhere yet")
     return EarlySlices(brain, _prepared(flair, None, somewhere, {}, target))
 
 
 def _prepared(
-    flair: Volume, mask: Volume | None, placed: Placed, moved: dict[str, Moved], target: Target
-) -> Prepared:
+    flair: Volume,
+    mask: Volume | None,
+    placed: AtlasPosition,
+    moved: dict[str, MovedSequence],
+    target: Target,
+) -> NormalisedScan:
     brain = placed.brain
     if target.n4:
         moved = {name: _even(one, flair, brain) for name, one in moved.items()}
@@ -219,18 +225,18 @@ def _prepared(
 
 def _coregistered(
     flair: Volume, brain: NDArray[np.bool_], others: Mapping[str, Volume]
-) -> tuple[dict[str, Moved], list[Verdict]]:
+) -> tuple[dict[str, MovedSequence], list[Verdict]]:
     """The sequences that can be registered to the reference, and what is to be said of all."""
     moved, verdicts = {}, []
     for name, scan in others.items():
         one = coregister(flair, brain, scan, title=TITLES[name])
-        verdicts.append(_told(one))
+        verdicts.append(_unused_verdict(one))
         if one.verdict.status != "failed":
-            moved[name] = Moved(scan, one.reference_from_other)
+            moved[name] = MovedSequence(scan, one.reference_from_other)
     return moved, verdicts
 
 
-def _told(one: Coregistered) -> Verdict:
+def _unused_verdict(one: Coregistration) -> Verdict:
     """A sequence that cannot be used does not cost the case: it is left out, and that is said."""
     verdict = one.verdict
     if verdict.status != "failed":
@@ -239,7 +245,7 @@ def _told(one: Coregistered) -> Verdict:
     return verdict.model_copy(update={"status": "doubtful", "message": message})
 
 
-def _even(one: Moved, flair: Volume, brain: NDArray[np.bool_]) -> Moved:
+def _even(one: MovedSequence, flair: Volume, brain: NDArray[np.bool_]) -> MovedSequence:
     """Another sequence without its bias field."""
     there = inverse(flair.affine) @ one.reference_from_other @ one.scan.affine
     inside = resample(brain, there, one.scan.shape) >= 0.5
@@ -260,7 +266,7 @@ def refuse_giant(flair: Volume) -> None:
         )
 
 
-def _quality(atlas: str, found: Judged, clock: Clock) -> Quality:
+def _quality(atlas: str, found: ScanAssessment, clock: Clock) -> Quality:
     return Quality(
         status="failed" if found.placed is None else worst(found.verdicts),
         verdicts=found.verdicts,
@@ -271,7 +277,7 @@ def _quality(atlas: str, found: Judged, clock: Clock) -> Quality:
     )
 
 
-def _rejected(found: Judged, quality: Quality) -> RejectedScanError:
+def _rejected(found: ScanAssessment, quality: Quality) -> RejectedScanError:
     bad = [verdict for verdict in found.verdicts if verdict.status == "failed"]
     if not bad:
         reason = f"no registration gave any map ({len(found.attempts)} tried)"

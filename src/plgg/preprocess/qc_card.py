@@ -86,7 +86,7 @@ def _note(verdict: Verdict) -> str:
     return f"{_STATUS[verdict.status][1]} {verdict.gate}: {verdict.message}{wanted}"
 
 
-def made_by(quality: Quality) -> str:
+def registration_line(quality: Quality) -> str:
     """How the scan came to where it is, in one line."""
     taken = next((a for a in quality.attempts if a.accepted), None)
     n = len(quality.attempts)

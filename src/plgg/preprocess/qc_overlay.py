@@ -15,13 +15,13 @@ from plgg.data.atlas.atlas import Atlas
 from plgg.data.quality import Quality
 from plgg.preprocess.brain_extraction import bounding_box
 from plgg.preprocess.grid import working_image
-from plgg.preprocess.qc_card import LEGEND, WIDTH, Card, Key, made_by, notes, wrapped
+from plgg.preprocess.qc_card import LEGEND, WIDTH, Card, Key, notes, registration_line, wrapped
 from plgg.preprocess.registration.frame import view_of
-from plgg.preprocess.registration.start import Placed
+from plgg.preprocess.registration.start import AtlasPosition
 from plgg.preprocess.resample import resample, smooth_for
 
 
-def panels_of(flair: Volume, mask: Volume | None, placed: Placed, atlas: Atlas) -> Panels:
+def panels_of(flair: Volume, mask: Volume | None, placed: AtlasPosition, atlas: Atlas) -> Panels:
     """Carry a native scan, skull and all, through a registration, to be drawn over the atlas.
 
     Args:
@@ -81,7 +81,7 @@ class Panels:
     spacing_mm: float
 
 
-def shown(panels: Panels) -> Panels:
+def cropped_to_head(panels: Panels) -> Panels:
     """The part worth seeing: both brains and some skin. Of the same arrays, nothing is copied."""
     either = panels.brain | panels.atlas_brain
     margin = round(_MARGIN_MM / panels.spacing_mm)
@@ -204,10 +204,10 @@ def draw_case(path: Path, panels: Panels, *, title: str, quality: Quality) -> No
     Raises:
         OutputError: If the file cannot be written.
     """
-    view = shown(panels)
+    view = cropped_to_head(panels)
     cuts = cuts_of(view)
     high = _height(view.scan)
-    lines = wrapped([made_by(quality), *notes(quality)])
+    lines = wrapped([registration_line(quality), *notes(quality)])
     card = Card(title, quality.status, lines, 2 * high + _GAP + LEGEND)
     rows = (("SCAN", view.scan, view.brain), ("ATLAS", view.atlas, view.atlas_brain))
     for row, (name, image, brain) in enumerate(rows):
@@ -238,7 +238,7 @@ def draw_failed(
     """
     words = [f"✘ {reason}"]
     if quality is not None:
-        words += [*notes(quality, said=reason), made_by(quality)]
+        words += [*notes(quality, said=reason), registration_line(quality)]
     image = None if volume is None or 0 in volume.shape else _padded(upright(volume))
     if image is None:
         card = Card(title, "failed", wrapped(words), 1.6)

@@ -17,7 +17,7 @@ from plgg.core.volume import Affine
 from plgg.data.quality import Attempt, Verdict, worst
 from plgg.preprocess.gates.registration import brain_overlap, rotation, scale, shear, similarity
 from plgg.preprocess.registration.engines import greedy, simpleitk
-from plgg.preprocess.registration.frame import Aligned, AtlasView, Frame, Model, align
+from plgg.preprocess.registration.frame import AlignedScan, AtlasView, Frame, Model, align
 from plgg.preprocess.registration.start import STARTS
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ ENGINES: dict[str, Engine] = {"greedy": greedy, "simpleitk": simpleitk}
 
 
 @dataclass(frozen=True)
-class Step:
+class RegistrationStep:
     """One way to try: names of an engine, of a start, and models in the order they are fitted."""
 
     engine: str
@@ -35,7 +35,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Registered:
+class Registration:
     """What came of a chain.
 
     Attributes:
@@ -46,39 +46,39 @@ class Registered:
         method: Of what was taken, such as `greedy-affine-mass`.
     """
 
-    aligned: Aligned | None
+    aligned: AlignedScan | None
     verdicts: tuple[Verdict, ...]
     attempts: tuple[Attempt, ...]
     method: str
 
 
-CHAINS: dict[Model, tuple[Step, ...]] = {
+CHAINS: dict[Model, tuple[RegistrationStep, ...]] = {
     "affine": (
-        Step("greedy", "mass", ("affine",)),
-        Step("greedy", "mass", ("similarity", "affine")),
-        Step("greedy", "centre", ("similarity", "affine")),
-        Step("greedy", "search", ("similarity", "affine")),
-        Step("greedy", "search", ("similarity",)),
-        Step("simpleitk", "mass", ("similarity", "affine")),
+        RegistrationStep("greedy", "mass", ("affine",)),
+        RegistrationStep("greedy", "mass", ("similarity", "affine")),
+        RegistrationStep("greedy", "centre", ("similarity", "affine")),
+        RegistrationStep("greedy", "search", ("similarity", "affine")),
+        RegistrationStep("greedy", "search", ("similarity",)),
+        RegistrationStep("simpleitk", "mass", ("similarity", "affine")),
     ),
     "similarity": (
-        Step("greedy", "mass", ("similarity",)),
-        Step("greedy", "centre", ("similarity",)),
-        Step("greedy", "search", ("similarity",)),
-        Step("simpleitk", "mass", ("similarity",)),
+        RegistrationStep("greedy", "mass", ("similarity",)),
+        RegistrationStep("greedy", "centre", ("similarity",)),
+        RegistrationStep("greedy", "search", ("similarity",)),
+        RegistrationStep("simpleitk", "mass", ("similarity",)),
     ),
     # A rigid map must not take over the scale of a start.
     "rigid": (
-        Step("greedy", "centre", ("rigid",)),
-        Step("greedy", "tilted", ("rigid",)),
-        Step("simpleitk", "centre", ("rigid",)),
+        RegistrationStep("greedy", "centre", ("rigid",)),
+        RegistrationStep("greedy", "tilted", ("rigid",)),
+        RegistrationStep("simpleitk", "centre", ("rigid",)),
     ),
 }
 # A scan on the atlas' own grid was registered before; that is kept if it holds.
-AS_IT_LIES = Step("none", "identity", ())
+AS_IT_LIES = RegistrationStep("none", "identity", ())
 
 
-def register(moving: Frame, atlas: AtlasView, steps: Sequence[Step]) -> Registered:
+def register(moving: Frame, atlas: AtlasView, steps: Sequence[RegistrationStep]) -> Registration:
     """Try the steps of a chain in turn.
 
     Args:
@@ -87,7 +87,7 @@ def register(moving: Frame, atlas: AtlasView, steps: Sequence[Step]) -> Register
         steps: What to try; see `CHAINS`.
     """
     attempts: list[Attempt] = []
-    found: list[Registered] = []
+    found: list[Registration] = []
     for step in steps:
         began = time.perf_counter()
         tried = _tried(moving, atlas, step)
@@ -101,10 +101,10 @@ def register(moving: Frame, atlas: AtlasView, steps: Sequence[Step]) -> Register
     usable = found[best].aligned is not None and worst(found[best].verdicts) != "failed"
     attempts[best] = attempts[best].model_copy(update={"accepted": usable})
     chosen = found[best]
-    return Registered(chosen.aligned, chosen.verdicts, tuple(attempts), chosen.method)
+    return Registration(chosen.aligned, chosen.verdicts, tuple(attempts), chosen.method)
 
 
-def gate(aligned: Aligned) -> tuple[Verdict, ...]:
+def gate(aligned: AlignedScan) -> tuple[Verdict, ...]:
     """All that is asked of a registration."""
     matrix = aligned.atlas_from_native
     return (
@@ -116,7 +116,7 @@ def gate(aligned: Aligned) -> tuple[Verdict, ...]:
     )
 
 
-def _tried(moving: Frame, atlas: AtlasView, step: Step) -> Registered:
+def _tried(moving: Frame, atlas: AtlasView, step: RegistrationStep) -> Registration:
     method = "-".join((step.engine, *step.models[-1:], step.start))
     try:
         matrix = STARTS[step.start](moving, atlas)
@@ -125,11 +125,11 @@ def _tried(moving: Frame, atlas: AtlasView, step: Step) -> Registered:
         aligned = align(moving, atlas, matrix)
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
         log.info("%s gave up: %s", method, error)
-        return Registered(None, (), (), method)
-    return Registered(aligned, gate(aligned), (), method)
+        return Registration(None, (), (), method)
+    return Registration(aligned, gate(aligned), (), method)
 
 
-def _rank(tried: Registered) -> tuple[int, float]:
+def _rank(tried: Registration) -> tuple[int, float]:
     """Lower is better: first by the worst verdict, then by the overlap."""
     if tried.aligned is None:
         return (3, 0.0)
@@ -137,7 +137,9 @@ def _rank(tried: Registered) -> tuple[int, float]:
     return (("good", "doubtful", "failed").index(worst(tried.verdicts)), -overlap)
 
 
-def _attempt(step: Step, tried: Registered, seconds: float, *, accepted: bool) -> Attempt:
+def _attempt(
+    step: RegistrationStep, tried: Registration, seconds: float, *, accepted: bool
+) -> Attempt:
     return Attempt(
         engine=step.engine,
         model=step.models[-1] if step.models else "none",
@@ -148,7 +150,7 @@ def _attempt(step: Step, tried: Registered, seconds: float, *, accepted: bool) -
     )
 
 
-def _reasons(tried: Registered) -> Iterator[str]:
+def _reasons(tried: Registration) -> Iterator[str]:
     if tried.aligned is None:
         yield "the engine gave up"
     yield from (verdict.message for verdict in tried.verdicts if verdict.status != "good")

@@ -63,7 +63,7 @@ def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def beside(axes: Axes, text: str, at: tuple[float, float], **style: Any) -> None:  # noqa: ANN401
+def annotate(axes: Axes, text: str, at: tuple[float, float], **style: Any) -> None:  # noqa: ANN401
     """A small text at a height of the data and a share of the width."""
     options: Style = {"textcoords": "offset points", "color": INK, "fontsize": 9} | style
     axes.annotate(text, at, xycoords=("axes fraction", "data"), **options)

@@ -24,13 +24,13 @@ from plgg.report.figures_classification import (
     roc_figure,
 )
 from plgg.report.figures_segmentation import (
-    alone,
     dice_by_size_figure,
     dice_by_subgroup_figure,
     dice_of_scans_figure,
     difference_figure,
     measured,
     ratio_figure,
+    single_series,
     volumes_figure,
 )
 from plgg.report.labels import evaluation_labels
@@ -184,7 +184,7 @@ def _outlines(found: Evaluation) -> Pictures:
         caption = "One point a scan. The band is the 95 % interval of the mean."
         pictures["dice-by-scan"] = as_svg(dice_of_scans_figure(found), alt, caption)
     if any(row.volume_ml and row.dice is not None for row in found.rows):
-        figure = dice_by_size_figure(alone(found.rows))
+        figure = dice_by_size_figure(single_series(found.rows))
         alt = "Scatter of Dice against the true tumour volume."
         pictures["dice-by-size"] = as_svg(figure, alt, "One point a scan.")
     groups = _dividing_groups(found.summary)
@@ -210,7 +210,7 @@ def _volumes(found: Evaluation) -> Pictures:
         caption = "On the dashed line the predicted volume is the true one."
         if any(row.volume_low_ml is not None for row in found.rows):
             caption += " Bars are the predicted intervals."
-        pictures["volumes"] = as_svg(volumes_figure(alone(found.rows)), alt, caption)
+        pictures["volumes"] = as_svg(volumes_figure(single_series(found.rows)), alt, caption)
     volumes = found.summary.volumes
     if volumes and volumes.difference_ml:
         limits = volumes.difference_ml

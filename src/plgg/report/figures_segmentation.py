@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from plgg.core.estimate import Estimate
 from plgg.evaluate.evaluation import Evaluation
 from plgg.evaluate.records import CaseScores, Limits, Spread, Subgroup
-from plgg.report.drawing import DASHED, Look, beside, forest, legend, logarithmic, panel
+from plgg.report.drawing import DASHED, Look, annotate, forest, legend, logarithmic, panel
 from plgg.report.numbers import number
 from plgg.report.parts import BLUE, FAINT, INK
 
@@ -22,7 +22,7 @@ Series = Mapping[str, tuple[Look, Sequence[CaseScores]]]
 """Look and scans of each series by its title; that of a single one is blank."""
 
 
-def alone(rows: Sequence[CaseScores]) -> Series:
+def single_series(rows: Sequence[CaseScores]) -> Series:
     """Scans as the only series."""
     return {"": ((BLUE, "o"), rows)}
 
@@ -34,7 +34,7 @@ def dice_of_scans_figure(found: Evaluation) -> Figure:
     dice = found.summary.segmentation["dice"].of_mean
     if dice.value is not None:
         axes.axhline(dice.value, color=INK, linewidth=1.4)
-        beside(axes, f"mean {number(dice.value)}", (0, dice.value), xytext=(4, 4))
+        annotate(axes, f"mean {number(dice.value)}", (0, dice.value), xytext=(4, 4))
     if dice.ends:
         axes.axhspan(*dice.ends, color=BLUE, alpha=0.12, linewidth=0)
     axes.vlines(range(len(values)), 0, values, color=BLUE, alpha=0.25, linewidth=1)
@@ -164,7 +164,7 @@ def _line(axes: Axes, found: Estimate, style: str, as_text: Callable[[float], st
     axes.axhline(found.value, color=INK, linewidth=1.2, linestyle=style)
     axes.axhspan(*found.ends, color=BLUE, alpha=0.1, linewidth=0)
     place = {"xytext": (4, 0), "va": "center", "annotation_clip": False}
-    beside(axes, as_text(found.value), (1, found.value), **place)
+    annotate(axes, as_text(found.value), (1, found.value), **place)
 
 
 def _scatter(axes: Axes, points: Sequence[tuple[float, float]], look: Look, title: str) -> None:

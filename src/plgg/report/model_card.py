@@ -14,7 +14,7 @@ from pathlib import Path
 from plgg.config.base import TITLES
 from plgg.core.files import write_text
 from plgg.data.ensemble_folder import OUT_OF_FOLD
-from plgg.evaluate.experiment_records import Record, dig, finite
+from plgg.evaluate.experiment_records import Record, finite, nested
 from plgg.evaluate.records import CaseScores, Subgroup, Summary
 from plgg.evaluate.subgroups import AGE_BANDS, SIZE_BANDS
 from plgg.report.measures import (
@@ -193,7 +193,7 @@ def _subgroups_table(groups: Sequence[Subgroup]) -> Table:
 def _details(run: RunRecords) -> Facts:
     """What kind of model, and how it was trained."""
     config = run.config
-    size = dig(config, "patches", "size") or ()
+    size = nested(config, "patches", "size") or ()
     seconds = [s for e in run.epochs if (s := finite(e.get("seconds"))) is not None]
     return (
         ("Answers", _answers(run)),
@@ -202,9 +202,9 @@ def _details(run: RunRecords) -> Facts:
         ("Preparation", _preparation(run)),
         ("Network", _network(config)),
         ("Patch", "×".join(map(str, size))),
-        ("Patches a step", _text(dig(config, "patches", "batch"))),
-        ("Learning rate", _text(dig(config, "optimiser", "learning_rate"))),
-        ("Weight of the marker's loss", _text(dig(config, "loss", "marker_weight"))),
+        ("Patches a step", _text(nested(config, "patches", "batch"))),
+        ("Learning rate", _text(nested(config, "optimiser", "learning_rate"))),
+        ("Weight of the marker's loss", _text(nested(config, "loss", "marker_weight"))),
         ("Seed", _text(config.get("seed"))),
         ("Epochs", f"{len(run.epochs)} trained" if run.epochs else ""),
         ("Chosen epoch", _text(run.checkpoint.get("epoch"))),
@@ -213,19 +213,21 @@ def _details(run: RunRecords) -> Facts:
 
 
 def _network(config: Record) -> str:
-    backbone = _text(dig(config, "model", "backbone")) or "segresnet"
+    backbone = _text(nested(config, "model", "backbone")) or "segresnet"
     if backbone != "segresnet":
         return backbone
-    return f"{backbone}, {_text(dig(config, 'model', 'init_filters'))} first filters"
+    return f"{backbone}, {_text(nested(config, 'model', 'init_filters'))} first filters"
 
 
 def _input(run: RunRecords) -> str:
     """The sequences and the grid."""
-    channels = ", ".join(TITLES.get(c, str(c)) for c in dig(run.config, "channels") or ("flair",))
-    spacing = finite(dig(run.config, "grid", "spacing_mm"))
+    channels = ", ".join(
+        TITLES.get(c, str(c)) for c in nested(run.config, "channels") or ("flair",)
+    )
+    spacing = finite(nested(run.config, "grid", "spacing_mm"))
     if spacing is None:
         return channels
-    if dig(run.config, "grid", "kind") == "slices":
+    if nested(run.config, "grid", "kind") == "slices":
         return f"{channels}, slices as acquired; those nearer than {spacing:g} mm are joined"
     return f"{channels}, on the SRI24 atlas at {spacing:g} mm"
 
@@ -244,7 +246,7 @@ def _answers(run: RunRecords) -> str:
 
 
 def _preparation(run: RunRecords) -> str:
-    found = dig(run.config, "preprocess") or {}
+    found = nested(run.config, "preprocess") or {}
     steps = [f"{key} {found[key]}" for key in ("registration", "stripping") if key in found]
     if "n4" in found:
         steps.append(f"bias field {'taken out' if found['n4'] else 'left in'}")
@@ -268,7 +270,7 @@ def _caveats(run: RunRecords) -> list[str]:
         lines.append(f"All patients come from {n_sites}; it was not tested on another.")
     how = f"{run.folds} folds" if run.folds else "one split"
     lines.append(f"It was tested on {how} of one cohort, looking back, not in use.")
-    if dig(run.checkpoint, "metrics", "marker_collapsed"):
+    if nested(run.checkpoint, "metrics", "marker_collapsed"):
         lines.append(
             "The marker head has collapsed: it gives every patient the same answer, and its "
             "probabilities mean nothing."
@@ -302,10 +304,10 @@ def _patients(groups: list[Subgroup], level: str) -> int:
 
 def _provenance(run: RunRecords) -> Facts:
     """Hashes and versions."""
-    machine = dig(run.environment, "machine") or {}
+    machine = nested(run.environment, "machine") or {}
     parts = [f"{key.replace('_', ' ')} {value}" for key, value in machine.items()]
-    versions = dig(run.environment, "versions") or {}
-    preset_hash = dig(run.config, "preprocess", "atlas_sha256")
+    versions = nested(run.environment, "versions") or {}
+    preset_hash = nested(run.config, "preprocess", "atlas_sha256")
     calibrated = run.calibration.model_sha256 if run.calibration else ""
     return (
         ("Weights, SHA-256", _text(run.checkpoint.get("sha256"))),

@@ -14,7 +14,7 @@ from plgg.data.run_folder import read_config, read_environment, read_metrics, re
 from plgg.data.store import Store
 from plgg.data.store_records import StoredCase
 from plgg.evaluate.evaluation import Evaluation, read_evaluation
-from plgg.evaluate.experiment_records import Record, dig
+from plgg.evaluate.experiment_records import Record, nested
 from plgg.evaluate.records import CaseScores
 
 PARTS = ("train", "validation", "test", OUT_OF_FOLD)
@@ -129,7 +129,7 @@ def _record(path: Path) -> Record:
 
 def _stored(environment: Record, split: Record) -> dict[str, tuple[Case, ...]]:
     """The split's cases in the store that the run was trained on, if that is still the same."""
-    named = dig(environment, "store")
+    named = nested(environment, "store")
     if not isinstance(named, str):
         return {}
     try:

@@ -31,7 +31,7 @@ from plgg.serve import monai_label
 from plgg.serve.answers import Json, error_answer
 from plgg.serve.errors import RequestError
 from plgg.serve.options import ServeOptions
-from plgg.serve.patience import SMALL_BYTES, Budget, Patience
+from plgg.serve.request_limits import SMALL_BYTES, Budget, RequestLimits
 from plgg.serve.room import Room, open_room, recover
 from plgg.serve.routes import cases, docs, info, jobs, masks, push, rounds, studies
 from plgg.serve.security import Guard
@@ -79,7 +79,7 @@ def create_app(options: ServeOptions) -> FastAPI:
         app.include_router(routes.router)
     _add_page(app)
     _add_errors(app, room)
-    app.add_middleware(Patience, budget=_budget(options), seconds=options.patience_seconds)
+    app.add_middleware(RequestLimits, budget=_budget(options), seconds=options.patience_seconds)
     app.add_middleware(Guard, security=room.security)
     return app
 

@@ -220,10 +220,10 @@ def _verdicts(result: Result) -> list[VerdictSummary]:
     found: list[Verdict] = [*(result.quality.verdicts if result.quality else ())]
     if result.familiarity:
         found.append(result.familiarity)
-    return [VerdictSummary(name=v.gate, verdict=v.status, message=_said(v)) for v in found]
+    return [VerdictSummary(name=v.gate, verdict=v.status, message=_gate_text(v)) for v in found]
 
 
-def _said(verdict: Verdict) -> str:
+def _gate_text(verdict: Verdict) -> str:
     """What a gate found; its own message is a complaint, which only fits where it has one."""
     if verdict.status != "good":
         return verdict.message

@@ -47,7 +47,7 @@ class MaskFormat:
     packed: bool = True
 
 
-def asked_format(params: Mapping[str, Any]) -> MaskFormat:
+def requested_format(params: Mapping[str, Any]) -> MaskFormat:
     """The format in the parameters of `infer`; types that hold no label become uint8.
 
     Raises:

@@ -97,7 +97,7 @@ def keep_image(room: Room, file: UploadFile, image: str) -> str:
     case_id = case_id_of(stem(Path(Path(name).name))) if name else None
     if case_id and room.work.has_case(case_id) and _is_same(room, case_id, file.file):
         return case_id
-    return _kept(room, [file], case_id)
+    return _store_upload(room, [file], case_id)
 
 
 def keep_session(room: Room, files: Sequence[UploadFile]) -> str:
@@ -107,12 +107,12 @@ def keep_session(room: Room, files: Sequence[UploadFile]) -> str:
         RequestError: As `keep_upload`.
     """
     if len(files) != 1:
-        return _kept(room, files, None)
+        return _store_upload(room, files, None)
     case_id = f"session-{_digest(files[0].file)[:12]}"
-    return case_id if room.work.has_case(case_id) else _kept(room, files, case_id)
+    return case_id if room.work.has_case(case_id) else _store_upload(room, files, case_id)
 
 
-def _kept(room: Room, files: Sequence[UploadFile], case_id: str | None) -> str:
+def _store_upload(room: Room, files: Sequence[UploadFile], case_id: str | None) -> str:
     room.queue.require_room()
     given = [GivenFile(file.filename or "", file.file) for file in files]
     record = keep_upload(room.work, given, Patient(case_id), voxels=room.options.voxels)

@@ -23,11 +23,11 @@ from plgg.serve import monai_records as records
 from plgg.serve.answers import Json, file_answer
 from plgg.serve.errors import RequestError, not_found
 from plgg.serve.mask_formats import (
-    asked_format,
     centroids,
     dicom_seg,
     exact_format,
     mask_file,
+    requested_format,
     scan_file,
 )
 from plgg.serve.room import Room, TheRoom, address_of
@@ -180,7 +180,7 @@ async def infer(
 
 
 def _inferred(room: Room, case_id: str, said: dict[str, Any], output: str) -> Response:
-    asked = exact_format(asked_format(said), need_view(room.work, case_id))
+    asked = exact_format(requested_format(said), need_view(room.work, case_id))
     own = said.get("start_from") == records.MODELS_OWN
     path = room.work.mask(case_id, 0 if own else None)
     if output == "dicom_seg":

@@ -27,7 +27,7 @@ _THUMBNAIL = 160
 
 
 @dataclass(frozen=True, eq=False)
-class Upright:
+class UprightScan:
     """A scan turned to the world's axes: i to the right, j to the front, k up.
 
     Attributes:
@@ -45,7 +45,7 @@ class Upright:
         return np.asarray(orientations.apply_orientation(data, self.turn))
 
 
-def upright(scan: Volume) -> Upright:
+def upright(scan: Volume) -> UprightScan:
     """Turn a scan upright and give it 256 greys."""
     turn = orientations.io_orientation(scan.affine)
     flat = np.asarray(scan.data, dtype=np.float32)
@@ -53,7 +53,9 @@ def upright(scan: Volume) -> Upright:
     share = np.clip((flat - low) / (high - low), 0.0, 1.0)
     grey = np.asarray(np.rint(np.nan_to_num(share) * 255.0), dtype=np.uint8)
     affine = _turned_affine(scan.affine, turn, scan.shape)
-    return Upright(np.asarray(orientations.apply_orientation(grey, turn)), spacing_mm(affine), turn)
+    return UprightScan(
+        np.asarray(orientations.apply_orientation(grey, turn)), spacing_mm(affine), turn
+    )
 
 
 def grey_range(data: NDArray[Any]) -> tuple[float, float]:
@@ -78,7 +80,7 @@ def slice_counts(shape: tuple[int, int, int], affine: Affine) -> dict[str, int]:
     return {plane: int(shape[int(order[axis])]) for plane, axis in _ACROSS.items()}
 
 
-def slice_png(scan: Upright, mask: NDArray[np.bool_] | None, plane: Plane, index: int) -> bytes:
+def slice_png(scan: UprightScan, mask: NDArray[np.bool_] | None, plane: Plane, index: int) -> bytes:
     """One slice as PNG, pixels square.
 
     Args:
@@ -99,7 +101,7 @@ def slice_png(scan: Upright, mask: NDArray[np.bool_] | None, plane: Plane, index
     return _png(_drawn(grey, cut, scan.spacing_mm[columns], scan.spacing_mm[rows], _LARGEST_SIDE))
 
 
-def thumbnail_png(scan: Upright, mask: NDArray[np.bool_]) -> bytes:
+def thumbnail_png(scan: UprightScan, mask: NDArray[np.bool_]) -> bytes:
     """A small axial picture where the tumour is largest, or of the middle of the head."""
     areas = mask.sum(axis=(0, 1))
     index = int(areas.argmax()) if mask.any() else scan.grey.shape[2] // 2

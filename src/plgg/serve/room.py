@@ -136,7 +136,7 @@ def the_room(request: Request) -> Room:
 TheRoom = Annotated[Room, Depends(the_room)]
 
 
-def who_of(request: Request) -> str:
+def user_of(request: Request) -> str:
     """Who asks, as they call themselves in `X-Plgg-User`, percent-encoded where need be.
 
     Raises:

@@ -15,7 +15,7 @@ from multiprocessing.connection import wait
 import psutil
 
 from plgg.core.errors import PlggError
-from plgg.core.worker import Worker, told
+from plgg.core.worker import Worker, describe_error
 from plgg.serve.audit import AuditLog
 from plgg.serve.queue import JobQueue
 from plgg.serve.records import Job, JobProgress
@@ -65,19 +65,19 @@ class Runner:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            job = self._taken()
+            job = self._take_job()
             if job is None:
                 continue
             try:
                 self._do(job)
             except (PlggError, OSError) as error:  # no process can be started, or the disk is full
                 log.warning("job %s: %s", job.id, error)
-                self._give_up(job, told(error))
+                self._give_up(job, describe_error(error))
             finally:
                 with suppress(OSError):
                     progress_file(self._work, job.id).unlink(missing_ok=True)
 
-    def _taken(self) -> Job | None:
+    def _take_job(self) -> Job | None:
         """The next job; None if there is none, or the disk does not take that it is begun."""
         try:
             return self._queue.take(_IDLE_SECONDS)
@@ -118,18 +118,18 @@ class Runner:
             if fault is not None:
                 self._end(job, JobEnd(fault))
                 return
-            if worker.gone or (worker.connection.poll() and self._heard(worker, job)):
+            if worker.gone or (worker.connection.poll() and self._receive(worker, job)):
                 return self._lost(worker, job)
 
-    def _heard(self, worker: Worker, job: Job) -> bool:
+    def _receive(self, worker: Worker, job: Job) -> bool:
         """Take what the process says; whether that was its last word."""
-        heard = worker.hear()
+        heard = worker.receive()
         if heard is None:
             return True
         kind, value = heard
         if kind == "ready":
             worker.ready = True
-            worker.give(0, job)
+            worker.send(0, job)
             return False
         if isinstance(value, JobEnd):
             self._end(job, value)
@@ -146,7 +146,7 @@ class Runner:
     def _lost(self, worker: Worker, job: Job) -> None:
         """The process has ended; if the job had not, it waits again."""
         if not self._queue.get(job.id).finished:
-            log.warning("job %s: %s", job.id, worker.ending())
+            log.warning("job %s: %s", job.id, worker.exit_reason())
             self._queue.again(job.id)
 
     def _limits(self, job: Job) -> tuple[float, float]:

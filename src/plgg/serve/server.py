@@ -92,7 +92,7 @@ def serve_room(options: ServeOptions, say: Callable[[str], object]) -> None:
     # The port first: where it is taken, no folder is made.
     with listen(options.host, options.port) as sock, output_folder(options.work, READING_ROOM):
         app.state.room.work.make()
-        for line in welcome(options, sock.getsockname()[1]):
+        for line in start_message(options, sock.getsockname()[1]):
             say(line)
         server(app, options).run(sockets=[sock])
 
@@ -114,7 +114,7 @@ def server(app: ASGIApp, options: ServeOptions) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def welcome(options: ServeOptions, port: int) -> list[str]:
+def start_message(options: ServeOptions, port: int) -> list[str]:
     """What is said at the start: the token and a link that holds it."""
     host = socket.gethostname() if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104
     place = f"http://{f'[{host}]' if ':' in host else host}:{port}/"

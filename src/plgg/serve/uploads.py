@@ -109,11 +109,11 @@ def keep_upload(
         digest = _digest(path, named.values())
         wanted = patient.case_id or (case_id_of(name) if name else f"scan-{digest[:8]}")
         with _PLACE:
-            return _placed(work, aside, _Received(kind, path, named, digest), patient, wanted)
+            return _placed(work, aside, _Upload(kind, path, named, digest), patient, wanted)
 
 
 @dataclass(frozen=True)
-class _Received:
+class _Upload:
     kind: Kind
     scan: Path
     others: dict[str, Path]
@@ -121,7 +121,7 @@ class _Received:
 
 
 def _placed(
-    work: WorkFolder, aside: Path, found: _Received, patient: Patient, wanted: str
+    work: WorkFolder, aside: Path, found: _Upload, patient: Patient, wanted: str
 ) -> UploadRecord:
     """Give a scan its name and its place; the lock is held."""
     case_id = wanted if patient.case_id else _free_name(work, wanted)
@@ -160,7 +160,7 @@ def keep_folder(work: WorkFolder, folder: Path, case_id: str) -> UploadRecord:
     _require_free(work, case_id)
     with scratch_folder(make_folder(work.uploads) / "scan") as aside:
         scan = folder.rename(aside / "scan")
-        found = _Received("dicom", scan, {}, _digest(scan, ()))
+        found = _Upload("dicom", scan, {}, _digest(scan, ()))
         with _PLACE:
             return _placed(work, aside, found, Patient(case_id), case_id)
 
@@ -178,13 +178,13 @@ def _require_name(case_id: str) -> None:
         )
 
 
-def _taken(work: WorkFolder) -> set[str]:
+def _existing_names(work: WorkFolder) -> set[str]:
     """Names of cases, in small letters: some file systems do not tell 'A' from 'a'."""
     return {name.lower() for name in work.case_ids()}
 
 
 def _require_free(work: WorkFolder, case_id: str) -> None:
-    if case_id.lower() in _taken(work):
+    if case_id.lower() in _existing_names(work):
         raise RequestError(
             409, "there is such a case already", where=case_id, remedy="Choose another id."
         )
@@ -197,7 +197,7 @@ def _free_name(work: WorkFolder, wanted: str) -> str:
     wanted = wanted[:90].rstrip(".")
     if case_id_fault(wanted):
         wanted = f"scan-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
-    taken, name, number = _taken(work), wanted, 1
+    taken, name, number = _existing_names(work), wanted, 1
     while name.lower() in taken:
         number += 1
         name = f"{wanted}-{number}"

@@ -27,7 +27,7 @@ from plgg.data.result import Result
 from plgg.data.scan import open_scan
 from plgg.measure.uncertainty import FAINT
 from plgg.serve.errors import not_found
-from plgg.serve.pictures import Upright, thumbnail_png, upright
+from plgg.serve.pictures import UprightScan, thumbnail_png, upright
 from plgg.serve.records import ServeRecord, Sha256
 from plgg.serve.work import WorkFolder
 
@@ -100,7 +100,7 @@ def make_view(work: WorkFolder, case_id: str) -> CaseView:
     return view
 
 
-def _draw_thumbnail(folder: Path, scan: Upright, mask: Volume) -> None:
+def _draw_thumbnail(folder: Path, scan: UprightScan, mask: Volume) -> None:
     with written_aside(folder / THUMBNAIL) as aside:
         aside.write_bytes(thumbnail_png(scan, scan.turned(mask.data > 0)))
 
@@ -143,7 +143,7 @@ def certainty(probability: NDArray[Any], entropy: NDArray[Any]) -> float | None:
     return round(float(np.clip(1.0 - entropy[possible].mean(dtype=np.float64), 0.0, 1.0)), 4)
 
 
-def upright_case(work: WorkFolder, case_id: str) -> Upright:
+def upright_case(work: WorkFolder, case_id: str) -> UprightScan:
     """The scan of a case, turned upright; the last few stay in memory."""
     need_view(work, case_id)
     path = work.view_folder(case_id) / VOLUME
@@ -151,5 +151,5 @@ def upright_case(work: WorkFolder, case_id: str) -> Upright:
 
 
 @lru_cache(maxsize=2)
-def _upright(path: Path, _written_ns: int) -> Upright:
+def _upright(path: Path, _written_ns: int) -> UprightScan:
     return upright(read_volume(path))

@@ -49,6 +49,6 @@ class MaskTask(AuxiliaryTask):
         raise NotImplementedError
 
 
-def answering(tasks: Mapping[str, AuxiliaryTask]) -> dict[str, AuxiliaryTask]:
+def answering_tasks(tasks: Mapping[str, AuxiliaryTask]) -> dict[str, AuxiliaryTask]:
     """Those of the tasks that say something of a scan; the others work in training alone."""
     return {name: task for name, task in tasks.items() if not isinstance(task, MaskTask)}

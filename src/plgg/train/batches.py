@@ -27,7 +27,7 @@ from plgg.data.inputs import FLAIR, Inputs, one_hot, with_planes
 from plgg.data.manifest import target_text
 from plgg.data.store import Store
 from plgg.tasks.base import AuxiliaryTask, Target
-from plgg.tasks.mask_task import MaskTask, answering
+from plgg.tasks.mask_task import MaskTask, answering_tasks
 from plgg.train.patches import Patch, PatchPlan, cut, sample_plan, shows_tumour
 
 UNKNOWN = -1
@@ -132,7 +132,7 @@ class EpochBatches:
         self.workers = workers
         self.share = share or Share()
         self._classes = {name: index for index, name in enumerate(store.cohort.classes)}
-        self.tasks = answering(tasks or {})
+        self.tasks = answering_tasks(tasks or {})
         self.of_mask = {n: t for n, t in (tasks or {}).items() if isinstance(t, MaskTask)}
         # The number that each task is to learn of each case; NaN where it is unknown.
         self._values = {
@@ -171,8 +171,8 @@ class EpochBatches:
         n_masks = sum(self.store.by_id[self.cases[i]].has_mask for i in group)
         n_known = dict.fromkeys((SEGMENTATION, *self.of_mask), n_masks)
         if self.labels:
-            n_known[SEGMENTATION] = sum(sum(self.told(self.cases[i])) for i in group)
-        asked = [self._asked(int(i), seeds[i]) for i in group]
+            n_known[SEGMENTATION] = sum(sum(self.known_labels(self.cases[i])) for i in group)
+        asked = [self._is_labelled_patch(int(i), seeds[i]) for i in group]
         for name in self.tasks:
             values = [self._values[name][self.cases[i]] for i in group]
             n_known[name] = sum(
@@ -185,7 +185,7 @@ class EpochBatches:
 
     def _begin(self, pool: ThreadPoolExecutor, part: _Part, seeds: _Seeds) -> _Piece:
         futures = [pool.submit(self._patch, int(i), seeds[i]) for i in part.indices]
-        asked = [self._asked(int(i), seeds[i]) for i in part.indices]
+        asked = [self._is_labelled_patch(int(i), seeds[i]) for i in part.indices]
         # A child of the patch's seed: cutting draws from the seed itself.
         inner = [int(seeds[i].spawn(1)[0].generate_state(1)[0]) for i in part.indices]
         return _Piece(part, futures, asked, inner)
@@ -194,21 +194,23 @@ class EpochBatches:
         rng = np.random.default_rng(seed)
         return sample_plan(self.store, self.cases[index], self.settings, rng, self.inputs)
 
-    def _patch(self, index: int, seed: np.random.SeedSequence) -> _Cut:
+    def _patch(self, index: int, seed: np.random.SeedSequence) -> _PatchTargets:
         patch = cut(self.store, self._plan(index, seed), self.labels)
         if not self.of_mask:
-            return _Cut(patch)
+            return _PatchTargets(patch)
         spacing_mm = self.store.placement(self.cases[index]).spacing_mm
         named = self.of_mask.items()
-        return _Cut(patch, {n: task.mask_target(patch.mask, spacing_mm) for n, task in named})
+        return _PatchTargets(
+            patch, {n: task.mask_target(patch.mask, spacing_mm) for n, task in named}
+        )
 
-    def _asked(self, index: int, seed: np.random.SeedSequence) -> bool:
+    def _is_labelled_patch(self, index: int, seed: np.random.SeedSequence) -> bool:
         """Whether the tasks on the bottleneck learn from a patch."""
         if not self.tasks or self.settings.marker_from == "all":
             return True
         return shows_tumour(self.store, self._plan(index, seed))
 
-    def told(self, case_id: str) -> list[bool]:
+    def known_labels(self, case_id: str) -> list[bool]:
         """Whether a case's mask tells each label."""
         case = self.store.by_id[case_id]
         return [case.has_mask and label.name in case.labels for label in self.labels]
@@ -216,7 +218,7 @@ class EpochBatches:
     def masks(self, patches: Sequence[Patch], cases: Sequence[str], *, known: bool) -> Target:
         """The outlines of patches; where they are not to be known they are not."""
         if self.labels:
-            told = torch.tensor([self.told(case) for case in cases])
+            told = torch.tensor([self.known_labels(case) for case in cases])
             regions = np.stack([patch.regions for patch in patches if patch.regions is not None])
             return Target(torch.from_numpy(regions), told & known)
         there = [known and self.store.by_id[case].has_mask for case in cases]
@@ -270,7 +272,7 @@ def _spread(order: Indices, outlined: Sequence[bool]) -> Indices:
 
 
 @dataclass(frozen=True, eq=False)
-class _Cut:
+class _PatchTargets:
     """A patch, and what tasks learn of its mask."""
 
     patch: Patch
@@ -291,7 +293,7 @@ class _Piece:
     """A piece whose patches are being cut."""
 
     part: _Part
-    futures: list[Future[_Cut]]
+    futures: list[Future[_PatchTargets]]
     asked: list[bool]
     seeds: list[int]
 

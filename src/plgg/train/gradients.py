@@ -162,7 +162,7 @@ def _measured(rows: Float[Tensor, "tasks n"], tasks: Sequence[str]) -> dict[str,
 _Item = TypeVar("_Item")
 
 
-class Means:
+class RunningMeans:
     """Running means of what the steps of an epoch showed."""
 
     def __init__(self) -> None:

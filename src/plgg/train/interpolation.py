@@ -15,7 +15,7 @@ from plgg.model.network import MultitaskNet
 from plgg.train.optimisation import Average
 
 
-class Kept:
+class InterpolatedAverage:
     """What is validated and kept of a training.
 
     Args:

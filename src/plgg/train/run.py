@@ -31,15 +31,15 @@ from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
 from plgg.model.network import MultitaskNet, build_network
 from plgg.tasks.base import AuxiliaryTask
 from plgg.tasks.kinds import fit_tasks
-from plgg.tasks.mask_task import answering
+from plgg.tasks.mask_task import answering_tasks
 from plgg.tasks.segmentation import Segmentation
 from plgg.tasks.weighting.build import make_weighting
 from plgg.tasks.weighting.gradient_cap import GradientCap
 from plgg.train.batches import EpochBatches
 from plgg.train.distributed import ProcessGroup
-from plgg.train.gradients import Means, StepResult, TaskGradients
+from plgg.train.gradients import RunningMeans, StepResult, TaskGradients
 from plgg.train.initial import initial_weights, resolved
-from plgg.train.interpolation import Kept
+from plgg.train.interpolation import InterpolatedAverage
 from plgg.train.optimisation import Average, learning_rate, make_optimiser, set_rate
 from plgg.train.out_of_memory import explain_out_of_memory, require_memory
 from plgg.train.state import State
@@ -189,7 +189,7 @@ class Trainer:
         self.network.freeze(config.init.frozen_stages)
         self.network.checkpointing = config.execution.checkpointing
         self.average = Average(self.network, config.optimiser.ema)
-        self.kept = Kept(self.average, config.init.interpolate)
+        self.kept = InterpolatedAverage(self.average, config.init.interpolate)
         self.optimiser = make_optimiser(self.network, config.optimiser, self.runtime.device)
         self.weighting = make_weighting(config.loss, config.task_weights)
         self.task_gradients = TaskGradients(
@@ -259,9 +259,9 @@ class Trainer:
         self.group.wait()
         listener(EpochEnd(record))
 
-    def pass_over(self, epoch: int, listener: Listener | None = None) -> Means:
+    def pass_over(self, epoch: int, listener: Listener | None = None) -> RunningMeans:
         """The steps of one epoch alone: all training patients once."""
-        means = Means()
+        means = RunningMeans()
         for step, found in enumerate(self._steps(epoch, means), start=1):
             means.add(found)
             if listener:
@@ -269,7 +269,7 @@ class Trainer:
                 listener(Step(epoch, self.config.optimiser.epochs, step, len(self.batches), told))
         return means
 
-    def _steps(self, epoch: int, means: Means) -> Iterator[StepResult]:
+    def _steps(self, epoch: int, means: RunningMeans) -> Iterator[StepResult]:
         self.network.train()
         every = self.config.loss.gradients_every
         batches = means.waiting(self.batches.epoch(epoch))
@@ -320,7 +320,7 @@ class Trainer:
                 runtime=self.runtime,
                 settings=self.config.inference,
                 group=self.group,
-                tasks=answering(self.tasks),
+                tasks=answering_tasks(self.tasks),
                 inputs=Inputs.of(self.config),
             )
         except FloatingPointError as error:
@@ -363,7 +363,7 @@ class Trainer:
 def _gradient_cap(config: Config, tasks: dict[str, AuxiliaryTask]) -> GradientCap | None:
     """On the tasks of columns; those of the mask ask what the outline asks."""
     share = config.model.marker.gradient_cap
-    return None if share is None else GradientCap(share, frozenset(answering(tasks)))
+    return None if share is None else GradientCap(share, frozenset(answering_tasks(tasks)))
 
 
 def _runtime(config: Config, group: ProcessGroup) -> Runtime:

@@ -11,7 +11,7 @@ from plgg.core.errors import CheckpointError
 from plgg.model.checkpoint import optimiser_tensors, restore_optimiser, unprefixed
 from plgg.model.network import MultitaskNet
 from plgg.tasks.weighting.base import Weighting
-from plgg.train.interpolation import Kept
+from plgg.train.interpolation import InterpolatedAverage
 from plgg.train.optimisation import Average
 
 
@@ -23,7 +23,7 @@ class State:
     optimiser: torch.optim.Optimizer
     average: Average
     weighting: Weighting
-    kept: Kept
+    kept: InterpolatedAverage
 
     def best(self) -> dict[str, Tensor]:
         """The network that is used later."""

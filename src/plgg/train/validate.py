@@ -71,7 +71,7 @@ def validate(
     tasks = _default_tasks(network, store) if tasks is None else tasks
     engine = torch_engine(network.eval(), runtime)
     dealt = cases[group.rank :: group.size]
-    ask = partial(_judged, network, engine, store, settings, tasks, inputs)
+    ask = partial(_score_patient, network, engine, store, settings, tasks, inputs)
     mine = [ask(case) for case in dealt]
     judged = sorted(group.gather(mine), key=lambda found: found.case_id)
     hard = [found.hard for found in judged if found.hard is not None]
@@ -111,7 +111,7 @@ def _task_scores(
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _PatientScores:
     """One patient's scores; None where nothing is known to measure by.
 
     `tasks` are answers and truths, where the latter are known; `regions` the hard Dice of labels.
@@ -124,7 +124,7 @@ class _Judged:
     regions: dict[str, float]
 
 
-def _judged(
+def _score_patient(
     network: MultitaskNet,
     engine: Engine,
     store: Store,
@@ -132,7 +132,7 @@ def _judged(
     tasks: Mapping[str, AuxiliaryTask],
     inputs: Inputs,
     case_id: str,
-) -> _Judged:
+) -> _PatientScores:
     case = store.by_id[case_id]
     if inputs.marker_planes:
         engine = with_marker(engine, one_hot(case.marker, store.cohort.classes))
@@ -152,7 +152,7 @@ def _judged(
     threshold = settings.threshold or PLAIN_THRESHOLD
     mask = store.mask(case_id)
     truths = {name: target_text(case, task.record.column) for name, task in tasks.items()}
-    return _Judged(
+    return _PatientScores(
         case_id,
         None if mask is None else hard_dice(outlined(answer.tumour, threshold), mask > 0),
         None if mask is None else soft_dice(answer.tumour, mask > 0),

@@ -21,7 +21,16 @@ from plgg.core.masks import filled
 from plgg.core.regular import is_there
 from plgg.core.volume import Volume
 from plgg.data.atlas.download import ARCHIVES, BY_HAND, cache_folder, fetch
-from plgg.data.atlas.grid import AFFINE, SHAPE, box_of, check_place, grid_part, in_box, lay, sampled
+from plgg.data.atlas.grid import (
+    AFFINE,
+    SHAPE,
+    box_of,
+    check_place,
+    grid_part,
+    in_box,
+    on_sri24_grid,
+    sampled,
+)
 from plgg.data.atlas.template import mni_to_sri24, template_brain, template_map
 from plgg.data.nifti.image import SUFFIXES, is_nifti, read_volume, stem
 
@@ -126,7 +135,7 @@ def _published(folder: Path) -> Atlas:
 
 
 def _from_folder(folder: Path, source: str) -> Atlas:
-    spgr, tissues_path = _found(folder)
+    spgr, tissues_path = _find_files(folder)
     tissues = read_volume(tissues_path)
     if not np.isin(tissues.data, (0, 1, 2, 3)).all():
         raise InputError(
@@ -135,9 +144,11 @@ def _from_folder(folder: Path, source: str) -> Atlas:
             remedy=BY_HAND,
         )
     check_place(tissues.with_data(tissues.data > 0), tissues_path)
-    csf, grey, white = (lay(tissues.with_data(tissues.data == kind)) for kind in (1, 2, 3))
+    csf, grey, white = (
+        on_sri24_grid(tissues.with_data(tissues.data == kind)) for kind in (1, 2, 3)
+    )
     brain = csf + grey + white >= 0.5
-    image, shares = lay(_finite(spgr)), [grey, white, csf]
+    image, shares = on_sri24_grid(_finite(spgr)), [grey, white, csf]
     if np.count_nonzero(image[brain]) < 0.9 * np.count_nonzero(brain):
         raise InputError(
             f"is 0 in over a tenth of the brain that {tissues_path.name} shows: not of one atlas",
@@ -147,7 +158,7 @@ def _from_folder(folder: Path, source: str) -> Atlas:
     return _atlas(image, brain, tissues=shares, name=folder.name, source=source)
 
 
-def _found(folder: Path) -> tuple[Path, Path]:
+def _find_files(folder: Path) -> tuple[Path, Path]:
     """Paths of `spgr` and `tissues`, both in the folder itself or both in one below."""
     for place in (folder, *sorted(below for below in folder.iterdir() if below.is_dir())):
         spgr, tissues = (
@@ -167,7 +178,13 @@ def _from_file(path: Path) -> Atlas:
     image = _finite(path)
     inside = image.with_data(filled(image.data != 0))
     check_place(inside, path)
-    return _atlas(lay(image), lay(inside) >= 0.5, tissues=None, name=stem(path), source=str(path))
+    return _atlas(
+        on_sri24_grid(image),
+        on_sri24_grid(inside) >= 0.5,
+        tissues=None,
+        name=stem(path),
+        source=str(path),
+    )
 
 
 def _finite(path: Path) -> Volume:

@@ -22,7 +22,7 @@ _MOST_OFF_CENTRE_MM = 30.0
 _BRAIN_ML = (800.0, 2200.0)
 
 
-def lay(volume: Volume) -> NDArray[np.float32]:
+def on_sri24_grid(volume: Volume) -> NDArray[np.float32]:
     """An image on SRI24's grid, 0 beyond its own field of view.
 
     Where its voxels are those of the grid, flipped, turned or shifted by whole voxels, they are

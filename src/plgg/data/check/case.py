@@ -20,8 +20,8 @@ from plgg.core.volume import Volume
 from plgg.data.check.image import brain_ml
 from plgg.data.check.mask import axes_of
 from plgg.data.check.report import CaseRow, Finding
-from plgg.data.check.usable import Judged, judged_image, judged_mask
-from plgg.data.labels import values_asked
+from plgg.data.check.usable import ScanCheck, check_mask_scan, check_scan
+from plgg.data.labels import required_values
 from plgg.data.manifest import Case
 from plgg.data.scan import open_scan
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Examined:
+class CaseCheck:
     """What is kept of a case once its images are let go.
 
     Attributes:
@@ -47,14 +47,14 @@ class Examined:
     mask_hash: str | None
 
 
-def examine(case: Case, labels: Sequence[Label] = ()) -> Examined:
+def check_case(case: Case, labels: Sequence[Label] = ()) -> CaseCheck:
     """Read a case's images once and keep what the check of a cohort needs of them.
 
     Its mask is held against the values of some labels, where there are any.
     Whatever goes wrong with a case becomes a finding of it; nothing is raised.
     """
     try:
-        return _examined(case, labels)
+        return _check_files(case, labels)
     except Exception as error:  # the one guard around a case of a batch
         log.debug("case %s could not be checked", case.case_id, exc_info=True)
         return _summed_up(case, None, None, [_unchecked(error)])
@@ -69,37 +69,35 @@ def _unchecked(error: Exception) -> Finding:
     return Finding("error", "check-failed", None, message, remedy)
 
 
-def _examined(case: Case, labels: Sequence[Label]) -> Examined:
+def _check_files(case: Case, labels: Sequence[Label]) -> CaseCheck:
     (name, path), *others = case.sequences().items()
     flair, findings = _image(path, name)
     for name, path in others:
         findings += _image(path, name)[1]
     mask, outline = None, case.mask
     if outline is not None:
-        mask, more = _looked_at(outline, "mask", lambda: _mask(case, outline, flair, labels))
+        mask, more = _check(outline, "mask", lambda: _mask(case, outline, flair, labels))
         findings += more
     return _summed_up(case, flair, mask, findings)
 
 
-def _mask(case: Case, path: Path, flair: Volume | None, labels: Sequence[Label]) -> Judged:
-    return judged_mask(open_scan(path), flair, values_asked(case, labels))
+def _mask(case: Case, path: Path, flair: Volume | None, labels: Sequence[Label]) -> ScanCheck:
+    return check_mask_scan(open_scan(path), flair, required_values(case, labels))
 
 
 def _summed_up(
     case: Case, flair: Volume | None, mask: Volume | None, findings: list[Finding]
-) -> Examined:
+) -> CaseCheck:
     found = tuple(replace(finding, case_id=case.case_id) for finding in findings)
-    return Examined(case, _row(case, flair, mask, found), found, _hash(flair), _hash(mask))
+    return CaseCheck(case, _row(case, flair, mask, found), found, _hash(flair), _hash(mask))
 
 
 def _image(path: Path, sequence: str) -> tuple[Volume | None, list[Finding]]:
-    return _looked_at(
-        path, TITLES[sequence], lambda: judged_image(open_scan(path, sequence), sequence)
-    )
+    return _check(path, TITLES[sequence], lambda: check_scan(open_scan(path, sequence), sequence))
 
 
-def _looked_at(
-    path: Path, role: str, judge: Callable[[], Judged]
+def _check(
+    path: Path, role: str, judge: Callable[[], ScanCheck]
 ) -> tuple[Volume | None, list[Finding]]:
     try:
         judged = judge()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from plgg.config import Label
 from plgg.data.budget import scan_limit
-from plgg.data.check.case import Examined, examine
+from plgg.data.check.case import CaseCheck, check_case
 from plgg.data.check.report import (
     CheckReport,
     Finding,
@@ -26,10 +26,10 @@ from plgg.data.check.table import check_columns, check_labels, patients_by_class
 from plgg.data.manifest import Case, read_manifest
 
 
-def find_twins(examined: Iterable[Examined]) -> list[Finding]:
+def find_twins(examined: Iterable[CaseCheck]) -> list[Finding]:
     """Findings about equal FLAIRs and equal masks among the cases."""
-    flairs: dict[str, list[Examined]] = defaultdict(list)
-    masks: dict[str, list[Examined]] = defaultdict(list)
+    flairs: dict[str, list[CaseCheck]] = defaultdict(list)
+    masks: dict[str, list[CaseCheck]] = defaultdict(list)
     for one in examined:
         if one.flair_hash:
             flairs[one.flair_hash].append(one)
@@ -41,19 +41,19 @@ def find_twins(examined: Iterable[Examined]) -> list[Finding]:
     ]
 
 
-def _several(groups: Mapping[str, list[Examined]]) -> list[list[Examined]]:
+def _several(groups: Mapping[str, list[CaseCheck]]) -> list[list[CaseCheck]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _n_patients(group: list[Examined]) -> int:
+def _n_patients(group: list[CaseCheck]) -> int:
     return len({one.case.patient_id for one in group})
 
 
-def _names(group: list[Examined]) -> str:
+def _names(group: list[CaseCheck]) -> str:
     return listed(one.case.case_id for one in group)
 
 
-def _flair_twins(group: list[Examined]) -> Finding:
+def _flair_twins(group: list[CaseCheck]) -> Finding:
     if _n_patients(group) > 1:
         return Finding(
             "error",
@@ -72,7 +72,7 @@ def _flair_twins(group: list[Examined]) -> Finding:
     )
 
 
-def _mask_twins(group: list[Examined]) -> Finding:
+def _mask_twins(group: list[CaseCheck]) -> Finding:
     return Finding(
         "warning",
         "twin-masks",
@@ -137,8 +137,8 @@ def _examine_all(
     progress: Progress | None,
     workers: int,
     scan_gib: float | None,
-) -> list[Examined]:
-    examined: list[Examined] = []
+) -> list[CaseCheck]:
+    examined: list[CaseCheck] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for one in pool.map(partial(_examine, scan_gib, labels), cases):
             examined.append(one)
@@ -147,6 +147,6 @@ def _examine_all(
     return examined
 
 
-def _examine(scan_gib: float | None, labels: Sequence[Label], case: Case) -> Examined:
+def _examine(scan_gib: float | None, labels: Sequence[Label], case: Case) -> CaseCheck:
     with scan_limit(scan_gib):
-        return examine(case, labels)
+        return check_case(case, labels)

@@ -66,7 +66,7 @@ _RESAMPLE = "Resample the mask onto its FLAIR with nearest-neighbour interpolati
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedMask:
+class MaskCheck:
     """A mask and what there is to say of it.
 
     Attributes:
@@ -80,13 +80,13 @@ class JudgedMask:
 
 
 def inspect_mask(mask: Volume, flair: Volume | None) -> list[Finding]:
-    """The findings of `judge_mask`."""
-    return list(judge_mask(mask, flair).findings)
+    """The findings of `check_mask`."""
+    return list(check_mask(mask, flair).findings)
 
 
-def judge_mask(
+def check_mask(
     mask: Volume, flair: Volume | None, *, says_how: bool = True, labels: Sequence[Label] = ()
-) -> JudgedMask:
+) -> MaskCheck:
     """Look for what makes a tumour mask unusable or doubtful.
 
     Args:
@@ -100,21 +100,21 @@ def judge_mask(
         whole = mask.with_data(mask_labels(mask.data))
     except InputError as error:
         wrong = _finding("error", "mask-not-binary", error.what, error.remedy or "")
-        return JudgedMask((wrong, *(_misplaced(mask, flair) if flair else ())), None)
+        return MaskCheck((wrong, *(_misplaced(mask, flair) if flair else ())), None)
     findings = _values(whole.data, labels)
     placed = turned_onto(whole, flair) if flair else whole
     if flair and not says_how and not same_axes(whole, flair):
-        return JudgedMask((*findings, *impossible_size(whole), _guessed(flair)), whole)
+        return MaskCheck((*findings, *impossible_size(whole), _guessed(flair)), whole)
     if placed is None or flair is None:
         size = impossible_size(whole)
-        return JudgedMask((*findings, *size, *(_misplaced(mask, flair) if flair else ())), whole)
+        return MaskCheck((*findings, *size, *(_misplaced(mask, flair) if flair else ())), whole)
     if not same_axes(whole, flair):
         findings.append(_turned(whole, flair))
     if not np.isfinite(flair.data).all():  # Nobody knows which voxels are its background.
-        return JudgedMask((*findings, *impossible_size(placed)), placed)
+        return MaskCheck((*findings, *impossible_size(placed)), placed)
     brain = flair.data != background_value(flair.data)
     size = impossible_size(placed, brain)
-    return JudgedMask((*findings, *size, *([] if size else _against(placed.data, brain))), placed)
+    return MaskCheck((*findings, *size, *([] if size else _against(placed.data, brain))), placed)
 
 
 def _values(mask: NDArray[Any], labels: Sequence[Label]) -> list[Finding]:

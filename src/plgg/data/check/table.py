@@ -61,7 +61,7 @@ def read_unchecked(path: Path) -> list[Case]:
 
 def _misspelt(header: Sequence[str]) -> list[Finding]:
     absent = [name for name in OPTIONAL if name not in header]
-    pairs = [(name, _meant(name, absent)) for name in header if name]
+    pairs = [(name, _intended_column(name, absent)) for name in header if name]
     return [
         Finding(
             "warning",
@@ -75,7 +75,7 @@ def _misspelt(header: Sequence[str]) -> list[Finding]:
     ]
 
 
-def _meant(name: str, absent: Sequence[str]) -> str | None:
+def _intended_column(name: str, absent: Sequence[str]) -> str | None:
     if name in OPTIONAL or name in OTHERS:
         return None
     simple = name.casefold().replace(" ", "_").replace("-", "_")

@@ -14,9 +14,9 @@ from plgg.config.base import SEQUENCES, TITLES
 from plgg.core.errors import InputError
 from plgg.core.volume import Volume
 from plgg.data.check.image import inspect_image
-from plgg.data.check.mask import judge_mask
+from plgg.data.check.mask import check_mask
 from plgg.data.check.report import Finding, first_error
-from plgg.data.labels import values_asked
+from plgg.data.labels import required_values
 from plgg.data.manifest import Case
 from plgg.data.scan import Scan, open_scan
 
@@ -31,7 +31,7 @@ _GEOMETRY_DOUBT = (
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class ScanCheck:
     """A scan that was read, and what there is to say of it.
 
     Attributes:
@@ -74,7 +74,7 @@ def usable_scans(
     reference = usable_image(path, name)
     if case.mask is None:
         return reference, None
-    return reference, usable_mask(case.mask, reference.volume, values_asked(case, labels))
+    return reference, usable_mask(case.mask, reference.volume, required_values(case, labels))
 
 
 def usable_image(path: Path, sequence: str = "flair") -> Scan:
@@ -101,7 +101,7 @@ def usable_scan(scan: Scan, sequence: str, where: Path) -> Scan:
     Raises:
         InputError: For the first error that is found in it.
     """
-    judged = judged_image(scan, sequence)
+    judged = check_scan(scan, sequence)
     _refuse_error(judged.findings, where)
     doubts = (
         message.removeprefix(f"of the {TITLES[sequence]}, ")
@@ -121,22 +121,22 @@ def usable_mask(path: Path, flair: Volume | None, labels: Sequence[Label] = ()) 
     Raises:
         InputError: For the first error that is found in it.
     """
-    judged = judged_mask(open_scan(path), flair, labels)
+    judged = check_mask_scan(open_scan(path), flair, labels)
     _refuse_error(judged.findings, path)
     return replace(judged.scan, doubts=_warnings(judged.findings))
 
 
-def judged_image(scan: Scan, sequence: str = "flair") -> Judged:
+def check_scan(scan: Scan, sequence: str = "flair") -> ScanCheck:
     """What is to be said of a scan of a sequence."""
     title = TITLES[sequence]
-    return Judged(scan, (*_header(scan, title), *inspect_image(scan.volume, title)))
+    return ScanCheck(scan, (*_header(scan, title), *inspect_image(scan.volume, title)))
 
 
-def judged_mask(scan: Scan, flair: Volume | None, labels: Sequence[Label] = ()) -> Judged:
+def check_mask_scan(scan: Scan, flair: Volume | None, labels: Sequence[Label] = ()) -> ScanCheck:
     """What is to be said of a mask."""
-    found = judge_mask(scan.volume, flair, says_how=scan.says_how, labels=labels)
+    found = check_mask(scan.volume, flair, says_how=scan.says_how, labels=labels)
     mask = scan if found.labels is None else replace(scan, volume=found.labels)
-    return Judged(mask, (*_header(scan, "mask"), *found.findings))
+    return ScanCheck(mask, (*_header(scan, "mask"), *found.findings))
 
 
 def _warnings(findings: Sequence[Finding]) -> tuple[str, ...]:

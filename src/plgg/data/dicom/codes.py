@@ -36,7 +36,7 @@ OWN = {
 """plgg's own codes and what they mean; classes of the marker and gates come from the model."""
 
 
-def own(value: str, meaning: str | None = None) -> CodedConcept:
+def private_code(value: str, meaning: str | None = None) -> CodedConcept:
     """A private code.
 
     Args:
@@ -57,12 +57,12 @@ def _one_value(text: str) -> str:
 def marker_class(name: str) -> CodedConcept:
     """The code of a class of the marker: its own name, or a hash of one that can be no code."""
     code = name if _one_value(name) == name else hashlib.sha256(name.encode()).hexdigest()[:16]
-    return own(code, name)
+    return private_code(code, name)
 
 
 def gate(name: str) -> CodedConcept:
     """The code of a quality gate."""
-    return own(f"gate-{name}", f"Quality gate: {name.replace('-', ' ')}")
+    return private_code(f"gate-{name}", f"Quality gate: {name.replace('-', ' ')}")
 
 
 def unit(value: str, meaning: str) -> CodedConcept:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 
-from plgg.data.dicom.limits import discreet
+from plgg.data.dicom.limits import silenced_readers
 from plgg.data.dicom.origin import Origin
 from plgg.data.dicom.source import SourceFrames, lacking
 from plgg.data.dicom.study_object import reference, study_object
@@ -39,7 +39,7 @@ def write_document(
         InputError: If the headers lack what it must refer to.
         OutputError: If the disk refuses.
     """
-    with discreet(), refusing(lambda: lacking(path)):
+    with silenced_readers(), refusing(lambda: lacking(path)):
         found = _document(pdf, frames, segmentation, origin)
     save(path, found)
 

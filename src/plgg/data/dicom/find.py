@@ -21,7 +21,7 @@ from typing import BinaryIO
 from plgg.core.errors import InputError
 from plgg.core.regular import is_regular, is_there, open_regular, regular_files
 from plgg.data.dicom.zipped import beginning, opened_zip, require_affordable_members, unpacked
-from plgg.data.foreign import Foreign, pointer
+from plgg.data.foreign import ForeignFormat, pointer
 
 Opener = Callable[[], BinaryIO]
 """Opens one file, wherever it lies, at its first byte."""
@@ -88,17 +88,17 @@ class DicomFiles:
                 remedy="Name a folder or zip of DICOM files.",
             )
 
-    def _not_dicom(self, name: str, kind: Foreign | None) -> InputError:
+    def _not_dicom(self, name: str, kind: ForeignFormat | None) -> InputError:
         place = "" if self.alone else f"{self.label(name)} "
         what = kind.what if kind else "is empty, cut short or not DICOM (no DICM at byte 128)"
         remedy = kind.remedy if kind else "Copy or export it again."
         return InputError(f"{place}{what}", where=self.path, remedy=remedy)
 
 
-def _unreadable(start: bytes) -> Foreign | None:
+def _unreadable(start: bytes) -> ForeignFormat | None:
     """What a file is that stands for DICOM and cannot be read as it is; None for any other."""
     if _BARE.match(start):
-        return Foreign(
+        return ForeignFormat(
             "is DICOM without the beginning that a file needs (128 bytes and DICM)",
             "Export it again, or mend each file with dcmconv (DCMTK).",
         )

@@ -87,7 +87,7 @@ def verdicts_of(result: Result) -> tuple[Verdict, ...]:
     return (*gates, result.familiarity) if result.familiarity else tuple(gates)
 
 
-def said_of(verdict: Verdict) -> str:
+def gate_statement(verdict: Verdict) -> str:
     """What a gate measured; in its own words only where it objects, for they name a fault."""
     if verdict.status != "good":
         return verdict.message

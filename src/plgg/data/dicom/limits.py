@@ -94,7 +94,7 @@ def _require_few_items(pieces: Iterator[bytes], path: Path) -> None:
 
 
 @contextmanager
-def discreet() -> Iterator[None]:
+def silenced_readers() -> Iterator[None]:
     """Silence the readers, whose warnings and log lines quote the values they are about."""
     loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
     levels, mode = [logger.level for logger in loggers], config.settings.reading_validation_mode

@@ -13,8 +13,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 import plgg
-from plgg.data.dicom.codes import gate, marker_class, own, unit
-from plgg.data.dicom.findings import Findings, said_of
+from plgg.data.dicom.codes import gate, marker_class, private_code, unit
+from plgg.data.dicom.findings import Findings, gate_statement
 from plgg.data.dicom.origin import NAME, UNKNOWN, Origin
 from plgg.data.dicom.source import SourceFrames
 from plgg.data.result import Diameters, Marker, Point, VolumeInterval
@@ -136,10 +136,10 @@ def _volume(volume_ml: float, interval: VolumeInterval | None) -> Measurement:
     if interval is not None:
         plain, patients = codes.UCUM.NoUnits, unit("{patients}", "patients")
         ends = [
-            _property(own("interval-low"), interval.low_ml, millilitre),
-            _property(own("interval-high"), interval.high_ml, millilitre),
-            _property(own("interval-level"), interval.level, plain),
-            _property(own("interval-cases"), float(interval.n_patients), patients),
+            _property(private_code("interval-low"), interval.low_ml, millilitre),
+            _property(private_code("interval-high"), interval.high_ml, millilitre),
+            _property(private_code("interval-level"), interval.level, plain),
+            _property(private_code("interval-cases"), float(interval.n_patients), patients),
         ]
         _below(found, ends)
     return found
@@ -185,7 +185,7 @@ def diameters_group(
     found = findings.diameters
     if found is None:
         return None
-    method, square = own("rapno"), codes.UCUM.SquareMillimeter
+    method, square = private_code("rapno"), codes.UCUM.SquareMillimeter
     plane = {
         "axial": codes.SCT.Axial,
         "coronal": codes.SCT.Coronal,
@@ -194,12 +194,12 @@ def diameters_group(
     segment = segmentation.SegmentSequence[0]
     frame_of_reference = str(frames.headers[0].FrameOfReferenceUID)
     depth = _measurement(codes.SCT.Depth, found.depth_mm, codes.UCUM.Millimeter, method=method)
-    product = _measurement(own("product"), found.product_mm2, square, method=method)
+    product = _measurement(private_code("product"), found.product_mm2, square, method=method)
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(segment.TrackingUID, segment.TrackingID),
         finding_type=codes.SCT.Neoplasm,
         measurements=[*_lines(found, frame_of_reference), depth, product],
-        qualitative_evaluations=[QualitativeEvaluation(own("plane"), plane)],
+        qualitative_evaluations=[QualitativeEvaluation(private_code("plane"), plane)],
     )
 
 
@@ -212,7 +212,7 @@ def _lines(found: Diameters, frame_of_reference: str) -> list[Measurement]:
             name,
             length,
             codes.UCUM.Millimeter,
-            method=own("rapno"),
+            method=private_code("rapno"),
             referenced_coordinates=[_line(ends, frame_of_reference)],
         )
         for name, length, ends in (
@@ -248,7 +248,7 @@ def marker_group(
         measurements=None if marker.withheld else _probabilities(marker),
         qualitative_evaluations=_marker(marker),
     )
-    name = own("reason") if marker.withheld else codes.DCM.Comment
+    name = private_code("reason") if marker.withheld else codes.DCM.Comment
     group[0].ContentSequence.append(_text(name, marker.statement))
     return group
 
@@ -258,11 +258,11 @@ def _marker(marker: Marker) -> list[QualitativeEvaluation]:
     from pydicom.sr.codedict import codes
 
     if marker.withheld:
-        return [QualitativeEvaluation(own("marker"), own("withheld"))]
+        return [QualitativeEvaluation(private_code("marker"), private_code("withheld"))]
     calibrated = codes.SCT.Yes if marker.calibrated else codes.SCT.No
     return [
-        QualitativeEvaluation(own("marker"), marker_class(marker.predicted)),
-        QualitativeEvaluation(own("calibrated"), calibrated),
+        QualitativeEvaluation(private_code("marker"), marker_class(marker.predicted)),
+        QualitativeEvaluation(private_code("calibrated"), calibrated),
     ]
 
 
@@ -276,7 +276,7 @@ def _probabilities(marker: Marker) -> list[Measurement]:
         value = marker.probabilities[name]
         one = _measurement(codes.DCM.Probability, value, codes.UCUM.NoUnits)
         modifier = CodeContentItem(
-            own("marker"), marker_class(name), RelationshipTypeValues.HAS_CONCEPT_MOD
+            private_code("marker"), marker_class(name), RelationshipTypeValues.HAS_CONCEPT_MOD
         )
         _below(one, [modifier])
         found.append(one)
@@ -299,8 +299,10 @@ def quality_group(
         return None
     said = []
     for verdict in findings.verdicts:
-        one = QualitativeEvaluation(gate(verdict.gate), own(verdict.status))
-        text = _text(codes.DCM.Comment, said_of(verdict), RelationshipTypeValues.HAS_PROPERTIES)
+        one = QualitativeEvaluation(gate(verdict.gate), private_code(verdict.status))
+        text = _text(
+            codes.DCM.Comment, gate_statement(verdict), RelationshipTypeValues.HAS_PROPERTIES
+        )
         one[0].ContentSequence = ContentSequence([text])
         said.append(one)
     return MeasurementsAndQualitativeEvaluations(

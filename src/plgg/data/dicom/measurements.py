@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 import plgg
 from plgg.data.dicom.codes import scheme
 from plgg.data.dicom.findings import Findings
-from plgg.data.dicom.limits import discreet
+from plgg.data.dicom.limits import silenced_readers
 from plgg.data.dicom.measurement_groups import (
     diameters_group,
     label_groups,
@@ -56,7 +56,7 @@ def write_measurements(
         InputError: If the headers lack what a report must refer to.
         OutputError: If the disk refuses.
     """
-    with discreet(), refusing(lambda: lacking(path)):
+    with silenced_readers(), refusing(lambda: lacking(path)):
         found = _report(findings, frames, segmentation, origin, previous)
     save(path, found)
 

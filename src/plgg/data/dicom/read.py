@@ -20,7 +20,7 @@ from plgg.data.budget import require_affordable
 from plgg.data.dicom.decode import encoding_fault, is_padding, stored_values, without_padding
 from plgg.data.dicom.find import DicomFiles, dicom_files
 from plgg.data.dicom.frame import Picture
-from plgg.data.dicom.limits import discreet, require_parsable
+from plgg.data.dicom.limits import require_parsable, silenced_readers
 from plgg.data.dicom.series import ChosenSeries, choose_series
 from plgg.data.foreign import refusing
 
@@ -61,7 +61,7 @@ def read_dicom(path: Path, *, series: int | None = None, sequence: str = "flair"
         InputError: If there is no DICOM, a file is damaged, the FLAIR cannot be told, the slices
             do not make one regular, upright stack, or it would take too much memory.
     """
-    with discreet(), dicom_files(path) as files:
+    with silenced_readers(), dicom_files(path) as files:
         found = choose_series(files, series=series, sequence=sequence)
         data = _pixels(found, files)
     return DicomScan(

@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 
 import plgg
 from plgg.core.volume import Volume
-from plgg.data.dicom.limits import discreet
+from plgg.data.dicom.limits import silenced_readers
 from plgg.data.dicom.origin import NAME, UNKNOWN, Origin
 from plgg.data.dicom.source import SourceFrames, lacking, source_frames
 from plgg.data.dicom.write import save
@@ -78,7 +78,7 @@ def segmentation(
     Raises:
         InputError: If the headers lack what a segmentation must refer to.
     """
-    with discreet(), refusing(lambda: lacking(source)):
+    with silenced_readers(), refusing(lambda: lacking(source)):
         found = _segmentation(frames, mask, origin, base, inner or {})
         _name_dimensions(found, origin.uid("dimensions", frames))
         if frames.frames is not None:

@@ -16,7 +16,7 @@ from plgg.data.dicom.choose import choose_stack, doubts_of
 from plgg.data.dicom.find import DicomFiles, dicom_files
 from plgg.data.dicom.frame import Picture, read_pictures
 from plgg.data.dicom.geometry import lattice
-from plgg.data.dicom.limits import discreet, require_parsable
+from plgg.data.dicom.limits import require_parsable, silenced_readers
 from plgg.data.dicom.stack import Stack, stacks_of
 from plgg.data.foreign import refusing
 
@@ -87,7 +87,7 @@ def held_sequences(path: Path) -> frozenset[str]:
     Raises:
         InputError: If the files cannot be read.
     """
-    with discreet(), dicom_files(path) as files:
+    with silenced_readers(), dicom_files(path) as files:
         pictures, _ = _without_copies(_pictures(files))
         stacks = stacks_of(pictures)
     return frozenset(name for name in SEQUENCES if any(stack.is_of(name) for stack in stacks))

@@ -20,7 +20,7 @@ from plgg.core.errors import InputError
 from plgg.core.volume import Volume, corner_distance_mm
 from plgg.data.dicom.find import DicomFiles, dicom_files
 from plgg.data.dicom.geometry import place_frames, place_slices
-from plgg.data.dicom.limits import LARGEST_VALUE_BYTES, discreet, require_parsable
+from plgg.data.dicom.limits import LARGEST_VALUE_BYTES, require_parsable, silenced_readers
 from plgg.data.dicom.series import choose_series
 from plgg.data.dicom.uids import derived_uid
 from plgg.data.foreign import refusing
@@ -79,7 +79,7 @@ def source_frames(path: Path, like: Volume, sequence: str = "flair") -> SourceFr
         InputError: If it cannot be read, is not the scan that lies on this grid, or does not say
             which patient's study it belongs to.
     """
-    with discreet(), dicom_files(path) as files:
+    with silenced_readers(), dicom_files(path) as files:
         found = choose_series(files, sequence=sequence)
         rows, columns = found.pictures[0].shape
         _refuse_other((columns, rows, len(found.pictures)), found.affine, like, path)

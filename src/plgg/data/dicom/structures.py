@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 
 from plgg.core.volume import Volume
 from plgg.data.dicom.contours import Points, contours
-from plgg.data.dicom.limits import discreet
+from plgg.data.dicom.limits import silenced_readers
 from plgg.data.dicom.origin import Origin
 from plgg.data.dicom.segmentation import mask_sha256, region_title, regions_sha256
 from plgg.data.dicom.source import SourceFrames, lacking
@@ -72,7 +72,7 @@ def write_structures(
         InputError: If the headers lack what it must refer to.
         OutputError: If the disk refuses.
     """
-    with discreet(), refusing(lambda: lacking(path)):
+    with silenced_readers(), refusing(lambda: lacking(path)):
         found = _structures(mask, frames, origin, inner or {})
     save(path, found)
 

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from plgg.core.errors import InputError
 from plgg.core.files import written_aside
 from plgg.core.regular import open_regular
-from plgg.data.dicom.limits import LARGEST_VALUE_BYTES, discreet, require_parsable
+from plgg.data.dicom.limits import LARGEST_VALUE_BYTES, require_parsable, silenced_readers
 from plgg.data.dicom.source import lacking
 from plgg.data.foreign import refusing
 
@@ -23,7 +23,7 @@ def save(path: Path, found: Dataset) -> None:
         InputError: If a value that was copied from the source cannot be written.
         OutputError: If the disk refuses.
     """
-    with discreet(), written_aside(path) as aside:
+    with silenced_readers(), written_aside(path) as aside:
         packed = BytesIO()
         with refusing(lambda: lacking(path)):
             for item in found.get("ContributingEquipmentSequence", []):
@@ -47,7 +47,7 @@ def read_own(path: Path) -> Dataset:
             remedy="Predict the scan again.",
         )
 
-    with discreet(), refusing(damaged), open_regular(path) as handle:
+    with silenced_readers(), refusing(damaged), open_regular(path) as handle:
         require_parsable(handle, path)
         found = pydicom.dcmread(handle, stop_before_pixels=True, defer_size=LARGEST_VALUE_BYTES)
         wanted = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")

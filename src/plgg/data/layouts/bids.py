@@ -24,10 +24,10 @@ from plgg.data.layouts.labels import (
 )
 from plgg.data.layouts.listing import (
     Choices,
-    Found,
+    Exclusion,
     Labels,
     Layout,
-    LeftOut,
+    Listing,
     Scan,
     as_they_are,
     files_below,
@@ -40,36 +40,36 @@ from plgg.data.nifti.image import is_nifti, stem
 NO_FLAIR = "has no anat/*_FLAIR.nii.gz"
 
 
-def find(root: Path, choices: Choices) -> Found:
+def find(root: Path, choices: Choices) -> Listing:
     """Raw FLAIRs of a BIDS dataset with their masks and labels."""
-    return _found(root, choices, find_masks(root, choices.mask))
+    return _listing(root, choices, find_masks(root, choices.mask))
 
 
-def find_raw(root: Path) -> Found:
+def find_raw(root: Path) -> Listing:
     """Raw FLAIRs of a BIDS dataset with their labels; derivatives are not looked into."""
-    return _found(root, Choices(), Masks((), ()))
+    return _listing(root, Choices(), Masks((), ()))
 
 
-def _found(root: Path, choices: Choices, masks: Masks) -> Found:
+def _listing(root: Path, choices: Choices, masks: Masks) -> Listing:
     participants = read_participants(root, choices)
     scans: list[Scan] = []
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     notes = [*participants.notes, *masks.notes]
     subjects = [p for p in visible(root) if p.is_dir() and p.name.startswith("sub-")]
     for subject in subjects:
         flairs = _flairs(subject)
         if not flairs:
-            left_out.append(LeftOut(subject.name, NO_FLAIR))
+            left_out.append(Exclusion(subject.name, NO_FLAIR))
         notes += _sessions_without(subject, flairs)
         for name in flairs:
-            _add(name, _Around(subject, flairs, masks, participants), scans, left_out)
+            _add(name, _Lookup(subject, flairs, masks, participants), scans, left_out)
     notes += masks.unused([name for subject in subjects for name in _flairs(subject)])
     notes += participants.without({subject.name for subject in subjects})
-    return Found(tuple(scans), tuple(left_out), tuple(notes))
+    return Listing(tuple(scans), tuple(left_out), tuple(notes))
 
 
 @dataclass(frozen=True)
-class _Around:
+class _Lookup:
     """What a scan is looked up in."""
 
     subject: Path
@@ -78,7 +78,7 @@ class _Around:
     participants: Participants
 
 
-def _add(name: Name, around: _Around, scans: list[Scan], left_out: list[LeftOut]) -> None:
+def _add(name: Name, around: _Lookup, scans: list[Scan], left_out: list[Exclusion]) -> None:
     scan_id = name.without("sub")
     label = f"{around.subject.name}_{scan_id}".rstrip("_")
     copies = [other.path.name for other in around.flairs if other.entities == name.entities]
@@ -98,8 +98,8 @@ def _add(name: Name, around: _Around, scans: list[Scan], left_out: list[LeftOut]
             others = _others_of(name, around.subject)
             scans.append(Scan(around.subject.name, name.path, mask, scan_id, labels, others))
             return
-    if LeftOut(label, reason) not in left_out:
-        left_out.append(LeftOut(label, reason))
+    if Exclusion(label, reason) not in left_out:
+        left_out.append(Exclusion(label, reason))
 
 
 _OTHERS = {"t1w": "t1", "t2w": "t2", "pdw": "pd", "swi": "swi"}

@@ -17,10 +17,10 @@ from plgg.core.errors import ManifestError
 from plgg.data.layouts.labels import Row, columns, key, labels_of, read_table
 from plgg.data.layouts.listing import (
     Choices,
-    Found,
+    Exclusion,
     Labels,
     Layout,
-    LeftOut,
+    Listing,
     Scan,
     files_below,
     folders_below,
@@ -41,7 +41,7 @@ _Images = dict[str, list[Path]]
 """NIfTI files of one scan by sequence, in lower case."""
 
 
-def find_named(root: Path, cases: str, choices: Choices) -> Found:
+def find_named(root: Path, cases: str, choices: Choices) -> Listing:
     """Scans whose names fit the pattern `cases`, with the labels of the tables beside them."""
     groups = _groups(root, cases)
     tables = read_tables(root, choices)
@@ -49,7 +49,7 @@ def find_named(root: Path, cases: str, choices: Choices) -> Found:
     for name, images in groups.items():
         problem = _problem(images, root)
         if problem:
-            left_out.append(LeftOut(name, problem))
+            left_out.append(Exclusion(name, problem))
             continue
         flair = _of(images, FLAIRS)[0]
         masks = _of(images, MASKS) or _misnamed(flair.parent, name)
@@ -61,7 +61,7 @@ def find_named(root: Path, cases: str, choices: Choices) -> Found:
         given = {column: _of(images, names) for column, names in OTHERS.items()}
         others = {column: paths[0] for column, paths in given.items() if paths}
         scans.append(Scan(patient, flair, mask, timepoint, labels, others))
-    return Found(tuple(scans), tuple(left_out), tuple(notes))
+    return Listing(tuple(scans), tuple(left_out), tuple(notes))
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -115,7 +115,7 @@ def _site(name: str) -> str | None:
     return match.group(1) if match else None
 
 
-def find(root: Path, choices: Choices) -> Found:
+def find(root: Path, choices: Choices) -> Listing:
     """Scans of the adult challenges below a folder."""
     return find_named(root, f"{OLD}|{NEW}", choices)
 
@@ -137,7 +137,7 @@ LAYOUT = Layout(
 )
 
 
-def find_peds(root: Path, choices: Choices) -> Found:
+def find_peds(root: Path, choices: Choices) -> Listing:
     """Scans of the pediatric challenges below a folder."""
     return find_named(root, r"brats-peds?-\d+-\d+", choices)
 

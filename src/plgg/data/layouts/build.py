@@ -22,9 +22,9 @@ from plgg.data.layouts import bids, brats, folder, kaggle_lgg
 from plgg.data.layouts.labels import with_labels
 from plgg.data.layouts.listing import (
     Choices,
-    Found,
+    Exclusion,
     Layout,
-    LeftOut,
+    Listing,
     Scan,
     as_they_are,
     with_safe_names,
@@ -43,7 +43,7 @@ _OTHER_FILE = "Name another file with --out."
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenManifest:
     """A manifest that was written.
 
     Attributes:
@@ -55,7 +55,7 @@ class Written:
 
     manifest: Path
     cases: tuple[Case, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
     notes: tuple[str, ...]
 
     def summary(self) -> str:
@@ -77,7 +77,7 @@ def build_manifest(
     choices: Choices,
     overwrite: bool,
     progress: Progress,
-) -> Written:
+) -> WrittenManifest:
     """Look for scans below `folder` and write the manifest of those that can be used.
 
     Args:
@@ -103,9 +103,9 @@ def build_manifest(
         if choices.keep_labels and layout.has_labels:
             layout = replace(layout, prepare=as_they_are)
         cases, left_out = _prepared(found, layout, stage, target, progress)
-        found = Found(found.scans, (*found.left_out, *left_out), found.notes)
+        found = Listing(found.scans, (*found.left_out, *left_out), found.notes)
         if not cases:
-            _require_scans(Found((), found.left_out), folder, layout)
+            _require_scans(Listing((), found.left_out), folder, layout)
         scan_ids = {scan.name: scan.scan_id for scan in found.scans}
         with _aside(target) as aside:
             write_manifest(aside, cases, scan_ids=scan_ids)
@@ -113,7 +113,7 @@ def build_manifest(
             _refuse_other(aside, target, overwrite=overwrite)
             _move(stage, files_folder(target))
             aside.replace(target)
-    return Written(out or DEFAULT_OUT, tuple(read), found.left_out, found.notes)
+    return WrittenManifest(out or DEFAULT_OUT, tuple(read), found.left_out, found.notes)
 
 
 def files_folder(manifest: Path) -> Path:
@@ -179,7 +179,7 @@ def _is_manifest(path: Path) -> bool:
     return True
 
 
-def _require_scans(found: Found, folder: Path, layout: Layout) -> None:
+def _require_scans(found: Listing, folder: Path, layout: Layout) -> None:
     if not found.scans:
         left = found.left_out
         reason = f" ({left[0].name}: {left[0].reason}; {len(left)} left out)" if left else ""
@@ -191,8 +191,8 @@ def _require_scans(found: Found, folder: Path, layout: Layout) -> None:
 
 
 def _prepared(
-    found: Found, layout: Layout, stage: Path, target: Path, progress: Progress
-) -> tuple[list[Case], list[LeftOut]]:
+    found: Listing, layout: Layout, stage: Path, target: Path, progress: Progress
+) -> tuple[list[Case], list[Exclusion]]:
     """Rows of the manifest; made images lie in `stage` but are named as they will be."""
     cases, left_out = [], []
     for done, scan in enumerate(found.scans, start=1):
@@ -200,7 +200,7 @@ def _prepared(
             flair, mask = layout.prepare(scan, stage)
             _require_utf8(flair, mask, *scan.others.values())
         except PlggError as error:
-            left_out.append(LeftOut(scan.name, str(error).rstrip(".")))
+            left_out.append(Exclusion(scan.name, str(error).rstrip(".")))
         else:
             final = files_folder(target)
             paths = [final / p.name if p and p.parent == stage else p for p in (flair, mask)]

@@ -15,9 +15,9 @@ from typing import Literal
 
 from plgg.data.layouts.listing import (
     Choices,
-    Found,
+    Exclusion,
     Layout,
-    LeftOut,
+    Listing,
     Scan,
     as_they_are,
     files_below,
@@ -46,7 +46,7 @@ class _AmbiguousError(Exception):
     """Several files could be the one that is looked for, or none is."""
 
 
-def find(root: Path, choices: Choices) -> Found:
+def find(root: Path, choices: Choices) -> Listing:
     """One scan for each subfolder and each patient among the files of a folder."""
     scans, left_out, notes = [], [], []
     patients = (*_by_file(root), *_by_folder(root))
@@ -55,14 +55,14 @@ def find(root: Path, choices: Choices) -> Found:
             flair, note = _flair(patient, choices.flair)
             mask = _mask(patient, choices.mask)
         except _AmbiguousError as reason:
-            left_out.append(LeftOut(patient.name, str(reason)))
+            left_out.append(Exclusion(patient.name, str(reason)))
             continue
         others = _others(patient, flair)
         scans.append(Scan(patient.name, flair, mask, others=others))
         notes += [*([note] if note else []), *_unused(patient, (flair, mask, *others.values()))]
     unread = [path.relative_to(root) for path in files_below(root) if _is_unread(path)]
     notes += [f"In formats that are not read: {listed(unread)}."] if unread else []
-    return Found(tuple(scans), tuple(left_out), tuple(notes))
+    return Listing(tuple(scans), tuple(left_out), tuple(notes))
 
 
 def _is_unread(path: Path) -> bool:

@@ -26,10 +26,10 @@ from plgg.data.foreign import refusing
 from plgg.data.layouts.labels import Row, by_patient, columns, key, labels_of, read_table
 from plgg.data.layouts.listing import (
     Choices,
-    Found,
+    Exclusion,
     Labels,
     Layout,
-    LeftOut,
+    Listing,
     Scan,
     folders_below,
     listed,
@@ -141,7 +141,7 @@ _ASSUMED = (
 )
 
 
-def find(root: Path, choices: Choices) -> Found:
+def find(root: Path, choices: Choices) -> Listing:
     """Patients' folders below a folder."""
     # The download holds a second copy of the whole tree beside the first.
     top = root / "kaggle_3m" if (root / "kaggle_3m").is_dir() else root
@@ -155,14 +155,14 @@ def find(root: Path, choices: Choices) -> Found:
         slices = list_slices(folder)
         problem = slices.problem() if copies[folder.name] == 1 else "is there twice; keep one"
         if problem:
-            left_out.append(LeftOut(folder.name, problem))
+            left_out.append(Exclusion(folder.name, problem))
             continue
         labels = _labels(rows.get(key(patient), {}), choices).filled_from(Labels(site=site))
         scan_id = date if patients[patient] > 1 else ""
         scans.append(Scan(patient, folder, folder if slices.masks else None, scan_id, labels))
     missing = [row["patient"] for name, row in rows.items() if name not in map(key, patients)]
     notes += [f"In data.csv, but without a folder: {listed(missing)}."] if missing else []
-    return Found(
+    return Listing(
         tuple(scans), tuple(dict.fromkeys(left_out)), (*notes, *([_ASSUMED] * bool(scans)))
     )
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from plgg.core.errors import ManifestError
 from plgg.core.tables import known, read_csv
-from plgg.data.layouts.listing import Choices, Found, Labels, listed
+from plgg.data.layouts.listing import Choices, Labels, Listing, listed
 
 
-def with_labels(found: Found, choices: Choices) -> Found:
+def with_labels(found: Listing, choices: Choices) -> Listing:
     """The scans with the labels of `choices.labels`, and notes on who is in one of both only.
 
     Raises:

@@ -62,7 +62,7 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Exclusion:
     """A patient or a scan that cannot be used, and why."""
 
     name: str
@@ -70,11 +70,11 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Found:
+class Listing:
     """All that a layout finds in a folder."""
 
     scans: tuple[Scan, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[Exclusion, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -110,7 +110,7 @@ class Layout:
         has_labels: Whether its masks hold labels, of which `prepare` makes the whole tumour.
     """
 
-    find: Callable[[Path, Choices], Found]
+    find: Callable[[Path, Choices], Listing]
     prepare: Callable[[Scan, Path], tuple[Path, Path | None]]
     expected: str
     patterns: tuple[str, ...] = ()
@@ -129,7 +129,7 @@ def listed(names: Iterable[object], *, most: int = 5) -> str:
     return shown if len(known) <= most else f"{shown} and {len(known) - most} more"
 
 
-def with_safe_names(found: Found) -> Found:
+def with_safe_names(found: Listing) -> Listing:
     """The scans under names that a manifest takes; those that share one are left out."""
     by_name: dict[str, list[tuple[Scan, Scan]]] = defaultdict(list)
     for scan in found.scans:
@@ -141,13 +141,13 @@ def with_safe_names(found: Found) -> Found:
     left_out = [twin for group in by_name.values() if len(group) > 1 for twin in _twins(group)]
     alone = [group[0] for group in by_name.values() if len(group) == 1]
     faults = [(old, _fault(new)) for old, new in alone]
-    left_out += [LeftOut(old.name, fault) for old, fault in faults if fault]
+    left_out += [Exclusion(old.name, fault) for old, fault in faults if fault]
     kept = [(old, new) for old, new in alone if not _fault(new)]
     renamed = {
         old.patient_id: new.patient_id for old, new in kept if new.patient_id != old.patient_id
     }
     notes = [f"Renamed: {listed(f'{a!r} is {b}' for a, b in renamed.items())}."] if renamed else []
-    return Found(
+    return Listing(
         tuple(new for _, new in kept), (*found.left_out, *left_out), (*found.notes, *notes)
     )
 
@@ -160,11 +160,11 @@ def _fault(scan: Scan) -> str | None:
     return f"its name {fault}; rename it" if fault else None
 
 
-def _twins(group: Iterable[tuple[Scan, Scan]]) -> list[LeftOut]:
+def _twins(group: Iterable[tuple[Scan, Scan]]) -> list[Exclusion]:
     pairs = list(group)
     places = listed(old.flair for old, _ in pairs)
     return [
-        LeftOut(old.name, f"{len(pairs)} scans would be called {new.name} ({places}); rename one")
+        Exclusion(old.name, f"{len(pairs)} scans would be called {new.name} ({places}); rename one")
         for old, new in pairs
     ]
 

@@ -132,11 +132,11 @@ def _sizes(header: Any, pixdim: NDArray[np.float64]) -> Iterator[str]:  # noqa: 
         return
     sides = spacing_mm(header.get_sform())
     if not _are_sizes(pixdim):
-        yield f"its pixdim ({_shown(pixdim)}) is no voxel size, and that of the sform was taken"
+        yield f"its pixdim ({_size_text(pixdim)}) is no voxel size, and that of the sform was taken"
     elif (np.abs(pixdim - sides) > MOST_SIZE_DIFFERENCE * np.maximum(sides, pixdim)).any():
         yield (
-            f"its voxels are {_shown(sides)} by the sform and {_shown(pixdim)} by pixdim, and the"
-            " sform was taken"
+            f"its voxels are {_size_text(sides)} by the sform and {_size_text(pixdim)} by pixdim, "
+            "and the sform was taken"
         )
 
 
@@ -144,7 +144,7 @@ def _are_sizes(pixdim: NDArray[np.float64]) -> bool:
     return bool(np.isfinite(pixdim).all() and (pixdim > 0).all())
 
 
-def _shown(sides: NDArray[np.float64]) -> str:
+def _size_text(sides: NDArray[np.float64]) -> str:
     return "×".join(f"{side:.3g}" for side in sides)
 
 
@@ -175,7 +175,8 @@ def _require_size(header: Any, pixdim: NDArray[np.float64]) -> None:  # noqa: AN
             )
     elif not _are_sizes(pixdim):
         raise InputError(
-            f"its voxel size is unknown (pixdim {_shown(pixdim)}, and no sform)", remedy=_NO_SIZE
+            f"its voxel size is unknown (pixdim {_size_text(pixdim)}, and no sform)",
+            remedy=_NO_SIZE,
         )
     elif header["qform_code"] > 0 and _qform(header) is None:
         raise InputError(

@@ -83,7 +83,7 @@ def read_nifti(path: Path) -> NiftiScan:
     """
     require_readable(path)
     with refusing(lambda: _refusal("cannot be read as NIfTI", path)), unpacking(path) as source:
-        with _told(path):
+        with _explaining(path):
             header = read_header(source.read, path)
             _require_suffix(source, path)
             _require_length(source, header, path)
@@ -98,7 +98,7 @@ def _refusal(what: str, path: Path, remedy: str = _AGAIN) -> InputError:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _explaining(path: Path) -> Iterator[None]:
     """What a damaged file is, in words."""
     try:
         yield

@@ -111,7 +111,7 @@ def compare_experiment(
     found = (_contrast(pieces, pair_of, part, splits, seed) for part, pair_of in pairs)
     contrasts = as_family([contrast for contrast in found if contrast is not None], aim)
     tested = tuple(contrast for contrast in contrasts if contrast.part == "test")
-    ask = partial(_asked, pieces, splits, seed)
+    ask = partial(_test_contrast, pieces, splits, seed)
     return ExperimentComparison(
         experiment=str(experiment),
         arms=arms,
@@ -142,7 +142,9 @@ def _read(
     return dict(pieces), tuple(missing)
 
 
-def _asked(pieces: _Pieces, splits: tuple[int, ...], seed: int, a: str, b: str) -> Contrast | None:
+def _test_contrast(
+    pieces: _Pieces, splits: tuple[int, ...], seed: int, a: str, b: str
+) -> Contrast | None:
     """A contrast of any two arms on the test part."""
     return _contrast(pieces, (a, b), "test", splits, seed)
 

@@ -44,7 +44,7 @@ def marker_answer(
 def _gain(contrast: Contrast) -> MarkerGain:
     low, high = _ends(contrast)
     return MarkerGain(
-        contrast.b, contrast.difference, low, high, contrast.adjusted_p, _shown(contrast)
+        contrast.b, contrast.difference, low, high, contrast.adjusted_p, _conclusion_of(contrast)
     )
 
 
@@ -54,7 +54,7 @@ def _ends(contrast: Contrast) -> tuple[float | None, float | None]:
     return found.ends or (None, None)
 
 
-def _shown(contrast: Contrast) -> Literal["better", "worse", "not shown"]:
+def _conclusion_of(contrast: Contrast) -> Literal["better", "worse", "not shown"]:
     """By the test to go by; of one split its interval has to leave zero out as well."""
     low, high = _ends(contrast)
     if contrast.adjusted_p is None or contrast.adjusted_p >= ALPHA:
@@ -65,10 +65,10 @@ def _shown(contrast: Contrast) -> Literal["better", "worse", "not shown"]:
 
 
 def _sentence(can: Contrast, did: Contrast | None, n_compared: int) -> str:
-    shown = {_shown(can), *([] if did is None else [_shown(did)])}
-    parts = [_CAN[_shown(can)].format(_numbers(can, n_compared))]
+    shown = {_conclusion_of(can), *([] if did is None else [_conclusion_of(did)])}
+    parts = [_CAN[_conclusion_of(can)].format(_numbers(can, n_compared))]
     if did is not None:
-        parts.append(_DID[_shown(did)].format(_numbers(did, n_compared)))
+        parts.append(_DID[_conclusion_of(did)].format(_numbers(did, n_compared)))
     caution = " Not shown does not mean absent." if "not shown" in shown else ""
     one = " One split cannot tell what other training patients would give."
     one = one if can.splits is None else ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from plgg.config import InferenceConfig, Label
 from plgg.core.progress import Progress
-from plgg.data.calibration import Calibration, Familiarity, MaskRule, TaskRule, VolumeRule
+from plgg.data.calibration import Calibration, MaskRule, TaskRule, TrainingDistribution, VolumeRule
 from plgg.data.manifest import Case
 from plgg.predict.calibrate.marker_rule import fit_marker_rule
 from plgg.predict.calibrate.mask import MaskScores, Options, fit_mask, options_of
@@ -49,7 +49,7 @@ def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one pl
     settings: InferenceConfig,
     model_sha256: str,
     classes: Sequence[str],
-    familiarity: Familiarity | None,
+    familiarity: TrainingDistribution | None,
     tasks: Mapping[str, AuxiliaryTask] | None = None,
     labels: Sequence[Label] = (),
     progress: Progress | None = None,

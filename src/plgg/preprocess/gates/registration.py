@@ -9,7 +9,7 @@ from plgg.core.volume import Affine, corner
 from plgg.data.quality import Status, Verdict
 from plgg.preprocess.brain_extraction import bounding_box
 from plgg.preprocess.gates.limits import Limits, at_least, at_most
-from plgg.preprocess.registration.frame import Aligned
+from plgg.preprocess.registration.frame import AlignedScan
 from plgg.preprocess.registration.start import mutual_information
 from plgg.preprocess.registration.turns import Moments, cube_turns, moments, named
 from plgg.preprocess.resample import resample
@@ -17,7 +17,7 @@ from plgg.preprocess.resample import resample
 OVERLAP = at_least(0.92, 0.85)
 
 
-def brain_overlap(aligned: Aligned) -> Verdict:
+def brain_overlap(aligned: AlignedScan) -> Verdict:
     """Dice coefficient of the two brains on the atlas grid."""
     ours, theirs = aligned.brain, aligned.atlas.frame.brain
     found = 2.0 * float((ours & theirs).sum()) / max(float(ours.sum() + theirs.sum()), 1.0)
@@ -34,7 +34,7 @@ def brain_overlap(aligned: Aligned) -> Verdict:
 SIMILARITY = at_least(1.0075, 1.0060)
 
 
-def similarity(aligned: Aligned) -> Verdict:
+def similarity(aligned: AlignedScan) -> Verdict:
     """Normalised mutual information within both brains: outlines alone count for nothing."""
     both = aligned.brain & aligned.atlas.frame.brain
     found = mutual_information(aligned.scan[both], aligned.atlas.frame.image.data[both])
@@ -104,7 +104,7 @@ UPRIGHT = at_least(1.35, 1.2)
 _ANYTHING = 1.002
 
 
-def orientation(aligned: Aligned) -> Verdict:
+def orientation(aligned: AlignedScan) -> Verdict:
     """How much more a scan shares with the atlas as it lies than turned any other way.
 
     The value is (NMI as it lies - 1) / (largest NMI turned - 1): 1 and below is not upright.
@@ -140,7 +140,9 @@ def _message(ratio: float, other: str) -> str:
     return f"the head fits the atlas almost as well {other}"
 
 
-def _shared(aligned: Aligned, turn: NDArray[np.float64], own: Moments, theirs: Moments) -> float:
+def _shared(
+    aligned: AlignedScan, turn: NDArray[np.float64], own: Moments, theirs: Moments
+) -> float:
     """Mutual information after a turn about the brain, stretched back to the atlas' extents."""
     atlas = aligned.atlas.frame
     (centre, ours), (middle, extent) = own, theirs

@@ -15,7 +15,7 @@ from plgg.core.registry import Registry
 from plgg.core.volume import Affine, Volume, apply_affine, spacing_mm
 from plgg.data.quality import Verdict
 from plgg.preprocess.gates.limits import Limits, at_least, at_most
-from plgg.preprocess.registration.frame import Aligned
+from plgg.preprocess.registration.frame import AlignedScan
 
 # Mean volume of brain and ventricles by age, from birth over the growth of the first years to the
 # shrinking of old age, and how far healthy brains and those with a tumour lie from it.
@@ -124,7 +124,7 @@ _PURE = 0.8
 _FEWEST = 200
 
 
-def contrast(aligned: Aligned, age_years: float | None, sequence: str) -> tuple[Verdict, ...]:
+def contrast(aligned: AlignedScan, age_years: float | None, sequence: str) -> tuple[Verdict, ...]:
     """Is the scan the sequence that it is said to be? Asked of FLAIR, T1 and T2; of others nothing.
 
     Args:
@@ -141,7 +141,7 @@ def contrast(aligned: Aligned, age_years: float | None, sequence: str) -> tuple[
     return ()
 
 
-def _bright_fluid(aligned: Aligned) -> Verdict:
+def _bright_fluid(aligned: AlignedScan) -> Verdict:
     found = _fluid(aligned)
     return Verdict(
         gate="fluid",
@@ -153,12 +153,12 @@ def _bright_fluid(aligned: Aligned) -> Verdict:
     )
 
 
-def _is_t1(aligned: Aligned, age_years: float | None) -> Verdict:
+def _is_t1(aligned: AlignedScan, age_years: float | None) -> Verdict:
     message = "white matter is not brighter than grey, as it is on a T1"
     return _t1_verdict(aligned, age_years, _T1, message, "a T1")
 
 
-def fluid(aligned: Aligned) -> Verdict:
+def fluid(aligned: AlignedScan) -> Verdict:
     """Median of fluid minus median of white matter, in standard deviations of the brain."""
     found = _fluid(aligned)
     return Verdict(
@@ -173,14 +173,14 @@ def fluid(aligned: Aligned) -> Verdict:
     )
 
 
-def t1_like(aligned: Aligned, age_years: float | None, wanted: str = "a FLAIR") -> Verdict:
+def t1_like(aligned: AlignedScan, age_years: float | None, wanted: str = "a FLAIR") -> Verdict:
     """Correlation with the atlas, which is a T1, over grey and white matter away from fluid."""
     message = f"white matter is brighter than grey, as on a T1, not on {wanted}"
     return _t1_verdict(aligned, age_years, T1_LIKE, message, wanted)
 
 
 def _t1_verdict(
-    aligned: Aligned, age_years: float | None, limits: Limits, message: str, wanted: str
+    aligned: AlignedScan, age_years: float | None, limits: Limits, message: str, wanted: str
 ) -> Verdict:
     found = _t1_like(aligned)
     status = limits.status(found)
@@ -196,7 +196,7 @@ def _t1_verdict(
     )
 
 
-def _fluid(aligned: Aligned) -> float | None:
+def _fluid(aligned: AlignedScan) -> float | None:
     if aligned.atlas.csf is None or aligned.atlas.white is None:
         return None
     csf = aligned.scan[aligned.brain & (aligned.atlas.csf > _PURE)]
@@ -206,7 +206,7 @@ def _fluid(aligned: Aligned) -> float | None:
     return float(np.median(csf) - np.median(white)) / _spread(aligned)
 
 
-def _t1_like(aligned: Aligned) -> float:
+def _t1_like(aligned: AlignedScan) -> float:
     tissue = aligned.brain & aligned.atlas.frame.brain
     if aligned.atlas.csf is not None:
         tissue &= aligned.atlas.csf < 1.0 - _PURE
@@ -222,7 +222,7 @@ def _clipped(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip(values, low, high)
 
 
-def _spread(aligned: Aligned) -> float:
+def _spread(aligned: AlignedScan) -> float:
     return max(float(_clipped(aligned.scan[aligned.brain]).std()), 1e-6)
 
 

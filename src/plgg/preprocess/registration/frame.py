@@ -136,7 +136,7 @@ def view_of(atlas: Atlas) -> AtlasView:
 
 
 @dataclass(frozen=True, eq=False)
-class Aligned:
+class AlignedScan:
     """A scan and the atlas on one grid.
 
     Attributes:
@@ -152,14 +152,14 @@ class Aligned:
     atlas_from_native: Affine
 
 
-def align(moving: Frame, atlas: AtlasView, native_from_atlas: Affine) -> Aligned:
+def align(moving: Frame, atlas: AtlasView, native_from_atlas: Affine) -> AlignedScan:
     """Carry a scan to the atlas through a matrix from atlas world to native world."""
     to_native = native_from_atlas @ atlas.grid.affine
     share = carried(moving.brain, moving.image.affine, to_native, atlas.grid.shape)
     brain = share >= 0.5
     image = carried(moving.image.data, moving.image.affine, to_native, atlas.grid.shape)
     scan = np.where(brain, image / np.maximum(share, 0.5), 0).astype(np.float32)
-    return Aligned(scan, brain, atlas, inverse(native_from_atlas))
+    return AlignedScan(scan, brain, atlas, inverse(native_from_atlas))
 
 
 def carried(

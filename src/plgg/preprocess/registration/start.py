@@ -25,7 +25,7 @@ METHOD = "brain-centre"
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class AtlasPosition:
     """A native scan's brain and its way to the atlas.
 
     Attributes:
@@ -42,7 +42,7 @@ class Placed:
     turn: Affine = field(default_factory=lambda: np.eye(4))
 
 
-def centred(flair: Volume, grid: Grid) -> Placed:
+def centred(flair: Volume, grid: Grid) -> AtlasPosition:
     """Place a stripped scan by the centre of its brain.
 
     Raises:
@@ -51,7 +51,7 @@ def centred(flair: Volume, grid: Grid) -> Placed:
     brain = brain_mask(flair.data)
     if not brain.any():
         raise InputError("the scan is zero everywhere", remedy="Export it again.")
-    return Placed(brain, centre_on_atlas(brain, flair.affine, grid), METHOD)
+    return AtlasPosition(brain, centre_on_atlas(brain, flair.affine, grid), METHOD)
 
 
 def centre_on_atlas(brain: NDArray[np.bool_], affine: Affine, grid: Grid) -> Affine:
@@ -149,7 +149,7 @@ def _searched(moving: Frame, atlas: AtlasView, scale: float) -> Affine:
     best, most = np.eye(4), -np.inf
     for angles in product(_TILTS, repeat=3):
         start = _about(moving, atlas, scale * _rotation(angles))
-        shown = _shown(moving, atlas, start)
+        shown = _similarity(moving, atlas, start)
         if shown > most:
             best, most = start, shown
     return best
@@ -194,7 +194,7 @@ def _rotation(degrees: tuple[float, ...]) -> NDArray[np.float64]:
     return np.asarray(matrix, dtype=np.float64)
 
 
-def _shown(moving: Frame, atlas: AtlasView, start: Affine) -> float:
+def _similarity(moving: Frame, atlas: AtlasView, start: Affine) -> float:
     """Mutual information of the start on a coarse grid, over both brains."""
     stride = np.diag([_STRIDE, _STRIDE, _STRIDE, 1.0])
     part = (slice(None, None, _STRIDE),) * 3

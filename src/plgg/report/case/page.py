@@ -19,7 +19,7 @@ from plgg.data.nifti.image import read_volume
 from plgg.data.result import RESEARCH_ONLY, Result, labels_of, read_result
 from plgg.report.case import details
 from plgg.report.case.checks import check_meaning, check_name
-from plgg.report.case.pictures import acquired_plane, still, strip_of, viewer_data
+from plgg.report.case.pictures import acquired_plane, slice_picture, strip_of, viewer_data
 from plgg.report.case.surface import scene_of
 from plgg.report.case.view import AXES, Prediction, ScanView, tilt_degrees, view_of
 from plgg.report.parts import class_colour
@@ -52,7 +52,7 @@ def _page(
         "scan_name": Path(result.input.path).name,
         "tiles": details.tiles_of(result),
         "planes": planes,
-        "stills": [still(view, plane, view.centre[AXES[plane][0]]) for plane in planes],
+        "stills": [slice_picture(view, plane, view.centre[AXES[plane][0]]) for plane in planes],
         "viewer": viewer_data(view),
         "geometry": _geometry(view),
         "is_head": not (result.quality and result.quality.stripping == "none"),

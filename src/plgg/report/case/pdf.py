@@ -22,7 +22,7 @@ from plgg.core.errors import visible
 from plgg.core.files import written_aside
 from plgg.core.prediction_files import DOCUMENT, RESULT
 from plgg.core.volume import Volume
-from plgg.data.dicom.findings import said_of
+from plgg.data.dicom.findings import gate_statement
 from plgg.data.result import RESEARCH_ONLY, Result, labels_of, read_result
 from plgg.report.case import details
 from plgg.report.case.checks import check_name
@@ -215,7 +215,7 @@ def _verdicts(result: Result) -> Facts:
     return tuple(
         (
             check_name(one.gate),
-            f"{one.status}: {said_of(one)}",
+            f"{one.status}: {gate_statement(one)}",
         )
         for one in found
     )

@@ -26,7 +26,7 @@ Line = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Still:
+class SlicePicture:
     """A slice to draw.
 
     Attributes:
@@ -64,7 +64,9 @@ class Still:
         )
 
 
-def still(view: ScanView, plane: Plane, position: int, *, lines: Sequence[Line] = ()) -> Still:
+def slice_picture(
+    view: ScanView, plane: Plane, position: int, *, lines: Sequence[Line] = ()
+) -> SlicePicture:
     """Draw a slice.
 
     Args:
@@ -76,7 +78,7 @@ def still(view: ScanView, plane: Plane, position: int, *, lines: Sequence[Line] 
     across, columns, rows = AXES[plane]
     grey, mask = (np.take(data, position, axis=across).T for data in (view.grey, view.mask))
     width, height = view.spacing_mm[columns], view.spacing_mm[rows]
-    return Still(
+    return SlicePicture(
         plane=plane,
         index=view.native_index(across, position),
         image=grey_image(np.ascontiguousarray(grey)),
@@ -135,7 +137,7 @@ class Strip:
     """
 
     plane: Plane
-    stills: tuple[Still, ...]
+    stills: tuple[SlicePicture, ...]
     measured: int | None
     n_slices: int
 
@@ -161,7 +163,7 @@ def strip_of(view: ScanView, diameters: Diameters | None) -> Strip:
         lines = ((a[0], a[1], b[0], b[1]), (c[0], c[1], d[0], d[1]))
         at = int(np.clip(np.rint(ends[:, across].mean()), 0, view.mask.shape[across] - 1))
     chosen = spaced(filled, keep=at)
-    stills = (still(view, plane, n, lines=lines if n == at else ()) for n in chosen)
+    stills = (slice_picture(view, plane, n, lines=lines if n == at else ()) for n in chosen)
     return Strip(plane, tuple(stills), chosen.index(at) if at in chosen else None, len(filled))
 
 

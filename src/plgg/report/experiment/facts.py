@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from plgg.data.store import Store
-from plgg.evaluate.experiment_records import Experiment, Record, Run, dig, finite
+from plgg.evaluate.experiment_records import Experiment, Record, Run, finite, nested
 from plgg.report.experiment.runs import RunRecord, cores_of, named_of
 from plgg.report.numbers import blank, duration, number
 from plgg.report.parts import Facts, known
@@ -81,18 +81,18 @@ def _range(values: set[int]) -> str:
 def _settings(runs: Sequence[Run]) -> str:
     config = next((run.config for run in runs if run.config), {})
     settings = (
-        ("learning rate", dig(config, "optimiser", "learning_rate")),
-        ("λ", dig(config, "loss", "marker_weight")),
-        ("batch", dig(config, "patches", "batch")),
-        ("patch", "×".join(map(str, dig(config, "patches", "size") or ()))),
-        ("first filters", dig(config, "model", "init_filters")),
+        ("learning rate", nested(config, "optimiser", "learning_rate")),
+        ("λ", nested(config, "loss", "marker_weight")),
+        ("batch", nested(config, "patches", "batch")),
+        ("patch", "×".join(map(str, nested(config, "patches", "size") or ()))),
+        ("first filters", nested(config, "model", "init_filters")),
     )
     return ", ".join(f"{name} {value}" for name, value in settings if value not in (None, ""))
 
 
 def _machine_of(runs: Sequence[Run]) -> str:
     """System, processor, memory and card of the first run that tells."""
-    machine = next((m for run in runs if (m := dig(run.environment, "machine"))), None)
+    machine = next((m for run in runs if (m := nested(run.environment, "machine"))), None)
     if not isinstance(machine, dict):
         return ""
     memory = finite(machine.get("memory_gib"))
@@ -103,7 +103,7 @@ def _machine_of(runs: Sequence[Run]) -> str:
 
 def version_facts(experiment: Experiment) -> Facts:
     """Packages and their versions, of the first run that tells."""
-    found = (dig(run.environment, "versions") for run in experiment.runs)
+    found = (nested(run.environment, "versions") for run in experiment.runs)
     versions: Record = next((record for record in found if record and isinstance(record, dict)), {})
     return tuple((str(name), str(version)) for name, version in versions.items())
 

@@ -107,7 +107,7 @@ def _page(
         store: The cohort; None where it is not at hand.
     """
     contrasts = comparison.on("test") if comparison else ()
-    unseen = _unseen(experiment)
+    unseen = _unseen_patients(experiment)
     groups, records = subgroups(experiment), runs.run_records(experiment)
     arms = {arm: arm_title(arm) for arm in experiment.arms}
     return {
@@ -178,7 +178,7 @@ def _paragraphs(comparison: ExperimentComparison | None) -> list[str]:
     return [typographic(text) for text in (*tests, *comparison.notes)]
 
 
-def _unseen(experiment: Experiment) -> dict[str, Any] | None:
+def _unseen_patients(experiment: Experiment) -> dict[str, Any] | None:
     """Further patients of no split, whom every arm predicted; None where there are none."""
     if not experiment.unseen:
         return None

@@ -20,8 +20,8 @@ from plgg.evaluate.experiment_records import (
     PARTS,
     Experiment,
     Record,
-    dig,
     finite,
+    nested,
     read_epochs,
 )
 from plgg.report.numbers import UNDEFINED, count, duration, listed, number
@@ -109,7 +109,7 @@ def _record(experiment: Path, split: int, arm: str, point: str, seed: int) -> Ru
     choice = read_choice(folder)
     failure = read_failure(run)
     epochs, _ = read_epochs(run)
-    seconds = sum(finite(dig(epoch, "seconds")) or 0.0 for epoch in epochs)
+    seconds = sum(finite(nested(epoch, "seconds")) or 0.0 for epoch in epochs)
     best = _best(epochs)
     dice, auc = _validation(run) if point else (None, None)
     if choice is not None and choice.scores.get(point) is not None:
@@ -144,7 +144,7 @@ def _best(epochs: list[Record]) -> tuple[float, int] | None:
     scored = [
         (dice, -int(epoch["epoch"]))
         for epoch in epochs
-        if (dice := finite(dig(epoch, "validation", "dice"))) is not None
+        if (dice := finite(nested(epoch, "validation", "dice"))) is not None
     ]
     if not scored:
         return None
@@ -153,7 +153,7 @@ def _best(epochs: list[Record]) -> tuple[float, int] | None:
 
 
 def _waited(epochs: list[Record], seconds: float) -> float | None:
-    shares = [w for epoch in epochs if (w := finite(dig(epoch, "waited"))) is not None]
+    shares = [w for epoch in epochs if (w := finite(nested(epoch, "waited"))) is not None]
     return sum(shares) / seconds if shares and seconds else None
 
 

@@ -85,7 +85,9 @@ def gain_sentences(contrasts: Sequence[Contrast], *, n_seeds: int = 1) -> list[s
     if len(significant) < len(contrasts):
         sentences.append("For the others that is not settled.")
     if contrasts[0].splits is None:
-        sentences.append(f"One split cannot tell how much of that is {_untold(n_seeds)}.")
+        sentences.append(
+            f"One split cannot tell how much of that is {_unmeasured_chance(n_seeds)}."
+        )
     return sentences
 
 
@@ -104,7 +106,7 @@ def interval_of(contrast: Contrast) -> str:
     return blank(ends(found, with_sign=True))
 
 
-def _untold(n_seeds: int) -> str:
+def _unmeasured_chance(n_seeds: int) -> str:
     """What a single split leaves open; seeds tell chance in training."""
     return "chance in training" if n_seeds == 1 else "the choice of the training patients"
 
@@ -116,7 +118,7 @@ def _conclusion(contrast: Contrast, n_seeds: int) -> str:
     if contrast.splits is None:
         return (
             f"For these patients and these two trained models {arm_title(better).lower()} is "
-            f"better; one split cannot tell how much of that is {_untold(n_seeds)}."
+            f"better; one split cannot tell how much of that is {_unmeasured_chance(n_seeds)}."
         )
     return f"The evidence favours the {arm_title(better).lower()} model."
 

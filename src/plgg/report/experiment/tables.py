@@ -39,7 +39,7 @@ def measures_of_arms(columns: Sequence[tuple[str, Sequence[Sequence[Evaluation]]
         columns: Name of each column, and its evaluations: of each split those of its seeds, which
             are averaged.
     """
-    found = [[[_shown(one) for one in seeds] for seeds in of] for _, of in columns]
+    found = [[[_table_measures(one) for one in seeds] for seeds in of] for _, of in columns]
     labels = dict.fromkeys(label for of in found for seeds in of for one in seeds for label in one)
     rows = tuple(
         (
@@ -51,7 +51,7 @@ def measures_of_arms(columns: Sequence[tuple[str, Sequence[Sequence[Evaluation]]
     return Table(("On test", *(name for name, _ in columns)), rows)
 
 
-def _shown(one: Evaluation) -> dict[str, Measure]:
+def _table_measures(one: Evaluation) -> dict[str, Measure]:
     return {m.label: m for m in measures(one.summary) if m.label.startswith(_SHOWN)}
 
 

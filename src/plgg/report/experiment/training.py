@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plgg.evaluate.experiment_records import Experiment, Run, dig, finite
-from plgg.report.drawing import DASHED, Style, as_png, as_svg, beside, legend, logarithmic, panel
+from plgg.evaluate.experiment_records import Experiment, Run, finite, nested
+from plgg.report.drawing import DASHED, Style, annotate, as_png, as_svg, legend, logarithmic, panel
 from plgg.report.experiment.runs import RunRecord, grid_points, levels, searched, winners
 from plgg.report.numbers import count, number, signed
 from plgg.report.parts import BLUE, FAINT, INK, Picture, arm_colour, arm_title
@@ -58,7 +58,7 @@ CURVES = (
 
 def points(run: Run, curve: Curve) -> Points:
     """Epoch and value, where there is one."""
-    found = ((int(e["epoch"]), finite(dig(e, *curve.keys))) for e in run.epochs)
+    found = ((int(e["epoch"]), finite(nested(e, *curve.keys))) for e in run.epochs)
     return [(epoch, value) for epoch, value in found if value is not None]
 
 
@@ -71,7 +71,7 @@ def training_figure(experiment: Experiment, curve: Curve) -> Figure:
     if curve.reference is not None:
         axes.axhline(curve.reference, color=FAINT, linewidth=1, linestyle=DASHED)
         style = {"xytext": (-2, 3), "ha": "right", "color": FAINT, "fontsize": 8.5}
-        beside(axes, curve.meaning, (1, curve.reference), **style)
+        annotate(axes, curve.meaning, (1, curve.reference), **style)
     if curve.share:
         axes.set_ylim(-0.03, 1.03)
     if curve.logarithmic:

@@ -20,7 +20,7 @@ from plgg.serve.errors import RequestError, not_found
 from plgg.serve.pictures import Plane, slice_png
 from plgg.serve.push import newest_edit
 from plgg.serve.records import Job
-from plgg.serve.room import Room, TheRoom, address_of, who_of
+from plgg.serve.room import Room, TheRoom, address_of, user_of
 from plgg.serve.strategies import STRATEGIES, NextCase, next_case
 from plgg.serve.uploads import MOST_FILES, GivenFile, Patient, keep_upload
 from plgg.serve.views import THUMBNAIL, VOLUME, need_view, upright_case
@@ -77,7 +77,7 @@ def case(case_id: str, room: TheRoom) -> CaseDetails:
 @router.post("/cases", status_code=202, openapi_extra=_FORM)
 async def upload(request: Request, room: TheRoom, response: Response) -> Queued:
     """Upload the scan of one patient; it is predicted by a job."""
-    who = who_of(request)
+    who = user_of(request)
     room.queue.require_room()
     async with request.form(max_files=MOST_FILES, max_fields=32, max_part_size=2**16) as form:
         case_id = await run_in_threadpool(_keep, room, form)
@@ -136,7 +136,7 @@ def _predict(room: Room, case_id: str) -> Queued:
 @router.post("/cases/{case_id}/predict", status_code=202)
 def predict(case_id: str, request: Request, room: TheRoom) -> Queued:
     """Predict a case again, with the model that answers now; not one that was corrected."""
-    who = who_of(request)
+    who = user_of(request)
     with COMMIT:  # Nothing is saved between the look and the queue.
         _require_predictable(room, case_id)
         room.audit.write("predict", who=who, address=address_of(request), case=case_id)
@@ -162,7 +162,7 @@ def _require_predictable(room: Room, case_id: str) -> None:
 def volume(case_id: str, request: Request, room: TheRoom) -> Response:
     """The scan, on the grid of the mask."""
     view = need_view(room.work, case_id)
-    room.audit.write("view", who=who_of(request), address=address_of(request), case=case_id)
+    room.audit.write("view", who=user_of(request), address=address_of(request), case=case_id)
     tag = f"volume-{view.mask_sha256}"
     return file_answer(request, room.work.view_folder(case_id) / VOLUME, _NIFTI, etag=tag)
 
@@ -237,7 +237,7 @@ def report(case_id: str, request: Request, room: TheRoom) -> Response:
     path = room.work.case_folder(case_id) / REPORT
     if not path.is_file():
         raise not_found("there is no report", case_id)
-    room.audit.write("report", who=who_of(request), address=address_of(request), case=case_id)
+    room.audit.write("report", who=user_of(request), address=address_of(request), case=case_id)
     return file_answer(request, path, "text/html; charset=utf-8", headers=_REPORT)
 
 

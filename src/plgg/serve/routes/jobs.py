@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from plgg.serve.cases import PREFIX
 from plgg.serve.queue import JobQueue
 from plgg.serve.records import Job
-from plgg.serve.room import TheRoom, address_of, who_of
+from plgg.serve.room import TheRoom, address_of, user_of
 
 router = APIRouter(prefix=PREFIX, tags=["jobs"])
 _LOOK_SECONDS = 0.25
@@ -68,5 +68,5 @@ async def _events(queue: JobQueue, job_id: str) -> AsyncIterator[str]:
 def cancel(job_id: str, request: Request, room: TheRoom) -> Job:
     """Cancel a job that waits or runs."""
     found = room.queue.cancel(job_id)
-    room.audit.write("cancel", who=who_of(request), address=address_of(request), job=job_id)
+    room.audit.write("cancel", who=user_of(request), address=address_of(request), job=job_id)
     return found

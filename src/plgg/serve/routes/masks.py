@@ -17,7 +17,7 @@ from plgg.core.folders import scratch_folder
 from plgg.serve.cases import PREFIX
 from plgg.serve.edits import require_fresh, save_edit
 from plgg.serve.errors import RequestError
-from plgg.serve.room import Room, TheRoom, address_of, minutes_of, require_predicted, who_of
+from plgg.serve.room import Room, TheRoom, address_of, minutes_of, require_predicted, user_of
 from plgg.serve.views import need_view, redraw_thumbnail
 
 router = APIRouter(prefix=PREFIX, tags=["masks"])
@@ -66,7 +66,7 @@ async def save(
 
     The model's mask and earlier edits stay.
     """
-    who, minutes, etag = who_of(request), minutes_of(request), if_match(request)
+    who, minutes, etag = user_of(request), minutes_of(request), if_match(request)
     await run_in_threadpool(_require_savable, room, case_id, etag)
     with scratch_folder(make_folder(room.work.uploads) / "mask") as aside:
         file = aside / "mask"

@@ -13,7 +13,7 @@ from plgg.serve.cases import PREFIX
 from plgg.serve.errors import RequestError
 from plgg.serve.push import newest_edit, objects_to_send, require_known, require_push
 from plgg.serve.records import Job
-from plgg.serve.room import Room, TheRoom, address_of, who_of
+from plgg.serve.room import Room, TheRoom, address_of, user_of
 
 router = APIRouter(prefix=PREFIX, tags=["push"])
 _PUSHING = threading.Lock()
@@ -65,7 +65,7 @@ def push(
     """
     require_push(room.work)
     require_known(room.work, case_id)
-    who, address = who_of(request), address_of(request)
+    who, address = user_of(request), address_of(request)
     with _PUSHING:
         _require_idle(room, case_id)
         chosen = asked.edit if asked else None

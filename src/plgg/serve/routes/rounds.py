@@ -14,7 +14,7 @@ from plgg.serve.cases import PREFIX
 from plgg.serve.errors import RequestError
 from plgg.serve.models import current_model
 from plgg.serve.records import Job, JobState, RoundRecord, now
-from plgg.serve.room import Room, TheRoom, address_of, who_of
+from plgg.serve.room import Room, TheRoom, address_of, user_of
 
 router = APIRouter(prefix=PREFIX, tags=["rounds"])
 _NUMBER = threading.Lock()
@@ -93,7 +93,7 @@ def start_round(
 ) -> RoundQueued:
     """Learn from the corrected cases; the new model answers if it is not worse."""
     queued = start(room, asked.cases if asked else None)
-    room.audit.write("round", who=who_of(request), address=address_of(request), round=queued.round)
+    room.audit.write("round", who=user_of(request), address=address_of(request), round=queued.round)
     return queued
 
 

@@ -13,7 +13,7 @@ from plgg.pacs.records import Study, StudyQuery, is_uid, study_key
 from plgg.serve.cases import PREFIX, Case
 from plgg.serve.errors import RequestError
 from plgg.serve.records import Job
-from plgg.serve.room import Room, TheRoom, address_of, who_of
+from plgg.serve.room import Room, TheRoom, address_of, user_of
 from plgg.serve.studies import list_studies, require_pacs
 
 router = APIRouter(prefix=PREFIX, tags=["studies"])
@@ -70,7 +70,7 @@ def studies(
     """The studies of the PACS that fit; patient is an ID, `*` and `?` stand for any letters."""
     require_pacs(room.work)
     query = StudyQuery(patient or None, date or None, description or None, modality or None, limit)
-    room.audit.write("list studies", who=who_of(request), address=address_of(request))
+    room.audit.write("list studies", who=user_of(request), address=address_of(request))
     return StudyTable(studies=[_line(room, study) for study in list_studies(room.work, query)])
 
 
@@ -100,7 +100,7 @@ def open_study(uid: str, request: Request, room: TheRoom, response: Response) ->
             return Opened(id=key, case=room.cases.get(key), job=room.queue.of_case(key))
         job = room.queue.of_case(key)
         if job is None or job.finished:
-            who, address = who_of(request), address_of(request)
+            who, address = user_of(request), address_of(request)
             room.queue.require_room()
             room.audit.write("open study", who=who, address=address, case=key)
             job = room.queue.add("predict", case=key, study=uid)

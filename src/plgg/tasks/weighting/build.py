@@ -8,11 +8,11 @@ from functools import partial
 from plgg.config import LossConfig
 from plgg.core.errors import ConfigError
 from plgg.tasks.weighting.base import Terms, Weighting
-from plgg.tasks.weighting.gradient_surgery import AGGREGATORS, Joined, aggregator, cagrad
+from plgg.tasks.weighting.gradient_surgery import AGGREGATORS, JoinedGradient, aggregator, cagrad
 from plgg.tasks.weighting.gradnorm import GradNorm
 from plgg.tasks.weighting.loss_balancing import (
     DynamicWeightAverage,
-    Fixed,
+    FixedWeights,
     Proportional,
     Uncertainty,
 )
@@ -33,7 +33,7 @@ def make_weighting(settings: LossConfig, weights: Terms) -> Weighting:
     """
     _, *others = weights.values()
     if not any(others) or settings.weighting == "fixed":
-        return Fixed(weights)
+        return FixedWeights(weights)
     if not all(weights.values()):
         raise ConfigError(
             f"loss.weighting={settings.weighting} cannot weigh a task of weight 0",
@@ -69,15 +69,15 @@ def _gradnorm(base: Terms, settings: LossConfig) -> Weighting:
 
 
 def _cagrad(base: Terms, settings: LossConfig) -> Weighting:
-    return Joined(base, partial(cagrad, c=settings.cagrad_c))
+    return JoinedGradient(base, partial(cagrad, c=settings.cagrad_c))
 
 
 def _aggregated(base: Terms, settings: LossConfig) -> Weighting:
-    return Joined(base, aggregator(settings.weighting))
+    return JoinedGradient(base, aggregator(settings.weighting))
 
 
 WEIGHTINGS: dict[str, Callable[[Terms, LossConfig], Weighting]] = {
-    "fixed": lambda base, _: Fixed(base),
+    "fixed": lambda base, _: FixedWeights(base),
     "proportional": _proportional,
     "uncertainty": _uncertainty,
     "dwa": _dwa,

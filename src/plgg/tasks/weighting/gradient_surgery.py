@@ -111,7 +111,7 @@ Factors = Callable[[Gramian], Float[Tensor, " tasks"]]
 """From the inner products of the gradients, of trace 1 and in float64, to a factor on each one."""
 
 
-class Joined:
+class JoinedGradient:
     """The gradient Σ c_k · g_k on the encoder, c from the inner products of the weighted g_k.
 
     Where a task has no gradient there (its labels are unknown in the whole batch) there is nothing

@@ -10,7 +10,7 @@ from torch import Tensor
 from plgg.tasks.weighting.base import Terms
 
 
-class Fixed:
+class FixedWeights:
     """Constant weights.
 
     Args:

@@ -23,9 +23,9 @@ from plgg.predict.ensemble import Ensemble, ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor
 from plgg.predict.source import find_scans
-from plgg.preprocess import judging as judging_room
-from plgg.preprocess.brain_extraction import Stripped
-from plgg.preprocess.judging import Answer, Judging
+from plgg.preprocess import assessment_process as assessment_module
+from plgg.preprocess.assessment_process import AssessmentProcess, AssessmentReply
+from plgg.preprocess.brain_extraction import BrainExtraction
 from plgg.preprocess.pipeline import RejectedScanError
 from plgg.preprocess.resample import resample
 from program import plgg
@@ -68,9 +68,9 @@ def slices_run(tmp_path_factory):
 @pytest.fixture
 def beside():
     """The process, ended whatever becomes of the test: else this one would wait for it."""
-    judging = Judging()
-    yield judging
-    judging.kill()
+    assessor = AssessmentProcess()
+    yield assessor
+    assessor.kill()
 
 
 class Watched:
@@ -87,9 +87,9 @@ class Watched:
         monkeypatch.setattr(type(predictor.networks), "answer", lambda _, *a, **k: answer(*a, **k))
 
 
-def predicted(run, path, out, judging=None):
+def predicted(run, path, out, assessor=None):
     predictor = Predictor(ensemble([load_member(run)]))
-    predictor.judging = judging
+    predictor.assessor = assessor
     (scan,) = find_scans([path])
     predictor.predict(scan, out)
     return out / scan.case_id
@@ -135,7 +135,7 @@ def test_the_result_is_that_of_one_process(beside, run, path, tmp_path):
 def test_slices_are_looked_at_once(beside, slices_run, path, tmp_path, monkeypatch):
     predictor = Predictor(ensemble([load_member(slices_run)]))
     watched = Watched(monkeypatch, predictor)
-    predictor.judging = beside
+    predictor.assessor = beside
     predictor.predict(find_scans([path])[0], tmp_path)
     assert len(watched.looks) == 1
 
@@ -145,15 +145,15 @@ def test_one_scan_of_a_fresh_command_is_registered_beside_its_networks(
 ):
     """And in no other case."""
     answers = []
-    answer = Judging.answer
+    answer = AssessmentProcess.result
 
     def counted(self):
         answers.append(answer(self))
         return answers[-1]
 
-    monkeypatch.setattr(Judging, "answer", counted)
-    monkeypatch.setattr(judging_room, "cores", lambda: 2)
-    monkeypatch.setattr(judging_room, "_FREE_GIB", 0.0)
+    monkeypatch.setattr(AssessmentProcess, "result", counted)
+    monkeypatch.setattr(assessment_module, "cores", lambda: 2)
+    monkeypatch.setattr(assessment_module, "_FREE_GIB", 0.0)
     monkeypatch.setattr(prediction, "_is_fresh", lambda: True)
     threads = torch.get_num_threads()
     (outcome,) = api.predict([path], model=slices_run, out=tmp_path / "one")
@@ -189,23 +189,23 @@ def test_networks_leave_a_core_and_take_it_back():
 class Otherwise:
     """Finds less of a brain than there was when the networks looked."""
 
-    def __init__(self, judging):
-        self.judging = judging
+    def __init__(self, assessor):
+        self.assessor = assessor
         self.brain = None
 
-    def ask(self, question):
-        return self.judging.ask(question)
+    def submit(self, request):
+        return self.assessor.submit(request)
 
-    def answer(self):
-        found = self.judging.answer()
-        self.brain = found.judged.placed.brain.copy()
+    def result(self):
+        found = self.assessor.result()
+        self.brain = found.assessment.placed.brain.copy()
         self.brain[: self.brain.shape[0] // 2 - 8] = False
-        judged = replace(
-            found.judged,
-            stripped=Stripped(self.brain, "none", "a part of it"),
-            placed=replace(found.judged.placed, brain=self.brain),
+        assessment = replace(
+            found.assessment,
+            stripped=BrainExtraction(self.brain, "none", "a part of it"),
+            placed=replace(found.assessment.placed, brain=self.brain),
         )
-        return Answer(judged, found.atlas, found.seconds)
+        return AssessmentReply(assessment, found.atlas, found.seconds)
 
 
 def test_slices_that_the_scan_turns_out_not_to_have_count_for_nothing(
@@ -213,7 +213,7 @@ def test_slices_that_the_scan_turns_out_not_to_have_count_for_nothing(
 ):
     predictor = Predictor(ensemble([load_member(slices_run)]))
     watched = Watched(monkeypatch, predictor)
-    predictor.judging = Otherwise(beside)
+    predictor.assessor = Otherwise(beside)
     (scan,) = find_scans([path])
     found, _ = predictor.answer(scan)
     assert len(watched.looks) == 2

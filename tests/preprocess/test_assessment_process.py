@@ -17,10 +17,15 @@ from helper import make_affine
 from plgg.config import Config, GridConfig
 from plgg.core.errors import InputError
 from plgg.core.progress import Clock
-from plgg.preprocess import judging as module
+from plgg.preprocess import assessment_process as module
+from plgg.preprocess.assessment_process import (
+    AssessmentProcess,
+    AssessmentRequest,
+    assess,
+    assessment_process,
+)
 from plgg.preprocess.brain_extraction import find_brain
 from plgg.preprocess.gates.scan import GATES
-from plgg.preprocess.judging import Judging, Question, judged, judging_beside
 from plgg.preprocess.pipeline import Target, early_slices, resampled
 from plgg.preprocess.setup import route_for
 
@@ -36,26 +41,26 @@ def oblique():
     return laid_on(phantom()[0], shape, affine)
 
 
-def question(scan, config=CONFIG):
+def request_of(scan, config=CONFIG):
     gates = frozenset(GATES.whole())
-    return Question(scan, config, "flair", 9.0, find_brain(scan), gates=gates)
+    return AssessmentRequest(scan, config, "flair", 9.0, find_brain(scan), gates=gates)
 
 
 def here(asked):
-    return judged(asked).judged
+    return assess(asked).assessment
 
 
 @pytest.fixture(scope="module")
 def beside():
-    judging = Judging()
-    yield judging
-    judging.kill()
+    assessor = AssessmentProcess()
+    yield assessor
+    assessor.kill()
 
 
 @pytest.fixture
-def judging():
+def assessor():
     """One that a test may kill; ended whatever becomes of it, else this process would wait."""
-    own = Judging()
+    own = AssessmentProcess()
     yield own
     own.kill()
 
@@ -63,14 +68,14 @@ def judging():
 @pytest.mark.parametrize("lies", ["as its header says", "on its back"])
 def test_it_finds_what_is_found_here(beside, lies):
     scan = oblique() if lies == "as its header says" else moved(oblique(), turn("x", 90))
-    asked = question(scan)
-    assert beside.ask(asked)
-    there, found = beside.answer(), here(asked)
+    asked = request_of(scan)
+    assert beside.submit(asked)
+    there, found = beside.result(), here(asked)
     assert there.atlas == "built-in"
-    assert there.judged.verdicts == found.verdicts
-    assert np.array_equal(there.judged.placed.native_to_atlas, found.placed.native_to_atlas)
-    assert np.array_equal(there.judged.placed.brain, found.placed.brain)
-    assert there.judged.placed.method == found.placed.method
+    assert there.assessment.verdicts == found.verdicts
+    assert np.array_equal(there.assessment.placed.native_to_atlas, found.placed.native_to_atlas)
+    assert np.array_equal(there.assessment.placed.brain, found.placed.brain)
+    assert there.assessment.placed.method == found.placed.method
     assert {"bias field", "registration", "gates"} <= there.seconds.keys()
 
 
@@ -78,72 +83,72 @@ def test_what_a_scan_is_refused_for_comes_across(beside):
     config = CONFIG.model_copy(
         update={"preprocess": CONFIG.preprocess.model_copy(update={"atlas_sha256": "0" * 64})}
     )
-    assert beside.ask(question(oblique(), config))
+    assert beside.submit(request_of(oblique(), config))
     with pytest.raises(InputError, match="is not the atlas"):
-        beside.answer()
-    assert beside.ask(question(oblique()))
-    assert beside.answer().judged.placed is not None
+        beside.result()
+    assert beside.submit(request_of(oblique()))
+    assert beside.result().assessment.placed is not None
 
 
-def test_a_process_that_is_killed_leaves_the_scan_to_this_one(judging):
-    assert judging.ask(question(oblique()))
-    os.kill(judging.pid, signal.SIGKILL)
-    assert judging.answer() is None
-    assert not judging.ask(question(oblique()))
-    assert judging.answer() is None
+def test_a_process_that_is_killed_leaves_the_scan_to_this_one(assessor):
+    assert assessor.submit(request_of(oblique()))
+    os.kill(assessor.pid, signal.SIGKILL)
+    assert assessor.result() is None
+    assert not assessor.submit(request_of(oblique()))
+    assert assessor.result() is None
 
 
-def test_an_answer_that_nobody_waited_for_is_not_taken_for_another(judging):
-    assert judging.ask(question(oblique()))
-    assert not judging.ask(question(moved(oblique(), turn("x", 90))))
-    assert judging.answer() is None
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_another(assessor):
+    assert assessor.submit(request_of(oblique()))
+    assert not assessor.submit(request_of(moved(oblique(), turn("x", 90))))
+    assert assessor.result() is None
 
 
-def test_a_gate_that_a_script_registered_is_not_passed_over(judging):
+def test_a_gate_that_a_script_registered_is_not_passed_over(assessor):
     """The other process does not know it, and says so."""
-    asked = question(oblique())
-    assert judging.ask(replace(asked, gates=asked.gates | {"mine"}))
-    assert judging.answer() is None
-    assert judging.pid is None
+    asked = request_of(oblique())
+    assert assessor.submit(replace(asked, gates=asked.gates | {"mine"}))
+    assert assessor.result() is None
+    assert assessor.pid is None
 
 
-def test_what_fails_there_for_no_reason_of_the_scan_is_told_here(judging, capfd):
-    broken = replace(question(oblique()), sequence=None, age_years="nine")
-    assert judging.ask(broken)
-    assert judging.answer() is None
+def test_what_fails_there_for_no_reason_of_the_scan_is_told_here(assessor, capfd):
+    broken = replace(request_of(oblique()), sequence=None, age_years="nine")
+    assert assessor.submit(broken)
+    assert assessor.result() is None
     assert "Traceback" not in capfd.readouterr().err
     with pytest.raises(ValueError, match="nine"):
-        judged(broken)
+        assess(broken)
 
 
-def test_what_cannot_be_sent_is_judged_here(judging):
-    asked = replace(question(oblique()), sequence=lambda: None)
-    assert not judging.ask(asked)
-    assert judging.answer() is None
+def test_what_cannot_be_sent_is_judged_here(assessor):
+    asked = replace(request_of(oblique()), sequence=lambda: None)
+    assert not assessor.submit(asked)
+    assert assessor.result() is None
 
 
-def test_nobody_is_waited_for_who_was_not_asked(judging):
-    assert judging.answer() is None
-    judging.kill()
-    assert judging.answer() is None
+def test_nobody_is_waited_for_who_was_not_asked(assessor):
+    assert assessor.result() is None
+    assessor.kill()
+    assert assessor.result() is None
 
 
-def test_a_scan_is_handed_over_while_the_process_starts(judging):
+def test_a_scan_is_handed_over_while_the_process_starts(assessor):
     began = time.monotonic()
-    assert judging.ask(question(oblique()))
+    assert assessor.submit(request_of(oblique()))
     asked = time.monotonic() - began
-    assert judging.answer().judged.placed is not None
+    assert assessor.result().assessment.placed is not None
     # It starts for seconds, whatever the machine; handing over takes a moment.
     assert asked < (time.monotonic() - began) / 3
-    judging.kill()
+    assessor.kill()
 
 
 def test_none_is_started_in_a_process_that_works_for_another(monkeypatch):
     monkeypatch.setattr(module, "cores", lambda: 2)
     monkeypatch.setattr(module, "_FREE_GIB", 0.0)
     monkeypatch.setattr(module.multiprocessing, "parent_process", lambda: object())
-    with judging_beside() as judging:
-        assert judging is None
+    with assessment_process() as assessor:
+        assert assessor is None
 
 
 def test_where_no_process_can_be_started_there_is_none(monkeypatch):
@@ -153,13 +158,13 @@ def test_where_no_process_can_be_started_there_is_none(monkeypatch):
     monkeypatch.setattr(module, "cores", lambda: 2)
     monkeypatch.setattr(module, "_FREE_GIB", 0.0)
     monkeypatch.setattr(module, "Worker", full)
-    with judging_beside() as judging:
-        assert judging is None
+    with assessment_process() as assessor:
+        assert assessor is None
 
 
 def test_a_scan_that_is_too_large_to_send_is_judged_here(beside, monkeypatch):
     monkeypatch.setattr(module, "_MOST_BYTES", 1000)
-    assert not beside.ask(question(oblique()))
+    assert not beside.submit(request_of(oblique()))
 
 
 def test_the_process_ends_with_the_block(monkeypatch):
@@ -168,9 +173,9 @@ def test_the_process_ends_with_the_block(monkeypatch):
     pids = []
 
     def interrupted():
-        with judging_beside() as judging:
-            pids.append(judging.pid)
-            assert psutil.pid_exists(judging.pid)
+        with assessment_process() as assessor:
+            pids.append(assessor.pid)
+            assert psutil.pid_exists(assessor.pid)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -184,14 +189,14 @@ def test_the_process_ends_with_the_block(monkeypatch):
 def test_without_room_there_is_none(monkeypatch, cores, gib, wanted):
     monkeypatch.setattr(module, "cores", lambda: cores)
     monkeypatch.setattr(module, "_FREE_GIB", gib)
-    with judging_beside(wanted=wanted) as judging:
-        assert judging is None
+    with assessment_process(wanted=wanted) as assessor:
+        assert assessor is None
 
 
 def test_early_slices_are_those_that_come_later():
     """To the bit, wherever the brain is found to lie; and they go back to the same place."""
     scan = oblique()
-    asked = question(scan)
+    asked = request_of(scan)
     found = here(asked)
     target = Target.of(route_for(CONFIG))
     early = early_slices(scan, asked.stripped.brain, target)
@@ -210,7 +215,7 @@ def test_early_slices_are_those_that_come_later():
 def test_early_slices_of_a_head_that_is_turned_count_for_nothing():
     """Those of another brain neither."""
     scan = oblique()
-    asked = question(scan)
+    asked = request_of(scan)
     early = early_slices(scan, asked.stripped.brain, Target.of(route_for(CONFIG)))
     placed = here(asked).placed
     assert early.holds(placed)
@@ -219,6 +224,6 @@ def test_early_slices_of_a_head_that_is_turned_count_for_nothing():
 
 
 def test_a_script_that_forgets_it_ends_all_the_same():
-    script = "from plgg.preprocess.judging import Judging; Judging()"
+    script = "from plgg.preprocess.assessment_process import AssessmentProcess; AssessmentProcess()"
     done = subprocess.run([sys.executable, "-c", script], timeout=100, check=False)
     assert done.returncode == 0

@@ -12,8 +12,8 @@ from plgg.core.errors import OutputError
 from plgg.data.manifest import Case
 from plgg.evaluate import score_cases
 from plgg.evaluate.cohort import evaluate_predictions
-from plgg.evaluate.kept_scores import KEPT, KeptScores, key_of
 from plgg.evaluate.predictions import find_prediction
+from plgg.evaluate.score_cache import KEPT, ScoreCache, key_of
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_file_that_plgg_did_not_write_is_not_added_to(tree):
     (out / KEPT).symlink_to(other)
     with pytest.raises(OutputError, match=r"scores\.jsonl"):
         evaluated(tree)
-    kept = KeptScores(out / KEPT)
+    kept = ScoreCache(out / KEPT)
     key = key_of(cases[0], find_prediction(predictions, "oblique"))
     with pytest.raises(OutputError, match="could not be written"):
         kept.add(key, score_cases.score_case(cases[0], find_prediction(predictions, "oblique")))

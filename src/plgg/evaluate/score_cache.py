@@ -1,6 +1,6 @@
-"""`KeptScores`: scores of cases that an evaluation has made so far, so that it can be taken up.
+"""`ScoreCache`: scores of cases that an evaluation has made so far, so that it can be taken up.
 
-    kept = KeptScores(out / KEPT)
+    kept = ScoreCache(out / KEPT)
     if kept.get(key) is None:
         kept.add(key, score_case(case, prediction))
 
@@ -23,7 +23,7 @@ from plgg import __version__
 from plgg.core.files import disk_writes
 from plgg.core.records import JsonError, as_record, parse_json, read_text, sealed, unsealed
 from plgg.data.manifest import Case
-from plgg.evaluate.case import Scored
+from plgg.evaluate.case import ScoredCase
 from plgg.evaluate.predictions import Prediction
 from plgg.evaluate.records import CaseScores
 from plgg.metrics.further import METRICS
@@ -42,7 +42,7 @@ class _Line(BaseModel):
     warnings: tuple[str, ...] = ()
 
 
-class KeptScores:
+class ScoreCache:
     """Scores by key, in memory and in a file that only grows.
 
     Args:
@@ -53,11 +53,11 @@ class KeptScores:
         self._path = path
         self._found = _read(path)
 
-    def get(self, key: str) -> Scored | None:
+    def get(self, key: str) -> ScoredCase | None:
         """What was kept; None where nothing was."""
         return self._found.get(key)
 
-    def add(self, key: str, scored: Scored) -> None:
+    def add(self, key: str, scored: ScoredCase) -> None:
         """Keep a case's scores.
 
         Raises:
@@ -77,7 +77,7 @@ class KeptScores:
         self._path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, Scored]:
+def _read(path: Path) -> dict[str, ScoredCase]:
     try:
         text = read_text(path)
     except JsonError as error:
@@ -85,7 +85,7 @@ def _read(path: Path) -> dict[str, Scored]:
             log.warning("%s is passed over: it %s", path, error.fault)
         return {}
     lines = [_parsed(line) for line in text.splitlines() if line.strip()]
-    return {line.key: Scored(line.scores, line.warnings) for line in lines if line}
+    return {line.key: ScoredCase(line.scores, line.warnings) for line in lines if line}
 
 
 def _parsed(text: str) -> _Line | None:

@@ -13,19 +13,19 @@ from plgg.core.progress import Clock
 from plgg.core.volume import Affine, Volume, inverse, same_grid
 from plgg.data.atlas.grid import AFFINE, SHAPE
 from plgg.data.quality import Attempt, Verdict, worst
-from plgg.preprocess.brain_extraction import Stripped, find_brain
+from plgg.preprocess.brain_extraction import BrainExtraction, find_brain
 from plgg.preprocess.gates.registration import brain_overlap, orientation
 from plgg.preprocess.gates.scan import ask_gates, contrast
 from plgg.preprocess.grid import sri24_grid
-from plgg.preprocess.register import AS_IT_LIES, CHAINS, Registered, Step, register
-from plgg.preprocess.registration.frame import Aligned, Frame, carried, frame_of, view_of
-from plgg.preprocess.registration.start import METHOD, Placed, centre_on_atlas
+from plgg.preprocess.register import AS_IT_LIES, CHAINS, Registration, RegistrationStep, register
+from plgg.preprocess.registration.frame import AlignedScan, Frame, carried, frame_of, view_of
+from plgg.preprocess.registration.start import METHOD, AtlasPosition, centre_on_atlas
 from plgg.preprocess.registration.turns import angle_deg, likely_turns, named, posture, turned
 from plgg.preprocess.setup import Route
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class ScanAssessment:
     """Where a scan lies, and what the gates say of it.
 
     Attributes:
@@ -36,27 +36,27 @@ class Judged:
         frame: What registration saw; None where it was not asked.
     """
 
-    stripped: Stripped
-    placed: Placed | None = None
+    stripped: BrainExtraction
+    placed: AtlasPosition | None = None
     verdicts: tuple[Verdict, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     frame: Frame | None = None
 
 
-def _judged_once(
+def _assess_upright(
     flair: Volume,
     route: Route,
     age_years: float | None,
     clock: Clock,
-    stripped: Stripped | None = None,
-) -> Judged:
+    stripped: BrainExtraction | None = None,
+) -> ScanAssessment:
     """Brain and place of a head as its header has it lie."""
     if stripped is None:
         with clock.step("brain"):
             stripped = find_brain(flair, route.settings.stripping)
     looked = ask_gates(flair, stripped.brain, age_years)
     if worst(looked) == "failed":  # Half a brain can be stretched over any atlas.
-        return Judged(stripped, verdicts=tuple(looked))
+        return ScanAssessment(stripped, verdicts=tuple(looked))
     if route.settings.registration == "centre":
         found = _centred(flair, stripped, route)
     else:
@@ -64,40 +64,40 @@ def _judged_once(
     return replace(found, verdicts=(*looked, *found.verdicts))
 
 
-def _centred(flair: Volume, stripped: Stripped, route: Route) -> Judged:
+def _centred(flair: Volume, stripped: BrainExtraction, route: Route) -> ScanAssessment:
     """By the brain's centre alone; what the gates would refuse is then only doubted."""
     brain = stripped.brain
     matrix = centre_on_atlas(brain, flair.affine, sri24_grid(route.grid.spacing_mm))
     view = view_of(route.atlas)
     share = carried(brain, flair.affine, inverse(matrix) @ view.grid.affine, view.grid.shape)
-    overlap = brain_overlap(Aligned(share, share >= 0.5, view, matrix))
+    overlap = brain_overlap(AlignedScan(share, share >= 0.5, view, matrix))
     if overlap.status == "failed":
         overlap = overlap.model_copy(update={"status": "doubtful"})
-    return Judged(stripped, Placed(brain, matrix, METHOD), (overlap,))
+    return ScanAssessment(stripped, AtlasPosition(brain, matrix, METHOD), (overlap,))
 
 
 def _registered(
-    flair: Volume, stripped: Stripped, route: Route, age_years: float | None, clock: Clock
-) -> Judged:
+    flair: Volume, stripped: BrainExtraction, route: Route, age_years: float | None, clock: Clock
+) -> ScanAssessment:
     with clock.step("bias field"):
         frame = frame_of(flair, stripped.brain)
     with clock.step("registration"):
         registered = register(frame, view_of(route.atlas), _steps(flair, route))
     seen = registered.aligned
     if seen is None:
-        return Judged(stripped, None, registered.verdicts, registered.attempts, frame)
+        return ScanAssessment(stripped, None, registered.verdicts, registered.attempts, frame)
     with clock.step("gates"):
         verdicts = (
             orientation(seen),
             *contrast(seen, age_years, route.sequence),
             *registered.verdicts,
         )
-    placed = Placed(stripped.brain, seen.atlas_from_native, registered.method)
+    placed = AtlasPosition(stripped.brain, seen.atlas_from_native, registered.method)
     verdicts = (*_noted(registered), *verdicts)
-    return Judged(stripped, placed, verdicts, registered.attempts, frame)
+    return ScanAssessment(stripped, placed, verdicts, registered.attempts, frame)
 
 
-def _steps(flair: Volume, route: Route) -> tuple[Step, ...]:
+def _steps(flair: Volume, route: Route) -> tuple[RegistrationStep, ...]:
     model = route.settings.registration
     if model == "centre":  # Not asked here; the type does not know.
         return ()
@@ -105,7 +105,7 @@ def _steps(flair: Volume, route: Route) -> tuple[Step, ...]:
     return (AS_IT_LIES, *CHAINS[model]) if on_atlas else CHAINS[model]
 
 
-def _noted(registered: Registered) -> tuple[Verdict, ...]:
+def _noted(registered: Registration) -> tuple[Verdict, ...]:
     """Says so where a scan came in atlas space."""
     if registered.method != "none-identity":
         return ()
@@ -127,14 +127,14 @@ _LIES_WRONG = {"orientation", "scale", "shear", "rotation", "brain-overlap", "si
 _MOST_TURNS = 3
 
 
-def judge(
+def assess_scan(
     flair: Volume,
     route: Route,
     age_years: float | None,
     clock: Clock,
     *,
-    stripped: Stripped | None = None,
-) -> Judged:
+    stripped: BrainExtraction | None = None,
+) -> ScanAssessment:
     """Find a scan's brain and its place on the atlas, and judge both.
 
     Args:
@@ -152,18 +152,18 @@ def judge(
     Raises:
         InputError: If there is no brain in the scan.
     """
-    first = _judged_once(flair, route, age_years, clock, stripped)
+    first = _assess_upright(flair, route, age_years, clock, stripped)
     if first.frame is None or not _lies_wrong(first):
         return first
     tried: list[Attempt] = []
     for turn in _upright_turns(first.frame, route, tried, clock):
-        again = _judged_turned(flair, turn, route, age_years, clock)
+        again = _assess_turned(flair, turn, route, age_years, clock)
         if again:
             return replace(again, attempts=(*_refused(first), *tried, *again.attempts))
     return replace(first, attempts=(*first.attempts, *tried))
 
 
-def _lies_wrong(found: Judged) -> bool:
+def _lies_wrong(found: ScanAssessment) -> bool:
     """Whether a scan is refused for how it lies, may be, or no registration gave any map."""
     return found.placed is None or any(map(_speaks_against, found.verdicts))
 
@@ -194,12 +194,12 @@ def _upright_turns(
         tried += [_not_accepted(_named(attempt), reason) for attempt in quick.attempts]
 
 
-def _judged_turned(
+def _assess_turned(
     flair: Volume, turn: Affine, route: Route, age_years: float | None, clock: Clock
-) -> Judged | None:
+) -> ScanAssessment | None:
     """A scan as it would lie if its header were turned; None where any gate still refuses it."""
     try:
-        found = _judged_once(Volume(flair.data, turn @ flair.affine), route, age_years, clock)
+        found = _assess_upright(Volume(flair.data, turn @ flair.affine), route, age_years, clock)
     except InputError:  # No brain is found that way up.
         return None
     upright = [verdict.status for verdict in found.verdicts if verdict.gate == "orientation"]
@@ -232,7 +232,7 @@ def _doubt(turn: NDArray[np.float64]) -> Verdict:
     )
 
 
-def _refused(found: Judged) -> tuple[Attempt, ...]:
+def _refused(found: ScanAssessment) -> tuple[Attempt, ...]:
     """The attempts as the head lay, of which the gates spoke against what the chain accepted."""
     against = (v for v in found.verdicts if v.status == "failed" or _speaks_against(v))
     reason = "; ".join(verdict.message for verdict in against)

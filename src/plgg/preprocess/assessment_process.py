@@ -1,10 +1,10 @@
 """Registration and gates in a process of their own, while the first one goes on.
 
-    with judging_beside() as beside:
+    with assessment_process() as assessor:
         ...                                  # imports, models, the brain
-        beside.ask(Question(scan, config, ...))
+        assessor.submit(AssessmentRequest(scan, config, ...))
         ...                                  # the networks
-        found = beside.answer()
+        reply = assessor.result()
 
 Registration holds Python's lock, so that nothing runs beside it in one process. The process lays
 out the built-in atlas as soon as it has started. One that cannot be used, or knows other gates
@@ -26,13 +26,13 @@ import psutil
 from plgg.core.environment import cores
 from plgg.core.errors import PlggError
 from plgg.core.loading import loading
-from plgg.core.worker import Worker, told
+from plgg.core.worker import Worker, describe_error
 
 if TYPE_CHECKING:
     from plgg.config import Config
     from plgg.core.volume import Volume
-    from plgg.preprocess.brain_extraction import Stripped
-    from plgg.preprocess.judgement import Judged
+    from plgg.preprocess.assessment import ScanAssessment
+    from plgg.preprocess.brain_extraction import BrainExtraction
 
 log = logging.getLogger(__name__)
 _FREE_GIB = 3.0
@@ -41,7 +41,7 @@ _MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class AssessmentRequest:
     """A scan that is to be judged.
 
     Attributes:
@@ -57,31 +57,31 @@ class Question:
     config: Config
     sequence: str
     age_years: float | None
-    stripped: Stripped
+    stripped: BrainExtraction
     gates: frozenset[str]
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class AssessmentReply:
     """What was found.
 
     Attributes:
-        judged: Without the image that registration saw.
+        assessment: Without the image that registration saw.
         atlas: Name of the atlas.
         seconds: Wall time of each step.
     """
 
-    judged: Judged
+    assessment: ScanAssessment
     atlas: str
     seconds: dict[str, float]
 
 
-class Judging:
+class AssessmentProcess:
     """The process, for one scan after the other, each of which is waited for."""
 
     def __init__(self) -> None:
-        self._worker: Worker | None = Worker(_start, _judged)
-        self._asked = False
+        self._worker: Worker | None = Worker(_start, _reply)
+        self._pending = False
         # Python waits for processes that nobody has ended.
         atexit.register(self.kill)
 
@@ -90,32 +90,32 @@ class Judging:
         """Number of the process; None once it has ended."""
         return self._worker.pid if self._worker else None
 
-    def ask(self, question: Question) -> bool:
+    def submit(self, request: AssessmentRequest) -> bool:
         """Hand it a scan; False where it cannot take it, and the scan is to be judged here."""
-        if self._asked:  # Nobody waited for what it found: it would be taken for this scan's.
+        if self._pending:  # Nobody waited for what it found: it would be taken for this scan's.
             self.kill()
-        if self._worker is None or question.scan.data.nbytes > _MOST_BYTES:
+        if self._worker is None or request.scan.data.nbytes > _MOST_BYTES:
             return False
         try:
-            self._worker.give_aside(0, question)
+            self._worker.send_in_thread(0, request)
         except Exception as error:  # noqa: BLE001 - whatever a plugin's settings hold
-            log.info("a scan cannot be sent: %s", told(error))
+            log.info("a scan cannot be sent: %s", describe_error(error))
             return False
-        self._asked = True
+        self._pending = True
         return True
 
-    def answer(self) -> Answer | None:
+    def result(self) -> AssessmentReply | None:
         """Wait for what it found; None where it failed, and the scan is to be judged here.
 
         Raises:
-            PlggError: What judging the scan raised.
+            PlggError: What assessing the scan raised.
         """
-        while self._worker is not None and self._asked:
-            kind, value = self._worker.hear() or ("gone", self._worker.ending())
+        while self._worker is not None and self._pending:
+            kind, value = self._worker.receive() or ("gone", self._worker.exit_reason())
             if kind == "ready":
                 continue
-            self._asked = False
-            if isinstance(value, Answer):
+            self._pending = False
+            if isinstance(value, AssessmentReply):
                 return value
             if kind == "error" and isinstance(value, PlggError):
                 raise value
@@ -132,7 +132,7 @@ class Judging:
 
 
 @contextmanager
-def judging_beside(*, wanted: bool = True) -> Iterator[Judging | None]:
+def assessment_process(*, wanted: bool = True) -> Iterator[AssessmentProcess | None]:
     """Such a process, which ends with the block; None where there is no room for it.
 
     That is on one core, where memory is short, and in a process that itself works for another one,
@@ -141,12 +141,12 @@ def judging_beside(*, wanted: bool = True) -> Iterator[Judging | None]:
     Args:
         wanted: Whether there is anything for it to do.
     """
-    judging = _started() if wanted and _has_room() else None
+    assessor = _started() if wanted and _has_room() else None
     try:
-        yield judging
+        yield assessor
     finally:
-        if judging:
-            judging.kill()
+        if assessor:
+            assessor.kill()
 
 
 def _has_room() -> bool:
@@ -154,48 +154,48 @@ def _has_room() -> bool:
     return roomy and cores() > 1 and multiprocessing.parent_process() is None
 
 
-def _started() -> Judging | None:
+def _started() -> AssessmentProcess | None:
     try:
-        return Judging()
+        return AssessmentProcess()
     except OSError as error:
         log.info("no process for registration: %s", error)
         return None
 
 
 def _start() -> None:
-    """Load all that judging needs, so that the first scan does not wait for it."""
+    """Load all that assessing needs, so that the first scan does not wait for it."""
     with loading():
         from plgg.data.atlas.atlas import load_atlas
-        from plgg.preprocess.judgement import judge  # noqa: F401
+        from plgg.preprocess.assessment import assess_scan  # noqa: F401
         from plgg.preprocess.registration.frame import view_of
 
     view_of(load_atlas())
 
 
-def judged(question: Question) -> Answer:
+def assess(request: AssessmentRequest) -> AssessmentReply:
     """Judge a scan in this process.
 
     Raises:
         PlggError: If the scan, the atlas or a gate cannot be used.
     """
     from plgg.core.progress import Clock
-    from plgg.preprocess.judgement import judge
+    from plgg.preprocess.assessment import assess_scan
     from plgg.preprocess.setup import route_for
 
-    route, clock = replace(route_for(question.config), sequence=question.sequence), Clock()
-    found = judge(question.scan, route, question.age_years, clock, stripped=question.stripped)
-    return Answer(replace(found, frame=None), route.atlas.name, clock.seconds)
+    route, clock = replace(route_for(request.config), sequence=request.sequence), Clock()
+    found = assess_scan(request.scan, route, request.age_years, clock, stripped=request.stripped)
+    return AssessmentReply(replace(found, frame=None), route.atlas.name, clock.seconds)
 
 
-def _judged(_: None, question: Question) -> Answer | str:
+def _reply(_: None, request: AssessmentRequest) -> AssessmentReply | str:
     """What was found, or why nothing was: the process that asked will judge, and tell, itself."""
     from plgg.preprocess.gates.scan import GATES
 
     try:
-        if question.gates != set(GATES.whole()):
+        if request.gates != set(GATES.whole()):
             return "other gates are known there"
-        return judged(question)
+        return assess(request)
     except PlggError:
         raise
     except Exception as error:  # noqa: BLE001 - it comes again where the scan is judged then
-        return told(error)
+        return describe_error(error)

@@ -1,4 +1,4 @@
-"""`Patience`: bodies within their budget, and no waiting for clients that do not come to the point.
+"""`RequestLimits`: bodies within their budget, and no waiting for clients that are too slow.
 
 A body that is larger than its path allows is answered 413 without being read; a client that sends
 nothing for a while, or less than `LEAST_BYTES` a second in the long run, 408; one that does not
@@ -23,7 +23,7 @@ Budget = Callable[[str, str], int]
 """The most bytes of a body, by method and path."""
 
 
-class Patience:
+class RequestLimits:
     """Wraps what is received and sent.
 
     Args:
@@ -40,8 +40,8 @@ class Patience:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, self._budget(scope["method"], scope["path"]), self._seconds)
-        answer = _Answer(scope, send, body, self._seconds)
+        body = _LimitedBody(receive, self._budget(scope["method"], scope["path"]), self._seconds)
+        answer = _LimitedResponse(scope, send, body, self._seconds)
         refusal = body.too_large(Headers(scope=scope).get("content-length"))
         if refusal is not None:
             await error_answer(refusal)(scope, receive, send)
@@ -55,7 +55,7 @@ class Patience:
             await answer.refuse(error)
 
 
-class _Body:
+class _LimitedBody:
     def __init__(self, receive: Receive, budget: int, seconds: float) -> None:
         self._receive, self._budget, self._seconds = receive, budget, seconds
         self._began, self._n_bytes, self._whole = time.monotonic(), 0, False
@@ -96,8 +96,8 @@ class _Body:
         return max(0.0, min(self._seconds, self._began + allowed - time.monotonic()))
 
 
-class _Answer:
-    def __init__(self, scope: Scope, send: Send, body: _Body, seconds: float) -> None:
+class _LimitedResponse:
+    def __init__(self, scope: Scope, send: Send, body: _LimitedBody, seconds: float) -> None:
         self._scope, self._send, self._body, self._seconds = scope, send, body, seconds
         self._refused = False
         self.begun = False
