@@ -1,4 +1,4 @@
-"""What learns: networks, ensembles, rounds of corrections, experiments, transfers, the demo."""
+"""Training: networks, ensembles, fine-tuning on corrections, experiments, transfer, demo."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ def transfer(
 
 
 def _say_warned(store: Store, watch: Watch) -> None:
-    """Repeat, where a job goes on in spite of them, that a check warned of some cases."""
+    """Report how many warnings the data check had when a store was made."""
     warned = store.cohort.warned()
     if warned:
         watch.say(f"{store.folder}: {warned} when it was made, see {store.folder / 'qc.html'}")

@@ -1,4 +1,4 @@
-"""From scans to masks and markers, with the models that are at hand."""
+"""Predict tumour masks and genetic markers of scans, with trained or installed models."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def predict(
 
 
 def _is_fresh() -> bool:
-    """Whether nothing was predicted here before: later scans find the atlas laid out."""
+    """Whether this process has not predicted yet; afterwards the atlas is in memory."""
     return "torch" not in sys.modules
 
 
 def _is_one_scan(inputs: Sequence[Path], workers: Workers) -> bool:
-    """Whether a scan by itself is predicted in this process."""
+    """Whether the inputs are one scan, which is then predicted in this process."""
     from plgg.data.store import is_store
 
     if len(inputs) != 1 or workers != 1:
@@ -194,7 +194,7 @@ def models() -> list[InstalledModel]:
 def _require_prediction(
     inputs: Sequence[Path], runs: Sequence[Path], options: PredictOptions
 ) -> None:
-    """Look for all that a prediction was told of."""
+    """Check the paths and the patient data that a prediction is given."""
     typed_paths.require_there([*inputs, *options.others.values()])
     if options.sex and math.isnan(male(options.sex)):
         raise ConfigError(f"no sex is called {options.sex!r}", remedy="Give --sex F or --sex M.")

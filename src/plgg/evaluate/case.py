@@ -208,7 +208,7 @@ def _onto(predicted: Volume, truth: Volume) -> Volume:
 
 
 def _elsewhere(predicted: Volume, truth: Volume) -> InputError:
-    """Why a prediction cannot be laid on its truth; nobody knows which of them is at fault."""
+    """The error of a prediction whose grid does not match that of the true mask."""
     turned = nearest_axes(predicted, truth)
     if turned.shape != truth.shape:
         shapes = ["×".join(map(str, one.shape)) for one in (turned, truth)]
@@ -224,7 +224,7 @@ def _elsewhere(predicted: Volume, truth: Volume) -> InputError:
 
 
 def _refuse_guess(true: Scan, predicted: Volume, path: Path) -> None:
-    """Refuse a truth that would be turned onto the prediction by a header that says nothing."""
+    """Refuse a true mask without an affine in its header, if its axes would have to be permuted."""
     if not true.says_how and not same_axes(true.volume, predicted):
         raise InputError(
             "the true mask's header does not say how its axes run: turning it would be a guess",

@@ -1,6 +1,6 @@
 """Scores of many cases: in this process, in others or on Ray; those that were kept are taken.
 
-A case that cannot be scored is said and costs no other; it is tried again by the next command.
+A case that cannot be scored is reported, the others go on; the next command tries it again.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _reason(error: Exception) -> str:
 
 
 def _outcome(case: Case, outcome: JobOutcome[ScoredCase | FailedScore]) -> ScoredCase | FailedScore:
-    """A case whose process did not live to say what was wrong is said by how that ended."""
+    """Scores of a case, or how its worker process was killed or stopped at a limit."""
     if outcome.result is not None:
         return outcome.result
     return FailedScore(case_id=case.case_id, reason=f"{outcome.reason}. Look at its masks.")

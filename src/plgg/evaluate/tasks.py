@@ -1,7 +1,7 @@
-"""Tasks beside outline and marker: their answers held against the truth, metrics with intervals.
+"""Evaluation of auxiliary tasks: scores of each scan, and metrics with confidence intervals.
 
-What a metric is, the kind of the task knows: it is passed in, for kinds need torch and this room
-does not.
+Each kind of task defines its metrics. They are passed in as a `Scorer`, because importing the kinds
+needs torch and evaluation does not.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ScorerOf = Callable[[str], Scorer | None]
 
 
 def no_scorer(kind: str) -> Scorer | None:  # noqa: ARG001 - as those that know kinds
-    """Knows no kind: truth and answers are listed, and not scored."""
+    """Return None for every kind, so that tasks are listed but not scored."""
     return None
 
 
@@ -98,7 +98,7 @@ def _summary(found: Sequence[CaseScores], name: str, scorer_of: ScorerOf, seed: 
 
 
 def _values(scored: Sequence[TaskScores], scorer: Scorer, weights: Array) -> dict[str, float]:
-    """Every metric of scans that come so often."""
+    """All metrics over a resample; `weights` is how often it holds each scan."""
     drawn = list(_repeated(scored, weights))
     if not drawn:
         return {}

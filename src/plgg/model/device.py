@@ -119,9 +119,9 @@ def return_memory() -> None:
 
 @contextmanager
 def returning_memory() -> Iterator[None]:
-    """Large blocks come from the system and go back there at once, so that it knows what is used.
+    """Make glibc give freed blocks back at once, so that resident memory is the memory in use.
 
-    Afterwards all is as it was before.
+    The allocator's former settings are restored at the end.
     """
     if platform.libc_ver()[0] != "glibc":
         yield

@@ -136,7 +136,7 @@ def _part(run: Path, part: str) -> tuple[str, ...]:
 
 
 def _about(models: Sequence[Path], members: Sequence[Member]) -> str:
-    """What is to be known of the models, each once."""
+    """Notes of the models for readers of a result, without duplicates."""
     known = [read_ensemble(model).about for model in models if is_ensemble(model)]
     known += [member.about for member in members]
     return " ".join(dict.fromkeys(filter(None, known)))
@@ -197,7 +197,7 @@ def predict_batch(
 
 
 def _require_wanted(others: Mapping[str, Path], predictor: Predictor) -> None:
-    """No sequence is given in vain.
+    """Check that the models use every sequence that is given.
 
     Raises:
         ConfigError: If the models do not see one.
@@ -213,7 +213,7 @@ def _require_wanted(others: Mapping[str, Path], predictor: Predictor) -> None:
 
 
 def _require_other_names(scans: Sequence[Scan]) -> None:
-    """No scan may be called as the table beside the predictions.
+    """Check that no case has the name of the summary table.
 
     Raises:
         InputError: If one is.
@@ -268,7 +268,7 @@ def _predict_one(ready: _Ready, name: str) -> Outcome:
 
 
 def _stopped(name: str, outcome: JobOutcome[Outcome]) -> Outcome:
-    """A scan whose process did not live to say what was wrong."""
+    """Outcome of a scan whose worker process was killed or stopped at a limit."""
     remedy = {
         "time": "Look at the scan, or give it longer (--case-minutes).",
         "memory": "Is the scan as large as it should be? Give more (--case-gib), or --memory.",

@@ -1,4 +1,4 @@
-"""From what the networks answered to the `Result`: measures, marker, certainty, warnings."""
+"""Build the `Result` of a scan from network outputs: measures, marker, uncertainty, warnings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _SHORT = (
 
 @dataclass(frozen=True, eq=False)
 class RawPrediction:
-    """What was found in one scan.
+    """Masks and probabilities of one scan on its native grid, before anything is measured.
 
     Attributes:
         loaded: The scan as the network saw it.
@@ -79,7 +79,7 @@ def describe(
     priors: Sequence[TimelineScan],
     scan_date: date | None,
 ) -> Result:
-    """All that is said of a scan.
+    """Build the result of one scan.
 
     Raises:
         InputError: If an earlier prediction is of another patient.
@@ -246,7 +246,7 @@ def _withheld(confidence: float, found: RawPrediction, networks: Ensemble) -> st
 def _clinical_only(
     found: RawPrediction, networks: Ensemble, features: dict[str, float]
 ) -> dict[str, float] | None:
-    """The baseline of those who never looked at the tumour's texture; needs age or sex."""
+    """Marker probabilities of the clinical-only baseline; None unless age or sex is known."""
     model, loaded = networks.clinical, found.loaded
     if model is None or (loaded.age_years is None and loaded.sex is None):
         return None
@@ -279,7 +279,7 @@ def unique_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
 
 
 def marker_input_warning(scan: Scan, networks: Ensemble) -> tuple[str, ...]:
-    """That the networks were told the true marker, and which; nothing where they were not."""
+    """The warning that the true marker was an input of the networks; empty if it was not."""
     if not networks.is_told_marker:
         return ()
     return (f"the network was told the true marker ({scan.marker or 'unknown'}): an experiment",)

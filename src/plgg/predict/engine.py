@@ -209,7 +209,7 @@ _MOST_BYTES = 2**30
 
 
 def remembering(engine: Engine, *, most_bytes: int = _MOST_BYTES) -> Engine:
-    """The engine, keeping its answers for images that come again.
+    """The engine with a cache of its answers, keyed by the hash of the image.
 
     Args:
         engine: What runs the network.

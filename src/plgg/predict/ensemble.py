@@ -1,6 +1,6 @@
-"""One or several networks on one brain box: the mean of what they say, and their rules.
+"""Ensembles of networks: the mean of their predictions, and their calibration rules.
 
-An ensemble of one is the usual case.
+A single network is an ensemble of one.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Ensemble:
     def outlined(
         self, probability: Volume, place: int = 0, threshold: float | None = None
     ) -> ThresholdedMask:
-        """The mask of a region where its probability is high enough, without its small parts.
+        """Threshold the probability of a region and remove its small components.
 
         Args:
             probability: Of the region, in [0, 1].
@@ -170,7 +170,7 @@ class Ensemble:
 
     @property
     def marker_source(self) -> MarkerSource:
-        """Whose answer the marker is: the members', where they agree; else the network's."""
+        """Where the marker comes from: the source that all members chose, else `network`."""
         rules = [m.calibration.marker if m.calibration else None for m in self._naming()]
         known: set[MarkerSource] = {rule.source if rule else "network" for rule in rules}
         return known.pop() if len(known) == 1 else "network"
@@ -182,7 +182,7 @@ class Ensemble:
         return calibration.clinical if calibration else None
 
     def require_classes(self, markers: Iterable[str | None]) -> None:
-        """Refuse scans whose markers these networks never heard of.
+        """Refuse scans whose marker is not among the classes of these networks.
 
         Raises:
             InputError: If they name markers and one of these is not among their classes.
@@ -197,7 +197,7 @@ class Ensemble:
 
     @property
     def is_told_marker(self) -> bool:
-        """Whether a member is told the true marker, and so is of use in experiments alone."""
+        """Whether the true marker is an input of any member, as in experiments with an oracle."""
         return any(member.config.model.marker_planes for member in self.members)
 
     def _naming(self) -> list[Member]:
@@ -210,7 +210,7 @@ class Ensemble:
         return {name: task for name, task in found.items() if name != MARKER}
 
     def rules(self, task: str) -> list[Mapping[str, float]]:
-        """What validation taught each member of a task; empty if one was taught nothing."""
+        """Each member's calibration of a task; empty if one of them has none."""
         found = [member.rule(task) for member in self.members if task in member.tasks]
         known = [rule for rule in found if rule is not None]
         return known if len(known) == len(found) else []
@@ -226,7 +226,7 @@ class Ensemble:
         native: Volume | None = None,
         marker: str | None = None,
     ) -> BoxAnswer:
-        """Ask every member.
+        """Run every member on a brain box and combine their predictions.
 
         Args:
             codes: Coded z-scores of a brain box, shape (C, I, J, K).

@@ -1,7 +1,7 @@
-"""A patient's sequences on their way to what networks see, and what is seen of them there.
+"""Preprocess the sequences of one patient into the input of the networks.
 
-Of slices as acquired all that networks see is known once there is a brain. Where another process
-seeks its place on the atlas (`plgg.preprocess.assessment_process`), networks can look meanwhile.
+Slices as acquired need the brain mask only, not the registration to the atlas. So networks can run
+on them while another process registers the scan (`plgg.preprocess.assessment_process`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from plgg.preprocess.setup import Route, route_for
 
 @dataclass(frozen=True, eq=False)
 class InferenceInput:
-    """A scan as the network sees it, and what was seen on its way.
+    """Network input of one scan, and the findings of its preprocessing.
 
     Attributes:
         prepared: The brain on the atlas grid.
@@ -68,13 +68,13 @@ class InferenceInput:
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """A scan that is being prepared.
+    """A preparation in progress, used like a future.
 
     Attributes:
-        finish: Gives it once its place on the atlas is known.
-        early: What networks can be shown before: its image is the one of `finish`, the same
-            object, unless the head turns out to lie otherwise than its header says. Its place on
-            the atlas and what the gates say are not known yet. None where networks must wait.
+        finish: Waits for the registration and returns the input.
+        early: Input that is ready before the registration, without placement and verdicts. Its
+            image is the same object as that of `finish`, unless the header's orientation turns
+            out to be wrong. None where networks must wait.
     """
 
     finish: Callable[[], InferenceInput]
@@ -110,7 +110,7 @@ def begin_scans(
     sex: str | None = None,
     assessor: AssessmentProcess | None = None,
 ) -> Preparation:
-    """As `prepare_scans`, as far as it goes until the place on the atlas is asked for.
+    """Start `prepare_scans`, with the registration in another process if one is given.
 
     Args:
         scans: As there.
@@ -153,7 +153,7 @@ class _Patient:
         return self.scan.age_years if self.age_years is None else self.age_years
 
     def at_once(self) -> InferenceInput:
-        """All of it in this process; the atlas is laid out while the skull is taken off."""
+        """Preprocess in this process; a thread loads the atlas during skull stripping."""
         clock = Clock()
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(_ready_route, self.config)
@@ -171,7 +171,7 @@ class _Patient:
         return self._inference_input_of(preprocessed)
 
     def meanwhile(self, assessor: AssessmentProcess) -> Preparation:
-        """Its place on the atlas sought in another process, and the slices as acquired at once."""
+        """Register in another process, and resample slices as acquired without waiting."""
         clock, target = Clock(), Target(self.config.grid, self.config.preprocess.n4)
         request = self._request(self._brain(clock))
         assessor.submit(request)
@@ -209,7 +209,7 @@ class _Patient:
         )
 
     def _early(self, stripped: BrainExtraction, target: Target, clock: Clock) -> EarlySlices | None:
-        """Slices as acquired; None where the networks see others, or these are no brain's."""
+        """Slices as acquired; None for other grids or several sequences, or where they fail."""
         if target.grid.kind != "slices" or self.others:
             return None
         # Why a scan is refused is said by its gates, or once they have let it through.

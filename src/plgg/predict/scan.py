@@ -1,4 +1,4 @@
-"""Predicting scans: one folder a case, on the native grid, whole or not at all."""
+"""Predict scans: one folder a case with masks on the native grid, written atomically."""
 
 from __future__ import annotations
 
@@ -151,15 +151,15 @@ class Predictor:
         )
 
     def _look(self, scan: Scan, clock: Clock) -> tuple[InferenceInput, BoxAnswer]:
-        """The scan, and what networks say of it; they look while its place is sought, if they can.
+        """Preprocess a scan and run the networks, during its registration where that is possible.
 
-        What they say of slices that the scan turns out not to have is not used.
+        Where the registration changes their input, they run again.
         """
         with clock.step("read and prepare"):
             coming = self._begun(scan)
         early, box = coming.early, None
         if early:
-            # A refusal of the scan is told first; what fails here for another reason fails again.
+            # A gate's refusal takes precedence: `finish` raises it, and other errors come again.
             with suppress(PlggError), leaving_a_core():
                 box = self._ask_networks(early, clock, scan.marker)
         with clock.step("read and prepare"):
@@ -178,7 +178,7 @@ class Predictor:
             )
 
     def _refuse_unknown_marker(self, scan: Scan) -> None:
-        """Of cases of a store, as an experiment has them, an unknown marker was learnt as such."""
+        """Require the true marker where it is an input; store cases may lack it, as in training."""
         if self.networks.is_told_marker and scan.marker is None and scan.kind != "store":
             raise InputError(
                 "the model must be told the true marker (arm oracle), and that of this scan is "
@@ -374,7 +374,7 @@ def require_free_places(scans: Iterable[Scan], out: Path) -> None:
 
 
 def guarded(scan: Scan, predictor: Predictor, out: Path) -> Outcome:
-    """Predict a scan; a failure, whatever it is, is that scan's outcome."""
+    """Predict one scan; any error becomes the reason in its outcome."""
     try:
         return Outcome(scan.case_id, predictor.predict(scan, out))
     except PlggError as error:

@@ -37,11 +37,11 @@ class Scan:
         kind: What it comes from.
         digest: Gives the SHA-256 of the native scan, of several sequences of all that are used.
         load: Gives the scan on the atlas grid, for a model of these settings.
-        begin: Gives it on the way there, its place on the atlas sought in another process; None
-            where it is there already.
+        begin: Starts `load` with the registration in another process; None for cases of a store,
+            which are registered already.
         age_years: None where it is not given.
         sex: None where it is not given.
-        marker: The truth, which no prediction looks at; its name tells what a model must know.
+        marker: The true class; checked against the model's classes, input of oracle models only.
     """
 
     case_id: str

@@ -1,7 +1,7 @@
-"""An engine over a whole brain box, in one pass or in overlapping windows, seen once or more.
+"""Whole-brain inference: one pass or sliding windows, with test-time augmentation.
 
-Takes coded images as the store holds them and gives probabilities on the same box. Knows nothing
-of files, of the native grid or of training.
+The input is a coded image as in the store, the output probabilities on the same brain box. Files
+and the native grid are handled elsewhere.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from plgg.predict.zoom import resized, zoomed, zoomed_shape
 from plgg.tasks.base import AuxiliaryTask
 
 _OVERLAP = 0.5
-# A slice where no voxel is this likely to be tumour is not shown at further sizes (ADR 24).
+# Slices whose largest tumour probability is lower are skipped at the other zooms (ADR 24).
 _SIGN = 0.1
 
 
@@ -59,7 +59,7 @@ class BoxPrediction:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """Probabilities of all regions, answers and features of one look at the box."""
+    """Output of one test-time augmentation: probabilities of regions, task answers, features."""
 
     outlines: NDArray[np.float32]
     tasks: dict[str, NDArray[np.float64]]
@@ -83,7 +83,7 @@ class _View:
 
 @dataclass(frozen=True, eq=False)
 class _AuxiliaryTasks:
-    """What the outputs of the tasks are turned into answers with."""
+    """The auxiliary tasks, which convert outputs of their heads into answers."""
 
     tasks: Mapping[str, AuxiliaryTask]
     known: Mapping[str, NDArray[np.float64]]
@@ -124,8 +124,8 @@ def predict_box(
         codes: Coded z-scores, shape (C, I, J, K), or (I, J, K) of one sequence.
         settings: One pass or windows; the sizes and mirror images to average over.
         known: What age and sex add to the output of each task, shape (n,).
-        measure: Whether one pass must fit into memory. Where a training step has just fitted it
-            will, and how good an epoch is must not depend on what else the machine does.
+        measure: Whether to use windows where one pass does not fit into free memory. Validation
+            sets False, so that its scores do not depend on the load of the machine.
         tasks: That are asked, beside the outline; by default none.
         offsets: Of the slices that the network is shown (`plgg.data.inputs`).
 
@@ -183,7 +183,7 @@ def _network_image(codes: NDArray[np.int8], zoom: float, *, in_plane: bool) -> N
 
 
 def _worth_another_look(looks: Sequence[_View]) -> NDArray[np.intp]:
-    """Numbers of the slices where these looks together found any sign of tumour."""
+    """Indices of the slices where the mean of these views shows possible tumour."""
     mean = np.mean([look.outlines[0] for look in looks], axis=0)
     return np.flatnonzero(mean.max(axis=(0, 1)) >= _SIGN)
 

@@ -1,4 +1,4 @@
-"""Brain, registration and gates of one scan, as it lies and, where that is wrong, turned."""
+"""Brain extraction, registration and gates of one scan, with correction of its orientation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from plgg.preprocess.setup import Route
 
 @dataclass(frozen=True, eq=False)
 class ScanAssessment:
-    """Where a scan lies, and what the gates say of it.
+    """Brain, position on the atlas and gate verdicts of one scan.
 
     Attributes:
         stripped: Its brain.
@@ -50,7 +50,7 @@ def _assess_upright(
     clock: Clock,
     stripped: BrainExtraction | None = None,
 ) -> ScanAssessment:
-    """Brain and place of a head as its header has it lie."""
+    """Brain, position and verdicts of a scan in the orientation that its affine gives."""
     if stripped is None:
         with clock.step("brain"):
             stripped = find_brain(flair, route.settings.stripping)
@@ -65,7 +65,7 @@ def _assess_upright(
 
 
 def _centred(flair: Volume, stripped: BrainExtraction, route: Route) -> ScanAssessment:
-    """By the brain's centre alone; what the gates would refuse is then only doubted."""
+    """Position by the brain's centre alone; a failed overlap then counts as doubtful."""
     brain = stripped.brain
     matrix = centre_on_atlas(brain, flair.affine, sri24_grid(route.grid.spacing_mm))
     view = view_of(route.atlas)
@@ -106,7 +106,7 @@ def _steps(flair: Volume, route: Route) -> tuple[RegistrationStep, ...]:
 
 
 def _noted(registered: Registration) -> tuple[Verdict, ...]:
-    """Says so where a scan came in atlas space."""
+    """A verdict that the scan was in atlas space already; empty if it was not."""
     if registered.method != "none-identity":
         return ()
     return (
@@ -120,9 +120,9 @@ def _noted(registered: Registration) -> tuple[Verdict, ...]:
     )
 
 
-# What refuses a head that lies otherwise than its header says. Contrasts are not among these:
-# alone, they are those of another sequence, which no registration mends. An orientation that is
-# doubtful is enough: back to front, a head fits the atlas well, though with its parts exchanged.
+# Gates whose failure points to a wrong orientation in the header. The contrast gates are not among
+# them: on their own they point to another sequence, which no registration corrects. A doubtful
+# `orientation` is enough: a head that is back to front still overlaps the atlas well.
 _LIES_WRONG = {"orientation", "scale", "shear", "rotation", "brain-overlap", "similarity"}
 _MOST_TURNS = 3
 
@@ -164,7 +164,7 @@ def assess_scan(
 
 
 def _lies_wrong(found: ScanAssessment) -> bool:
-    """Whether a scan is refused for how it lies, may be, or no registration gave any map."""
+    """Whether gates point to a wrong orientation, or no registration gave a transform."""
     return found.placed is None or any(map(_speaks_against, found.verdicts))
 
 
@@ -220,7 +220,7 @@ def _assess_turned(
 
 
 def _doubt(turn: NDArray[np.float64]) -> Verdict:
-    """What is said of a head that was turned, whatever the other gates say."""
+    """The doubtful verdict on every head whose orientation was corrected."""
     return Verdict(
         gate="header-orientation",
         status="doubtful",
@@ -233,7 +233,7 @@ def _doubt(turn: NDArray[np.float64]) -> Verdict:
 
 
 def _refused(found: ScanAssessment) -> tuple[Attempt, ...]:
-    """The attempts as the head lay, of which the gates spoke against what the chain accepted."""
+    """The attempts in the header's orientation; the accepted one is now marked as rejected."""
     against = (v for v in found.verdicts if v.status == "failed" or _speaks_against(v))
     reason = "; ".join(verdict.message for verdict in against)
     return tuple(

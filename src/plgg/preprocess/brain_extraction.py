@@ -65,7 +65,7 @@ def capped(data: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.fl
 def with_bright_rim(
     brain: NDArray[np.bool_], data: NDArray[np.float32], median: float
 ) -> NDArray[np.bool_]:
-    """A brain with what thick bright tissue in it reaches beyond its surface.
+    """Add bright tissue, such as tumour, that continues beyond the surface of a brain mask.
 
     Args:
         brain: Mask on an isotropic grid of 1 mm.
@@ -102,9 +102,9 @@ def _bright_rim(
 
 
 def deep_within(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """Voxels from which nothing outside a mask is nearer than 6; None where there are none.
+    """Erode a mask by a ball of radius 6 voxels; None where nothing is left.
 
-    Only where a cube of 7 voxels, which fits into that ball, lies in the mask are distances taken.
+    The distance transform runs only where a cube of 7 voxels fits, which is much faster.
     """
     side = 2 * int(_CORE_MM / np.sqrt(3.0)) + 1
     cubes = ndimage.minimum_filter(mask, side, mode="constant", cval=1)

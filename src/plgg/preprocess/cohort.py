@@ -138,7 +138,7 @@ def _one(store: Path, route: Route, case: Case) -> Outcome:
 
 
 def _stopped(case: Case, store: Path, outcome: JobOutcome[Outcome]) -> Outcome:
-    """A case whose process did not live to say what was wrong; its scan is not touched again."""
+    """Outcome of a case whose worker was killed or stopped at a limit; it is not read again."""
     remedy = _REMEDIES.get(outcome.failure or "error", "")
     reason = f"{outcome.reason}. {remedy}".strip()
     path = picture_path(store, case.case_id)

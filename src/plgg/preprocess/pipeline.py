@@ -3,9 +3,9 @@
     brain → registration → gates → co-registration of other sequences → one resampling → z-score
     → crop
 
-`Route` says which way; it is the same for a cohort and for the next patient. Reading and writing
-are done elsewhere. Slices as acquired do not depend on where their brain lies, so that they can be
-looked at before it is known (`early_slices`).
+`Route` holds the settings, which are the same for a cohort and for a new patient. Files are read
+and written elsewhere. Slices as acquired do not depend on the registration, so `early_slices` can
+make them before it ends.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def preprocess_scan(
 
 @dataclass(frozen=True)
 class Target:
-    """What judged scans are resampled to.
+    """Grid and settings to resample a scan with, once it was assessed.
 
     Attributes:
         grid: Where they go, and how fine it is.
@@ -147,7 +147,7 @@ def resampled(
     clock: Clock,
     early: EarlySlices | None = None,
 ) -> PreprocessedScan:
-    """Bring a scan whose place on the atlas is known there; see `preprocess_scan`.
+    """Resample an assessed scan to its grid: the second half of `preprocess_scan`.
 
     Args:
         flair: As there.
@@ -187,7 +187,7 @@ class EarlySlices:
     prepared: NormalisedScan
 
     def holds(self, placed: AtlasPosition) -> bool:
-        """Whether these are the slices of a scan that lies so."""
+        """Whether the slices are valid for this position: same brain, orientation unchanged."""
         upright = np.array_equal(placed.turn, np.eye(4))
         return upright and np.array_equal(placed.brain, self.brain)
 
@@ -237,7 +237,7 @@ def _coregistered(
 
 
 def _unused_verdict(one: Coregistration) -> Verdict:
-    """A sequence that cannot be used does not cost the case: it is left out, and that is said."""
+    """The verdict, with failed as doubtful: the sequence is left out and the case is kept."""
     verdict = one.verdict
     if verdict.status != "failed":
         return verdict
@@ -253,7 +253,7 @@ def _even(one: MovedSequence, flair: Volume, brain: NDArray[np.bool_]) -> MovedS
 
 
 def refuse_giant(flair: Volume) -> None:
-    """Before anything is resampled: a header in the wrong unit would ask for all memory.
+    """Check a scan's extent before it is resampled; a header in a wrong unit would fill memory.
 
     Raises:
         InputError: If the scan is longer than any scanner's field of view.

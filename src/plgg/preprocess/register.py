@@ -36,7 +36,7 @@ class RegistrationStep:
 
 @dataclass(frozen=True, eq=False)
 class Registration:
-    """What came of a chain.
+    """Result of a chain of registration attempts.
 
     Attributes:
         aligned: The scan on the atlas by the attempt that was taken, or by the least bad one;
@@ -105,7 +105,7 @@ def register(moving: Frame, atlas: AtlasView, steps: Sequence[RegistrationStep])
 
 
 def gate(aligned: AlignedScan) -> tuple[Verdict, ...]:
-    """All that is asked of a registration."""
+    """Verdicts of all gates on a registration."""
     matrix = aligned.atlas_from_native
     return (
         scale(matrix),

@@ -67,7 +67,7 @@ def deepbet_networks() -> Any:  # noqa: ANN401 - deepbet has no types
 
 
 def deepbet_itself() -> Any:  # noqa: ANN401 - deepbet has no types
-    """The package's own program."""
+    """The inference class of the installed deepbet package."""
     try:
         with _placeholder_for("pandas"):
             from deepbet import BrainExtraction

@@ -55,7 +55,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class BodySpec:
-    """What a head is built on.
+    """Backbone features that a task head can be built on.
 
     Attributes:
         channels: Of the bottleneck.
@@ -88,7 +88,7 @@ class Column:
 
 
 class Task(Protocol):
-    """A task that is ready to be learned, or was; `AuxiliaryTask` is a base to begin from."""
+    """Interface of a task of the network; new kinds derive from `AuxiliaryTask`."""
 
     name: str
 
@@ -126,7 +126,7 @@ class AuxiliaryTask:
 
     @classmethod
     def fit(cls, name: str, column: str, targets: Column, settings: LossConfig) -> Self:
-        """The task as the training part has it.
+        """Fit the task to the targets of the training part.
 
         Raises:
             ConfigError: If nothing can be learned of the column.
@@ -173,16 +173,16 @@ class AuxiliaryTask:
         raise NotImplementedError
 
     def fits(self, other: TaskRecord) -> bool:
-        """Whether answers of a network with the other record mean the same as those of this."""
+        """Whether answers of both tasks can be averaged: same kind, column and classes."""
         mine = self.record
         return (mine.kind, mine.column, mine.classes) == (other.kind, other.column, other.classes)
 
     def answer(self, output: Array) -> Array:
-        """From an output of the head to what may be averaged over views and networks."""
+        """Convert an output of the head into an answer, which can be averaged over networks."""
         return output
 
     def comparable(self, output: Array) -> Array:
-        """An output in a unit in which 0.003 is a small difference."""
+        """Scale an output so that the tolerance of exports, 0.003, applies to it."""
         return self.answer(output)
 
     def combine(self, answers: Sequence[Array]) -> Array:
@@ -192,7 +192,7 @@ class AuxiliaryTask:
     def calibrate(
         self, answers: Array, texts: Sequence[str], patients: Sequence[str]
     ) -> dict[str, float] | None:
-        """What validation patients teach, as numbers; None where they are too few.
+        """Fit the calibration to validation patients; None where they are too few.
 
         Args:
             answers: Shape (scans, n).
@@ -203,18 +203,18 @@ class AuxiliaryTask:
         return None
 
     def calibrated(self, answer: Array, rule: Mapping[str, float]) -> Array:
-        """An answer as the rule has it."""
+        """Apply a calibration to an answer."""
         del rule
         return answer
 
     def recall(self, said: TaskAnswer) -> Array:
-        """The answer from which `describe` made what was said."""
+        """The answer as an array again, from a record that `describe` made."""
         if said.probabilities:
             return np.array(list(said.probabilities.values()), dtype=np.float64)
         return np.array([np.nan if said.value is None else said.value], dtype=np.float64)
 
     def describe(self, answer: Array, rules: Sequence[Mapping[str, float]]) -> TaskAnswer:
-        """What is said of a scan; `rules` holds one for each network, or is empty."""
+        """The record of an answer for result.json; `rules` are the networks' calibrations."""
         raise NotImplementedError
 
     def scores(self, answers: Sequence[TaskAnswer], texts: Sequence[str]) -> dict[str, float]:

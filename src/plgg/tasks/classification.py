@@ -95,7 +95,7 @@ class Classification(AuxiliaryTask):
 
     @classmethod
     def fit(cls, name: str, column: str, targets: Column, settings: LossConfig) -> Self:
-        """With the classes of the whole store, weighted as often as they are in the training.
+        """Take the classes of the whole store, and class weights from the training part.
 
         Raises:
             ConfigError: If the training part has fewer than two.

@@ -115,7 +115,7 @@ def _column(store: Store, train: Sequence[str], column: str, name: str) -> Colum
 
 
 def _columns(store: Store) -> list[str]:
-    """Those that at least one case has a word in."""
+    """Columns with a value in at least one case."""
     cases = store.by_id.values()
     own = [c for c in TARGET_COLUMNS if any(target_text(case, c) is not None for case in cases)]
     return [*own, *sorted({column for case in cases for column in case.columns})]

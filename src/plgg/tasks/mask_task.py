@@ -21,7 +21,7 @@ Spacing = tuple[float, float, float]
 
 
 class MaskTask(AuxiliaryTask):
-    """A task that is read off the mask; a kind says what of it, and how a patch's loss is counted.
+    """Base class of tasks whose target is computed from the mask of a patch.
 
     `reads` says what its head is given: the finest `decoded` features, of which it makes a map of
     the whole patch, or the `bottleneck`.
@@ -31,7 +31,7 @@ class MaskTask(AuxiliaryTask):
 
     @classmethod
     def fit(cls, name: str, column: str, targets: Column, settings: LossConfig) -> Self:
-        """The task; the training part teaches nothing in advance."""
+        """Make the task; there is nothing to fit."""
         del column, targets
         return cls(name, TaskRecord(kind=cls.kind, column=COLUMN), settings)
 
@@ -50,5 +50,5 @@ class MaskTask(AuxiliaryTask):
 
 
 def answering_tasks(tasks: Mapping[str, AuxiliaryTask]) -> dict[str, AuxiliaryTask]:
-    """Those of the tasks that say something of a scan; the others work in training alone."""
+    """The tasks that answer for each scan; mask tasks are used in training only."""
     return {name: task for name, task in tasks.items() if not isinstance(task, MaskTask)}

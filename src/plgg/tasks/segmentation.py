@@ -59,7 +59,7 @@ def _outline_loss(
 ) -> Tensor:
     mask, has_mask = target
     if logits.shape != mask.shape:
-        # A coarse voxel is tumour as far as its fine ones are.
+        # The target of a coarse voxel is the tumour fraction of its fine voxels.
         mask = functional.interpolate(mask.float(), size=logits.shape[2:], mode="area")
     chosen = SEGMENTATION_LOSSES.find(settings.segmentation)
     loss = chosen(logits, mask, has_mask, settings=settings, n_known=n_known)

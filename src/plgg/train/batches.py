@@ -63,7 +63,7 @@ class Batch:
         patient: Age and sex as `plgg.core.patient` gives them.
         seeds: One for each patch, for what chance decides inside the network.
         n_known: By task, known targets in the whole batch, that are learnt from.
-        is_padding: Whether the patch belongs to another piece, and is here to keep step alone.
+        is_padding: Whether this is a filler without targets, so that all processes run each step.
     """
 
     image: Float[Tensor, "batch c i j k"]
@@ -180,7 +180,7 @@ class EpochBatches:
             )
         dealt = np.array_split(group, share.processes * share.pieces)
         mine = dealt[share.rank * share.pieces : (share.rank + 1) * share.pieces]
-        # A process must not stand aside: without a patch it takes one of which nothing is known.
+        # Every process must run every step: one without a patch gets a filler without targets.
         return [_Part(part if part.size else group[:1], not part.size, n_known) for part in mine]
 
     def _begin(self, pool: ThreadPoolExecutor, part: _Part, seeds: _Seeds) -> _Piece:
@@ -211,12 +211,12 @@ class EpochBatches:
         return shows_tumour(self.store, self._plan(index, seed))
 
     def known_labels(self, case_id: str) -> list[bool]:
-        """Whether a case's mask tells each label."""
+        """For each label, whether the mask of a case annotates it."""
         case = self.store.by_id[case_id]
         return [case.has_mask and label.name in case.labels for label in self.labels]
 
     def masks(self, patches: Sequence[Patch], cases: Sequence[str], *, known: bool) -> Target:
-        """The outlines of patches; where they are not to be known they are not."""
+        """Segmentation targets of patches, all of them unknown unless `known`."""
         if self.labels:
             told = torch.tensor([self.known_labels(case) for case in cases])
             regions = np.stack([patch.regions for patch in patches if patch.regions is not None])
@@ -228,7 +228,7 @@ class EpochBatches:
         )
 
     def values(self, name: str, cases: Sequence[str], known: Sequence[bool]) -> Target:
-        """Targets of a task; those that are not to be known are not."""
+        """Targets of a task, unknown where `known` is False."""
         values = torch.tensor([self._values[name][case] for case in cases], dtype=torch.float64)
         there = torch.isfinite(values) & torch.tensor(known)
         return Target(torch.where(there, values, 0.0), there)

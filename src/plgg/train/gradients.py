@@ -28,7 +28,7 @@ from plgg.train.distributed import ProcessGroup
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step showed, of the whole batch.
+    """Losses and gradient norms of one training step, over the whole batch.
 
     Attributes:
         losses: `loss`, the weighted total, and the loss of each task.
@@ -186,7 +186,7 @@ class RunningMeans:
             self.gradients = _moved(self.gradients or {}, found.gradients, self._n_gradients)
 
     def waiting(self, items: Iterable[_Item]) -> Iterator[_Item]:
-        """The same items, the time until each one comes counted."""
+        """Yield the items, and add the time that each was waited for to `waited`."""
         iterator = iter(items)
         while True:
             started = time.monotonic()

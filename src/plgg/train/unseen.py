@@ -1,4 +1,4 @@
-"""`require_unseen`: a run must not start from weights that learnt from those it is tested on."""
+"""Check that initial weights were not trained on patients of a run's validation or test part."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _home(run: Path, store: Store) -> Store | None:
 
 
 def _signs(store: Store, cases: Iterable[str], *, by_patient: bool) -> set[str]:
-    """By which a scan is known again: its contents; within one store its patient, too."""
+    """Identifiers of scans: their hashes and, within one store, also their patients."""
     known = [store.by_id[case] for case in cases if case in store.by_id]
     patients = {f"patient {case.patient_id}" for case in known if by_patient}
     return {case.flair_sha256 for case in known} | patients

@@ -1,4 +1,4 @@
-"""Validation: whole brains in one pass, Dice for each patient, and how the marker head fares."""
+"""Validation on whole brains: Dice of the patients, and scores of the marker and other tasks."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _task_scores(
 
 @dataclass(frozen=True)
 class _PatientScores:
-    """One patient's scores; None where nothing is known to measure by.
+    """Scores of one case; None where its mask is unknown.
 
     `tasks` are answers and truths, where the latter are known; `regions` the hard Dice of labels.
     """

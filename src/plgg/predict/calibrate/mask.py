@@ -25,7 +25,7 @@ SMALLEST_ML = (PLAIN_SMALLEST_ML, 0.1, 0.25, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Options:
-    """Every threshold with every smallest part, both rising; the plain ones are among them.
+    """Search grid of the mask rule: thresholds and smallest components, both ascending.
 
     Attributes:
         thresholds: Probabilities from which a voxel is tumour, and last that of each scan.
@@ -41,14 +41,14 @@ class Options:
 
     @property
     def plain(self) -> tuple[int, int]:
-        """Place of 0.5 with all parts."""
+        """Indices of the default: threshold 0.5, no component removed."""
         return self.thresholds.index(PLAIN_THRESHOLD), self.smallest_ml.index(PLAIN_SMALLEST_ML)
 
     @property
     def ranked(self) -> list[tuple[int, int]]:
-        """Places of all that may be chosen, the plainest first: by steps from the plain one.
+        """Indices of all options, sorted by their number of grid steps from the default.
 
-        A threshold of each scan has no number that could suit these patients alone: one step.
+        The threshold by expected Dice counts as one step: it has no value that could overfit.
         """
         i0, j0 = self.plain
         allowed = [
@@ -67,7 +67,7 @@ class Options:
 
 
 def options_of(settings: InferenceConfig) -> Options:
-    """What the settings leave open; what they fix is scored beside the plain."""
+    """The options to search; a value that the settings fix is scored beside the default."""
     threshold, smallest_ml = settings.threshold, settings.smallest_ml
     return Options(
         THRESHOLDS if threshold is None else _rising({PLAIN_THRESHOLD, threshold}),
