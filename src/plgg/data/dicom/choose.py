@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from plgg.config.base import TITLES
 from plgg.core.errors import InputError
+from plgg.data.dicom.frame import Picture
 from plgg.data.dicom.stack import Stack
 
 _MOST_LISTED = 12
@@ -67,7 +69,8 @@ def _why_only(stack: Stack, sequence: str) -> str:
 def _evidence(stack: Stack) -> str:
     if not stack.is_flair:
         return f"; its headers say {_bare(stack.kind)}"
-    said = ["FLAIR is in its description"] if stack.named_flair else []
+    where = "description" if stack.described_flair else "type (FLUID_ATTENUATED)"
+    said = [f"FLAIR is in its {where}"] if stack.named_flair else []
     if stack.timed_flair:
         said.append(f"TE {stack.first.echo_ms:.4g} ms and TI {stack.first.inversion_ms:.4g} ms fit")
     return f"; {', '.join(said)}" if said else ""
@@ -136,8 +139,16 @@ def _short(stack: Stack) -> str:
     return "an unnumbered series" if number is None else f"series {number}"
 
 
-def doubts_of(stack: Stack, sequence: str = "flair") -> tuple[str, ...]:
-    """What the headers of the chosen stack say against its being that sequence; one clause each."""
+def doubts_of(
+    stack: Stack, sequence: str = "flair", series: Sequence[Picture] = ()
+) -> tuple[str, ...]:
+    """What the headers of the chosen stack say against its being that sequence; one clause each.
+
+    Args:
+        stack: The chosen one.
+        sequence: What was looked for.
+        series: All images of its series, those of other stacks included.
+    """
     found = []
     if stack.kind == "of an unknown kind":
         found.append("its headers do not say which sequence it is")
@@ -145,6 +156,16 @@ def doubts_of(stack: Stack, sequence: str = "flair") -> tuple[str, ...]:
         found.append(f"by its headers it is {stack.kind}, not a {TITLES[sequence]}")
     elif stack.derived:
         found.append("its headers say that it was derived from other images, not acquired")
+    if stack.differing_times:
+        found.append(f"its slices have different {stack.differing_times}")
+    n_images, n_acquired = sum(one.stands_for for one in series), stack.first.n_acquired or 0
+    if 0 < n_images < n_acquired:
+        found.append(f"its headers count {n_acquired} images, and {n_images} are there")
+    places = {one.place for one in stack.pictures}
+    elsewhere = sum(one.place not in places for one in series)
+    if elsewhere:
+        images = "1 image" if elsewhere == 1 else f"{elsewhere} images"
+        found.append(f"its series holds {images} of another kind elsewhere")
     if stack.after_contrast and sequence != "t1c":
         found.append("its headers name a contrast agent")
     return tuple(f"{clause} ({stack.describe()})" for clause in found)

@@ -7,6 +7,7 @@ used only where nothing else can, after a look at the stream itself.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Iterator
@@ -59,11 +60,27 @@ def encoding_fault(dataset: Dataset) -> str | None:
     syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "")
     if not syntax:
         return "does not say how its pixels are encoded (it names no transfer syntax)"
+    if _excess_bytes(dataset) >= whole(dataset.get("Columns"), 0):
+        return "holds more pixels than its header declares"
     stored = whole(dataset.get("BitsStored"), 0)
     high = whole(dataset.get("HighBit"), stored - 1)
     if syntax not in _DECODERS and high != stored - 1:
         return f"does not keep its values in the lowest bits ({stored} bits, the highest is {high})"
     return None
+
+
+def _excess_bytes(dataset: Dataset) -> int:
+    """Bytes of plain pixels beyond those declared; some writers leave a few at the end."""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return 0
+    frames = max(1, whole(dataset.get("NumberOfFrames"), 1))
+    names = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+    bits = frames * math.prod(whole(dataset.get(name), 0) for name in names)
+    if not bits:  # That something is not said is found out elsewhere.
+        return 0
+    keys = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+    held = next((len(dataset[key].value or b"") for key in keys if key in dataset), 0)
+    return held - (bits + 7) // 8
 
 
 def _check_lossless(dataset: Dataset, frame: bytes) -> None:

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from pydicom.datadict import tag_for_keyword
 
 from plgg.data.dicom.header import (
+    GE_CREATOR,
+    GE_KIND,
     acquired,
     age_years,
+    complex_component,
     first,
     image_type,
     known_words,
@@ -51,9 +54,12 @@ _KEYWORDS = (
     "RescaleSlope", "RescaleIntercept", "ComplexImageComponent", "PulseSequenceName",
     "EffectiveEchoTime", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "SOPInstanceUID", "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelRepresentation",
-    "ContrastBolusAgent", "ContrastBolusAgentSequence",
+    "ContrastBolusAgent", "ContrastBolusAgentSequence", "ModalityLUTSequence", "ConcatenationUID",
+    "InConcatenationNumber", "InConcatenationTotalNumber", "ImagesInAcquisition",
+    "RealWorldValueMappingSequence",
 )  # fmt: skip
 _TAGS = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
+_TAGS += [GE_CREATOR, GE_KIND]
 MOST_OFF_UNIT = 0.05
 """By which a rounded direction cosine may miss a length of 1."""
 
@@ -76,6 +82,21 @@ class Plane:
     down: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Concatenation:
+    """The place of a file among those that an enhanced image was parted into.
+
+    Attributes:
+        number: Of this part, from 1.
+        total: How many there are; None where the header does not say.
+        uid: Identifies the concatenation; not for showing.
+    """
+
+    number: int
+    total: int | None
+    uid: str = field(repr=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """One slice.
@@ -87,10 +108,14 @@ class Picture:
         shape: Rows and columns.
         slope: Factor from stored values to real ones.
         intercept: Added after the factor.
+        is_rescaled: Whether the header gives the two; else they are 1 and 0.
         image_type: Parts of ImageType (or FrameType) in capitals.
+        component: Of the complex signal, such as `MAGNITUDE` or `PHASE`; empty where not said.
         echo_ms: Echo time.
         inversion_ms: Inversion time.
         frames: How many its file holds.
+        n_acquired: Images that its acquisition is said to have.
+        concatenation: Of which its file is a part.
         stands_for: Images that this one is the only sign of: all frames of a file that does not
             say where they lie, else 1.
         colour: What it is if it is not one number a pixel, growing with brightness; else None.
@@ -118,10 +143,14 @@ class Picture:
     shape: tuple[int, int]
     slope: float
     intercept: float
+    is_rescaled: bool
     image_type: tuple[str, ...]
+    component: str
     echo_ms: float | None
     inversion_ms: float | None
     frames: int
+    n_acquired: int | None
+    concatenation: Concatenation | None
     stands_for: int
     colour: str | None
     padding: tuple[int, int] | None
@@ -140,6 +169,11 @@ class Picture:
     study: str = field(repr=False)
     space: str = field(repr=False)
     acquired: str = field(repr=False)
+
+    @property
+    def place(self) -> tuple[float, ...] | None:
+        """Position of its first pixel to a hundredth of a mm; None where it is not said."""
+        return None if self.plane is None else tuple(np.round(self.plane.position, 2).tolist())
 
 
 def read_pictures(name: str, handle: BinaryIO, *, deflated: bool) -> list[Picture]:
@@ -162,10 +196,12 @@ def read_pictures(name: str, handle: BinaryIO, *, deflated: bool) -> list[Pictur
     pixels = deflated or handle.read(1) != b""
     shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
     groups = list(header.get("PerFrameFunctionalGroupsSequence") or [])
-    count = max(1, whole(header.get("NumberOfFrames"), 1))
+    # Where the two disagree, nobody knows which frame lies where.
+    count = max(1, whole(header.get("NumberOfFrames"), 1), len(groups))
     # Several frames without their own places are pictures that lie nowhere.
-    placeless = count > 1 and len(groups) != count
-    layers = [[group, shared, header] for group in groups] if len(groups) == count else [[header]]
+    said = max(1, whole(header.get("NumberOfFrames"), 1))
+    placeless = count > 1 and not len(groups) == said == count
+    layers = [[header]] if placeless or not groups else [[g, shared, header] for g in groups]
     return [
         _picture(name, index, layer, pixels=pixels, stands_for=count if placeless else 1)
         for index, layer in enumerate(layers)
@@ -175,18 +211,23 @@ def read_pictures(name: str, handle: BinaryIO, *, deflated: bool) -> list[Pictur
 def _picture(name: str, frame: int, layers: list[Any], *, pixels: bool, stands_for: int) -> Picture:
     header = layers[-1]
     shape = whole(header.get("Rows"), 0), whole(header.get("Columns"), 0)
+    slope, intercept = _scaling(layers)
     has_number = header.get("SeriesNumber") not in (None, "")
     return Picture(
         file=name,
         frame=frame,
         plane=None if stands_for > 1 else _plane(layers),
         shape=(max(0, shape[0]), max(0, shape[1])),
-        slope=number(first(layers, "RescaleSlope"), 1.0),
-        intercept=number(first(layers, "RescaleIntercept"), 0.0),
+        slope=1.0 if slope is None else slope,
+        intercept=intercept,
+        is_rescaled=slope is not None,
         image_type=image_type(layers),
+        component=complex_component(layers),
         echo_ms=time_ms(layers, "EffectiveEchoTime", "EchoTime"),
         inversion_ms=time_ms(layers, "InversionTimes", "InversionTime"),
         frames=max(1, whole(header.get("NumberOfFrames"), 1)),
+        n_acquired=whole(header.get("ImagesInAcquisition"), 0) or None,
+        concatenation=_concatenation(header),
         stands_for=stands_for,
         colour=not_grey(header),
         padding=padding(header),
@@ -206,6 +247,26 @@ def _picture(name: str, frame: int, layers: list[Any], *, pixels: bool, stands_f
         space=str(header.get("FrameOfReferenceUID") or ""),
         acquired=acquired(header),
     )
+
+
+def _scaling(layers: list[Any]) -> tuple[float | None, float]:
+    """Slope, None where the header gives none, and intercept.
+
+    Files without a rescaling may map their values to those of the real world alone.
+    """
+    for kind in ("Rescale", "RealWorldValue"):
+        slope = first(layers, f"{kind}Slope")
+        if slope is not None:
+            return number(slope, 1.0), number(first(layers, f"{kind}Intercept"), 0.0)
+    return None, 0.0
+
+
+def _concatenation(header: Any) -> Concatenation | None:  # noqa: ANN401 - a data set of pydicom
+    uid = str(header.get("ConcatenationUID") or "")
+    if not uid:
+        return None
+    total = whole(header.get("InConcatenationTotalNumber"), 0) or None
+    return Concatenation(whole(header.get("InConcatenationNumber"), 0), total, uid)
 
 
 def _plane(layers: list[Any]) -> Plane | None:

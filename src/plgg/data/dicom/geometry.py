@@ -81,7 +81,8 @@ def _planes(pictures: tuple[Picture, ...], refuse: Refuse) -> list[Plane]:
     if lost:
         raise refuse(
             f"{lost} of {n_images} images do not say where they lie (position, orientation or"
-            " pixel spacing is missing or impossible)",
+            " pixel spacing is missing or impossible, or a file describes more or fewer frames than"
+            " it counts)",
             _EXPORT,
         )
     if any(abs(_unit(plane.across) @ _unit(plane.down)) > _MOST_SKEW for plane in planes):
@@ -94,18 +95,21 @@ def _refuse_mixed(pictures: tuple[Picture, ...], planes: list[Plane], refuse: Re
     if len(sizes) > 1:
         named = " and ".join(f"{columns}×{rows}" for rows, columns in sizes[:3])
         raise refuse(f"its slices have different sizes ({named})", "Export one series only.")
-    if len({picture.space for picture in pictures}) > 1:
+    if len({picture.space for picture in pictures} - {""}) > 1:
         raise refuse(
             "its slices have different frames of reference: two scans are mixed",
             "Export one series only.",
         )
     if len({picture.patient for picture in pictures} - {""}) > 1:
         raise refuse("its slices name different patients", "Export the series of one patient only.")
+    _refuse_incomplete(pictures, refuse)
+    if len({one.is_rescaled for one in pictures}) > 1 and _are_scaled(pictures):
+        raise refuse("only some of its slices say how their values are scaled", _EXPORT)
     rows, columns = pictures[0].shape
-    # How far the last pixel moves if one slice's directions are put for another's.
-    far = [columns * plane.across + rows * plane.down for plane in planes]
-    off = max(float(np.linalg.norm(one - far[0])) for one in far)
-    turned = max(_degrees(one, far[0]) for one in far)
+    # How far the last pixel of a row or column moves if one slice's directions are another's.
+    ends = np.array([(columns * plane.across, rows * plane.down) for plane in planes])
+    off = float(np.linalg.norm(ends - ends[0], axis=-1).max())
+    turned = max(_degrees(one[k], ends[0, k]) for one in ends for k in (0, 1))
     if turned > MOST_TILT_DEGREES:
         raise refuse(
             f"its slices have different orientations (up to {turned:.0f}° apart)",
@@ -113,6 +117,20 @@ def _refuse_mixed(pictures: tuple[Picture, ...], planes: list[Plane], refuse: Re
         )
     if off > MOST_OFF_MM:
         raise refuse("its slices have different pixel spacings or directions", _EXPORT)
+
+
+def _are_scaled(pictures: tuple[Picture, ...]) -> bool:
+    return any((one.slope, one.intercept) != (1.0, 0.0) for one in pictures)
+
+
+def _refuse_incomplete(pictures: tuple[Picture, ...], refuse: Refuse) -> None:
+    """Refuse an enhanced image of which a part is not there."""
+    parts = {one.concatenation for one in pictures if one.concatenation}
+    for uid in {part.uid for part in parts}:
+        there = {part.number for part in parts if part.uid == uid}
+        total = max(part.total or 0 for part in parts if part.uid == uid)
+        if len(there) < total:
+            raise refuse(f"holds {len(there)} of the {total} files of an image", _EXPORT)
 
 
 def tolerance_mm(step: float) -> float:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.datadict import tag_for_keyword
 
 _COLOURS = (
     "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT",
@@ -18,9 +16,33 @@ _NO_CONTRAST = ("", "NO", "NONE", "N", "0", "NIL", "NO CONTRAST", "WITHOUT", "OH
 
 def image_type(layers: list[Layer]) -> tuple[str, ...]:
     """The parts of FrameType or ImageType in capitals."""
-    own = first(layers[:-1], "FrameType")
+    own = first([*layers[:-1], None], "FrameType")
     found = own if own is not None else layers[-1].get("ImageType")
     return tuple(str(part).upper() for part in parts(found))
+
+
+def complex_component(layers: list[Layer]) -> str:
+    """`MAGNITUDE`, `PHASE`, `REAL`, `IMAGINARY` or `MIXED`; empty where the header does not say.
+
+    GE says it of a classic image by a number of its own.
+    """
+    named = first(layers, "ComplexImageComponent")
+    if named is not None:
+        return str(named).strip().upper()
+    creator, kind = layers[-1].get(GE_CREATOR), layers[-1].get(GE_KIND)
+    if creator is None or kind is None or str(creator.value).strip() != "GEMS_PARM_01":
+        return ""
+    names = {0: "MAGNITUDE", 1: "PHASE", 2: "REAL", 3: "IMAGINARY"}
+    return names.get(_ge_kind(kind.value), "")
+
+
+GE_CREATOR, GE_KIND = 0x00430010, 0x0043102F
+
+
+def _ge_kind(value: Any) -> int:  # noqa: ANN401 - a DICOM value is any
+    if isinstance(value, bytes):  # As implicit encoding leaves private values.
+        return int.from_bytes(value[:2], "little")
+    return whole(value, -1)
 
 
 def acquired(header: Layer) -> str:
@@ -41,6 +63,8 @@ def not_grey(header: Layer) -> str | None:
     """What the image is if it is not one number a pixel, growing with brightness; else None."""
     kind = str(header.get("PhotometricInterpretation") or "MONOCHROME2").strip().upper()
     samples = whole(header.get("SamplesPerPixel"), 1)
+    if header.get("ModalityLUTSequence"):
+        return "values that a lookup table is to turn into others"
     if samples == 1 and kind == "MONOCHROME2":
         return None
     if samples == 1 and kind == "MONOCHROME1":
@@ -78,29 +102,47 @@ Layer = Any
 """A data set of pydicom, or None where there is none."""
 
 
+# PS3.3 C.7.6.16: the functional group that holds an attribute. Vendors repeat public attributes in
+# private groups, with other values.
+_GROUPS = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RealWorldValueSlope": "RealWorldValueMappingSequence",
+    "RealWorldValueIntercept": "RealWorldValueMappingSequence",
+    "FrameType": "MRImageFrameTypeSequence",
+    "ComplexImageComponent": "MRImageFrameTypeSequence",
+    "EffectiveEchoTime": "MREchoSequence",
+    "InversionTimes": "MRModifierSequence",
+}
+_CONVERTED = (
+    "UnassignedPerFrameConvertedAttributesSequence",
+    "UnassignedSharedConvertedAttributesSequence",
+)
+"""Where a converted file keeps what no other group has, such as EchoTime."""
+
+
 def first(layers: list[Layer], keyword: str) -> Any:  # noqa: ANN401 - a DICOM value is any
-    """A value from the frame's own groups, else from the shared ones, else from the file."""
-    return next(_all(layers, keyword), None)
+    """A value from the frame's own functional groups, else the shared ones, else the file.
+
+    Args:
+        layers: The item of the frame and the shared one, None where there is none; the file last.
+        keyword: Of the attribute.
+    """
+    *groups, header = layers
+    names = (_GROUPS[keyword],) if keyword in _GROUPS else _CONVERTED
+    items = [_item(group, name) for group in groups for name in names]
+    values = (item.get(keyword) for item in (*items, header) if item is not None)
+    return next((value for value in values if value not in (None, "")), None)
 
 
-def _all(layers: list[Layer], keyword: str) -> Iterator[Any]:
-    tag = tag_for_keyword(keyword)
-    for layer in layers:
-        for group in _groups(layer):
-            if tag in group and group[tag].value not in (None, ""):
-                yield group[tag].value
-
-
-def _groups(layer: Any) -> Iterator[Any]:  # noqa: ANN401 - a data set or None
-    """A frame's groups are each a sequence of one item; a file is its own group."""
-    if layer is None:
-        return
-    if "SharedFunctionalGroupsSequence" in layer or "Rows" in layer:
-        yield layer
-        return
-    for element in layer:
-        if element.VR == "SQ" and element.value:
-            yield element.value[0]
+def _item(group: Layer, name: str) -> Layer:
+    """The only item of a functional group; None of several, as of a scale of many parts."""
+    items = group.get(name) if group is not None else None
+    return items[0] if items and len(items) == 1 else None
 
 
 def time_ms(layers: list[Layer], *keywords: str) -> float | None:

@@ -61,6 +61,7 @@ def choose_series(
     )
     _refuse_unusable(stack, files)
     _require_affordable(stack, files)
+    series_pictures = [one for one in pictures if one.series == stack.first.series and one.mr]
     order, affine = lattice(stack.pictures, files.path)
     read = {(picture.file, picture.frame) for picture in stack.pictures}
     mine = {
@@ -74,7 +75,7 @@ def choose_series(
     return ChosenSeries(
         stack,
         why,
-        (*files.doubts, *doubts_of(stack, sequence)),
+        (*files.doubts, *doubts_of(stack, sequence, series_pictures)),
         tuple(stack.pictures[index] for index in order),
         mine,
         affine,
@@ -134,8 +135,7 @@ def _without_copies(pictures: list[Picture]) -> tuple[list[Picture], dict[str, l
 
 def _identity(picture: Picture) -> Hashable:
     """What copies of one image share. A place, too: some tools give all files one identifier."""
-    place = None if picture.plane is None else tuple(np.round(picture.plane.position, 2))
-    return (picture.instance, picture.series, picture.frame, place, picture.echo_ms)
+    return (picture.instance, picture.series, picture.frame, picture.place, picture.echo_ms)
 
 
 def _refuse_unusable(stack: Stack, files: DicomFiles) -> None:

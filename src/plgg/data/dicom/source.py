@@ -93,7 +93,7 @@ def source_frames(path: Path, like: Volume, sequence: str = "flair") -> SourceFr
                 return SourceFrames(headers, None)
             if len(headers) > 1:
                 raise InputError(
-                    "a DICOM SEG can refer to one enhanced file, not to several",
+                    "lies in several enhanced files, and plgg writes a DICOM SEG of one alone",
                     where=path,
                     remedy="Use mask.nii.gz.",
                 )

@@ -1,13 +1,13 @@
 """`Stack`: the pictures that make one image, and what can be said of it without naming anyone.
 
-A series is one stack, unless its places are taken more than once and echoes or the real,
-imaginary and phase parts tell the layers apart. Whether the pictures lie well is `lattice`'s
-matter; which stack is wanted is `choose`'s.
+A series is one stack, unless its images are of several kinds, such as a scan and its localizer or
+phase, or its places are taken more than once and echoes or types tell the layers apart. `geometry`
+checks that the pictures of a stack lie well, `choose` says which stack is wanted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,14 @@ FLAIR_ECHO_MS = 70.0
 STIR_INVERSION_MS = (80.0, 350.0)
 """A STIR's time of inversion at 1.5 to 3 T, where fat gives no signal."""
 
+_MOST_TIMES_DIFFER = 1.05
+"""Times of echo or inversion in one image, the longest over the shortest."""
+
 _PROJECTION, _DIFFUSION, _FUNCTION = "a projection (MIP)", "diffusion", "perfusion or function"
 _OTHER_TYPES = {
     "LOCALIZER": "a localizer", "PROJECTION IMAGE": _PROJECTION, "MIP": _PROJECTION,
-    "MAXIMUM": _PROJECTION, "MINIMUM": _PROJECTION, "MNIP": _PROJECTION, "ADC": "an ADC map",
+    "MAX_IP": _PROJECTION, "MIN_IP": _PROJECTION, "MAXIMUM": _PROJECTION, "MINIMUM": _PROJECTION,
+    "MNIP": _PROJECTION, "ADC": "an ADC map",
     "DIFFUSION": _DIFFUSION, "TRACEW": _DIFFUSION, "MOSAIC": "a mosaic", "SWI": "susceptibility",
     "PERFUSION": _FUNCTION, "ASL": _FUNCTION, "FMRI": _FUNCTION, "SCREEN SAVE": "a screenshot",
 }  # fmt: skip
@@ -53,6 +57,19 @@ class Stack:
         return self.pictures[0]
 
     @property
+    def differing_times(self) -> str | None:
+        """Echo or inversion times that differ from slice to slice, in words; None if none do."""
+        for name, attribute in (("echo", "echo_ms"), ("inversion", "inversion_ms")):
+            times = {getattr(picture, attribute) for picture in self.pictures}
+            known = sorted(times - {None})
+            if known and (None in times or known[-1] > _MOST_TIMES_DIFFER * known[0]):
+                named = [f"{time:.4g} ms" for time in (known[0], known[-1])]
+                return f"{name} times ({' and '.join(dict.fromkeys(named))}" + (
+                    ", and none)" if None in times else ")"
+                )
+        return None
+
+    @property
     def n_images(self) -> int:
         """How many it holds, those included that do not say where they lie."""
         return sum(picture.stands_for for picture in self.pictures)
@@ -73,21 +90,21 @@ class Stack:
         first = self.first
         if first.modality != "MR":
             return "not MR"
-        for table, said in ((_OTHER_TYPES, first.image_type), (_OTHER_WORDS, first.words)):
-            named = next((table[word] for word in table if word in said), None)
-            if named:
-                return named
-        if first.plane is None or first.colour:
+        kind = _kind_of(first) or _named(_OTHER_WORDS, first.words)
+        if not kind and (first.plane is None or first.colour):
             return "a screenshot or report"
-        if any(part in ("P", "I", "R", "PHASE MAP", "PHASE") for part in first.image_type[2:4]):
-            return "a phase image"
-        return None
+        return kind
+
+    @property
+    def described_flair(self) -> bool:
+        """Whether the description says FLAIR."""
+        return bool({"FLAIR", "TIRM", "dark-fluid"} & set(self.first.words))
 
     @property
     def named_flair(self) -> bool:
-        """Whether the description says FLAIR, and nothing speaks for a T1 FLAIR or a STIR."""
-        said = {"FLAIR", "TIRM", "dark-fluid"} & set(self.first.words)
-        return bool(said) and "T1" not in self.first.words and not self._timed_otherwise
+        """Whether description or type says FLAIR, and nothing speaks for a T1 FLAIR or a STIR."""
+        said = self.described_flair or "FLUID_ATTENUATED" in self.first.image_type
+        return said and "T1" not in self.first.words and not self._timed_otherwise
 
     @property
     def timed_flair(self) -> bool:
@@ -176,12 +193,28 @@ class Stack:
         return ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(normal)))]
 
 
+def _named(table: Mapping[str, str], words: Iterable[str]) -> str | None:
+    return next((table[word] for word in table if word in words), None)
+
+
+def _kind_of(picture: Picture) -> str | None:
+    """What else than a plain image its type says that it is; None where it says nothing else."""
+    named = _named(_OTHER_TYPES, picture.image_type)
+    if named:
+        return named
+    parts = ("P", "I", "R", "PHASE MAP", "PHASE")
+    is_phase = picture.component in ("PHASE", "REAL", "IMAGINARY")
+    if is_phase or any(part in parts for part in picture.image_type[2:4]):
+        return "a phase image"
+    return None
+
+
 def stacks_of(pictures: Iterable[Picture]) -> list[Stack]:
     """The stacks of all series, by number."""
     found = [
         stack
         # A screenshot may carry the identifier of the series that it shows.
-        for series in _grouped(pictures, lambda picture: (picture.series, picture.mr))
+        for series in _grouped(pictures, lambda one: (one.series, one.mr, _kind_of(one)))
         for stack in _layers(series)
     ]
     return sorted(found, key=lambda stack: (stack.first.number or 0, stack.first.echo_ms or 0.0))
@@ -192,14 +225,14 @@ def _layers(series: tuple[Picture, ...]) -> list[Stack]:
         return [Stack(series)]
     layers = _grouped(
         series,
-        lambda picture: (picture.echo_ms and round(picture.echo_ms, 1), picture.image_type[2:]),
+        lambda one: (one.echo_ms and round(one.echo_ms, 1), one.component, one.image_type),
     )
     # Where that does not tell them apart, the whole goes on to be refused as taken twice.
     return [Stack(layer) for layer in layers] if all(map(_all_apart, layers)) else [Stack(series)]
 
 
 def _all_apart(pictures: tuple[Picture, ...]) -> bool:
-    places = [tuple(np.round(p.plane.position, 2)) for p in pictures if p.plane is not None]
+    places = [picture.place for picture in pictures if picture.place is not None]
     return len(set(places)) == len(places)
 
 
