@@ -1,7 +1,7 @@
-"""One function for each command; the command line and programs call the same.
+"""The Python API: one function for each command, which the command line calls, too.
 
-Imports of the heavy rooms sit inside the functions, so that a check of a manifest does not wait
-for the network libraries, and follow the check of what was typed: a wrong path is told at once.
+Heavy packages are imported inside the functions, after the arguments were checked: a check of a
+manifest does not import torch, and a wrong path is reported at once.
 """
 
 from plgg.api.cohorts import check, configure, manifest, phantom, preprocess

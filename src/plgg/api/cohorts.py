@@ -1,4 +1,4 @@
-"""From scans to a store: settings, synthetic patients, manifest, check, preprocessing."""
+"""Cohorts: settings, synthetic patients, manifest, check, and preprocessing to a store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def configure(
     settings: Sequence[str] = (),
     atlas: str | None = None,
 ) -> Config:
-    """A preset with an arm, a seed, `key=value` settings and an atlas.
+    """Make the settings from a preset, an arm, a seed, `key=value` settings and an atlas.
 
     Raises:
         ConfigError: If a name is unknown or a value out of range.
@@ -86,13 +86,13 @@ def manifest(
     overwrite: bool = False,
     watch: Watch = SILENT,
 ) -> WrittenManifest:
-    """Write the manifest of scans in a layout that people have; what is left out is listed.
+    """Write the manifest of scans in a common layout; the result lists what was left out.
 
     Args:
         layout: One of `plgg.data.layouts.build.LAYOUTS`.
         folder: The data.
-        out: Where to; by default `manifest.csv` in the working folder.
-        choices: Columns, tables and patterns that the user settles.
+        out: File to write; by default `manifest.csv` in the working folder.
+        choices: Columns, tables and patterns that the user chose.
         overwrite: Whether a manifest of other content may be replaced.
         watch: Told of the progress.
 
@@ -135,9 +135,9 @@ def check(
     """Validate a cohort; the report lists what was found, errors first.
 
     Args:
-        manifest: Its table.
+        manifest: Manifest of the cohort.
         scan_gib: GiB that one scan or mask may unpack to; 2 if None.
-        config: Settings whose labels the masks are held against; by default there are none.
+        config: Settings with the labels that the masks are checked against; none by default.
         watch: Told of the progress.
 
     Example:

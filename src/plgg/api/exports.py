@@ -1,4 +1,4 @@
-"""Networks for other engines, models for other people."""
+"""Export networks to other engines, models to share, and stores to nnU-Net."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def export(
 def export_model(
     folder: Path, out: Path, *, name: str = "", about: str = "", watch: Watch = SILENT
 ) -> dict[str, float]:
-    """Write a run or an ensemble as one folder to hand on, without any patient in it.
+    """Write a run or an ensemble as one folder to share, without patient data.
 
     Args:
         folder: The run or the ensemble.
         out: Folder to write; `predict` takes it as a model.
-        name: What the model is called.
-        about: What everyone who reads a result of it must know.
+        name: Name of the model.
+        about: Note for everyone who reads a result of it.
         watch: Told of the progress.
 
     Returns:
-        The largest difference of its half-precision answers from the whole ones.
+        The largest differences of its outputs in half precision from those in full precision.
 
     Example:
         >>> found = api.export_model(folder / "run", folder / "model", name="example")
@@ -86,14 +86,14 @@ def export_nnunet(
     """Write a store as a data set of nnU-Net v2, with plgg's splits; see docs/nnunet.md.
 
     Args:
-        store: A store of `preprocess`; cases whose mask is unknown, or does not tell all labels,
-            are left out and named.
+        store: A store of `preprocess`; cases whose mask is unknown, or does not annotate all
+            labels, are left out and listed.
         out: Folder of data sets, nnU-Net's `nnUNet_raw`; `DatasetNNN_NAME` is made in it.
         number: NNN, 1 to 999.
         name: Letters and digits.
         splits: Repeated splits, those of `experiment` on this store.
         folds: Instead, how many folds of a cross validation.
-        seed: That splits are drawn with.
+        seed: Seed of the splits.
         watch: Told of the progress.
 
     Raises:

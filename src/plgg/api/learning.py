@@ -48,7 +48,7 @@ def train(  # noqa: PLR0913 - as the command
         folds: How many folds, for an ensemble.
         devices: Processes that share every batch on each machine, one for each device.
         nodes: Machines, as started by SLURM or torchrun.
-        track: Who keeps the curves beside `metrics.jsonl`: tensorboard, mlflow.
+        track: Trackers that show the curves of `metrics.jsonl`, too: tensorboard, mlflow.
         watch: Told of the progress.
 
     Returns:
@@ -108,23 +108,23 @@ def fine_tune(
     workers: int = 1,
     watch: Watch = SILENT,
 ) -> RoundComparison:
-    """Learn from corrected masks; the new model is kept only if it is not worse.
+    """Fine-tune a model on corrected masks; the new model is used only if it is not worse.
 
-    Every network of the model learns on from its present weights, in few steps, and both models are
-    compared on patients that neither has learnt from. An accepted model is `out/run`; otherwise the
-    old one stays in force. The old one's folder is only read. A call that was interrupted goes on
-    where it was.
+    Every network of the model is fine-tuned in few steps, and both models are compared on patients
+    that neither was trained on. An accepted model is `out/run`; otherwise the old one stays in use.
+    The old model's folder is only read. An interrupted call is resumed by the same call.
 
     Args:
         model: As `predict` takes it.
         manifest: The corrected scans, in the order of their correction: `patient_id`, `flair`,
             `mask` and whatever else is known.
         out: Folder of the round.
-        store: What the model was trained on; then its patients are learnt again beside the
-            corrected ones, and those that it never saw are compared, too.
-        held_out: Scans of the manifest whose patients are compared, and never learnt from; by
-            default every third patient, the first included. Who is held out once must stay so.
-        settings: `key=value` of the fine-tuning, such as `optimiser.epochs=8`.
+        store: Store that the model was trained on; its training patients are then used again beside
+            the corrected ones, and its other patients are compared, too.
+        held_out: Scans of the manifest whose patients are compared, and never trained on; by
+            default every third patient, the first included. Later rounds must hold out the same
+            ones.
+        settings: `key=value` settings of the fine-tuning, such as `optimiser.epochs=8`.
         workers: Processes that preprocess; 0 for this one.
         watch: Told of the progress.
 
@@ -183,8 +183,8 @@ def experiment(
     Args:
         store: The preprocessed cohort.
         out: The experiment's folder.
-        config: Settings of the base.
-        design: Splits, seeds, arms and who does the runs; by default the paper's.
+        config: Settings that the arms start from.
+        design: Splits, seeds, arms and workers; by default those of the paper.
         watch: Told of the progress.
 
     Returns:
@@ -246,10 +246,10 @@ def transfer(
     """Train on one cohort, test on another, fine-tune there, and test back at home.
 
     Args:
-        stores: Where the model comes from, and where it goes; None makes synthetic cohorts.
+        stores: Store of the source cohort and of the target cohort; None makes synthetic ones.
         out: The experiment's folder.
         config: Settings of all training.
-        course: Splits, fine-tuning, and how many patients to make.
+        course: Splits, fine-tuning, and the number of synthetic patients.
         watch: Told of the progress.
 
     Returns:
@@ -305,14 +305,14 @@ def demo(
     watch: Watch = SILENT,
     command: str = "plgg demo",
 ) -> Path:
-    """Everything from synthetic patients to a report, offline; gives the report's path.
+    """Run the whole pipeline on synthetic patients, offline; returns the report's path.
 
     Args:
         out: Folder for everything; finished pieces in it are kept.
         seed: Of patients and training.
-        patients: How many to learn from.
-        unseen: How many more to predict.
-        settings: `key=value`, other than the demo's.
+        patients: Number of patients for training and test.
+        unseen: Number of further patients to predict.
+        settings: `key=value` settings that replace the demo's.
         watch: Told of the progress.
         command: What the user typed, for the report.
 

@@ -1,4 +1,4 @@
-"""What is installed here."""
+"""Versions, device, presets and schemas of this installation."""
 
 from __future__ import annotations
 

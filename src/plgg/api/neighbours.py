@@ -1,4 +1,4 @@
-"""In the layouts of others: a BIDS App; and what several results say together."""
+"""The BIDS App, and timelines of several results of one patient."""
 
 from __future__ import annotations
 
@@ -98,15 +98,15 @@ def bids(  # noqa: PLR0913 - the options of a BIDS App
 def timeline(
     results: Sequence[Path], out: Path | None = None, *, dates: Sequence[date] = ()
 ) -> Timeline:
-    """What the results of one patient say over time, with response categories after RAPNO.
+    """Compare the results of one patient over time, with response categories after RAPNO.
 
     Args:
         results: Folders of one case each, as `predict` leaves them; two at least.
-        out: Page to write; none if None.
-        dates: Of the scans, in the order of the results; by default as the results have them.
+        out: Page to write; None for no page.
+        dates: Dates of the scans, in the order of the results; by default those in the results.
 
     Returns:
-        The scans in their order, and what each means against the first and the smallest.
+        The scans in their order, each compared with the first and the smallest.
 
     Raises:
         InputError: If they are not of one patient, as far as that is known, or not in order.

@@ -44,11 +44,11 @@ def predict(
 
     Args:
         inputs: Stores, manifests, NIfTI files, DICOM folders or zips; the skull may be on.
-        out: Where to.
+        out: Folder to write.
         model: Folder of a training run or of an ensemble, several of them, a folder of trained
             nnU-Net v2 results, or the name of an installed model; by default the one that is
             installed.
-        options: How.
+        options: How to predict.
         workers: Processes that share the scans; `plgg.core.ray_session.RayWorkers` are placed by
             Ray, here or on a cluster.
         shard: One part of the scans, which the task of a job array does beside others; the call
@@ -72,7 +72,7 @@ def predict(
     _require_prediction(inputs, runs, options)
     typed_paths.require_output(out)
     require_workers(workers)
-    # It starts while this process loads what networks need, which takes as long.
+    # It starts while this process imports torch, which takes as long.
     with assessment_process(wanted=_is_fresh() and _is_one_scan(inputs, workers)) as assessor:
         with loading():
             from plgg.predict.batch import Request, predict_batch
@@ -104,14 +104,14 @@ def segment(
 ) -> Segmentation:
     """Outline the tumour of one patient whose images are in memory; nothing is written.
 
-    The way is that of `predict`, gates included, and so is the mask.
+    Preprocessing, gates and mask are those of `predict`.
 
     Args:
         image: Array of shape (I, J, K), skull on or off, of the sequence that the model wants
             first; or `{sequence: (array, affine)}`.
         affine: 4×4, from voxel indices to mm, RAS+, as NIfTI and nibabel have it.
         model: As `predict` takes it.
-        options: Of these `age_years`, `sex`, `atlas`, `engine`, `settings` and `scan_gib`.
+        options: Only `age_years`, `sex`, `atlas`, `engine`, `settings` and `scan_gib` are used.
 
     Returns:
         The mask and the probability on the grid of the image, volume, marker, tasks, verdicts.
@@ -154,7 +154,8 @@ def write_correction(
         prediction: Folder of one case, as `predict` leaves it.
         mask: The corrected mask, NIfTI on the grid of the prediction's.
         out: Folder to write into; it must hold neither file yet.
-        number: Of the correction, from 1: with the mask it makes the new objects' UIDs.
+        number: Number of the correction, from 1; the new objects' UIDs are derived from it and the
+            mask.
         scan: The DICOM that was predicted, if it is no longer where it was.
         reader: Name of who corrected it, only if it is to stand in the SEG.
 

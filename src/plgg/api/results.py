@@ -1,4 +1,4 @@
-"""Predictions against the truth, and results against results."""
+"""Evaluate predictions against true masks, and compare results."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def evaluate(
 
 
 def _scorer_of(kind: str) -> Scorer | None:
-    """Kinds of tasks bring torch along, which is worth its while only where there are any."""
+    """Find the scorer of a kind of task; imports torch, so it is called only if there are tasks."""
     from plgg.tasks.kinds import scores_of
 
     return scores_of(kind)
@@ -93,7 +93,7 @@ def compare(
         metric: Column of `cases.csv`, of a task `TASK:METRIC`, such as `age_years:mae`.
         seed: Seed of the bootstrap.
         baseline: Of an experiment, the arm that the others are compared with.
-        aim: The gain whose power is told.
+        aim: Gain and power of the power analysis.
 
     Raises:
         PlggError: If what is named cannot be compared.

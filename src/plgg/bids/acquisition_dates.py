@@ -1,7 +1,7 @@
-"""When a scan was acquired, as a BIDS dataset says it, and the order of a participant's sessions.
+"""Acquisition dates of scans in a BIDS dataset, and the order of a participant's sessions.
 
-Dates come from `acq_time` in `*_scans.tsv`, else in `sub-*_sessions.tsv`, and from nowhere else. A
-dataset may shift them, all of a participant's by as much: the days between are what counts.
+Dates come from `acq_time` in `*_scans.tsv`, else in `sub-*_sessions.tsv`. A dataset may shift all
+dates of a participant by the same number of days: only the days between scans are used.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def acquisition_date(root: Path, scan: BidsScan, notes: list[str]) -> date | Non
 
     Args:
         root: The dataset.
-        scan: Of it.
-        notes: Told of a table that cannot be read, and of what is no date.
+        scan: A scan of it.
+        notes: List to which notes on unreadable tables and invalid dates are added.
     """
     source = next(iter(scan.sources.values()))
     # Beside the session's folders, or the participant's where there are no sessions.

@@ -1,7 +1,7 @@
-"""Timelines of a dataset: the sessions of one participant in their order, a scan each.
+"""Timelines of participants: their sessions in order, with one scan per session.
 
-A participant with two predicted sessions or more gets a page, reports/sub-01_timeline.html. Of a
-session with several FLAIRs one is taken: of the acquisition that most sessions have, the first by
+A participant with two or more predicted sessions gets a page, reports/sub-01_timeline.html. Of
+several FLAIRs in a session one is used: of the acquisition that most sessions have, the first by
 name.
 """
 
@@ -30,10 +30,10 @@ class Course:
 
     Attributes:
         subject: `sub-01`.
-        sessions: Their labels by the name of the scan that was taken, in the timeline's order.
-        timeline: What they say; None where they cannot be held against each other.
-        reason: Why not.
-        notes: Results' notes, what everyone who reads them must know.
+        sessions: Session labels by name of the scan, in the order of the timeline.
+        timeline: The timeline; None where the sessions cannot be compared.
+        reason: Why there is no timeline.
+        notes: Notes of the results for everyone who reads them.
     """
 
     subject: str
@@ -49,10 +49,10 @@ class Course:
 
 
 def courses_of(request: BidsRequest, dataset: BidsDataset) -> list[Course]:
-    """The timelines of all participants of whom two sessions or more are predicted.
+    """Make the timelines of all participants with two or more predicted sessions.
 
     Args:
-        request: Says where the predictions are.
+        request: Names the folder of the predictions.
         dataset: With all sessions of the participants.
     """
     by_subject: dict[str, list[BidsOutcome]] = {}
@@ -85,7 +85,7 @@ def _course(request: BidsRequest, subject: str, outcomes: Sequence[BidsOutcome])
 
 
 def _of(error: PlggError, request: BidsRequest) -> str:
-    """Which scan an error is about, without a path of this machine."""
+    """Prefix of an error that names its scan, without a path of this machine."""
     return f"{Path(str(error.where)).name}: " if error.where else f"{request.root.name}: "
 
 
@@ -95,14 +95,14 @@ def _moment(request: BidsRequest, scan: BidsScan, result: Result, notes: list[st
 
 
 def _without(outcomes: Iterable[BidsOutcome], taken: Sequence[BidsScan]) -> list[str]:
-    """Sessions of which there is no prediction."""
+    """A note on the sessions without a prediction, if there are any."""
     there = {scan.session for scan in taken}
     lost = sorted({one.session for one in outcomes} - there)
     return [f"without {', '.join(lost)}, which could not be predicted"] if lost else []
 
 
 def _one_a_session(scans: Sequence[BidsScan], order: Order, notes: list[str]) -> list[BidsScan]:
-    """A scan of each session, in the order of the sessions."""
+    """Choose one scan per session, in the order of the sessions."""
     common = Counter(of for _, of in {(scan.session, _acquisition(scan)) for scan in scans})
     best: dict[str, BidsScan] = {}
     for scan in sorted(scans, key=lambda one: (-common[_acquisition(one)], one.name)):
@@ -115,16 +115,17 @@ def _one_a_session(scans: Sequence[BidsScan], order: Order, notes: list[str]) ->
 
 
 def _acquisition(scan: BidsScan) -> str:
-    """What a name says but for participant, session and run."""
+    """Entities in the name of a scan, without participant, session and run."""
     return "_".join(
         part for part in scan.name.split("_") if part.split("-")[0] not in ("sub", "ses", "run")
     )
 
 
 def write_pages(request: BidsRequest, courses: Iterable[Course]) -> list[Course]:
-    """Write the page of each timeline; one that cannot be written is told instead.
+    """Write the page of each timeline; if that fails, the course holds the reason instead.
 
-    The participant's folder is held meanwhile: whoever holds it already writes the page, too.
+    The participant's folder is locked meanwhile; another process that holds the lock writes the
+    page, too.
     """
     return [_written(request, course) for course in courses]
 

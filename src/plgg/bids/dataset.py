@@ -1,4 +1,4 @@
-"""The scans of a BIDS dataset that are asked for, as cases that can be predicted."""
+"""Read the requested scans of a BIDS dataset, as cases for prediction."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class BidsScan:
     """One FLAIR of a BIDS dataset.
 
     Attributes:
-        case: What is predicted; named after the file, without its suffix.
+        case: Case to predict, named after the file, without its suffix.
         subject: `sub-01`.
         session: `ses-1`; empty where the dataset has none.
-        folder: Of the file, relative to the dataset, with `/`.
+        folder: Folder of the file, relative to the dataset, with `/`.
         sources: Files of all sequences by name, relative to the dataset; the FLAIR first.
     """
 
@@ -50,11 +50,11 @@ class BidsScan:
 
 @dataclass(frozen=True)
 class BidsDataset:
-    """What is asked for of a dataset.
+    """The requested scans of a dataset.
 
     Attributes:
-        root: The dataset.
-        scans: In the order of their names.
+        root: Folder of the dataset.
+        scans: Scans, sorted by name.
         left_out: Participants and scans that cannot be used, and why.
     """
 
@@ -66,7 +66,7 @@ class BidsDataset:
 def read_dataset(
     root: Path, *, participants: Sequence[str] = (), sessions: Sequence[str] = ()
 ) -> BidsDataset:
-    """The raw FLAIRs of a dataset; nothing in it is changed.
+    """Find the raw FLAIRs of a dataset; nothing in it is changed.
 
     Args:
         root: Folder with `dataset_description.json`.
@@ -74,7 +74,7 @@ def read_dataset(
         sessions: Labels, with or without `ses-`; all if empty.
 
     Raises:
-        InputError: If it is no BIDS dataset, or none of a participant or a session is in it.
+        InputError: If it is no BIDS dataset, a participant is missing, or a session has no FLAIR.
     """
     _require_raw(root)
     subjects = _labels(participants, "sub-", "--participant-label")
@@ -96,10 +96,10 @@ def read_dataset(
 
 
 def _require_raw(root: Path) -> None:
-    """A dataset says what it is.
+    """Check that a dataset has a description, and is a raw one.
 
     Raises:
-        InputError: If it does not, or is a derivative.
+        InputError: If it has none, or is a derivative.
     """
     path = root / "dataset_description.json"
     remedy = "Name the folder of a BIDS dataset."

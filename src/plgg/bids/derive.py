@@ -1,4 +1,4 @@
-"""From a prediction to its derivatives: written whole, never over what plgg did not write."""
+"""Write the BIDS derivatives of a prediction atomically, and never over files of others."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Hashes = dict[str, tuple[str, ...]]
 
 
 def write_derivatives(request: BidsRequest, scan: BidsScan, result: Result) -> None:
-    """Write what a prediction gives to the derivative dataset; what is there already is kept.
+    """Write the derivatives of a prediction; files that are up to date are kept.
 
-    The record says before what will be written, so that a process that is killed leaves nothing
-    that its successor does not know for plgg's own.
+    Their hashes are recorded before they are written, so that files of a process that was killed
+    are recognised as plgg's own.
 
     Args:
-        request: Says where.
+        request: Names the output folder.
         scan: The scan.
-        result: Of its prediction, which is in the work folder.
+        result: Result of its prediction, which is in the work folder.
 
     Raises:
-        OutputError: If something else is in the place of a file, or the disk refuses.
+        OutputError: If a file was changed or is not plgg's, or cannot be written.
     """
     contents = dict(_contents(request, scan, result))
     new: Hashes = {path: (hashlib.sha256(data).hexdigest(),) for path, data in contents.items()}
@@ -80,14 +80,14 @@ def _target(out: Path, path: str) -> Path:
 
 
 def _clear_leftovers(target: Path) -> None:
-    """Remove what a killed process began to write: only who holds the participant writes here."""
+    """Remove partial files of a killed process; the participant's lock excludes other writers."""
     for path in target.parent.glob(f".plgg-new-*.{target.name}"):
         if split_aside(path.name) == ("new", target.name):
             path.unlink(missing_ok=True)
 
 
 def _hash(path: Path) -> str | None:
-    """None where nothing is."""
+    """SHA-256 of a file, None if nothing is there, `not a file` for anything else."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         return "not a file"
     return sha256(path) if path.exists() else None

@@ -1,4 +1,4 @@
-"""What a derivative dataset says of itself: its description, its README and what to pass over."""
+"""Top-level files of the derivative dataset: its description, README and .bidsignore."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from plgg.data.installed_models import InstalledModel, installed_models
 from plgg.data.result import RESEARCH_ONLY
 
 BIDS_VERSION = "1.10.0"
-# How the derivatives call the dataset that they come from.
+# Name of the source dataset in BIDS URIs.
 SOURCE = "raw"
 DERIVATIVES = OutputKind(
     "BIDS derivatives",
@@ -34,10 +34,10 @@ DERIVATIVES = OutputKind(
         "group.html",
         "sourcedata/plgg",
     ),
-    # Elsewhere, other processes may be writing.
+    # Other processes may be writing in the other folders.
     inside=((".", None),),
 )
-# Names that BIDS does not have.
+# Files that are not in the BIDS standard.
 IGNORED = (
     "*.html",
     "reports",
@@ -55,16 +55,16 @@ def uri(path: str) -> str:
 
 
 def prepare_output(request: BidsRequest, weights: Sequence[str]) -> None:
-    """Mark the folder as plgg's own, and write what the dataset says of itself.
+    """Mark the folder as plgg's own, and write its top-level files.
 
     Args:
-        request: Says where.
+        request: Names the output folder.
         weights: SHA-256 of the networks' weights.
 
     Raises:
         OutputError: If the folder is not plgg's, or cannot be written to.
     """
-    # Processes for other participants may do so at the same time: each waits for the other.
+    # Processes for other participants may do so at the same time: they wait for the lock.
     until = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
@@ -111,7 +111,7 @@ def _read_description(root: Path) -> dict[str, Any]:
 
 
 def _model(run: Path) -> dict[str, Any] | None:
-    """A model that has a name, as one more thing that made the dataset; never its path."""
+    """Entry of a named model in `GeneratedBy`, without its path; None if it has no name."""
     known = _installed(run)
     said = read_ensemble(run) if is_ensemble(run) else None
     name = known.name if known else said.name if said else ""

@@ -26,8 +26,8 @@ def summarise_group(request: BidsRequest, dataset: BidsDataset) -> list[BidsOutc
     """Write the tables and the page of the scans that are asked for, and timelines of sessions.
 
     Args:
-        request: Says where.
-        dataset: The scans that there are now.
+        request: Names the output folder.
+        dataset: Present scans of the dataset.
 
     Returns:
         An outcome for each scan: also of those that failed, that are not predicted yet, and that

@@ -5,8 +5,8 @@
     1      tumour      #ff3df0  n/a
     2      cyst        #35d6ff  tumour
 
-A voxel holds the innermost of its labels, so a region is its index and those of what lies within
-it: the column `within` says so, for BIDS has no name for that.
+A voxel holds the innermost of its labels, so a region is its index and the indices of the labels
+within it. BIDS has no term for that, so the column `within` holds it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def lookup_table(result: Result) -> str:
 
 
 def labels_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
-    """Of the discrete segmentation: where it comes from, and the regions with their volumes."""
+    """Sidecar of the discrete segmentation: its sources, and the regions with their volumes."""
     return {
         "Description": f"Labels of the tumour's mask by plgg. {_INNERMOST} {result.note}",
         "Manual": False,

@@ -1,4 +1,4 @@
-"""What became of a scan: predicted, failed, left out, or not predicted yet."""
+"""`BidsOutcome`: status of a scan: predicted, failed, left out, or not predicted yet."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class BidsOutcome:
     """One scan, or a participant that has none.
 
     Attributes:
-        scan: The scan; of what cannot be one, its name: `sub-03`.
-        status: What became of it.
-        result: What was said of it.
+        scan: The scan, or only its name, such as `sub-03`, where the dataset has no usable one.
+        status: Status of the scan.
+        result: Result of the prediction.
         reason: Why there is no result.
     """
 
@@ -51,16 +51,16 @@ class BidsOutcome:
 
     @property
     def volume_ml(self) -> float | None:
-        """Of the tumour; None where nothing was predicted."""
+        """Volume of the tumour; None without a prediction."""
         return self.result.volume_ml if self.result else None
 
     @property
     def is_fault(self) -> bool:
-        """Whether something is to be done about it."""
+        """Whether a prediction is missing that should be there."""
         return self.status in ("failed", "not predicted")
 
 
 def left_out(one: Exclusion) -> BidsOutcome:
-    """A participant without a FLAIR is left out; a scan that cannot be told from another failed."""
+    """Outcome of an excluded scan: `left out` if there is no FLAIR, else `failed`."""
     status: Status = "left out" if one.reason == NO_FLAIR else "failed"
     return BidsOutcome(one.name, status, reason=one.reason)

@@ -1,7 +1,7 @@
-"""The participant level: every FLAIR predicted, its derivatives written, a failure named.
+"""The participant level: predict every FLAIR and write its derivatives, or record its failure.
 
-Processes for other participants may work in the same folder at the same time: each holds the work
-folder of the participant whose scan it predicts.
+Processes for other participants may use the same output folder at the same time: each locks the
+work folder of the participant whose scan it predicts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def predict_participants(
     """Predict all scans of a dataset that are asked for.
 
     Args:
-        request: How, and where to.
+        request: Models, options and output folder.
         dataset: The scans.
         watch: Told of the progress.
 
@@ -70,7 +70,7 @@ def _predictor(request: BidsRequest, scans: Sequence[BidsScan]) -> Predictor:
 def _outcomes(
     request: BidsRequest, scans: Sequence[BidsScan], predictor: Predictor
 ) -> Iterator[BidsOutcome]:
-    """One by one, in a process of their own; a single one in this process."""
+    """Predict scans one by one in a worker process; a single one in this process."""
     if len(scans) == 1:
         yield _predict(request, predictor, scans[0])
         return
@@ -101,7 +101,7 @@ def _predict_named(ready: _Ready, name: str) -> BidsOutcome:
 
 
 def _predict(request: BidsRequest, predictor: Predictor, scan: BidsScan) -> BidsOutcome:
-    """Predict a scan and write its derivatives; a failure is its outcome."""
+    """Predict a scan and write its derivatives; an error becomes the reason in its outcome."""
     work = request.work(scan.subject)
     try:
         with output_folder(work, PREDICTIONS, inputs=[*scan.case.images.values()]):
@@ -115,7 +115,7 @@ def _predict(request: BidsRequest, predictor: Predictor, scan: BidsScan) -> Bids
 
 
 def _derive(request: BidsRequest, scan: BidsScan, result: Result | None) -> str | None:
-    """Write the derivatives; the reason why not, if so."""
+    """Write the derivatives; returns the reason of a failure, or None."""
     try:
         if result:
             write_derivatives(request, scan, result)
@@ -125,7 +125,7 @@ def _derive(request: BidsRequest, scan: BidsScan, result: Result | None) -> str 
 
 
 def _failed(request: BidsRequest, scan: BidsScan, reason: str) -> BidsOutcome:
-    """Note a failure; what an earlier run wrote stays, and stays known for plgg's own."""
+    """Record a failure; files of an earlier run stay, and stay recorded as plgg's own."""
     said = _without_root(reason, request)
     known = read_scan_record(request, scan)
     write_scan_record(request, scan, "failed", reason=said, files=known.files if known else {})
@@ -133,7 +133,7 @@ def _failed(request: BidsRequest, scan: BidsScan, reason: str) -> BidsOutcome:
 
 
 def _stopped(request: BidsRequest, scan: BidsScan, outcome: JobOutcome[BidsOutcome]) -> BidsOutcome:
-    """A scan whose process did not live to say what was wrong."""
+    """Outcome of a scan whose worker process was killed or stopped at a limit."""
     remedy = {
         "time": "Look at the scan, or give it longer (--case-minutes).",
         "memory": "Is the scan as large as it should be? Give more (--case-gib), or --memory.",
@@ -147,7 +147,7 @@ def _stopped(request: BidsRequest, scan: BidsScan, outcome: JobOutcome[BidsOutco
 
 
 def _without_root(reason: str, request: BidsRequest) -> str:
-    """A reason with paths as they are within the datasets: it goes into tables and pages."""
+    """Make paths in a reason relative to the datasets, as it is shown in tables and pages."""
     for folder in (request.out, request.root):
         for path in dict.fromkeys((folder, folder.absolute(), folder.resolve())):
             if path != Path():

@@ -1,4 +1,4 @@
-"""`ScanRecord`: what became of one scan, beside its prediction in OUT_DIR/sourcedata/plgg/sub-X."""
+"""`ScanRecord`: status of one scan, beside its prediction in OUT_DIR/sourcedata/plgg/sub-X."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ class ScanRecord(BaseModel):
     """The contents of `NAME.json`.
 
     Attributes:
-        name: Of the scan.
+        name: Name of the scan.
         source: Its file in the BIDS dataset.
-        status: `writing` while its derivatives are: what was stopped there is made again.
+        status: `writing` while derivatives are written; if that is interrupted, they are made
+            again.
         reason: Why it failed.
-        files: SHA-256 of each derivative, by its path: one that was altered since is somebody's
-            work. While they are written, those before and those after.
+        files: SHA-256 of each derivative, by its path; a file with another hash was changed by
+            someone. While they are written, old and new hashes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,12 +46,12 @@ class ScanRecord(BaseModel):
 
 
 def record_path(request: BidsRequest, subject: str, name: str) -> Path:
-    """Where the record of a scan is."""
+    """Path of the record of a scan."""
     return request.work(subject) / f"{name}.json"
 
 
 def read_scan_record(request: BidsRequest, scan: BidsScan) -> ScanRecord | None:
-    """What is known of a scan; None where nothing is.
+    """Read the record of a scan; None if there is none.
 
     Raises:
         InputError: If the record is not one that plgg wrote.
@@ -60,7 +61,7 @@ def read_scan_record(request: BidsRequest, scan: BidsScan) -> ScanRecord | None:
 
 
 def read_record_file(path: Path) -> ScanRecord:
-    """A record from its file.
+    """Read a record from its file.
 
     Raises:
         InputError: If it is not one that plgg wrote.
@@ -82,7 +83,7 @@ def write_scan_record(
     reason: str | None = None,
     files: Mapping[str, tuple[str, ...]],
 ) -> None:
-    """Write what became of a scan.
+    """Write the record of a scan.
 
     Raises:
         OutputError: If it cannot be written.

@@ -1,4 +1,4 @@
-"""What became of each scan, as the records of the participant level say it."""
+"""Outcomes of scans, read from the records of the participant level."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from plgg.data.result import read_result
 
 
 def recorded_outcome(request: BidsRequest, scan: BidsScan) -> BidsOutcome:
-    """What became of a scan of the dataset."""
+    """The outcome of a scan of the dataset, from its record."""
     path = record_path(request, scan.subject, scan.name)
     if not path.exists():
         return BidsOutcome(scan, "not predicted", reason="the participant level has not met it")
@@ -22,7 +22,7 @@ def recorded_outcome(request: BidsRequest, scan: BidsScan) -> BidsOutcome:
 
 
 def outcome_of_record(request: BidsRequest, scan: BidsScan | str, path: Path) -> BidsOutcome:
-    """What a record says, and the result that it stands for."""
+    """Make an outcome from a record and the result beside it."""
     try:
         record = read_record_file(path)
         if record.status == "failed":
@@ -36,7 +36,7 @@ def outcome_of_record(request: BidsRequest, scan: BidsScan | str, path: Path) ->
 
 
 def _require_files(request: BidsRequest, record: ScanRecord) -> None:
-    """A scan whose derivatives were taken away is not done."""
+    """Check that all derivatives in a record exist."""
     for name in record.files:
         if not (request.out / name).is_file():
             raise InputError("lacks a derivative", where=name, remedy="Run the participant level.")

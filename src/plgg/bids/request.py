@@ -1,4 +1,4 @@
-"""What is asked of the BIDS App, and where its folders are."""
+"""`BidsRequest`: input, output and options of a run of the BIDS App."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from plgg.core.errors import OutputError
 from plgg.predict.options import PredictOptions
 
-# Where other BIDS Apps put what a tool keeps for itself; validators do not look into it.
+# BIDS Apps keep their internal files in `sourcedata`, which validators skip.
 WORK = "sourcedata/plgg"
 
 
 @dataclass(frozen=True)
 class BidsRequest:
-    """All that a worker must know.
+    """Input, output and options of a run; worker processes get it, too.
 
     Attributes:
         root: The BIDS dataset; nothing is written there but below its `derivatives`.
@@ -33,7 +33,7 @@ class BidsRequest:
     options: PredictOptions = field(default_factory=PredictOptions)
 
     def work(self, subject: str) -> Path:
-        """Where the predictions of a participant are kept."""
+        """Folder of the predictions of a participant."""
         return self.out / WORK / subject
 
 
@@ -42,7 +42,8 @@ def require_apart(root: Path, out: Path) -> None:
 
     Args:
         root: The BIDS dataset.
-        out: Beside it, or in its `derivatives`; it may hold the dataset in its `sourcedata`.
+        out: Folder to write: beside it, or in its `derivatives`; it may hold the dataset in its
+            `sourcedata`.
 
     Raises:
         OutputError: If a raw file could be in the way.

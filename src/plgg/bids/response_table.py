@@ -46,7 +46,7 @@ _MEANINGS: dict[str, dict[str, Any]] = {
 
 
 def write_responses(path: Path, courses: Iterable[Course]) -> None:
-    """Write the table, and beside it as JSON what its columns mean.
+    """Write the table, and its data dictionary as JSON beside it.
 
     Raises:
         OutputError: If it cannot be written.

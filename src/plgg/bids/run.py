@@ -1,4 +1,4 @@
-"""The BIDS App: one level of it, on one dataset."""
+"""Run one level of the BIDS App on one dataset."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def run_level(
     """Predict (participant), or tabulate what was predicted (group); both write timelines.
 
     Args:
-        request: What, how and where to.
-        level: Which.
-        validate: Whether the BIDS validator is to look at the dataset first, if it is installed.
+        request: Dataset, options and output folder.
+        level: `participant` or `group`.
+        validate: Whether to run the BIDS validator first, if it is installed.
         watch: Told of the progress.
 
     Returns:

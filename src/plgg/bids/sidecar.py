@@ -9,12 +9,12 @@ from plgg.bids.dataset import BidsScan
 from plgg.bids.description import uri
 from plgg.data.result import Result
 
-# Of `result.json`, what says where files lie, or is said elsewhere.
+# Fields of `result.json` that hold paths, or that are given elsewhere.
 _ELSEWHERE = {"format", "version", "case_id", "patient_id", "input", "files", "change", "seconds"}
 
 
 def mask_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
-    """Of the mask: where it comes from, and under `plgg` all that was measured of it."""
+    """Sidecar of the mask: its sources, and all measurements under `plgg`."""
     said = result.model_dump(mode="json", exclude=_ELSEWHERE)
     return {
         "Description": f"Tumour outlined by plgg on the voxels of the FLAIR. {result.note}",
@@ -25,7 +25,7 @@ def mask_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
 
 
 def probability_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
-    """Of the probability."""
+    """Sidecar of the probability map."""
     return {
         "Description": (
             "Probability of tumour by plgg, from 0 to 1; the mask is where it is "
@@ -38,7 +38,7 @@ def probability_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
 
 
 def made_by(result: Result) -> dict[str, Any]:
-    """The version of plgg, and the networks that answered."""
+    """The version of plgg, and the networks of the prediction."""
     return {
         "version": __version__,
         "models": [model.model_dump(mode="json") for model in result.models],
@@ -46,7 +46,7 @@ def made_by(result: Result) -> dict[str, Any]:
 
 
 def sources(scan: BidsScan, result: Result) -> dict[str, Any]:
-    """The files that the model was given; the voxels are those of the first."""
+    """The input files of the model; the mask has the grid of the first."""
     used = [scan.sources[name] for name in result.input.sequences if name in scan.sources]
     uris = [uri(path) for path in used or scan.sources.values()]
     return {"Sources": uris, "RawSources": uris, "SpatialReference": uris[0]}

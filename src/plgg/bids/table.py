@@ -13,7 +13,7 @@ from plgg.core.tables import Cell
 from plgg.predict.summary import COLUMNS, Row, summary_row
 
 _KEYS = ("participant_id", "session_id", "scan", "source", "status", "reason")
-# Said by the keys, or of a prior that a BIDS dataset does not name.
+# Given by the keys, or relative to a prior, which a BIDS dataset does not name.
 _LEFT = {"case_id", "patient_id", "status", "reason", "change_ml", "change_percent"}
 _MEASURES = tuple(name for name in COLUMNS if name not in _LEFT)
 _LAST = ("engine", "plgg_version", "model_sha256")
@@ -21,7 +21,7 @@ _ABSENT = "n/a"
 
 
 def write_table(path: Path, outcomes: Iterable[BidsOutcome]) -> None:
-    """Write the table, and beside it as JSON what its columns mean.
+    """Write the table, and its data dictionary as JSON beside it.
 
     Raises:
         OutputError: If it cannot be written.
@@ -67,7 +67,7 @@ def _row(outcome: BidsOutcome) -> Row:
 
 
 def cell(value: Cell) -> str:
-    """A value as a table of BIDS has it: `n/a` where there is none."""
+    """Format a value for a table of BIDS: `n/a` where there is none."""
     if value is None or value == "":
         return _ABSENT
     text = str(value).lower() if isinstance(value, bool) else str(value)

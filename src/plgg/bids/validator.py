@@ -23,7 +23,7 @@ def validator() -> str | None:
 def validation_errors(root: Path, program: str) -> list[str]:
     """The errors that the validator finds, `CODE: /sub-01/…`; no warnings.
 
-    Headers of images are left out: a broken one costs its scan, and is named there.
+    Headers of images are not checked: with a broken one only its own scan fails, later.
 
     Raises:
         InputError: If the validator gives no answer.

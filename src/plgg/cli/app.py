@@ -1,4 +1,4 @@
-"""The application `plgg`: its commands and the options that stand before them."""
+"""The Typer application `plgg`: its commands and its global options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from plgg.core.errors import visible
 
 
 class _Commands(TyperGroup):
-    """The commands; an interrupt leaves them as it came, whatever typer would make of it."""
+    """The group of commands; passes interrupts on as `Interrupted`, which typer does not catch."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as typer has it
         """Some commands are two words: `export nnunet` beside `export RUN`."""
@@ -58,7 +58,7 @@ def _say_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(  # noqa: ARG001 - said before a command is looked for
+    version: bool = typer.Option(  # noqa: ARG001 - handled by its callback
         False,
         "--version",
         help="Say the version and stop.",
@@ -75,6 +75,6 @@ def _root(
 
 
 def _one_line(record: logging.LogRecord) -> bool:
-    """Show what is hidden in names that are logged; nothing is held back."""
+    """Escape control characters in log messages; no message is filtered out."""
     record.msg, record.args = visible(record.getMessage()), ()
     return True

@@ -28,7 +28,7 @@ class _BidsApp(TyperCommand):
 
 
 def _repeated(args: list[str]) -> list[str]:
-    """The option before each of its labels, which end at the next option; names with dashes."""
+    """Repeat an option before each of its labels, and write option names with dashes."""
     found: list[str] = []
     option = ""
     for typed in args:

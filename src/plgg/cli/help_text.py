@@ -1,4 +1,4 @@
-"""Help as people read it: paragraphs that the terminal wraps, and brackets that are letters."""
+"""Turn docstrings into help texts: paragraphs that the terminal wraps, escaped brackets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def flowing(text: str) -> str:
 
 
 def with_flowing_help(commands: typer.Typer) -> typer.Typer:
-    """The same commands, their docstrings as help."""
+    """Set the help of commands from their docstrings."""
     for command in commands.registered_commands:
         if command.callback is not None:
             command.help = flowing(command.help or command.callback.__doc__ or "")

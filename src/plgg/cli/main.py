@@ -1,4 +1,4 @@
-"""The program `plgg`: how a command begins and ends.
+"""Entry point of the program `plgg`: exit statuses and error messages.
 
 Status 0: done. 1: done, and something in it failed or was found wrong. 2: refused, with one line
 that says what is wrong, where and what to do. 130 and 143: stopped by Ctrl-C or by the system.
@@ -23,10 +23,10 @@ AGAIN = "Repeat the command to go on from here."
 
 
 def main() -> None:
-    """Run the command line; an error that a user can mend is one line and status 2."""
+    """Run the command line; an error that a user can correct is one line and status 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # A name that the terminal cannot show is no reason to stop.
+            # Do not fail on names that the terminal cannot encode.
             stream.reconfigure(errors="backslashreplace")
     stopping.listen()
     try:
@@ -37,14 +37,14 @@ def main() -> None:
     except (KeyboardInterrupt, stopping.Interrupted) as stopped:
         _refuse("stopped; repeat the command to go on from here", "stopped", None, AGAIN)
         stopping.leave(stopped)
-    # All ends with the process: else half a second goes into looking what could go first.
+    # Skip the garbage collection at exit, which takes half a second.
     gc.freeze()
     sys.exit(status)
 
 
 def _run() -> int:
     _refuse_empty(sys.argv[1:])
-    # Here, because it takes a moment in which Ctrl-C may come.
+    # Imported here, because it is slow and Ctrl-C must be handled meanwhile.
     import typer
 
     from plgg.cli.app import app
@@ -57,12 +57,12 @@ def _run() -> int:
         return _misused(error)
 
 
-# Words that may be empty: they are texts, not names of anything.
+# Options whose values may be empty.
 _TEXTS = ("--name", "--about")
 
 
 def _refuse_empty(typed: Sequence[str]) -> None:
-    """An empty word, as of a variable of the shell that is not set, would mean this folder.
+    """Refuse empty arguments, as of unset shell variables: they would mean this folder.
 
     Raises:
         ConfigError: If there is one.
@@ -77,7 +77,7 @@ def _refuse_empty(typed: Sequence[str]) -> None:
 
 
 def _misused(error: BaseException) -> int:
-    """A command that was typed wrongly, in one line as every other refusal."""
+    """Report a usage error in one line, like all other errors."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]
         return REFUSED
@@ -96,6 +96,6 @@ def _refuse(line: str, message: str, where: str | None, remedy: str | None) -> N
 
 
 def _json_is_wanted() -> bool:
-    """Whether `--json` was typed, also where the rest could not be understood."""
+    """Whether `--json` was typed, even if the command line cannot be parsed."""
     typed = sys.argv[1:]
     return "--json" in (typed[: typed.index("--")] if "--" in typed else typed)

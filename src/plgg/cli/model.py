@@ -1,4 +1,4 @@
-"""Commands on models: train, experiment, predict."""
+"""Commands on models: train, predict, export, models."""
 
 from __future__ import annotations
 

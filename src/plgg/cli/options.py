@@ -17,7 +17,7 @@ from plgg.core.ray_session import RayWorkers
 
 
 def number(*names: str, **words: Any) -> Any:  # noqa: ANN401 - typer's own
-    """An option that takes a finite number; what is no number would pass any bound."""
+    """An option for a finite number; NaN would pass any bound."""
     return typer.Option(*names, callback=_finite, **words)
 
 
@@ -133,7 +133,7 @@ ShardOf = Annotated[
 
 
 def workers_of(words: str, address: str | None) -> AnyWorkers:
-    """Who does the work, as typed.
+    """Parse --workers and --ray-address.
 
     Raises:
         ConfigError: If it is neither a number of processes nor Ray, or an address is not Ray's.
@@ -151,19 +151,19 @@ def workers_of(words: str, address: str | None) -> AnyWorkers:
 
 
 def with_epochs(settings: list[str] | None, epochs: int | None) -> list[str]:
-    """Settings with the number of epochs among them."""
+    """Add the number of epochs to the settings."""
     chosen = list(settings or [])
     return chosen if epochs is None else [*chosen, f"optimiser.epochs={epochs}"]
 
 
 def with_scan_gib(settings: list[str] | None, scan_gib: float | None) -> list[str]:
-    """Settings with the limit of a scan among them."""
+    """Add the limit of a scan to the settings."""
     chosen = list(settings or [])
     return chosen if scan_gib is None else [*chosen, f"execution.scan_gib={scan_gib}"]
 
 
 def with_init(settings: list[str], run: Path | None, frozen_stages: int) -> list[str]:
-    """Settings with the run that the weights come from."""
+    """Add the run of the initial weights to the settings."""
     if run is None:
         return settings
     given = [f"init.run={json.dumps(str(run))}", f"init.frozen_stages={frozen_stages}"]
@@ -173,14 +173,14 @@ def with_init(settings: list[str], run: Path | None, frozen_stages: int) -> list
 def with_inference(
     settings: list[str] | None, *, mirror: bool, memory_gib: float | None
 ) -> tuple[str, ...]:
-    """Settings with those that have an option of their own."""
+    """Add the settings that have options of their own."""
     mirrored = ("inference.mirror=true",) if mirror else ()
     bounded = () if memory_gib is None else (f"inference.memory_gib={memory_gib}",)
     return (*(settings or ()), *mirrored, *bounded)
 
 
 def arm_named(name: str) -> Arm:
-    """The arm of that name.
+    """Check the name of an arm.
 
     Raises:
         ConfigError: If there is none.

@@ -1,4 +1,4 @@
-"""The commands plgg pacs …: to and from a PACS."""
+"""The commands plgg pacs …: exchange with a PACS."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _LEAST_WIDTH = 150
 
 
 def studies(found: Sequence[Study]) -> None:
-    """Studies and their series, a line each; nothing a server says is obeyed by the terminal."""
+    """Print studies and their series, a line each, with control characters escaped."""
     table = Table(title="Studies", title_justify="left", header_style="bold", box=None)
     for column in ("date", "patient", "name", "description", "modality", "images", "UID"):
         table.add_column(column, overflow="fold", no_wrap=column == "UID")
@@ -34,7 +34,7 @@ def studies(found: Sequence[Study]) -> None:
             said = f"  {series.number} {series.description}"
             _row(table, "", "", "", said, series.modality, count, series.uid)
     console = plain_console()
-    # A UID is there to be copied: better a line that is too long than one that is cut.
+    # UIDs are copied by users: a line that is too long is better than a UID that is cut.
     console.width = max(console.width, _LEAST_WIDTH)
     console.print(table, soft_wrap=True)
     line(f"{len(found)} studies")
@@ -45,7 +45,7 @@ def _row(table: Table, *cells: str) -> None:
 
 
 def watching(rule: str, days: int | None, *, push: bool) -> None:
-    """What is about to be taken, before anything is."""
+    """Print which studies will be predicted."""
     from plgg.pacs.days import describe_days
 
     after = "predicted and sent back" if push else "predicted, not sent back (--push does)"
@@ -53,13 +53,13 @@ def watching(rule: str, days: int | None, *, push: bool) -> None:
 
 
 def pulled(found: PullOutcome) -> None:
-    """Where the images are."""
+    """Print how many objects were pulled, and where they are."""
     more = f", {found.n_passed_over} of other kinds passed over" if found.n_passed_over else ""
     line(f"{found.n_new} objects pulled, {found.n_kept} were there already{more}: {found.folder}")
 
 
 def pushed(found: Sequence[PushOutcome], *, as_json: bool) -> None:
-    """What became of each object."""
+    """Print how many objects were sent, and which were refused."""
     counts = {state: sum(one.state == state for one in found) for state in ("sent", "there")}
     if as_json:
         told = [{"file": str(o.path), "state": o.state, "reason": o.reason} for o in found]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from plgg.predict.scan import Outcome
 
 
-# Columns of a terminal from which on a training run shows every term of its loss.
+# Terminal width from which on a training run shows every term of its loss.
 _WIDE = 120
 
 
@@ -54,7 +54,7 @@ class Bars:
     def _progress(self) -> Progress:
         return Progress(
             TextColumn("{task.description}", markup=False),
-            # Where there is little room the bar gives way, and then the note; no number does.
+            # In a narrow terminal the bar shrinks first, then the note; numbers never do.
             BarColumn(),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TimeElapsedColumn(table_column=Column(no_wrap=True)),
@@ -84,7 +84,7 @@ class Bars:
             yield _TrainingBar(progress, bar)
 
     def say(self, message: str) -> None:
-        """A line of its own."""
+        """Print a message."""
         self.console.print(visible(message))
 
 
@@ -109,7 +109,7 @@ class _TrainingBar:
                 self.validation += " [red]marker head collapsed[/red]"
 
     def _losses(self, event: watch.Step) -> list[tuple[str, float]]:
-        """All terms where there is room for them, otherwise their sum, which is the first."""
+        """All terms in a wide terminal, else only their sum, which is the first."""
         terms = list(event.losses.items())
         return terms if self.progress.console.width >= _WIDE else terms[:1]
 
@@ -118,12 +118,12 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
 def line(message: str, *, err: bool = False) -> None:
-    """A line, on standard error if wanted; what is hidden in names is shown, not obeyed."""
+    """Print a line, on standard error if wanted, with control characters escaped."""
     typer.echo(visible(message), err=err)
 
 
 def plain_console(*, err: bool = False, quiet: bool = False) -> Console:
-    """A console for which `[red]` and `:smile:` in a name are letters like any other."""
+    """A console without markup and emoji: `[red]` or `:smile:` in a name is printed as it is."""
     return Console(stderr=err, quiet=quiet, markup=False, emoji=False, highlight=False)
 
 
@@ -139,13 +139,13 @@ def _row(table: Table, *cells: str | Text) -> None:
 
 
 def failures(failed: Sequence[tuple[str, str | None]]) -> None:
-    """One line on standard error for each case that failed."""
+    """Print one line on standard error for each case that failed."""
     for case_id, reason in failed:
         line(f"plgg: {case_id}: {reason}", err=True)
 
 
 def check_report(report: CheckReport) -> None:
-    """What a check found, errors first, and the cohort in numbers."""
+    """Print the findings of a check, errors first, and the numbers of the cohort."""
     console = plain_console()
     if report.findings:
         table = _table("Findings", "severity", "case", "what", "what to do")
@@ -162,14 +162,14 @@ def check_report(report: CheckReport) -> None:
 
 
 def evaluation(found: Evaluation, *, title: str) -> None:
-    """An evaluation's headline numbers with their intervals."""
+    """Print the main metrics of an evaluation with their intervals."""
     from plgg.report.measures import measure_table
 
     plain_console().print(replace(measure_table(found.summary), caption=title).to_rich())
 
 
 def outcomes(found: Sequence[Outcome], out: Path, *, as_json: bool) -> None:
-    """What became of each predicted scan."""
+    """Print the outcome of each predicted scan."""
     failed = [(outcome.case_id, outcome.reason) for outcome in found if outcome.reason]
     if as_json:
         typer.echo(json.dumps({o.case_id: _as_json(o) for o in found}, indent=2))
@@ -183,7 +183,7 @@ def outcomes(found: Sequence[Outcome], out: Path, *, as_json: bool) -> None:
 
 
 def timeline(found: Timeline) -> None:
-    """Each scan of a patient and what it means."""
+    """Print each scan of a timeline with its response category."""
     table = _table("Timeline", "scan", "date", "volume mL", "product mm2", "response", "")
     for point in found.points:
         when = point.scan_date.isoformat() if point.scan_date else "not known"
@@ -232,7 +232,7 @@ def _marker(marker: Marker | None) -> str:
 
 
 def export(folder: Path, largest_difference: Mapping[str, float]) -> None:
-    """Where an export lies, and how near to the trained network it is."""
+    """Print the folder of an export, and its differences from the trained network."""
     table = _table("Largest difference from PyTorch", "output", "difference")
     for name, value in largest_difference.items():
         _row(table, name, f"{value:.2g}")
@@ -241,7 +241,7 @@ def export(folder: Path, largest_difference: Mapping[str, float]) -> None:
 
 
 def nnunet_export(made: ExportedNnunet, out: Path) -> None:
-    """Where a data set for nnU-Net lies, what is not in it, and what is to be done next."""
+    """Print the folder of an nnU-Net data set, the cases left out, and the next commands."""
     if made.left_out:
         line(f"without a mask, left out: {', '.join(made.left_out)}")
     if made.partly:
@@ -256,7 +256,7 @@ def nnunet_export(made: ExportedNnunet, out: Path) -> None:
 
 
 def models(found: Sequence[InstalledModel]) -> None:
-    """The installed models."""
+    """Print the installed models."""
     if not found:
         line("no model is installed: see docs/models.md")
         return
@@ -271,7 +271,7 @@ def models(found: Sequence[InstalledModel]) -> None:
 
 
 def info(found: dict[str, Any]) -> None:
-    """Versions, machine and the settings of the presets."""
+    """Print versions, machine and the settings of the presets."""
     console = plain_console()
     machine = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
     console.print(f"device: {found['device']}; machine: {machine}")
@@ -292,7 +292,7 @@ def info(found: dict[str, Any]) -> None:
 
 
 def _by_preset(values: dict[str, str]) -> str:
-    """One value where all presets have it, otherwise each with its preset."""
+    """One value if all presets have it, otherwise each with its preset."""
     if len(set(values.values())) == 1:
         return f"= {next(iter(values.values()))}"
     return "= " + ", ".join(f"{value} ({name})" for name, value in values.items())

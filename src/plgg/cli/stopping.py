@@ -1,6 +1,6 @@
-"""Ctrl-C and other signals: a command ends at once with its processes, and says how to go on.
+"""Handle Ctrl-C and other signals: end the command and its processes at once.
 
-What plgg writes is whole or not there, so that it can be stopped at any moment.
+Output is written atomically, so that a command can be stopped at any moment.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal,
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked for the end.
+    """Raised by a signal that ends the program.
 
     Args:
-        number: Of the signal.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -27,7 +27,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupted(BaseException):
-    """Brings an interrupt past typer, which would end the program without a word.
+    """Carries an interrupt past typer, which would end the program without a message.
 
     Args:
         stopped: The interrupt.
@@ -39,18 +39,18 @@ class Interrupted(BaseException):
 
 
 def listen() -> None:
-    """From now on, Ctrl-C and its like raise `Stopped` in the main thread."""
+    """Install signal handlers that raise `Stopped` in the main thread."""
     for number in _SIGNALS:
-        # What nohup, or a shell for a job in the background, has told to be ignored, stays so.
+        # Signals that nohup or a shell has set to be ignored stay ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    # Asked again, it does not wait for anything.
+    # A second signal ends the program at once.
     for each in _SIGNALS:
         signal.signal(each, lambda again, _: os._exit(128 + again))
-    # A pool would wait for what its processes have in hand.
+    # A pool would wait for the running jobs of its processes.
     _end_children()
     raise Stopped(number)
 
@@ -61,13 +61,13 @@ def _end_children() -> None:
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                # Python's own helper cleans up after the others and ends with this process.
+                # Python's resource tracker cleans up after the others and ends with this process.
                 if not any("resource_tracker" in word for word in process.cmdline()):
                     process.kill()
 
 
 def leave(stopped: BaseException) -> None:
-    """End the program; threads of the imaging libraries may not wait to be joined."""
+    """End the program without joining threads of the imaging libraries, which may not end."""
     _end_children()
     sys.stdout.flush()
     sys.stderr.flush()

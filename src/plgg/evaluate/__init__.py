@@ -1,1 +1,1 @@
-"""Scoring predictions against the truth, by patient; any tool's masks. No torch."""
+"""Evaluate predictions of plgg or of any other tool against true masks, without torch."""

@@ -1,7 +1,6 @@
-"""Scoring one case: its mask and class against the truth, and where the tumour lies.
+"""Score one case: mask and class against the truth, and the side and region of the tumour.
 
-Only a scan that was registered to the atlas has such a place; a mask in a store has its placement
-beside it.
+Side and region are known only for scans of a store that were registered to the atlas.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ class Place:
 
 
 def tumour_place(case: Case, truth: Volume) -> Place | None:
-    """Place of the true tumour's centre of mass.
+    """Side and region of the true tumour's centre of mass.
 
     Returns:
-        None where the mask is empty, lies in no store, or its scan was only moved to the atlas'
-        centre: scanner coordinates alone do not tell.
+        None where the mask is empty or in no store, or where its scan was only centred on the
+        atlas, without a registration.
 
     Raises:
         StoreError: If the store's record of the case cannot be read.
@@ -64,7 +63,7 @@ def tumour_place(case: Case, truth: Volume) -> Place | None:
 
 
 def place_of(point_mm: NDArray[np.float64]) -> Place:
-    """Place of a point in the atlas' world.
+    """Side and region of a point in the atlas' world.
 
     Within 10 mm of the midline is neither side. The tentorium is taken as the surface
     z = -20 - 0.5 |x| - 0.3 y - 0.008 y² in mm from the brain's centre, fitted to SRI24's own
@@ -81,23 +80,23 @@ def place_of(point_mm: NDArray[np.float64]) -> Place:
 
 @dataclass(frozen=True)
 class ScoredCase:
-    """A case's scores, and what a check of its true and its predicted mask warns of."""
+    """The scores of a case, and the warnings of the checks of its true and predicted mask."""
 
     scores: CaseScores
     warnings: tuple[str, ...] = ()
 
 
 def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = no_scorer) -> ScoredCase:
-    """Score one case; what has no truth stays None.
+    """Score one case; scores without a true value are None.
 
     Args:
-        case: The truth, judged as the check judges it.
-        prediction: Where the predicted mask lies, and what is beside it.
-        scorer_of: Knows the metrics of the kinds of tasks.
+        case: The case with its true mask, which goes through the data check.
+        prediction: The files of the prediction.
+        scorer_of: Gives the scorer of a kind of task.
 
     Raises:
-        InputError: If a file cannot be read or is no mask, or the prediction lies elsewhere than
-            the truth.
+        InputError: If a file cannot be read or is no mask, or the grids of prediction and truth
+            do not match.
     """
     predicted = _predicted_mask(prediction.mask)
     warnings = tuple(f"of the prediction, {one.message}" for one in impossible_size(predicted))
@@ -131,7 +130,7 @@ def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = no_scor
 
 
 def _reported_scores(said: ReportedResult) -> dict[str, Any]:
-    """What the prediction says beside its mask."""
+    """The scores from `result.json`: marker probabilities and volume interval."""
     scores: dict[str, Any] = {}
     if said.marker is not None:
         scores |= {
@@ -183,10 +182,9 @@ def _soft_dice(path: Path, truth: Volume) -> float:
 
 
 def _predicted_mask(path: Path) -> Volume:
-    """A mask of any labels above 0; a map of probabilities would be tumour all over.
+    """Read a mask, with any labels above 0 as tumour; refuse a map of probabilities.
 
-    However bad a prediction is, it is scored; but where no voxel is 0, nothing says which value is
-    the background.
+    Bad predictions are scored, too, but a mask without a voxel of 0 has no known background.
     """
     mask = read_volume(path)
     remedy = "Write a mask of 0 and 1: threshold a probability at 0.5."
@@ -200,7 +198,7 @@ def _predicted_mask(path: Path) -> Volume:
 
 
 def _onto(predicted: Volume, truth: Volume) -> Volume:
-    """The prediction on the truth's voxels, in their axis order."""
+    """The prediction in the axis order of the true mask; raises where the grids do not match."""
     turned = turned_onto(predicted, truth)
     if turned is None:
         raise _elsewhere(predicted, truth)

@@ -1,4 +1,4 @@
-"""Scoring a folder of predictions against a cohort; no case is dropped silently."""
+"""Evaluate a folder of predictions against a cohort; cases without scores are listed."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def evaluate_predictions(
 
     Args:
         predictions: Folder of CASE/mask.nii.gz (plgg) or CASE.nii.gz (any tool).
-        cases: The truth.
+        cases: The cases with their true masks and markers.
         out: Folder to write.
-        seed: Of the resampling of patients.
-        scorer_of: Knows the metrics of the kinds of tasks.
-        workers: Processes that share the cases, here or on Ray; then scores are kept in `out` as
-            they are made, so that what is interrupted can be taken up. None does them in this
-            process and keeps nothing until the end.
+        seed: Seed of the bootstrap over patients.
+        scorer_of: Gives the scorer of a kind of task.
+        workers: Processes that share the cases, here or on Ray. Scores are then cached in `out`,
+            so that an interrupted evaluation can resume. None scores in this process, without a
+            cache.
         progress: Called with (done, all) after each case.
 
     Returns:
@@ -143,7 +143,7 @@ def _scored(
 
 
 def _tell_warnings(scored: Sequence[ScoredCase]) -> None:
-    """One line of what a check warns of, with the number of warnings and the first."""
+    """Log one line on the warnings of the mask checks: their number, and the first of them."""
     doubtful = [one for one in scored if one.warnings]
     if doubtful:
         n = sum(len(one.warnings) for one in doubtful)

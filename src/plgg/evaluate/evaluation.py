@@ -94,7 +94,7 @@ def _cases(rows: Sequence[CaseScores]) -> tuple[list[str], list[list[Cell]]]:
 
 
 def _task_cells(row: CaseScores) -> dict[str, Cell]:
-    """Columns of the tasks, those that say nothing left out."""
+    """Columns of the tasks, without empty ones."""
     cells: dict[str, Cell] = {}
     for name, found in row.tasks.items():
         cells |= {f"{name}:{field}": getattr(found, field) for field in _TASK_FIELDS}
@@ -104,7 +104,7 @@ def _task_cells(row: CaseScores) -> dict[str, Cell]:
 
 
 def _task_scores(cells: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """From columns to the tasks that they are of."""
+    """Group the columns of tasks by task."""
     tasks: dict[str, dict[str, Any]] = {}
     for column, text in cells.items():
         name, colon, field = (column or "").partition(":")

@@ -1,6 +1,6 @@
 """An experiment folder as typed records: plan, runs, epochs, evaluations.
 
-What is not there yet is left out and told in `notes`.
+Missing parts are left out and named in `notes`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from plgg.evaluate.evaluation import Evaluation, read_evaluation
 from plgg.evaluate.records import CaseScores
 
 PARTS = ("validation", "test")
-# More than so many that are still to come are counted, not named; the table of runs names them.
+# Beyond this number, missing runs are counted and not named; the table of runs names them.
 _MOST_ABSENT = 4
 _NOT_YET = "is not evaluated yet"
 
@@ -67,21 +67,21 @@ class Run:
 
     @property
     def collapsed(self) -> bool:
-        """Whether the marker head gave one constant answer when it was last looked at."""
+        """Whether the marker head gave one constant answer at the last validation."""
         looks = [e["validation"] for e in self.epochs if nested(e, "validation")]
         return bool(looks and nested(looks[-1], "marker_collapsed"))
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A finished, or half finished, experiment.
+    """The records of an experiment, finished or not.
 
     Attributes:
         folder: Where it lies.
         record: `experiment.json`.
         runs: By split, seed, then arm; those that were not begun are left out.
         unseen: Evaluations on further patients, of a demo, by arm; empty without one.
-        about: What a reader must know of the patients, of a demo; paragraphs.
+        about: Paragraphs on the patients of a demo; empty for other experiments.
         notes: What is missing or could not be read, in whole sentences.
     """
 
@@ -167,7 +167,7 @@ def read_experiment(folder: Path) -> Experiment:
 
 
 def _failed_points(folder: Path, told: tuple[Path, ...]) -> list[str]:
-    """A sentence for each point of a grid that failed and stands for no arm."""
+    """A sentence for each failed grid point, without failures that the arms' runs report."""
     points = {
         place: error for place, error in failures(folder).items() if folder / place not in told
     }
@@ -195,7 +195,7 @@ def _run(folder: Path, split: int, arm: str, seed: int) -> Run:
     if broken or not epochs:
         problems.append(broken or "there is no training record (metrics.jsonl)")
     if failure is not None:
-        # What a failed run lacks goes without saying.
+        # The missing parts of a failed run are not listed.
         problems = [f"it failed ({failure.error.rstrip('.')})"]
     elif any(folder.glob("*=*")):
         problems = ["no point of the grid is chosen yet"]
@@ -249,7 +249,7 @@ Record = dict[str, Any]
 
 
 def nested(record: object, *keys: str) -> Any:  # noqa: ANN401 - JSON is any
-    """What lies under a path of keys; None where the path ends early."""
+    """The value under a path of keys; None where the path ends early."""
     for key in keys:
         if not isinstance(record, dict):
             return None

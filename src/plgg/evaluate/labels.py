@@ -1,7 +1,7 @@
-"""Regions within the tumour (`plgg.data.labels`), each scored as an outline against its truth.
+"""Score the regions within the tumour (`plgg.data.labels`) against their true masks.
 
-In the tables a region is a task of its name: its volume is what is predicted of a scan, and Dice,
-distances and the error of the volume are its scores.
+In the tables each region is a task of its name: the predicted value is its volume, and the scores
+are Dice, surface distances and the volume error.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ KIND = SEGMENTATION
 
 
 class LabelScorer:
-    """What is known of the metrics of a region: all are means over scans."""
+    """The scorer of a region, whose metrics are all means over scans."""
 
     lower_is_better: frozenset[str] = frozenset({"hd95_mm"})
 
     def case_scores(self, answer: TaskAnswer, text: str, /) -> dict[str, float]:
-        """None beyond those that stand in the table."""
+        """Return nothing, because the table already holds the scores of a scan."""
         del answer, text
         return {}
 
     def metrics(self, answers: Sequence[TaskAnswer], texts: Sequence[str], /) -> dict[str, float]:
-        """None beyond the means."""
+        """Return nothing, because all metrics are means over scans."""
         del answers, texts
         return {}
 
@@ -51,12 +51,12 @@ def score_labels(
     """Scores of the regions within the tumour, by name.
 
     Args:
-        prediction: Where the map of regions lies.
-        labels: That it is of, the whole tumour first.
-        truths: The true regions that are known, by name.
+        prediction: The files of the prediction, with the map of labels.
+        labels: The labels of the map, the whole tumour first.
+        truths: The known true regions, by name.
 
     Raises:
-        InputError: If there is no map, or it lies elsewhere than the truth.
+        InputError: If there is no map, or its grid does not match that of the truth.
     """
     if len(labels) < 2:
         return {}

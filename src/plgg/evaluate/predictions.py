@@ -1,8 +1,8 @@
-"""What was predicted of a case, by plgg or by any tool.
+"""Find and read the prediction of a case, of plgg or of any other tool.
 
-CASE/mask.nii.gz    as plgg writes it, with probability.nii.gz, labels.nii.gz and result.json beside
-                    it or not
-CASE.nii.gz         as most tools do (or CASE.nii): a mask and no more
+CASE/mask.nii.gz    the layout of plgg, optionally with probability.nii.gz, labels.nii.gz and
+                    result.json beside it
+CASE.nii.gz         the layout of most tools (or CASE.nii): a mask only
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Prediction:
 
 
 class NamedMarker(BaseModel):
-    """The marker of a result; empty where the model names none.
+    """The marker of a result; empty where the model predicts none.
 
     Attributes:
         probabilities: By class, in the order of the model.
-        predicted: The class that was named.
-        withheld: Whether it was said not to be relied on; None where nothing says so.
+        predicted: The predicted class.
+        withheld: Whether the answer was withheld as uncertain; None where unknown.
         clinical_only: Probabilities from clinical data alone; None where there are none.
-        network: Those of the network alone, where others had a say or could have had.
-        radiomics: Those of the forest on radiomics, likewise.
+        network: Those of the network, where there is a forest or the answer is another's.
+        radiomics: Those of the forest on radiomics; None without one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,7 +57,7 @@ class NamedMarker(BaseModel):
 
 
 class VolumeRange(BaseModel):
-    """Where a result says that the true volume lies, and with which chance."""
+    """The predicted interval of the true volume, and its level."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,11 +67,11 @@ class VolumeRange(BaseModel):
 
 
 class ReportedTask(TaskAnswer):
-    """The answer of a task beside outline and marker.
+    """The answer of an auxiliary task.
 
     Attributes:
-        kind: Of the task.
-        column: Of the manifest that holds its truth; None is the task's name.
+        kind: Kind of the task.
+        column: Column of the manifest with the true values; None for the task's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -81,7 +81,7 @@ class ReportedTask(TaskAnswer):
 
 
 class ReportedLabel(BaseModel):
-    """A region that a result names: as the settings have it."""
+    """A label of a result, as in the settings."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,7 +90,7 @@ class ReportedLabel(BaseModel):
 
 
 class ReportedResult(BaseModel):
-    """What is scored of a result.json, of plgg or of another tool; all of it may be absent."""
+    """The fields of a result.json that are scored, of plgg or of another tool; all optional."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -101,7 +101,7 @@ class ReportedResult(BaseModel):
 
 
 def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
-    """What a folder of predictions holds of a case; None where it has no mask of it."""
+    """Find the files of a case in a folder of predictions; None without a mask."""
     folder = predictions / case_id
     if (folder / MASK).is_file():
         return Prediction(
@@ -115,7 +115,7 @@ def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
 
 
 def read_reported(path: Path) -> ReportedResult:
-    """The scored parts of a result.json.
+    """Read the scored fields of a result.json.
 
     Raises:
         InputError: If it cannot be read, or a probability is outside [0, 1].

@@ -25,7 +25,7 @@ class Record(BaseModel):
 
 
 class TaskScores(TaskAnswer):
-    """The answer of a task beside outline and marker, and its truth.
+    """The answer of an auxiliary task for one scan, and its truth.
 
     Attributes:
         kind: Of the task; empty where the table alone is read.
@@ -52,14 +52,14 @@ class CaseScores(Record):
         both_empty: Neither mask has a voxel: Dice is 1 by rule.
         volume_low_ml: Lower end of the interval that was predicted for the volume.
         volume_high_ml: Upper end.
-        volume_interval_level: The chance with which it was said to hold the true volume.
-        withheld: Whether the named marker was said not to be relied on.
-        probabilities: Of each class; empty where no marker was named.
+        volume_interval_level: The nominal coverage of that interval.
+        withheld: Whether the predicted marker was withheld as uncertain.
+        probabilities: Of each class; empty where no marker was predicted.
         clinical: Of each class from clinical data alone; empty where there are none.
         network: By the network alone, where a forest on radiomics is beside it; else empty.
         radiomics: By that forest.
         tasks: Of each further task, by name.
-        metrics: Registered ones of the mask, by name; what is undefined is left out.
+        metrics: Registered metrics of the mask, by name; undefined ones are left out.
     """
 
     case_id: CaseId
@@ -120,7 +120,7 @@ def _write(found: Estimate) -> dict[str, float | None]:
 
 
 Interval = Annotated[Estimate, BeforeValidator(_read), PlainSerializer(_write)]
-"""Over resampled patients, unless its place says otherwise."""
+"""An estimate with an interval by bootstrap over patients, unless stated otherwise."""
 
 
 class Spread(Record):
@@ -167,7 +167,7 @@ class Lesions(Record):
 
     @property
     def of_precision(self) -> Estimate:
-        """Share of the predicted parts that are lesions."""
+        """Found lesions over found lesions and false parts."""
         ends = self.precision_ci_low, self.precision_ci_high
         return Estimate(self.precision, *ends, self.found + self.false)
 
@@ -193,7 +193,7 @@ class Limits(Record):
 
 
 class Volumes(Record):
-    """How well volumes were measured.
+    """Agreement of predicted and true volumes, and coverage of the volume intervals.
 
     Attributes:
         difference_ml: Agreement in mL; None for fewer than three patients.
@@ -201,7 +201,7 @@ class Volumes(Record):
             of the scans in which both volumes are above 0.
         n_without_ratio: Scans in which one of the volumes is 0.
         coverage: Share of true volumes inside their predicted interval; None without intervals.
-        coverage_level: The share that was promised; None where that is not one number.
+        coverage_level: Nominal coverage; None where scans differ in it, or none has an interval.
         n_with_interval: Scans with an interval and a truth.
     """
 
@@ -214,12 +214,12 @@ class Volumes(Record):
 
 
 class Reliability(Record):
-    """Whether the probability of the named class can be taken at its word.
+    """Calibration of the probability of the predicted class.
 
     Attributes:
         ece: Expected calibration error, in [0, 1].
-        bins: Of confidence: mean confidence, share named rightly, scans.
-        curve: Share of wrong answers if only the surest were given.
+        bins: Bins of confidence, with mean confidence, accuracy and number of scans.
+        curve: Risk–coverage curve: error rate if only the most confident answers were given.
     """
 
     ece: Interval
@@ -228,14 +228,14 @@ class Reliability(Record):
 
 
 class Abstention(Record):
-    """What withholding unsure answers did.
+    """The effect of withholding uncertain answers.
 
     Attributes:
         n: Scans of which it is known whether the answer was withheld.
-        n_withheld: Those whose was.
-        share: The share withheld.
-        accuracy: Share named rightly of the others.
-        accuracy_withheld: Share that would have been named rightly of those withheld.
+        n_withheld: Scans whose answer was withheld.
+        share: Share of withheld answers.
+        accuracy: Accuracy of the answers that were given.
+        accuracy_withheld: Accuracy that the withheld answers would have had.
     """
 
     n: int
@@ -246,11 +246,11 @@ class Abstention(Record):
 
 
 class Baseline(Record):
-    """The marker from something else than the answer, such as clinical data, on the same scans.
+    """AUC of another source of the marker, such as clinical data, beside that of the answer.
 
     Attributes:
         n: Scans with both.
-        auc: Macro AUC of the other.
+        auc: Macro AUC of the other source.
         network_auc: Macro AUC of the answer.
         difference: Answer less the other, paired by patient.
     """
@@ -262,7 +262,7 @@ class Baseline(Record):
 
 
 class Markers(Record):
-    """How well markers were named.
+    """The scores of the predicted markers.
 
     Attributes:
         classes: In the order of the model.
@@ -296,13 +296,13 @@ class Markers(Record):
 
 
 class TaskSummary(Record):
-    """How well a task beside outline and marker was done.
+    """The metrics of an auxiliary task.
 
     Attributes:
-        kind: Of the task.
+        kind: Kind of the task.
         n: Scans whose target is known.
         metrics: By name.
-        lower_is_better: Those of them that are errors.
+        lower_is_better: The metrics of which lower values are better.
     """
 
     kind: str
@@ -345,9 +345,9 @@ class Summary(Record):
         failed: Scans whose truth or prediction cannot be used; they are in no number.
         segmentation: By metric, over the scans in which it is defined.
         lesions: Of all scans together.
-        marker: None where no scan has both a known and a named marker.
+        marker: None where no scan has both a true and a predicted marker.
         volumes: None where no scan has a true mask.
-        tasks: By name, those beside outline and marker.
+        tasks: Auxiliary tasks and labels of the mask, by name.
         subgroups: By trait.
     """
 

@@ -1,9 +1,9 @@
-"""A round of learning from corrections, judged: the old and the new model on the same patients.
+"""Compare the old and the new model of a fine-tuning round on the same patients.
 
     OUT/comparison.json
 
-The patients are ones that neither model was trained on. The new model is accepted unless it is
-worse there by more than chance explains.
+Neither model was trained on these patients. The new model is accepted unless it is worse on them
+by more than a margin for chance.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from plgg.core.records import read_record
 
 FILE = "comparison.json"
 MOST_MARGIN = 0.02
-"""Of a handful of patients the standard error may be large; a loss beyond this is never chance."""
+"""Upper limit of the margin, because the standard error of a few patients may be large."""
 Part = Literal["held-out", "validation"]
 PARTS: tuple[Part, ...] = ("held-out", "validation")
 _NAMES = {
@@ -38,7 +38,7 @@ class _Record(BaseModel):
 
 
 class PatientChange(_Record):
-    """One patient, their scans averaged.
+    """The Dice of one patient before and after the round, averaged over scans.
 
     Attributes:
         part: `held-out` is corrected and held out of every round; `validation` is of the store that
@@ -55,7 +55,7 @@ class PatientChange(_Record):
 
 
 class PartComparison(_Record):
-    """The mean over patients.
+    """The mean Dice over a group of patients, before and after the round.
 
     Attributes:
         part: Which patients; `all` where there are both kinds.
@@ -90,17 +90,17 @@ class RoundComparison(_Record):
     """The contents of `comparison.json`.
 
     Attributes:
-        accepted: Whether the new model takes the place of the old one.
+        accepted: Whether the new model replaces the old one.
         reason: Why, or why not, in a sentence or two.
-        n_training: Corrected patients that were learnt from.
-        n_rehearsed: Patients of the old training that were learnt from again.
-        n_validation: Patients that were compared.
-        dice_before: Mean over these, as are the next three.
+        n_training: Corrected patients in the training.
+        n_rehearsed: Patients of the old training in the training.
+        n_validation: Patients of the comparison.
+        dice_before: Mean over these patients, like the three fields that follow.
         parts: All patients and, where there are both kinds, each kind by itself.
         patients: Each of them.
-        trained_on: Corrected scans that were learnt from.
+        trained_on: Corrected scans in the training.
         left_out: Corrected scans that could not be used, and why.
-        seconds: Of each step of the round, the last time that it was made.
+        seconds: Seconds of each step of the round, in its last run.
     """
 
     format: Literal["plgg-round-comparison"] = "plgg-round-comparison"
@@ -159,8 +159,8 @@ def _compared(
 def verdict(parts: Sequence[PartComparison]) -> tuple[bool, str]:
     """Whether a round is accepted, and why.
 
-    No kind of patient may be worse: what is gained on corrected patients does not make up for what
-    is forgotten of the others.
+    No group of patients may be worse: a gain on corrected patients does not make up for forgetting
+    on the others.
     """
     worse = [part for part in parts if part.is_worse]
     if worse:
@@ -173,12 +173,12 @@ def verdict(parts: Sequence[PartComparison]) -> tuple[bool, str]:
 
 
 def write_comparison(folder: Path, comparison: RoundComparison) -> None:
-    """Write `comparison.json`, whole or not at all."""
+    """Write `comparison.json` atomically."""
     write_json(folder / FILE, comparison.model_dump(mode="json"))
 
 
 def read_comparison(folder: Path) -> RoundComparison | None:
-    """That of a round; None where it has not ended.
+    """Read the comparison of a round; None where the round has not ended.
 
     Raises:
         RunError: If it cannot be read.

@@ -1,11 +1,11 @@
-"""`ScoreCache`: scores of cases that an evaluation has made so far, so that it can be taken up.
+"""`ScoreCache`: the scores of an unfinished evaluation, so that it can resume.
 
     kept = ScoreCache(out / KEPT)
     if kept.get(key) is None:
         kept.add(key, score_case(case, prediction))
 
-One line a case is appended as it is done. A line belongs to the files that it was made from, by
-their paths, sizes and times; one that is cut off, as a kill leaves it, or altered is passed over.
+A line is appended for each finished case. Its key is a hash that includes the paths, sizes and
+times of the case's files. A line that is truncated, as after a kill, or altered is skipped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from plgg.metrics.further import METRICS
 
 log = logging.getLogger(__name__)
 KEPT = "scores.jsonl"
-# A link in the place of the file leads elsewhere.
+# A symbolic link is not followed, because it could lead outside the folder.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -43,10 +43,10 @@ class _Line(BaseModel):
 
 
 class ScoreCache:
-    """Scores by key, in memory and in a file that only grows.
+    """Scores by key, in memory and in an append-only file.
 
     Args:
-        path: Of the file; what it holds already is read.
+        path: The file; scores that it holds already are read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,14 +54,14 @@ class ScoreCache:
         self._found = _read(path)
 
     def get(self, key: str) -> ScoredCase | None:
-        """What was kept; None where nothing was."""
+        """The scores under a key; None if there are none."""
         return self._found.get(key)
 
     def add(self, key: str, scored: ScoredCase) -> None:
-        """Keep a case's scores.
+        """Add the scores of a case.
 
         Raises:
-            OutputError: If the disk refuses.
+            OutputError: If the file cannot be written.
         """
         line = _Line(key=key, scores=scored.scores, warnings=scored.warnings)
         text = json.dumps(sealed(line.model_dump(mode="json")), allow_nan=False)
@@ -69,11 +69,11 @@ class ScoreCache:
             disk_writes(self._path),
             os.fdopen(os.open(self._path, _APPEND, 0o666), "a", encoding="utf-8") as handle,
         ):
-            # In front, too: what is before may have been cut off.
+            # Also a line break in front, because the line before may be truncated.
             handle.write(f"\n{text}\n")
 
     def forget(self) -> None:
-        """Remove the file: the evaluation is whole."""
+        """Delete the file, once the evaluation is complete."""
         self._path.unlink(missing_ok=True)
 
 
@@ -96,7 +96,7 @@ def _parsed(text: str) -> _Line | None:
 
 
 def key_of(case: Case, prediction: Prediction) -> str:
-    """Hash of all that a case's scores follow from: row, files, metrics, version."""
+    """Hash of everything that determines a case's scores: row, files, metrics, version."""
     beside = case.mask and case.mask.with_name("case.json")
     said = (prediction.mask, prediction.probability, prediction.result, prediction.labels)
     stored = case.stored_labels.path if case.stored_labels else None

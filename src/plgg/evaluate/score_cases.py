@@ -1,4 +1,4 @@
-"""Scores of many cases: in this process, in others or on Ray; those that were kept are taken.
+"""Score many cases in this process, in others or on Ray; cached scores are reused.
 
 A case that cannot be scored is reported, the others go on; the next command tries it again.
 """
@@ -27,7 +27,7 @@ from plgg.evaluate.tasks import ScorerOf
 
 log = logging.getLogger(__name__)
 Pair = tuple[Case, Prediction]
-# What a process holds at most: truth, mask and probability of one case, and distances between them.
+# Peak memory of a process: truth, mask and probability of one case, and distances between them.
 PROCESS_GIB = 1.5
 # Distances between the surfaces of two masks of 0.5 mm take half a minute.
 CASE_SECONDS = 1800.0
@@ -36,7 +36,7 @@ CASE_SECONDS = 1800.0
 def scores_here(
     pairs: Sequence[Pair], scorer_of: ScorerOf, kept: ScoreCache | None = None
 ) -> Generator[ScoredCase | FailedScore, None, None]:
-    """Scores of cases, one after the other in this process."""
+    """Score cases one after the other in this process."""
     for case, prediction in pairs:
         key = key_of(case, prediction) if kept else ""
         found = kept.get(key) if kept else None
@@ -46,12 +46,12 @@ def scores_here(
 def scores_of_workers(
     pairs: Sequence[Pair], scorer_of: ScorerOf, kept: ScoreCache, *, workers: Workers, out: Path
 ) -> Generator[ScoredCase | FailedScore, None, None]:
-    """Scores of cases, in their order, by worker processes.
+    """Score cases in worker processes, and yield the scores in the order of the cases.
 
     Args:
-        pairs: Cases and what was predicted of them.
-        scorer_of: Knows the metrics of the kinds of tasks; a function of a module.
-        kept: What an evaluation that was interrupted has left, and where it is added to.
+        pairs: Cases and their predictions.
+        scorer_of: Gives the scorer of a kind of task; a module-level function.
+        kept: Cache with the scores of an interrupted evaluation; new scores are added to it.
         workers: Processes, here or on Ray.
         out: Folder of the evaluation.
     """
@@ -100,7 +100,7 @@ def _score(score: _Score, pair: Pair) -> ScoredCase | FailedScore:
 def score_or_say(
     case: Case, prediction: Prediction, scorer_of: ScorerOf
 ) -> ScoredCase | FailedScore:
-    """A case's scores, or why there are none."""
+    """Score a case; any error becomes the reason of a `FailedScore`."""
     try:
         return score_case(case, prediction, scorer_of)
     except Exception as error:  # the one guard around a case of a batch

@@ -1,7 +1,7 @@
 """Statistics of weighted scans, with intervals over resampled patients.
 
-A statistic is asked once for all resamples, with a row of weights for each of them: how often each
-scan was drawn. An evaluation has hundreds of intervals, so one at a time would take minutes.
+A statistic is called once for all resamples, with a row of weights for each: how often each scan
+was drawn. An evaluation has hundreds of intervals, so one resample at a time would take minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def interval(
     """A statistic and its 95 % percentile interval (Efron and Tibshirani 1993) over patients.
 
     Args:
-        statistic: Of weights.
+        statistic: Function of the weights.
         patients: The patient of each scan; scans of one patient are drawn together.
         rng: The generator.
 
@@ -38,7 +38,7 @@ def interval(
     if not patients:
         return Estimate()
     value = _known(statistic(np.ones((1, len(patients))))[0])
-    # Drawn in any case: what comes after does not depend on whether this is defined.
+    # Always drawn, so that later random numbers do not depend on whether this is defined.
     blocks = [None if value is None else statistic(drawn) for drawn in _drawn(patients, rng)]
     known = [block for block in blocks if block is not None]
     if not known:

@@ -1,7 +1,6 @@
-"""Subgroups: which traits a scan has, by bands that are the same in every cohort.
+"""Subgroups of scans by trait, with the same bands of age and size in every cohort.
 
-Fixed bands, not tertiles: so a band means one thing in all cohorts and evaluations can be laid
-side by side.
+The bands are fixed, not tertiles, so that evaluations of different cohorts can be compared.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from plgg.evaluate.records import CaseScores
 
 Trait = Callable[[CaseScores], str | None]
 
-# From which value a band runs. Infants and toddlers, preschool, school age, adolescents; adults by
+# Lower end of each band: infants and toddlers, preschool, school age, adolescents; adults by about
 # 20 years.
 AGE_BANDS = {
     "0 to 2 years": 0,

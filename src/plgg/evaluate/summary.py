@@ -1,4 +1,4 @@
-"""From cases to a summary: overlap, volumes, classification, calibration, by patient."""
+"""Summarise scored cases: overlap, volumes, classification, calibration; intervals by patient."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Scores = NDArray[np.float64]
 
 
 def summarise_markers(rows: Sequence[CaseScores], rng: np.random.Generator) -> Markers | None:
-    """Scores of the named markers; None where no scan has both a known and a named one.
+    """Scores of the predicted markers; None where no scan has both a true and a predicted one.
 
     Args:
-        rows: One a case; all that name a marker know the same classes.
-        rng: Of the resampling.
+        rows: One a case; all with marker probabilities have the same classes.
+        rng: Random generator of the bootstrap.
     """
     named = [row for row in rows if row.probabilities and row.marker]
     if not named:
@@ -115,7 +115,7 @@ def _baseline(
     classes: Sequence[str],
     rng: np.random.Generator,
 ) -> Baseline | None:
-    """The answer and another source on the scans that have both, of the same classes."""
+    """Compare the answer with another source, on the scans that have both for all classes."""
     said: list[dict[str, float]] = [getattr(row, source) for row in rows]
     both = [row for row, other in zip(rows, said, strict=True) if other.keys() == set(classes)]
     if not both:
@@ -146,7 +146,7 @@ def summarise_reliability(
     Args:
         probabilities: Probabilities, shape (n, classes).
         truth: Class indices, shape (n,).
-        over: Gives a statistic its interval.
+        over: Computes a statistic with its interval.
     """
     confidence, hits = confidence_and_hits(probabilities, truth)
     return Reliability(
@@ -211,18 +211,18 @@ def _holds(row: CaseScores) -> bool:
 
 
 METRICS = ("dice", "soft_dice", "hd95_mm", "surface_dice", "volume_error_ml")
-# A mean of fewer patients says nothing, and may tell who they are.
+# A mean of fewer patients is not informative, and could identify them.
 _LEAST_PATIENTS = 3
 NAMED_RIGHTLY = "marker_named_rightly"
 
 
 def summarise(rows: Sequence[CaseScores], missing: Sequence[str], *, seed: int) -> Summary:
-    """The summary of some rows.
+    """Summarise the scores of all cases.
 
     Args:
-        rows: One a case; all that name a marker know the same classes.
+        rows: One a case; all with marker probabilities have the same classes.
         missing: Cases without a prediction.
-        seed: Of the resampling.
+        seed: Seed of the bootstrap.
     """
     rng = np.random.default_rng(seed)
     return Summary(
@@ -300,7 +300,7 @@ def _counts(rows: Sequence[CaseScores], name: str) -> NDArray[np.float64]:
 def _subgroup(
     trait: str, level: str, rows: Sequence[CaseScores], rng: np.random.Generator
 ) -> Subgroup:
-    """A subgroup; of few patients only how many."""
+    """Summarise a subgroup; fewer than three patients are only counted."""
     n_patients = len({row.patient_id for row in rows})
     enough = n_patients >= _LEAST_PATIENTS
     spreads = {m: _spread(rows, m, rng) for m in (*METRICS, NAMED_RIGHTLY) if enough}

@@ -24,21 +24,21 @@ Array = NDArray[np.float64]
 
 
 class Scorer(Protocol):
-    """What a kind of task knows of its metrics."""
+    """The metrics of a kind of task."""
 
     @property
     def lower_is_better(self) -> frozenset[str]:
-        """Those that are errors."""
+        """The metrics of which lower values are better."""
 
     def case_scores(self, answer: TaskAnswer, text: str, /) -> dict[str, float]:
         """The scores of one scan, whose means over scans are metrics."""
 
     def metrics(self, answers: Sequence[TaskAnswer], texts: Sequence[str], /) -> dict[str, float]:
-        """The metrics that only many scans have."""
+        """The metrics that need several scans."""
 
 
 ScorerOf = Callable[[str], Scorer | None]
-"""From the name of a kind; None where it is not known here."""
+"""Gives the scorer of a kind of task by its name; None for an unknown kind."""
 
 
 def no_scorer(kind: str) -> Scorer | None:  # noqa: ARG001 - as those that know kinds
@@ -68,8 +68,8 @@ def summarise_tasks(
 
     Args:
         rows: One a case.
-        scorer_of: Gives the metrics of a kind.
-        seed: Of the resampling of patients.
+        scorer_of: Gives the scorer of a kind of task.
+        seed: Seed of the bootstrap over patients.
     """
     names = dict.fromkeys(name for row in rows for name in row.tasks)
     return {

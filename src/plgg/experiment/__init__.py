@@ -1,1 +1,1 @@
-"""The whole way: the same splits for every arm, each (split, arm, grid point) a run of its own."""
+"""Experiments: arms on the same splits, fine-tuning on corrections, transfer, and the demo."""

@@ -1,4 +1,4 @@
-"""From the names of arms to their settings."""
+"""Settings of the arms of an experiment, by their names."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _WORDS = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|\[[^\]]*\]|\S)+")
 def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> dict[str, Config]:
     """The settings of each arm, in the order of their names.
 
-    `single` and `multitask` are the base with that arm; `dense` learns tasks that are read off the
-    mask beside the outline, `dense-marker` these and the base's own; `oracle` is `single`, told the
-    true marker. A preset's name is that preset, with the
-    base's seed, tasks and the way it is computed and predicted. `NAME=ARM key=value …` defines one
-    more from one of these; it need not be among the names.
+    `single` and `multitask` are the base with that arm; `dense` adds tasks that are computed from
+    the mask to segmentation, `dense-marker` these and the base's own; `oracle` is `single` with the
+    true marker as an input. A preset's name is that preset, with the base's seed, tasks,
+    preprocessing, inference and execution. `NAME=ARM key=value …` defines one more from one of
+    these; it need not be among the names.
 
     Raises:
         ConfigError: If there is no name, one is unknown or occurs twice, or a setting does not fit.
@@ -42,7 +42,7 @@ def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> 
 
 
 def require_own(defined: Sequence[str], grid: Iterable[str]) -> None:
-    """Check that no arm sets what the grid varies: which of them should win?
+    """Check that no arm sets a key that the grid varies.
 
     Raises:
         ConfigError: If one does.
@@ -70,7 +70,7 @@ def _parsed(text: str, base: Config) -> tuple[str, Config]:
 
 
 def _is_name(name: str) -> bool:
-    """Whether an arm may be called so: its runs lie in folders of that name."""
+    """Whether this is a valid new name of an arm, which also names the folders of its runs."""
     return name not in (*KINDS, *PRESETS) and "." not in name and case_id_fault(name) is None
 
 

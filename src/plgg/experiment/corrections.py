@@ -1,7 +1,7 @@
-"""Corrected scans of a round: which are learnt from, which are held out, where they are stored.
+"""Corrected scans of a fine-tuning round: split into training and held-out, and stored.
 
-A patient is held out as a whole. Who was held out once stays so in every later round, or the
-comparison would be of patients that the model knows: whoever starts a round sees to that.
+All scans of a patient are held out together. The caller must hold out the same patients in every
+later round; otherwise the comparison would use patients that the model was trained on.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from plgg.data.store_records import Cohort, StoredCase
 from plgg.data.store_writing import write_cohort
 
 FEWEST = 2
-"""Patients to learn from, and patients to hold out."""
+"""Smallest number of training patients, and of held-out patients."""
 EVERY = 3
-"""Of so many patients the first is held out."""
+"""Of so many consecutive patients the first is held out."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Corrections:
     """The corrected scans of a round.
 
     Attributes:
-        training: Names of the scans that are learnt from.
-        held_out: Names of the scans that are never learnt from.
+        training: Names of the scans for training.
+        held_out: Names of the scans that are never used for training.
     """
 
     training: tuple[str, ...]
@@ -71,11 +71,11 @@ def parted(
     where: Path,
     left_out: Mapping[str, str] | None = None,
 ) -> Corrections:
-    """The scans with their patients held out or not.
+    """Split the scans into training and held-out by patient.
 
     Args:
         cases: In the order of their correction.
-        held_out: Patients that are not learnt from.
+        held_out: The held-out patients.
         where: For the message.
         left_out: Scans that cannot be used, and why, for the message.
 
@@ -98,7 +98,7 @@ def parted(
 
 
 def require_fit(store: Store, config: Config) -> None:
-    """Check that a store was made as a model's scans are.
+    """Check that a store was preprocessed like a model's scans.
 
     Raises:
         ConfigError: If not.
@@ -115,10 +115,10 @@ def require_fit(store: Store, config: Config) -> None:
 
 
 def whole_alone(case: Case, labels: Sequence[Label]) -> Case:
-    """A corrected case of a model of these labels: its mask tells the whole tumour alone.
+    """Mark the mask of a corrected case as the whole tumour, for a model with several labels.
 
-    The pen of the reading room draws the whole tumour; where the manifest names labels, the mask
-    tells these.
+    The reading room draws the whole tumour only. A case whose manifest names the labels of its mask
+    is returned unchanged.
     """
     if len(labels) < 2 or COLUMN in map(column_key, case.columns):
         return case
@@ -128,9 +128,9 @@ def whole_alone(case: Case, labels: Sequence[Label]) -> Case:
 def join_stores(
     corrected: Store, old: Store | None, out: Path, *, classes: tuple[str, ...]
 ) -> Store:
-    """One store of the corrected scans and those of the old training; kept if it is there.
+    """Join the corrected scans and those of the old training into one store, unless it exists.
 
-    A scan that both have is the corrected one.
+    Of a scan that both have, the corrected version is taken.
 
     Args:
         corrected: The corrected scans.

@@ -1,7 +1,6 @@
 """The demo: synthetic patients, both arms on one split, unseen patients, a report. Offline.
 
-What the demo and the transfer experiment have in common, and the latter's settings, which two cores
-can bear.
+The transfer experiment also uses `make_patients` and `make_store`.
 """
 
 from __future__ import annotations
@@ -32,22 +31,19 @@ from plgg.preprocess.cohort import preprocess_cohort
 from plgg.report.experiment.page import write_experiment_report
 from plgg.report.measures import headline
 
-# Voxels of 3 mm and a few hundred steps: what two cores can do in ten minutes. The cross-entropy
-# helps where steps are few.
-
 
 def make_patients(folder: Path, settings: PhantomSettings, watch: Watch) -> Path:
-    """Make a cohort, or keep what is there of it; gives its manifest."""
+    """Make a synthetic cohort, keeping what exists of it; return the path of its manifest."""
     with watch.task(f"making {settings.n_patients} synthetic patients") as progress:
         make_cohort(folder, settings, workers=_workers(), progress=progress)
     return folder / "manifest.csv"
 
 
 def make_store(manifest: Path, folder: Path, config: Config, watch: Watch) -> Store:
-    """Check and preprocess a cohort; every case must come through.
+    """Check and preprocess a cohort; a failed case raises an error.
 
     Raises:
-        InputError: If one does not.
+        InputError: If a case fails.
     """
     with watch.task("checking them") as progress:
         report = check_manifest(manifest, progress=progress)
@@ -68,14 +64,14 @@ def _workers() -> int:
 ARMS = ("single", "multitask")
 N_PATIENTS, N_UNSEEN = 120, 40
 MISSING_MASKS = 0.6
-# Wide bright halos belong to the tumour or not as the marker says, and what tells the marker lies
-# far from the tumour: outlines teach what a halo looks like, but not whose it is.
+# The marker decides whether a wide bright halo belongs to the tumour, and the sign of the marker
+# lies far from the tumour. Outlines alone teach what a halo looks like, but not if it is tumour.
 COHORT = PhantomSettings(
     spacing_mm=3.0, halos=1.0, halo_width=0.85, elsewhere=1.0, spot_width=2.2, contrast=3.0
 )
 DEMO_SETTINGS = (
     "grid.spacing_mm=5",
-    # The deepest of its maps are too small for bf16 on a processor.
+    # The deepest feature maps are too small for bf16 on a CPU.
     "precision=fp32",
     # Synthetic heads are made in the atlas' space; registering them would only take time.
     "preprocess.registration=centre",
@@ -87,9 +83,9 @@ DEMO_SETTINGS = (
     "patches.augmentation.gamma=0.3",
     "model.stem=2",
     "model.init_filters=8",
-    # With a channel a group the outline is learnt slowly, or not at all.
+    # With one channel a group, segmentation is learnt slowly, or not at all.
     "model.norm_groups=2",
-    # The deepest of four levels averages over few voxels, in which the sign is not yet drowned.
+    # The deepest of four levels averages over few voxels, so that the marker's sign is not lost.
     "model.blocks_down=[1,1,1,1]",
     'model.marker.inputs=["average"]',
     "model.marker.dropout=0.5",

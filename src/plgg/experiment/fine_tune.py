@@ -1,12 +1,12 @@
-"""`fine_tune`: a round of learning from corrections; the model may only get better or stay.
+"""`fine_tune_model`: a round of fine-tuning on corrected masks; a worse model is not accepted.
 
-    OUT/plan.json          what the round is of: a repetition goes on with it
+    OUT/plan.json          the inputs of the round; a repeated call resumes it
     OUT/store/             the corrected scans, preprocessed
-    OUT/training/          the networks under way; gone when the round has ended
+    OUT/training/          the unfinished networks; deleted when the round has ended
     OUT/run/               the new model, if it is accepted
     OUT/comparison.json    both models side by side; written last
 
-The model in force is only read.
+The current model is only read.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ log = logging.getLogger(__name__)
 
 
 class RoundPlan(BaseModel):
-    """The contents of `plan.json`: what a repetition must have in common.
+    """The contents of `plan.json`: the inputs of a round, which a repeated call must share.
 
     Attributes:
-        model: SHA-256 of the weights of each network in force.
+        model: SHA-256 of the weights of each network of the current model.
         corrections: SHA-256 of image and mask of each corrected scan.
-        held_out: Patients that are not learnt from.
+        held_out: The held-out patients.
         old_scans: SHA-256 of each scan of the store.
         settings: `key=value` of the fine-tuning.
     """
@@ -80,15 +80,15 @@ class RoundPlan(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """A round that is under way.
+    """A fine-tuning round: its inputs, folder and clock.
 
     Attributes:
-        models: Folders of the model in force, one or several that answer together.
+        models: Folders of the current model, one or several that form an ensemble.
         cases: The corrected scans, in the order of their correction.
-        held_out: Patients that are not learnt from.
+        held_out: The held-out patients.
         out: The round's folder.
-        old: The networks in force.
-        store: That they were trained on; None where it is not at hand.
+        old: The networks of the current model.
+        store: The store that they were trained on; None if it is not given.
         settings: `key=value` of the fine-tuning.
         clock: Seconds of each step.
     """
@@ -104,17 +104,17 @@ class Round:
 
     @property
     def training(self) -> Path:
-        """What is needed until the round has ended."""
+        """Folder of the unfinished networks, deleted when the round has ended."""
         return self.out / "training"
 
     @property
     def learnt_before(self) -> tuple[str, ...]:
-        """SHA-256 of the scans that earlier rounds have learnt from."""
+        """SHA-256 of the training scans of earlier rounds."""
         records = [read_ensemble(model) for model in self.models if is_ensemble(model)]
         return tuple(dict.fromkeys(scan for record in records for scan in record.learnt_from))
 
     def plan(self) -> RoundPlan:
-        """What makes it this round."""
+        """The inputs that identify the round."""
         old = self.store.cohort.cases if self.store else ()
         return RoundPlan(
             model=tuple(member.sha256 for member in self.old),
@@ -139,7 +139,7 @@ def fine_tune_model(
     workers: int = 1,
     watch: Watch,
 ) -> RoundComparison:
-    """Learn from corrected masks, or go on with it; see `plgg.api.fine_tune`.
+    """Fine-tune a model on corrected masks, or resume that; see `plgg.api.fine_tune`.
 
     Raises:
         InputError: If there are too few corrected patients.
@@ -167,7 +167,7 @@ def _round(
     held_out: Sequence[str],
     settings: Sequence[str],
 ) -> Round:
-    """All that a round is of, checked so far as that takes no time."""
+    """Collect the inputs of a round, and run the checks that are fast."""
     cases = tuple(case for case in read_unchecked(manifest) if case.mask is not None)
     kept = held_out_patients(cases, held_out)
     parted(cases, kept, where=manifest)
@@ -181,7 +181,7 @@ def _round(
 
 
 def _begin(this: Round) -> None:
-    """Write what the round is of, or check that it is the one that was begun here."""
+    """Write the plan of the round; if there is one in the folder, check that it is the same."""
     path, plan = this.out / PLAN, this.plan()
     if path.is_file():
         known = read_record(
@@ -265,7 +265,7 @@ def _n_patients(store: Store, names: Collection[str]) -> int:
 
 
 def _preprocessed(this: Round, workers: int, watch: Watch) -> tuple[Store, dict[str, str]]:
-    """The corrected scans as the model wants them, and why some could not be prepared."""
+    """Preprocess the corrected scans as for the model; also return why some of them failed."""
     folder = this.out / "store"
     with watch.task("preparing corrected scans") as progress, output_folder(folder, STORE):
         cohort = preprocess_cohort(
@@ -278,7 +278,7 @@ def _preprocessed(this: Round, workers: int, watch: Watch) -> tuple[Store, dict[
 
 
 def _spoilt(this: Round, corrected: Store) -> list[str]:
-    """Held-out scans of patients who taught the model, before or in this round by another name."""
+    """Held-out scans of training patients, of the model or, under another name, of this round."""
     trained = {name for old in this.old for name in old.train}
     taught = [this.store.by_id[name] for name in sorted(trained)] if this.store else []
     patients = {case.patient_id for case in taught}
@@ -292,7 +292,7 @@ def _spoilt(this: Round, corrected: Store) -> list[str]:
 
 
 def _without_corrected(this: Round, corrected: Store, store: Store) -> Round:
-    """The round whose old patients are those of whom no scan was corrected since."""
+    """The round without old training and validation patients that have a corrected scan."""
     again = {case.patient_id for case in corrected.cohort.cases}
 
     def kept(names: Sequence[str]) -> tuple[str, ...]:
@@ -307,7 +307,7 @@ def _without_corrected(this: Round, corrected: Store, store: Store) -> Round:
 
 
 def _tuned(this: Round, store: Store, corrections: Corrections, watch: Watch) -> list[Pair]:
-    """Every network before and after; what an interrupted call has made is kept."""
+    """Fine-tune every network; results of an interrupted call are reused."""
     pairs = []
     for number, old in enumerate(this.old):
         label = f"network {number + 1} of {len(this.old)}"

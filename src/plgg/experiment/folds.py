@@ -45,7 +45,7 @@ def train_folds(
     watch: Watch,
     tracking: Tracking | None = None,
 ) -> Evaluation:
-    """Train, or go on with, an ensemble.
+    """Train an ensemble, or resume its training.
 
     Args:
         store: The preprocessed cohort.
@@ -53,10 +53,10 @@ def train_folds(
         config: All settings.
         n_folds: How many runs.
         watch: Told of the progress.
-        tracking: Who keeps their curves.
+        tracking: Trackers of the training curves.
 
     Returns:
-        How the runs do on patients they never saw.
+        The evaluation of the runs on patients that they were not trained on.
 
     Raises:
         ConfigError: If there are too few patients, or the store does not fit.
@@ -90,13 +90,13 @@ def train_folds(
 
 
 def _starts(store: Store, config: Config, splits: Sequence[Split]) -> list[Config]:
-    """Settings of each fold's run: where they start from an ensemble, from its run of that fold.
+    """Settings of each fold's run; from an initial ensemble, each starts from its own fold's run.
 
-    Those draw from the next seed after that run's, so that they see other patches than it did,
-    however often the ensemble has gone on.
+    It then uses the seed after that run's, so that the patches differ however often the ensemble
+    is continued.
 
     Raises:
-        ConfigError: If a run would start from weights that learnt from whom it is tested on.
+        ConfigError: If the initial weights of a run were trained on its validation patients.
     """
     first = config.init.run
     if first is None:

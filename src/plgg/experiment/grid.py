@@ -13,7 +13,7 @@ from plgg.core.errors import ConfigError
 Grid = Mapping[str, Sequence[str]]
 """Values of each setting, as typed."""
 
-# What the marker alone uses makes no difference to an arm without it.
+# Settings that only the marker uses; they have no effect on an arm without it.
 _OF_THE_MARKER = (
     "loss.marker_weight",
     "loss.weight",
@@ -26,16 +26,16 @@ _OF_THE_MARKER = (
     "model.marker.",
     "patches.marker",
 )
-# What makes an arm, an experiment or its folder what it is.
+# Settings that define an arm, an experiment or its folder, so that a grid cannot vary them.
 _NO_SETTINGS = ("arm", "preset", "seed", "grid.", "preprocess.", "init.run")
 _COMMAS = re.compile(r",(?![^\[]*\])")
 
 
 def parse_grid(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """From `key=value,value,…`; commas within brackets belong to a value.
+    """Parse `key=value,value,…`; commas within brackets belong to a value.
 
     Raises:
-        ConfigError: If a text is no such thing, or a key comes twice.
+        ConfigError: If a text has another form, or a key occurs twice or cannot be varied.
     """
     grid: dict[str, tuple[str, ...]] = {}
     for text in texts:
@@ -65,7 +65,7 @@ def values_of(config: Config, grid: Grid) -> dict[str, tuple[Any, ...]]:
 
 
 def points(config: Config, grid: Grid) -> dict[str, Config]:
-    """Settings of every point, by a name that serves as a folder's; without a grid one, unnamed.
+    """Settings of every grid point by the name of its folder; without a grid, one with a blank.
 
     Raises:
         ConfigError: If a key is unknown or a value out of range.
@@ -84,7 +84,7 @@ def points(config: Config, grid: Grid) -> dict[str, Config]:
 
 
 def _concerns(config: Config, key: str) -> bool:
-    """Whether a setting makes a difference to an arm."""
+    """Whether a setting has an effect on an arm."""
     if key.startswith("tasks."):
         return key.split(".")[1] in config.auxiliary
     return config.arm == "multitask" or not key.startswith(_OF_THE_MARKER)

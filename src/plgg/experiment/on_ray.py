@@ -29,7 +29,7 @@ Told = Callable[[Job, str | None], None]
 def run_on_ray(
     jobs: Sequence[tuple[Job, Split]], store: Path, out: Path, workers: Workers, told: Told
 ) -> None:
-    """Do all runs, as many at a time as there are cores and GPUs for.
+    """Execute all runs, as many at a time as there are cores and GPUs for.
 
     Raises:
         ConfigError: If Ray is not installed or cannot be reached, has no room for a run, or its
@@ -45,7 +45,7 @@ def run_on_ray(
 
 
 def _ready(store: Path, cpus: int) -> Store:
-    """The store, which a process opens once."""
+    """Open the store, once in each worker process."""
     import torch
 
     torch.set_num_threads(cpus)
@@ -58,7 +58,7 @@ def _run(retries: int, store: Store, pair: tuple[Job, Split]) -> str | None:
 
 
 def _noted(job: Job, outcome: JobOutcome[str | None]) -> str:
-    """Why a run failed whose process did not live to say so."""
+    """Record why the worker process of a run died, and return the reason."""
     reason = outcome.reason or "its worker process died"
     make_folder(job.run)
     note_failure(job.run, reason, reason)

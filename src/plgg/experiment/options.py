@@ -1,4 +1,4 @@
-"""What may be asked of experiments, as typed; importing it loads no heavy library."""
+"""Options of experiments, as on the command line; importing them loads no heavy library."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MOST_SEEDS = 100
 
 @dataclass(frozen=True)
 class TransferOptions:
-    """How far to go.
+    """Options of a transfer experiment.
 
     Attributes:
-        splits: Of both cohorts.
+        splits: Number of splits of each cohort.
         tuning: `key=value` settings of the fine-tuning alone.
-        frozen_stages: Stages of the encoder that fine-tuning leaves as they were.
-        patients: Of each synthetic cohort, where no stores are named.
-        command: What was typed, for the reports.
+        frozen_stages: Stages of the encoder that fine-tuning freezes.
+        patients: Patients of each synthetic cohort, where no stores are given.
+        command: The command line, for the reports.
     """
 
     splits: int = 1
@@ -28,6 +28,7 @@ class TransferOptions:
     command: str = ""
 
 
+# Voxels of 3 mm and few steps, which two cores can train; cross-entropy helps where steps are few.
 SYNTHETIC_SETTINGS = (
     "grid.spacing_mm=3",
     # Synthetic heads are made in the atlas' space; registering them would only take time.
@@ -43,14 +44,14 @@ SYNTHETIC_SETTINGS = (
 
 @dataclass(frozen=True)
 class Workers:
-    """Who does the runs.
+    """Where the runs are executed.
 
     Attributes:
         kind: `local`, one after the other in this process, or `ray`.
         address: Of a Ray cluster; None starts one on this machine.
         cpus: Processor cores of a run.
         gpus: GPUs of a run, or a share of one; None takes one where there are any.
-        retries: How often a failed run is tried again at once.
+        retries: How often a failed run is repeated at once.
     """
 
     kind: str = "local"
@@ -66,19 +67,19 @@ class Workers:
 
 @dataclass(frozen=True)
 class Design:
-    """Splits, arms and who does the runs.
+    """The design of an experiment: splits, seeds, arms, grid and workers.
 
     Attributes:
-        splits: How many.
-        folds: Instead of splits, how many folds of a cross validation.
-        seeds: Runs of each split and arm, which differ in nothing but chance.
+        splits: Number of splits.
+        folds: Number of folds of a cross validation, instead of splits.
+        seeds: Runs of each split and arm, which differ only in their seed.
         arms: Names: single, multitask, dense, dense-marker, oracle, a preset's, or one that is
             defined; the first is the baseline.
         defined: `NAME=ARM key=value …`, from one of the others.
         grid: `key=value,value,…`; the winner of each split is chosen on its validation patients.
-        workers: Who does the runs.
-        command: What was typed, for the report.
-        track: Who keeps their curves: tensorboard, mlflow.
+        workers: Where the runs are executed.
+        command: The command line, for the report.
+        track: Trackers of the training curves: tensorboard, mlflow.
     """
 
     splits: int = 6

@@ -28,7 +28,7 @@ from plgg.train.tracking.follow import Tracking
 
 @dataclass(frozen=True)
 class Plan:
-    """An experiment.
+    """The plan of an experiment.
 
     Attributes:
         store: The preprocessed cohort.
@@ -37,9 +37,9 @@ class Plan:
         arms: Settings of each arm by name; the first is the baseline.
         n_splits: Splits, numbered from 0.
         command: What the user typed, for the report.
-        grid: Settings that are searched, on every arm that they concern.
-        workers: Who does the runs.
-        tracking: Who keeps their curves.
+        grid: Settings that are searched, on every arm that they have an effect on.
+        workers: Where the runs are executed.
+        tracking: Trackers of the training curves.
         folds: Whether the splits are the folds of a cross validation.
         n_seeds: Runs of each split and arm, of seeds that follow each other.
     """
@@ -78,7 +78,7 @@ class Job:
         point: Point of the grid; empty without one.
         config: Its settings.
         run: Its folder.
-        tracking: Who keeps its curves.
+        tracking: Trackers of its training curves.
         seed: Number of its seed, from 0.
     """
 
@@ -92,7 +92,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """For people: splits count from 1; of further seeds which one it is."""
+        """Title of the run, with splits counted from 1; it names the seed, if not the first."""
         named = f"split {self.k + 1}, {self.arm}{' ' if self.point else ''}{self.point}"
         return f"{named}, seed {self.config.seed}" if self.seed else named
 
@@ -103,7 +103,7 @@ def jobs(plan: Plan) -> Iterator[Job]:
     Raises:
         ConfigError: If a point of the grid is out of range, or an arm does not fit the store.
     """
-    # Brings torch along, which a mistyped path need not wait for.
+    # Imported late, because it loads torch, and a wrong path should be reported at once.
     from plgg.tasks.kinds import require_columns
 
     for arm, config in plan.arms.items():
@@ -123,7 +123,7 @@ def jobs(plan: Plan) -> Iterator[Job]:
 
 
 def begin(plan: Plan) -> ExperimentRecord:
-    """Write the plan into the experiment's folder.
+    """Write the plan into the experiment's folder, or extend the one that is there.
 
     Raises:
         RunError: If the folder holds another experiment.

@@ -51,11 +51,11 @@ def _or_least(value: float | None) -> float:
 
 @dataclass(frozen=True)
 class ExperimentOutcome:
-    """What came of an experiment.
+    """The outcome of an experiment.
 
     Attributes:
         report: Path of the report; None where nothing is evaluated yet.
-        failed: Why each run failed that did, by name.
+        failed: Reason of each failed run, by name.
     """
 
     report: Path | None
@@ -63,7 +63,7 @@ class ExperimentOutcome:
 
 
 def run_experiment(plan: Plan, watch: Watch) -> ExperimentOutcome:
-    """Run everything that is not there yet and write tables and report.
+    """Execute all runs that are not finished, and write tables and report.
 
     Raises:
         ConfigError: If an arm or a point of the grid does not fit.
@@ -85,7 +85,7 @@ def _run(plan: Plan, watch: Watch) -> ExperimentOutcome:
         failed = _work(plan, [job for job in wanted if not is_finished(job, plan.store)], watch)
         choose(plan, wanted)
     finally:
-        # Also of what is interrupted.
+        # The time of an interrupted command counts, too.
         spent = round(record.seconds + time.monotonic() - started, 1)
         write_experiment(plan.out, record.model_copy(update={"seconds": spent}))
     runs = [run_of(plan.out, job.k, job.arm, job.seed) for job in wanted]
@@ -99,7 +99,7 @@ def _run(plan: Plan, watch: Watch) -> ExperimentOutcome:
 
 
 def _work(plan: Plan, wanted: Sequence[Job], watch: Watch) -> dict[str, str]:
-    """Do the runs; gives the reasons of those that failed."""
+    """Execute the runs; return the reasons of those that failed."""
     failed = (_locally if plan.workers.kind == "local" else _by_ray)(plan, wanted, watch)
     for name, reason in failed.items():
         watch.say(f"{name} failed: {reason}")

@@ -1,4 +1,4 @@
-"""One job: trained, scored, its failure recorded; finished ones are left alone."""
+"""Execute one job: train and score its run, or record why it failed."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from plgg.train.run import train
 from plgg.train.tracking.follow import tracked
 
 log = logging.getLogger(__name__)
-# Written last.
+# Written last, so that it marks a finished run.
 _END = "model_card.md"
 
 
 def is_finished(job: Job, store: Store) -> bool:
-    """Whether a run is there to its end, with the settings that are asked for."""
+    """Whether a run is complete, with the settings of the job."""
     evaluated = all((job.run / "evaluation" / part).is_dir() for part in PARTS)
     if not (is_run(job.run) and (job.run / _END).is_file() and evaluated):
         return False
     try:
         known = read_config(job.run)
     except PlggError:
-        # What is wrong with it is said when the run is tried.
+        # The error is reported when the run is executed.
         return False
     wanted = job.config.model_copy(update={"preprocess": store.cohort.settings})
     return _compared(known) == _compared(wanted)
 
 
 def _compared(config: Config) -> Config:
-    """What makes a run another: neither how it is computed nor what is filled in."""
+    """The settings that identify a run, without its execution and values that are filled in."""
     init = config.init.model_copy(update={"sha256": None, "run": config.init.run and "a run"})
     return config.model_copy(update={"execution": Config().execution, "init": init})
 
@@ -55,7 +55,7 @@ def do(job: Job, store: Store, split: Split, watch: Watch) -> None:
 
 
 def attempt(job: Job, store: Store, split: Split, watch: Watch, *, retries: int) -> str | None:
-    """Do a run, again if it fails and may be tried again.
+    """Execute a run, and repeat it up to `retries` times if it fails.
 
     Returns:
         Why it failed in one line; None if it is done.

@@ -1,4 +1,4 @@
-"""A trained run, scored: calibrated on its validation patients, then predicted and evaluated.
+"""Score a trained run: calibrate it on its validation patients, then predict and evaluate.
 
     RUN/calibration.json, predictions/PART/, evaluation/PART/, model_card.md
 
@@ -50,7 +50,7 @@ from plgg.report.model_card import write_model_card
 from plgg.tasks.kinds import scores_of
 
 PARTS = ("validation", "test")
-# Enough to know a cohort by; more would only take time.
+# Training scans that describe the distribution of a cohort; more would only take time.
 _MOST_REFERENCES = 200
 
 
@@ -79,10 +79,10 @@ def score_parts(
     label: str,
     parts: Sequence[str] = PARTS,
 ) -> None:
-    """Predict and evaluate parts of any split of any store with a calibrated run, as it is.
+    """Predict and evaluate parts of any split of any store with a calibrated run, unchanged.
 
     Args:
-        store: Whose patients.
+        store: The store of the patients.
         model: The run; it need not have been trained on this store.
         split: Which patients are in which part.
         out: Where `predictions/PART` and `evaluation/PART` are written.
@@ -152,7 +152,7 @@ def calibrate_run(store: Store, run: Path, split: Split, watch: Watch, *, label:
     """Write `calibration.json` of a run's best checkpoint, unless it is there.
 
     Returns:
-        The calibrated network, which remembers what it answered of the validation scans.
+        The calibrated network, with a cache of its answers for the validation scans.
 
     Raises:
         RunError: If a validation case could not be predicted.
@@ -171,19 +171,19 @@ def calibrate_runs(
 ) -> list[Member]:
     """Write the calibration of each run, unless all are there.
 
-    All validation patients together, each predicted by the run that was not trained on them, teach
-    what is common; each run's own training patients teach how a strange scan and clinical data
-    alone look.
+    Mask rule, temperature and intervals are fitted to all validation patients together, each
+    predicted by a run that was not trained on it. The training distribution and the marker models
+    without a network are fitted for each run.
 
     Args:
-        store: Whose patients.
+        store: The store of the patients.
         splits: The split of each run.
         watch: Told of the progress.
-        scratch: Folder for what is needed meanwhile.
+        scratch: Folder for temporary files.
         labels: What to call each run.
 
     Returns:
-        The calibrated networks, which remember what they answered of their validation scans.
+        The calibrated networks, with a cache of their answers for their validation scans.
 
     Raises:
         RunError: If a validation case could not be predicted.
@@ -229,7 +229,7 @@ def calibrate_runs(
 def _predict_validation(
     run: Path, store: Store, split: Split, aside: Path, watch: Watch, *, label: str
 ) -> tuple[Member, TrainingDistribution | None]:
-    """A run's raw network, once it has predicted its validation patients; and what it knows."""
+    """Predict validation patients uncalibrated; return the network and training distribution."""
     loaded = load_member(run, calibrated=False)
     raw = replace(loaded, engine=remembering(loaded.engine))
     with watch.task(f"{label}: looking at the training cohort") as progress:
@@ -246,13 +246,13 @@ def outlined_as_used(
     out: Path,
     watch: Watch,
 ) -> Path:
-    """Predictions whose outlines are cut as they will be: a marker is read from the outline, too.
+    """Predictions with the final mask rule, because the marker also depends on the mask.
 
     Args:
-        store: Whose patients.
-        asked: Raw networks, and the validation patients that each has predicted.
+        store: The store of the patients.
+        asked: Uncalibrated networks, and the validation patients that each has predicted.
         raw: Their predictions.
-        out: Where they are made anew, if the raw ones were not cut so.
+        out: Where the predictions are repeated, if those in `raw` used another mask rule.
         watch: Told of the progress.
 
     Returns:
@@ -283,17 +283,17 @@ def marker_models(
     outlined: Sequence[str],
     watch: Watch,
 ) -> dict[Path, MarkerModels]:
-    """What each run's training patients teach of the marker without a network.
+    """Fit the marker models without a network, on clinical data and radiomics, for each run.
 
-    A patient that another run validated on was outlined by a network that never saw it: such
-    outlines are learnt from as well as the true masks.
+    The forest on radiomics is fitted to true masks and, for patients that another run validated
+    on, also to masks predicted by that run.
 
     Args:
-        store: Where the patients are.
+        store: The store of the patients.
         training: The training part of each run.
         members: The networks.
-        predictions: Folder of raw ones.
-        outlined: Who has one there.
+        predictions: Folder of predictions.
+        outlined: Names of the cases with a prediction there.
         watch: Told of the progress.
     """
     classes = members[0].classes
@@ -314,7 +314,7 @@ def marker_models(
 
 
 def is_calibrated(run: Path) -> bool:
-    """Whether a run's best checkpoint is calibrated; what cannot be read is made again."""
+    """Whether a run's best checkpoint is calibrated; an unreadable calibration does not count."""
     try:
         found: Calibration | None = read_calibration(run)
     except RunError:
@@ -325,13 +325,13 @@ def is_calibrated(run: Path) -> bool:
 def cohort_familiarity(
     loaded: Member, raw: Member, store: Store, split: Split, progress: Progress
 ) -> TrainingDistribution | None:
-    """What the training cohort looks like to a network.
+    """Fit the distribution of a network's features on its training cohort.
 
     Args:
-        loaded: The network, for the training scans, which do not come again.
-        raw: The same, which may remember what it is asked, for the validation scans.
-        store: Where the scans are.
-        split: Which are which.
+        loaded: The network without a cache, for the training scans, which are needed only once.
+        raw: The same network, possibly with a cache, for the validation scans.
+        store: The store of the scans.
+        split: The split of the run.
         progress: Told after each scan.
     """
     step = -(-len(split.train) // _MOST_REFERENCES)
@@ -350,17 +350,17 @@ def features_of(
     names: Sequence[str],
     seen: Callable[[int], None] = lambda _: None,
 ) -> NDArray[np.float64]:
-    """What the encoder makes of scans of a store, of shape (scans, widths).
+    """Encoder features of scans of a store, shape (scans, features).
 
     Args:
         member: The network.
-        store: Where the scans are.
-        names: Of the cases.
-        seen: Told how many are done after each.
+        store: The store of the scans.
+        names: Names of the cases.
+        seen: Called after each scan with the number of finished ones.
     """
     rows: list[NDArray[np.float64]] = []
     inference = member.config.inference
-    # All that the features are of.
+    # The features are those of the first zoom.
     first = inference.model_copy(update={"zooms": inference.zooms[:1]})
     for name in names:
         box = predict_box(

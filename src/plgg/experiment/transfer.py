@@ -27,7 +27,7 @@ from plgg.report.transfer import write_rows, write_transfer_report
 def transfer_of(
     home: Store, away: Store, out: Path, config: Config, course: TransferOptions
 ) -> Transfer:
-    """The experiment that is asked for."""
+    """Make a transfer experiment from its options."""
     return Transfer(
         home,
         away,
@@ -43,7 +43,7 @@ def transfer_of(
 def make_stores(
     out: Path, config: Config, course: TransferOptions, watch: Watch
 ) -> tuple[Store, Store]:
-    """Synthetic adults, whose tumours are common and learnt from, and synthetic children."""
+    """Make a store of synthetic adults, the first cohort, and one of synthetic children."""
     adults = PhantomSettings(n_patients=course.patients, seed=config.seed, population="adult")
     children = PhantomSettings(n_patients=course.patients, seed=config.seed + 1, population="child")
     stores = [
@@ -100,15 +100,15 @@ class Transfer:
         return self.out / "away"
 
     def home_run(self, k: int) -> Path:
-        """The model of a split of the first cohort."""
+        """Folder of the first cohort's model on a split."""
         return self.home_out / f"split-{k}" / self.config.arm
 
     def away_run(self, k: int, arm: str) -> Path:
-        """What one arm left on a split of the other cohort."""
+        """Folder of one arm on a split of the other cohort."""
         return self.away_out / f"split-{k}" / arm
 
     def back(self, k: int, arm: str) -> Path:
-        """What the other cohort's model said of the first cohort's test patients."""
+        """Folder for results of the other cohort's model on the first cohort's test patients."""
         return self.out / "back" / f"split-{k}" / arm
 
     def tuned(self, k: int) -> Config:
@@ -151,7 +151,7 @@ def require_fit(plan: Transfer) -> None:
 
 
 def names(plan: Transfer) -> tuple[str, str]:
-    """What the cohorts are called: by their folders, if these tell them apart."""
+    """Names of the cohorts: those of their folders, if these differ."""
     home, away = plan.home.folder.resolve().name, plan.away.folder.resolve().name
     return (home, away) if home != away else ("home", "away")
 
@@ -178,11 +178,11 @@ def transfer_table(plan: Transfer) -> tuple[TransferRow, ...]:
 
 @dataclass(frozen=True)
 class TransferOutcome:
-    """What came of a transfer experiment.
+    """The outcome of a transfer experiment.
 
     Attributes:
         report: Path of the report; None where nothing is evaluated yet.
-        failed: Why each run failed that did, by name.
+        failed: Reason of each failed run, by name.
     """
 
     report: Path | None
@@ -190,7 +190,7 @@ class TransferOutcome:
 
 
 def run_transfer(plan: Transfer, watch: Watch) -> TransferOutcome:
-    """Run everything that is not there yet and write tables and reports.
+    """Execute all runs that are not finished, and write tables and reports.
 
     Raises:
         ConfigError: If the cohorts or the settings do not fit together.
@@ -236,7 +236,7 @@ def _begin(plan: Transfer, store: Store, out: Path, arms: Mapping[str, Config]) 
 
 
 def _split(plan: Transfer, k: int, watch: Watch) -> dict[str, str]:
-    """All that belongs to one split; gives the reasons of what failed."""
+    """Train and evaluate the models of one split; return the reasons of failures."""
     home = Job(k, f"{plan.config.arm} at home", "", plan.config, plan.home_run(k))
     own = Job(k, f"{OWN} away", "", plan.config, plan.away_run(k, OWN))
     failed = _trained(home, plan.home, plan, watch) | _trained(own, plan.away, plan, watch)
@@ -259,7 +259,7 @@ def _trained(job: Job, store: Store, plan: Transfer, watch: Watch) -> dict[str, 
 
 
 def _scored(plan: Transfer, k: int, model: Path, arm: str, watch: Watch) -> dict[str, str]:
-    """The first cohort's model, as it is, on the other's patients."""
+    """Evaluate the first cohort's model, without fine-tuning, on the other cohort's patients."""
     label, out = f"split {k + 1}, {arm}", plan.away_run(k, arm)
     try:
         score_parts(plan.away, model, plan.split(plan.away, k), out, watch, label=label)
@@ -269,7 +269,7 @@ def _scored(plan: Transfer, k: int, model: Path, arm: str, watch: Watch) -> dict
 
 
 def _scored_back(plan: Transfer, k: int, arm: str, watch: Watch) -> dict[str, str]:
-    """A model of the other cohort on the first one's test patients."""
+    """Evaluate a model of the other cohort on the first cohort's test patients."""
     label, split = f"split {k + 1}, {arm}, back home", plan.split(plan.home, k)
     model, out = plan.away_run(k, arm), plan.back(k, arm)
     try:

@@ -1,8 +1,7 @@
-"""The new model of a round: its calibration, its patients' Dice beside the old one's, its folder.
+"""The new model of a round: calibrate it, compare its Dice with the old one's, and write it.
 
-Where the old training's patients are at hand, all of the calibration is made anew. Where they are
-not, it is carried over: the encoder is the same, and a few corrected patients are too few to choose
-a threshold by.
+With the patients of the old training, the calibration is repeated. Without them, it is copied: the
+encoder is the same, and the corrected patients are too few to choose a threshold.
 """
 
 from __future__ import annotations
@@ -56,9 +55,9 @@ class Pair:
     """A network before the round and after it.
 
     Attributes:
-        old: The one in force.
-        new: Folder of the tuned one.
-        sha256: Of the new weights.
+        old: The network of the current model.
+        new: Folder of the fine-tuned network.
+        sha256: SHA-256 of the new weights.
     """
 
     old: OldMember
@@ -72,7 +71,7 @@ def calibrate_pairs(
     """Write the calibration of each new network.
 
     Returns:
-        The new networks, which remember what they answered.
+        The new networks, with a cache of their answers.
 
     Raises:
         RunError: If a validation scan could not be predicted.
@@ -101,10 +100,10 @@ def _remembering(member: Member) -> Member:
 def _familiarity(
     pair: Pair, member: Member, store: Store, corrections: Corrections
 ) -> TrainingDistribution | None:
-    """What the training cohort, the corrected scans among it, looks like to a new network.
+    """The training distribution of a new network, including the corrected scans.
 
-    Without the old patients, their features are those that the old network kept: the encoder is the
-    same.
+    Without the old patients, their features are taken from the old calibration, because the encoder
+    is the same.
     """
     taught, unseen = list(corrections.training), list(corrections.held_out)
     if pair.old.learns == "all":
@@ -127,7 +126,7 @@ def _renewed(
     familiarity: TrainingDistribution | None,
     watch: Watch,
 ) -> tuple[Calibration | None, dict[Path, MarkerModels]]:
-    """What the patients of the old training teach of the new networks; nothing without them."""
+    """Repeat the calibration on the patients of the old training; None and {} without them."""
     names = [name for pair in pairs for name in pair.old.validation]
     if any(pair.old.learns == "outline" for pair in pairs):
         return None, {}
@@ -159,7 +158,7 @@ def _renewed(
 
 
 class _SharedBar:
-    """One bar over several jobs."""
+    """A progress bar over several jobs."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self.progress, self.total, self.before, self.here = progress, total, 0, 0
@@ -189,7 +188,7 @@ def compare_pairs(
 
     Args:
         pairs: Each network before and after.
-        new: The new networks, ready.
+        new: The new networks, calibrated.
         store: Where the patients are.
         corrections: Which of them are held out.
         watch: Told of the progress.
@@ -215,7 +214,7 @@ def compare_pairs(
 def _dice(
     members: Sequence[Member], store: Store, names: Sequence[str], progress: Progress
 ) -> dict[str, float]:
-    """Of each scan with a mask."""
+    """Dice of each scan with a true mask."""
     truths = {name: store.truth_path(name) for name in names}
     known = {name: truth for name, truth in truths.items() if truth is not None}
     predictor = Predictor(ensemble(members))
@@ -224,14 +223,15 @@ def _dice(
         raw, _ = predictor.answer(scan)
         true = read_volume(known[scan.case_id]).data > 0
         found[scan.case_id] = hard_dice(np.asarray(raw.mask.data > 0), true)
-        progress(len(found), len(known))
+        progress(len(found), len(names))
+    progress(len(names), len(names))  # Those without a true mask count as done.
     return found
 
 
 def _changes(
     part: Part, store: Store, before: Mapping[str, float], after: Mapping[str, float]
 ) -> Iterator[PatientChange]:
-    """By patient, in the order of the store."""
+    """Mean Dice of each patient before and after."""
     cases: dict[str, list[str]] = {}
     for name in before:
         cases.setdefault(store.by_id[name].patient_id, []).append(name)
@@ -255,14 +255,14 @@ def write_tuned_model(
     comparison: RoundComparison,
     learnt_from: Sequence[str],
 ) -> None:
-    """Write the new model, whole or not at all.
+    """Write the new model atomically.
 
     Args:
-        models: The model in force: runs or ensembles.
-        out: Where to.
+        models: The current model: runs or ensembles.
+        out: Folder to write.
         pairs: Its networks before and after.
-        comparison: How they compare.
-        learnt_from: SHA-256 of the corrected scans that taught it, in this round or before.
+        comparison: The comparison of both models.
+        learnt_from: SHA-256 of the corrected training scans of this and earlier rounds.
 
     Raises:
         OutputError: If something else is in the folder's place.
@@ -290,7 +290,7 @@ def write_tuned_model(
 
 
 def _card(path: Path, comparison: RoundComparison) -> str:
-    """The old card, and what the round did."""
+    """The old model card, with a section on the round."""
     old = path.read_text(encoding="utf-8") if path.is_file() else "# Model card\n"
     lines = [
         _HEADING,

@@ -36,7 +36,7 @@ from plgg.train.run import train
 
 EPOCHS = 4
 CROPS = 16
-"""Of each corrected scan in an epoch."""
+"""Patches of each corrected scan in an epoch."""
 _BATCHES = (4, 24)
 _ENCODER = 64
 _RATE_SHARE = 0.1
@@ -48,7 +48,7 @@ _TUNING = (
     "optimiser.warmup_epochs=0",
     "optimiser.ema=0.9",
 )
-# What a round may be told; all else belongs to the model.
+# Settings that a round may change; all others belong to the model.
 _ALLOWED = ("optimiser.", "patches.", "loss.", "execution.", "seed=", "precision=")
 
 
@@ -57,15 +57,15 @@ Learns = Literal["all", "outline"]
 
 @dataclass(frozen=True)
 class OldMember:
-    """A network of the model that is in force.
+    """A network of the current model.
 
     Attributes:
         run: Its folder, which is only read.
         config: Its settings.
         classes: Marker classes.
-        sha256: Of its weights.
+        sha256: SHA-256 of its weights.
         train: Scans of the store that it was trained on; none where no store is given.
-        validation: Scans of the store that it never saw.
+        validation: Scans of the store in its validation part.
     """
 
     run: Path
@@ -77,18 +77,17 @@ class OldMember:
 
     @property
     def learns(self) -> Learns:
-        """All of it where there are old patients to rehearse and to calibrate by."""
+        """What is trained: `all` with old training and validation patients, else `outline`."""
         return "all" if self.train and self.validation else "outline"
 
 
 def read_old_member(run: Path, store: Store | None) -> OldMember:
-    """A network, and who taught it.
+    """Read a network, with its training and validation scans.
 
-    Of a model without a split, such as one that is installed, all scans of the store are taken to
-    have taught it.
+    Without a split, as in an installed model, all scans of the store count as training scans.
 
     Raises:
-        ConfigError: If it cannot be tuned, or its patients are not those of the store.
+        ConfigError: If it cannot be fine-tuned, or the store lacks one of its scans.
     """
     meta = read_meta(run)
     known = OldMember(run, meta.config, meta.classes, meta.sha256)
@@ -141,9 +140,9 @@ def tuning_config(
     Args:
         old: The network.
         store: What it learns from.
-        names: The scans, one that is taken more often as often.
-        n_corrected: Corrected ones among them.
-        settings: `key=value`, which win.
+        names: The scans of an epoch, with repetitions.
+        n_corrected: Number of corrected scans.
+        settings: `key=value`, which take precedence.
     """
     own, learns = old.config, old.learns
     few, many = (n * own.patches.batch for n in _BATCHES)
@@ -180,7 +179,7 @@ def tune(
     watch: Watch,
     label: str,
 ) -> None:
-    """Fine-tune a network, or go on with it.
+    """Fine-tune a network, or resume that.
 
     Args:
         old: The network.
@@ -204,7 +203,7 @@ def tune(
 
 
 def save_tuned(old: OldMember, run: Path, folder: Path) -> str:
-    """Write the checkpoint of a tuned network: all of the old one but for what was learnt.
+    """Write the checkpoint of a fine-tuned network: the old one, with the trained weights replaced.
 
     Args:
         old: The old network.
@@ -227,7 +226,7 @@ def save_tuned(old: OldMember, run: Path, folder: Path) -> str:
         classes=meta.classes,
         metrics=meta.metrics,
         best_dice=meta.best_dice,
-        # A task's record holds the scale of what the head says.
+        # A task's record holds the scale of its head's output.
         tasks=tuned.meta.tasks if whole else meta.tasks,
     )
     return read_meta(folder).sha256

@@ -1,1 +1,1 @@
-"""Trained networks in the formats of others: ONNX, OpenVINO, MONAI bundle."""
+"""Export networks to ONNX, OpenVINO and MONAI bundles, models to folders, stores to nnU-Net."""

@@ -1,14 +1,14 @@
-"""A MONAI bundle: MONAI's own network with these weights, its configs and its page.
+"""Write and load a MONAI bundle: MONAI's SegResNet with trained weights, configs and README.
 
     configs/inference.json          network_def, preprocessing, inferer, evaluator
     configs/metadata.json           what goes in, what comes out, versions
     models/model.safetensors        weights of monai.networks.nets.SegResNet: the outline
-    models/marker.safetensors       weights of what plgg alone can build: the marker head, a guide
-    models/settings.json            by which plgg builds the whole network again
+    models/marker.safetensors       weights of parts that MONAI lacks: the marker head, a guide
+    models/settings.json            settings to rebuild the whole network with plgg
     docs/README.md
 
 No pickle. Everything but the marker works without plgg, unless the network has a stem or a guided
-outline, which MONAI's has not.
+outline, which MONAI's SegResNet does not have.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from plgg.tasks.base import TaskRecord
 from plgg.tasks.kinds import restore_tasks
 
 MODEL, MARKER, SETTINGS = "model.safetensors", "marker.safetensors", "settings.json"
-# Ours: the last layer is a head beside the backbone. MONAI's: it is the backbone's own.
+# In plgg the last layer is a separate head, in MONAI it is part of the network.
 _BODY, _LAST, _THEIR_LAST = "backbone.", "heads.segmentation.", "conv_final."
 
 
@@ -73,7 +73,7 @@ def write_bundle(checkpoint: Checkpoint, network: MultitaskNet, folder: Path) ->
 
 
 def load_bundle(folder: str | Path) -> MultitaskNet:
-    """The whole network from a bundle, with the marker head if it has one; it evaluates.
+    """Load the whole network from a bundle, with the marker head if it has one, for evaluation.
 
     Raises:
         RunError: If the bundle's settings cannot be read.
@@ -96,7 +96,7 @@ def load_bundle(folder: str | Path) -> MultitaskNet:
 
 
 class Outliner(nn.Module):
-    """The outline alone of a whole network, as MONAI's network gives it."""
+    """The segmentation output of a whole network, as MONAI's network returns it."""
 
     def __init__(self, network: MultitaskNet) -> None:
         super().__init__()
@@ -109,12 +109,12 @@ class Outliner(nn.Module):
 
 
 def load_outliner(folder: str | Path) -> Outliner:
-    """What a bundle runs whose outline MONAI's own network cannot draw."""
+    """Load the network of a bundle that MONAI's SegResNet cannot represent."""
     return Outliner(load_bundle(folder))
 
 
 def _their_name(name: str) -> str:
-    """MONAI's name of a weight of ours; empty for what MONAI has not."""
+    """MONAI's name of one of our weights; empty if MONAI has none."""
     if name.startswith(_BODY):
         return name.removeprefix(_BODY)
     return _THEIR_LAST + name.removeprefix(_LAST) if name.startswith(_LAST) else ""
@@ -131,7 +131,7 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         aside.write_bytes(save({name: value.contiguous() for name, value in tensors.items()}))
 
 
-# z-scores beyond are cut off, as the store's codes do.
+# Limit of z-scores, as in the codes of the store.
 _LARGEST = 127 * STEP
 _SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
@@ -180,7 +180,7 @@ def inference_config(config: Config) -> dict[str, Any]:
 
 
 def is_monais(config: Config) -> bool:
-    """Whether MONAI's SegResNet draws the same outline without plgg: no stem, no guided outline."""
+    """Whether MONAI's SegResNet can represent the network: no stem, no guided outline."""
     guided = config.arm == "multitask" and config.model.marker.guides_outline
     return config.model.backbone == "segresnet" and config.model.stem == 1 and not guided
 
@@ -221,7 +221,7 @@ def _compose(*transforms: dict[str, Any]) -> dict[str, Any]:
 
 
 def _before(config: Config) -> list[dict[str, Any]]:
-    """From a stripped scan on the atlas grid to what the network wants."""
+    """Transforms from a skull-stripped scan on the atlas grid to the input of the network."""
     limits = {"a_min": -_LARGEST, "a_max": _LARGEST, "b_min": -_LARGEST, "b_max": _LARGEST}
     return [
         {"_target_": "LoadImaged", "keys": "image", "reader": "NibabelReader"},
@@ -240,7 +240,7 @@ def _before(config: Config) -> list[dict[str, Any]]:
 
 
 def _after(config: Config) -> list[dict[str, Any]]:
-    """From logits to a mask on the grid of the input."""
+    """Transforms from logits to a mask on the grid of the input."""
     return [
         {"_target_": "Activationsd", "keys": "pred", "sigmoid": True},
         {
@@ -256,7 +256,7 @@ def _after(config: Config) -> list[dict[str, Any]]:
 
 
 def _threshold(config: Config) -> float:
-    """As set; MONAI has none of each scan."""
+    """The threshold in the settings; the plain one instead of a threshold for each scan."""
     asked = config.inference.threshold
     return PLAIN_THRESHOLD if asked is None or asked == EXPECTED_DICE else asked
 

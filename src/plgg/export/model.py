@@ -1,7 +1,7 @@
-"""`export_model`: a run or an ensemble as one folder to hand on, without any patient in it.
+"""`export_model`: write a run or an ensemble as one folder to share, without patient data.
 
-What a prediction needs: weights in half precision, calibration, model card. What it does not need
-stays behind: the names of cases and the folders of whoever trained it.
+It holds what a prediction needs: weights in half precision, calibration, model card. Names of cases
+and paths of the training machine are left out.
 """
 
 from __future__ import annotations
@@ -37,28 +37,29 @@ from plgg.model.checkpoint import (
 )
 from plgg.tasks.mask_task import answering_tasks
 
-# Of the image by which both precisions are compared, in voxels of the bottleneck.
+# Size of the image to compare both precisions with, in voxels of the bottleneck.
 _CELLS = (7, 9, 6)
 _LARGEST_HALF = 6e4
-# Of any voxel's probability, and of the largest feature; bfloat16 alone changes voxels by 0.01.
+# Largest difference of probabilities, and of features relative to the largest one; bfloat16 alone
+# changes probabilities by 0.01.
 _TOLERANCE = 0.02
 
 
 def export_model(folder: Path, out: Path, *, name: str = "", about: str = "") -> dict[str, float]:
-    """Write a model folder, whole or not at all.
+    """Write a model folder atomically.
 
     Args:
         folder: A run or an ensemble.
-        out: Where to.
-        name: What the model is called; as the folder is by default.
-        about: What everyone who reads a result of it must know, in a sentence or two.
+        out: Folder to write.
+        name: Name of the model; by default that of the folder.
+        about: Note of a sentence or two for everyone who reads a result of it.
 
     Returns:
         The largest difference between the answers of both precisions.
 
     Raises:
         CheckpointError: If a run has no checkpoint that can be used.
-        RunError: If a run has no calibration, or half precision answers otherwise.
+        RunError: If a run has no calibration, or predictions in half precision differ too much.
         OutputError: If something else is in the folder's place.
     """
     runs = member_runs([folder])
@@ -81,7 +82,7 @@ def export_model(folder: Path, out: Path, *, name: str = "", about: str = "") ->
 
 
 def _card(card: Path, name: str, about: str) -> str:
-    """The card under the model's own name, with what must be known at its head."""
+    """The model card with the name of the model as its title, and `about` below it."""
     _, _, rest = card.read_text(encoding="utf-8").partition("\n")
     title = f"# Model card: {name}\n"
     return f"{title}\n**{about}**\n{rest}" if about and about not in rest else f"{title}{rest}"
@@ -117,17 +118,17 @@ def _weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def _halved(name: str, value: Tensor) -> Tensor:
-    """In half precision, but for moments, whose range is wider, and what does not fit."""
+    """Convert to half precision, except for running moments and values out of its range."""
     if "running_" in name or not value.is_floating_point() or value.abs().max() > _LARGEST_HALF:
         return value
     return value.half()
 
 
 def _difference(checkpoint: Checkpoint, half: dict[str, Tensor]) -> dict[str, float]:
-    """How far the halved weights' answers are from the whole ones'.
+    """The largest differences between outputs in half and in full precision.
 
     Raises:
-        RunError: If they are too far.
+        RunError: If one is larger than the tolerance.
     """
     changed = {f"model.{name}": value.float() for name, value in half.items()}
     other = checkpoint.model_copy(update={"tensors": changed})

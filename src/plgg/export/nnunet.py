@@ -1,8 +1,8 @@
-"""`export_nnunet`: a store as a data set of nnU-Net v2, with plgg's splits.
+"""`export_nnunet`: write a store as a data set of nnU-Net v2, with plgg's splits.
 
 Images are the store's arrays on the store's grid, written without loss: code + 128 as uint8, so
-that 0 is outside the brain. nnU-Net takes their z-scores itself. Nothing of the skull is there.
-Several labels of the mask are nnU-Net's regions, an output each.
+that 0 is outside the brain. nnU-Net computes z-scores itself. Images are skull-stripped. Several
+labels of the mask become nnU-Net's regions, with one output each.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ _COLUMNS = ("case_id", "patient_id", "marker", "age_years", "sex", "site")
 
 @dataclass(frozen=True)
 class NnunetDesign:
-    """What the data set is called, and which splits it has.
+    """Name and splits of the data set.
 
     Attributes:
-        number: Of the data set, 1 to 999; nnU-Net's `-d`.
+        number: Number of the data set, 1 to 999; nnU-Net's `-d`.
         name: Letters and digits.
         splits: Repeated splits, as `plgg experiment` draws them.
         folds: Instead, how many folds of a cross validation.
-        seed: What they are drawn with.
+        seed: Seed of the splits.
     """
 
     number: int = 500
@@ -93,14 +93,14 @@ class NnunetDesign:
 
 @dataclass(frozen=True)
 class ExportedNnunet:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         folder: The data set.
-        cases: How many.
+        cases: Number of cases.
         left_out: Cases without a mask.
-        splits: How many splits or folds.
-        partly: Cases whose mask does not tell all labels; they are left out, too.
+        splits: Number of splits or folds.
+        partly: Cases whose mask does not annotate all labels; they are left out, too.
     """
 
     folder: Path
@@ -148,7 +148,7 @@ def export_nnunet(
 
 
 def _require_regions(store: Store) -> None:
-    """Check that nnU-Net can be told the labels of a store as regions.
+    """Check that the labels of a store can be regions of nnU-Net.
 
     Raises:
         ConfigError: If they overlap in part, or one has a name that nnU-Net keeps for itself.
@@ -172,7 +172,7 @@ def _require_regions(store: Store) -> None:
 
 
 def _teaches(case: StoredCase, labels: Sequence[Label]) -> bool:
-    """Whether nnU-Net can learn from a case: what its mask does not tell would count as absent."""
+    """Whether a mask annotates all labels; nnU-Net would take others as absent."""
     return case.has_mask and (len(labels) < 2 or len(case.labels) == len(labels))
 
 
@@ -203,13 +203,13 @@ def _grid(store: Store) -> GridConfig:
 
 
 def _without_place(settings: PreprocessConfig) -> PreprocessConfig:
-    """The settings without a path of this machine; the atlas is known by its hash."""
+    """The settings without a path of this machine; the hash identifies the atlas."""
     plain = settings.atlas if named_atlas(settings.atlas) else Path(settings.atlas).name
     return settings.model_copy(update={"atlas": plain})
 
 
 def _splits(store: Store, design: NnunetDesign) -> list[Split]:
-    """Those of `plgg experiment` on the same store with the same seed."""
+    """The splits or folds that `plgg experiment` draws from the same store with the same seed."""
     if design.folds is not None:
         return fold_splits(store, design.folds, seed=design.seed, test=True)
     cases = store.cohort.cases
@@ -217,7 +217,7 @@ def _splits(store: Store, design: NnunetDesign) -> list[Split]:
 
 
 def _with_masks(split: Split, store: Store) -> Split:
-    """The split, its cases without a whole mask left out: nnU-Net learns from masks alone."""
+    """The split without cases that lack a complete mask, which nnU-Net needs."""
 
     def known(names: Sequence[str]) -> tuple[str, ...]:
         labels = store.cohort.labels
@@ -243,7 +243,7 @@ def _require_parts(splits: Sequence[Split], known: Sequence[StoredCase]) -> None
 
 
 def _for_nnunet(splits: Sequence[Split]) -> list[dict[str, list[str]]]:
-    """As `splits_final.json` has it: test patients are in neither part, so no fold sees them."""
+    """Splits in the format of `splits_final.json`, where test patients are in neither part."""
     return [{"train": list(split.train), "val": list(split.validation)} for split in splits]
 
 
@@ -255,7 +255,7 @@ def _splits_of(folder: Path) -> object:
 
 
 def _require_own_splits(placed: Path, own: Sequence[object]) -> None:
-    """Splits that nnU-Net or anyone else put there are left alone.
+    """Check that no splits of nnU-Net or of others would be replaced.
 
     Raises:
         OutputError: If there are others than plgg's.
@@ -293,7 +293,7 @@ def _label(store: Store, case_id: str) -> NDArray[np.uint8] | None:
 
 
 def grid_affine(placement: Placement, grid: GridKind) -> Affine:
-    """4×4 affine of a stored box: in the atlas' world, or of slices where the scanner had them."""
+    """4×4 affine of a stored box: in atlas space, or of native slices in scanner space."""
     if grid == "atlas":
         return np.array(placement.box_affine, dtype=np.float64)
     native = np.array(placement.native_affine) @ placement.native_from_box()

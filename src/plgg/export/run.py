@@ -1,4 +1,4 @@
-"""Exporting a run's network: written aside, compared with PyTorch, then put in place."""
+"""Export a run's network: write it aside, compare it with PyTorch, move it into place."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExportedNetwork:
 
     Attributes:
         model: The file to be opened, relative to the folder.
-        run: Runs what was written on an image (c, i, j, k), to be compared.
+        run: Runs the exported network on an image (c, i, j, k), for the comparison.
     """
 
     model: str
@@ -58,13 +58,13 @@ def _onnx(checkpoint: Checkpoint, network: Traceable, folder: Path) -> ExportedN
 
 
 def _plane(checkpoint: Checkpoint) -> tuple[int, int] | None:
-    """The size of slices, where the network sees each by itself."""
+    """Size of the slices of a slice-wise network, else None."""
     config = checkpoint.meta.config
     return config.patches.size[:2] if config.model.sliced else None
 
 
 def _openvino(checkpoint: Checkpoint, network: Traceable, folder: Path) -> ExportedNetwork:
-    """By way of ONNX, which OpenVINO reads itself: its own converter reports what it is given."""
+    """Export by way of ONNX: OpenVINO's own converter sends usage data, reading ONNX does not."""
     require_onnx()
     openvino = import_openvino()
     core, path, between = openvino.Core(), folder / "model.xml", folder / "model.onnx"
@@ -104,18 +104,18 @@ FORMATS: dict[Format, Writer] = {"onnx": _onnx, "openvino": _openvino, "monai-bu
 
 # Sizes that are compared, in voxels of the bottleneck.
 _CELLS = ((4, 5, 6), (8, 6, 5))
-# In probability, as a share of the largest feature, and of further tasks in their own terms.
-# bfloat16 alone changes voxels by 0.01.
+# Largest difference: of probabilities, of features relative to the largest one, and of other tasks
+# as `comparable` scales them. bfloat16 alone changes probabilities by 0.01.
 TOLERANCE = 0.003
 
 
 @dataclass(frozen=True)
 class ExportOutcome:
-    """What was made.
+    """Result of an export.
 
     Attributes:
         path: Its folder.
-        record: What is written beside it.
+        record: Record that is written beside it.
     """
 
     path: Path
@@ -139,7 +139,7 @@ def export_run(run: Path, out: Path | None, fmt: Format) -> ExportOutcome:
         CheckpointError: If the run has no checkpoint that can be used.
         ConfigError: If there is no such format, or its packages are not installed.
         OutputError: If the folder holds something else, or cannot be written.
-        RunError: If the exported network does not answer as PyTorch does; nothing is left then.
+        RunError: If the exported network differs from PyTorch; nothing is left then.
     """
     if fmt not in FORMATS:
         raise ConfigError(
@@ -195,7 +195,7 @@ def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format)
 
 
 def example(box: tuple[int, int, int]) -> NDArray[np.float32]:
-    """z-scores of a noisy ball with a brighter one in it, 0 around it, as a scan has."""
+    """A synthetic image: z-scores of a noisy ball with a bright ball in it, 0 around it."""
     steps = [np.linspace(-1, 1, n, dtype=np.float32) for n in box]
     points = np.stack(np.meshgrid(*steps, indexing="ij"))
     noise = np.random.default_rng(0).standard_normal(box, dtype=np.float32)
@@ -209,7 +209,7 @@ def largest_difference(
     found: list[Outputs],
     tasks: Mapping[str, AuxiliaryTask] | None = None,
 ) -> dict[str, float]:
-    """The largest difference between two lists of answers, in the units of `TOLERANCE`."""
+    """The largest difference between two lists of outputs, in the units of `TOLERANCE`."""
     pairs = [
         (_comparable(one, one, tasks or {}), _comparable(other, one, tasks or {}))
         for one, other in zip(expected, found, strict=True)
@@ -235,7 +235,7 @@ def _comparable(
 
 
 def require_near(largest: Mapping[str, float], fmt: str, *, tolerance: float = TOLERANCE) -> None:
-    """Check differences against what is allowed.
+    """Check that differences are within the tolerance.
 
     Raises:
         RunError: If one is larger, or not a number.

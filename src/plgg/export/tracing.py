@@ -1,6 +1,6 @@
-"""The network as exporters want it: one image in, arrays out in a fixed order, any size.
+"""Wrap a network for export: one image as input, a tuple of outputs, any size.
 
-Float32 in the default memory format: the nearest to exact that PyTorch has.
+Float32 in the default memory format, which is the most exact that PyTorch has.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Traceable(nn.Module):
     """A network whose outputs are a tuple in the order of `names`.
 
     Args:
-        network: Turned to evaluation and to the default memory format; on the processor.
+        network: Network on the CPU; set to evaluation mode and the default memory format.
     """
 
     def __init__(self, network: MultitaskNet) -> None:
@@ -41,7 +41,7 @@ class Traceable(nn.Module):
         return tuple(outputs[name] for name in self.names)
 
     def answer(self, image: NDArray[np.float32]) -> Outputs:
-        """The same by name, from and to arrays."""
+        """Outputs by name, from and to NumPy arrays."""
         with torch.inference_mode():
             return {
                 name: value.numpy()
@@ -50,12 +50,11 @@ class Traceable(nn.Module):
 
 
 def write_onnx(network: Traceable, path: Path, *, plane: tuple[int, int] | None = None) -> None:
-    """Write a network as ONNX, its sides any multiples of the divisors.
+    """Write a network as ONNX, with dynamic sizes in multiples of the divisors.
 
-    Slices of one size, whose number alone varies, are exported as such where `plane` is given.
+    With `plane`, slices have this size, and only their number is dynamic.
 
-    What the exporter notes of the source code that it walked through is left out: it names the
-    folders of whoever runs it.
+    Notes of the exporter on the source code are removed, as they name folders of this machine.
     """
     import onnx
 
@@ -97,7 +96,7 @@ def _strip(model: object) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what PyTorch's exporter says of itself and of packages that nobody needs."""
+    """Suppress warnings and log messages of PyTorch's exporter."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

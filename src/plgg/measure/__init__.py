@@ -1,1 +1,1 @@
-"""What is read off a mask and its probabilities: components, diameters, uncertainty, change."""
+"""Measurements of a mask and its probabilities: components, diameters, uncertainty, change."""

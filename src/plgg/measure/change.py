@@ -1,7 +1,7 @@
-"""What changed since an earlier prediction of the same patient.
+"""Change since an earlier prediction of the same patient.
 
-Whether that is growth or response is not judged: this compares two predictions, of whatever made
-them, and knows nothing of the scans.
+Two predictions are compared, not the scans; whether the change is growth or response is not
+assessed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def read_prior(folder: Path) -> Result:
     """The result of an earlier prediction.
 
     Args:
-        folder: Of one case, as `plgg predict` leaves it.
+        folder: Folder of one case, as `plgg predict` writes it.
 
     Raises:
         InputError: If it is no prediction, or one of another version.
@@ -81,7 +81,7 @@ def _require_earlier(now: Result, prior: Result, prior_folder: Path) -> None:
 def require_one_patient(
     now: Result, prior: Result, prior_folder: Path, *, days: int | None = None
 ) -> None:
-    """Two results are of one patient, as far as that is known.
+    """Check that two results are of the same patient, as far as that is known.
 
     Args:
         now: One of them.
@@ -107,7 +107,7 @@ def require_one_patient(
 
 
 def _ages_fit(now: Result, prior: Result, days: int | None) -> bool:
-    """Whether the patient grew older by the days, within what whole years leave open."""
+    """Whether the ages differ by the days between the scans, within rounding to whole years."""
     if now.age_years is None or prior.age_years is None or days is None:
         return True
     return abs(prior.age_years - now.age_years - days / 365.25) <= _AGE_YEARS
@@ -118,7 +118,7 @@ def _percent(now: float, then: float) -> float | None:
 
 
 def _product_percent(now: Diameters | None, then: Diameters | None) -> float | None:
-    """None across planes as well: a product in one says nothing of that in another."""
+    """Change of the product in percent; None where the two were measured in different planes."""
     if now is None or then is None or now.plane != then.plane:
         return None
     return _percent(now.product_mm2, then.product_mm2)

@@ -1,8 +1,7 @@
-"""The clinical-only baseline: what age, sex, place and size of the tumour alone say of the marker.
+"""The clinical-only baseline: predict the marker from age, sex, tumour position and volume.
 
-A network that does no better has learnt nothing from the picture but where the tumour is and how
-large. The model is fitted by `plgg.predict.calibrate.clinical`; here are its inputs
-and its use.
+A network that does no better uses nothing of the image but the tumour's position and volume.
+`plgg.predict.calibrate.clinical` fits the model; this module computes its inputs and applies it.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def clinical_inputs(
 
 
 def unknown_tumour(*, age_years: float | None, sex: str | None) -> Inputs:
-    """The inputs where there is no mask to look at."""
+    """The inputs without a mask: age and sex are known at most."""
     return clinical_inputs(np.zeros((1, 1, 1)), np.eye(4), age_years=age_years, sex=sex)
 
 
@@ -59,7 +58,7 @@ def _place_and_size(mask: NDArray[np.bool_], affine: Affine) -> tuple[float, flo
 
 
 def standardised(means: Inputs, scales: Inputs, inputs: Inputs) -> Inputs:
-    """Inputs less their means, by their scales; unknown ones are 0, which is the mean.
+    """Standardise inputs by means and scales; unknown ones become 0, which is the mean.
 
     Args:
         means: Shape (inputs,).
@@ -70,7 +69,7 @@ def standardised(means: Inputs, scales: Inputs, inputs: Inputs) -> Inputs:
 
 
 def inputs_of(features: Mapping[str, float]) -> Inputs:
-    """The inputs among features by name; NaN where one is not there."""
+    """Select the clinical inputs from named features; NaN where one is missing."""
     return np.array([features.get(name, np.nan) for name in CLINICAL_INPUTS])
 
 

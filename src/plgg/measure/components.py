@@ -1,6 +1,6 @@
-"""The connected parts of a mask: how many, how large, where; and the mask without the small ones.
+"""Connected components of a mask: number, volume and centre; removal of small components.
 
-Voxels that touch by a face, an edge or a corner are of one part.
+Voxels that share a face, an edge or a corner are connected.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from plgg.data.result import Component, Point
 
 Mask = NDArray[np.bool_]
 _TOUCHING = np.ones((3, 3, 3), dtype=np.uint8)
-# So that a part of just the limit stays in floating point too.
+# Tolerance, so that rounding does not remove a component of exactly the limit.
 _ROUNDED = 1 - 1e-9
 
 
 def without_small(mask: Mask, *, voxel_volume_ml: float, smallest_ml: float) -> Mask:
     """The mask without its parts below `smallest_ml`; if all are below, the largest part stays.
 
-    A tumour is never removed whole: small ones exist, and finding none is the network's to say.
+    A tumour is never removed completely: small ones exist, and only the network may find none.
     Of several largest parts, the first in index order stays.
 
     Args:
@@ -71,7 +71,7 @@ def components(mask: Volume) -> tuple[Component, ...]:
 
 
 def bounding_slices(mask: Mask) -> tuple[slice, slice, slice]:
-    """The smallest box that holds all that is true; there must be something."""
+    """Bounding box of a mask, which must not be empty."""
     i, j, k = ndimage.find_objects(mask.view(np.uint8), max_label=1)[0]
     return i, j, k
 
@@ -83,7 +83,7 @@ def as_point(place: NDArray[np.float64]) -> Point:
 
 
 def parts_of(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Labels from 1, and the number of voxels of each."""
+    """Label the connected components from 1, and count the voxels of each."""
     labels, n = ndimage.label(mask, structure=_TOUCHING)
     return labels, np.bincount(labels.ravel(), minlength=n + 1)[1:]
 

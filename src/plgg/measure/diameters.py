@@ -26,7 +26,7 @@ from plgg.measure.components import Mask, as_point, bounding_slices, largest_par
 Points = NDArray[np.float64]
 # Lines that differ by less are equally long: a symmetric shape has several longest ones.
 _SAME = 1 - 1e-6
-# Of a cell of two by two voxels, the middles of its sides from its first voxel's centre.
+# Midpoints of the sides of a cell of two by two voxels, from the centre of its first voxel.
 _MIDDLES = np.array([(0.5, 0.0), (1.0, 0.5), (0.5, 1.0), (0.0, 0.5)])
 
 
@@ -75,7 +75,7 @@ def cross(pieces: Points) -> Cross:
     """The longest line between two points of an outline, and the longest one across it.
 
     The line across is at exactly 90 degrees and has both ends on the outline; it need not pass
-    through the middle. Either may leave the shape between its ends, over a bay. Of several longest
+    through the middle. Either may leave a concave shape between its ends. Of several longest
     lines, the one with the longest line across is taken.
 
     Args:

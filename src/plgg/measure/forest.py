@@ -1,6 +1,6 @@
-"""A random forest that was learnt elsewhere, as plain numbers: nothing that is loaded can run.
+"""Apply a random forest that is stored as plain numbers, so that loading it runs no code.
 
-`plgg.predict.calibrate.radiomics` fits it; here is its use.
+`plgg.predict.calibrate.radiomics` fits it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def forest_probabilities(model: ForestModel, inputs: Mapping[str, float]) -> dic
         {'a': 0.0, 'b': 1.0}
     """
     known = [inputs.get(name, mean) for name, mean in zip(model.inputs, model.means, strict=True)]
-    # As scikit-learn sees them, whose thresholds lie between float32 numbers.
+    # float32 as in scikit-learn, whose thresholds lie between float32 numbers.
     row = np.array(known, dtype=np.float32).astype(float).tolist()
     mean = np.mean([_leaf(tree, row) for tree in model.trees], axis=0)
     return dict(zip(model.classes, map(float, mean), strict=True))

@@ -1,4 +1,4 @@
-"""From the probability of tumour to a mask: from a fixed threshold on, or by the expected Dice."""
+"""Threshold the probability of tumour into a mask: at a fixed value, or by the expected Dice."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from plgg.measure.components import bounding_slices, parts_of
 from plgg.measure.uncertainty import FAINT
 
 PLAIN_THRESHOLD = 0.5
-"""From here on a voxel is more likely tumour than not."""
+"""The default threshold: from it on, a voxel is more likely tumour than not."""
 
 
 def threshold_of(probability: NDArray[Any], rule: Threshold) -> float:
     """The threshold of one scan under a rule.
 
-    A number is itself. `expected-dice` is where the expected Dice of the mask
-    (`plgg.measure.uncertainty.expected_dice`) is highest: about half of what it is there (Lipton,
-    Elkan and Naryanaswamy 2014), so that a faint tumour, of which no voxel is certain, is not
-    outlined too small. Where no voxel is more likely tumour than not it is 0.5, and the mask empty.
+    A number is returned as it is. `expected-dice` is the threshold at which the expected Dice of
+    the mask (`plgg.measure.uncertainty.expected_dice`) is highest, about half of that Dice (Lipton,
+    Elkan and Narayanaswamy 2014), so that a faint tumour without any certain voxel is not outlined
+    too small. Where no probability reaches 0.5, the threshold is 0.5 and the mask empty.
 
     Args:
         probability: Of tumour, in [0, 1], of any shape.
@@ -48,13 +48,13 @@ def outlined(
 ) -> NDArray[np.bool_]:
     """The mask of one scan under a rule.
 
-    By the expected Dice, a part counts only if one of its voxels is more likely tumour than not:
-    what is merely possible around a tumour may be part of it, apart from it it is none.
+    With `expected-dice`, a component is kept only if one of its voxels has a probability of 0.5 or
+    more: less likely voxels count only if they are connected to a likely tumour.
 
     Args:
         probability: Of tumour, in [0, 1], shape (I, J, K).
         rule: A probability, or `expected-dice`.
-        threshold: Of the scan, where it is known from another grid; else `threshold_of`.
+        threshold: Threshold of the scan, if known from another grid; else that of `threshold_of`.
 
     Returns:
         Boolean mask of the same shape.

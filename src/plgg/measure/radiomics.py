@@ -1,9 +1,11 @@
 """Radiomics of an outlined tumour: shape, place, intensities, edge and texture, as plain numbers.
 
-Names and formulas follow the Image Biomarker Standardisation Initiative (Zwanenburg et al. 2020)
-where it has them; texture is Haralick's co-occurrence (1973) within slices, 16 grey levels from
-z = -2 to 6. T2-FLAIR mismatch (Patel et al. 2017) shows as a core that is darker than the rim,
-what infiltrates or swells beyond the outline as bright shells around it.
+Names follow the Image Biomarker Standardisation Initiative (Zwanenburg et al. 2020) where it has
+them, and so do the formulas of shape and intensity but two: `kurtosis` is not less 3, and
+`sphericity` counts the voxels on the surface within slices. Texture is Haralick's co-occurrence
+(1973) within slices, 16 grey levels from z = -2 to 6. T2-FLAIR mismatch (Patel et al. 2017) shows
+as a core that is darker than the rim, infiltration and oedema beyond the outline as bright shells
+around it.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def radiomics_inputs(
     age_years: float | None,
     sex: str | None,
 ) -> Features:
-    """Features by name, those of `RADIOMICS_INPUTS`; what cannot be told is left out.
+    """Features by name, those of `RADIOMICS_INPUTS`; undefined ones are left out.
 
     Args:
         codes: Coded z-scores of the brain box, shape (I, J, K), as the store holds them.
@@ -116,12 +118,12 @@ def _shape(tumour: Mask, affine: Affine, spacing: NDArray[np.float64]) -> Featur
 
 
 def _inside(tumour: Mask) -> Mask:
-    """Without the outermost voxels of each slice."""
+    """Erode a mask by one voxel within each slice."""
     return np.asarray(ndimage.binary_erosion(tumour, np.ones((3, 3, 1))), dtype=np.bool_)
 
 
 def _from_surface(tumour: Mask, brain: Mask, spacing: NDArray[np.float64]) -> Features:
-    """How deep in the brain the tumour lies."""
+    """Depth of the tumour below the brain's surface."""
     filled = ndimage.binary_fill_holes(brain)
     depth = ndimage.distance_transform_edt(filled, spacing)[tumour]
     return {"from_surface_mm": depth.mean(), "least_surface_mm": np.percentile(depth, 5)}

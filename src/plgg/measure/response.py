@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from plgg.data.result import Response
 
 PARTIAL, MINOR, PROGRESSION = -50.0, -25.0, 25.0
-# A response is confirmed by scans of so many days or more that bear it out: 8 weeks.
+# Days over which later scans must sustain a response to confirm it: 8 weeks.
 CONFIRMED_DAYS = 56
-# Both diameters of a lesion that can be measured.
+# Smallest value of both diameters of a measurable lesion.
 MEASURABLE_MM = 10.0
 _RANK: dict[Response, int] = {"CR": 3, "PR": 2, "MR": 1, "SD": 0, "PD": -1}
 # Products are known to a thousandth of a square millimetre.
@@ -30,11 +30,11 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class TumourSize:
-    """What one scan shows of the tumour.
+    """The size of the tumour in one scan.
 
     Attributes:
-        product_mm2: Of its diameters; 0 where it is gone, None where it cannot be compared.
-        is_measurable: Whether both diameters are 10 mm or more; of what is gone, no matter.
+        product_mm2: Product of its diameters; 0 without tumour, None where it cannot be compared.
+        is_measurable: Whether both diameters are 10 mm or more; irrelevant without tumour.
         days: Since the first scan; None where the dates are not known.
     """
 
@@ -45,16 +45,16 @@ class TumourSize:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What one scan means.
+    """The response category of one scan.
 
     Attributes:
         response: The category.
-        baseline_percent: Change since the first scan; None where it cannot be told.
-        nadir_percent: Since the smallest product before.
+        baseline_percent: Change since the first scan; None where it is undefined.
+        nadir_percent: Change since the smallest product before; None likewise.
         statement: Why this category.
-        is_confirmed: Whether later scans bear it out; None where that is no question, or dates
-            are not known.
-        confirmation: That in words; empty where there is nothing to confirm.
+        is_confirmed: Whether later scans confirm it; None for categories without confirmation, or
+            where dates are not known.
+        confirmation: The same in words; empty for categories without confirmation.
     """
 
     response: Response
@@ -87,7 +87,7 @@ def best_response(found: Sequence[Assessment], *, confirmed: bool = False) -> Re
 
 
 def percent(now: float, then: float) -> float | None:
-    """Change in percent; None of nothing."""
+    """Change in percent; None if the earlier value is 0."""
     return round(100.0 * (now - then) / then, _DIGITS) if then else None
 
 

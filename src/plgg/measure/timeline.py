@@ -41,9 +41,9 @@ class TimelineScan:
 
     Attributes:
         result: Its result.
-        folder: Of its prediction; None of a scan that is not written yet.
-        scan_date: As given; by default as the result has it.
-        mask: Of a scan that is not written yet.
+        folder: Folder of its prediction; None if that is not written yet.
+        scan_date: Date of the scan; None where it is not known.
+        mask: Its mask, if the prediction is not written yet; else None.
     """
 
     result: Result
@@ -53,7 +53,7 @@ class TimelineScan:
 
     @property
     def name(self) -> str:
-        """Of its folder, never its path."""
+        """Name of the folder, without its path; the case ID without a folder."""
         return self.folder.resolve().name if self.folder else self.result.case_id
 
     @cached_property
@@ -86,11 +86,11 @@ def _measured_mask(path: Path, result: Result) -> Volume:
 def read_moments(
     folders: Sequence[Path], dates: Sequence[date | None] | None = None
 ) -> list[TimelineScan]:
-    """Earlier results from their folders.
+    """Read earlier results from their folders.
 
     Args:
-        folders: Each of one case, as `plgg predict` leaves it.
-        dates: Of the scans, in the order of the folders; by default as the results have them.
+        folders: Each of one case, as `plgg predict` writes it.
+        dates: Dates of the scans, in the order of the folders; by default those of the results.
 
     Raises:
         InputError: If one is no prediction.
@@ -104,7 +104,7 @@ def read_moments(
 
 
 def timeline(moments: Sequence[TimelineScan]) -> Timeline:
-    """Order the results of one patient and say what each means against the first and the smallest.
+    """Order the results of one patient and assess each against the baseline and the nadir.
 
     Args:
         moments: In any order if all dates are known, else in that of the scans.
@@ -189,7 +189,7 @@ def _ordered(moments: Sequence[TimelineScan]) -> list[TimelineScan]:
 
 
 def _refuse_others(moments: Sequence[TimelineScan]) -> None:
-    """Each is held against each: what one result does not know another may."""
+    """Check every pair of scans for one patient, because a result may lack ID, sex or age."""
     for n, moment in enumerate(moments):
         for other in moments[:n]:
             where = moment.folder or other.folder or Path(moment.name)
@@ -203,7 +203,7 @@ def _days(moments: Sequence[TimelineScan]) -> list[int | None]:
 
 
 def _common_plane(moments: Sequence[TimelineScan]) -> Plane | None:
-    """In which most can be measured; of several, that of the first scan's largest product."""
+    """The plane in which most scans can be measured; of several, one preferred by early scans."""
     with_tumour = [moment for moment in moments if moment.result.diameters]
     if not with_tumour:
         return None
@@ -266,7 +266,7 @@ def _warnings(moments: Sequence[TimelineScan]) -> Iterable[str]:
 
 
 def with_timeline(result: Result, mask: Volume, priors: Sequence[TimelineScan]) -> Result:
-    """A new result with the timeline that it ends, or that it stands in by its date.
+    """Add to a new result the timeline of its scan and the earlier ones.
 
     Args:
         result: Of a scan that is not written yet.
@@ -281,11 +281,11 @@ def with_timeline(result: Result, mask: Volume, priors: Sequence[TimelineScan]) 
 
 
 def latest(priors: Sequence[TimelineScan], before: date | None = None) -> TimelineScan:
-    """The last of the earlier ones: by date if all are known, else as they were named.
+    """The latest prior scan: by date if all dates are known, else in the given order.
 
     Args:
-        priors: The earlier ones.
-        before: Date of the new scan; what is known to be later is passed over.
+        priors: The earlier scans.
+        before: Date of the new scan; later scans are skipped, unless all are later.
     """
     ordered = _ordered(priors)
     earlier = [p for p in ordered if not (before and p.scan_date and p.scan_date > before)]

@@ -1,6 +1,6 @@
 """Uncertainty of a mask: entropy, expected Dice, agreement, and an interval for the volume.
 
-All of it says how sure the networks are, not whether they are right.
+These measures say how certain the networks are, not whether they are right.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from plgg.data.calibration import VolumeRule
 from plgg.data.result import VolumeInterval
 from plgg.metrics.overlap import hard_dice
 
-# Networks give a percent or so to all of the brain, which adds up to more than a small tumour.
+# Lower probabilities are ignored: networks give about 1 % to the whole brain, and the sum of that
+# is more than a small tumour.
 FAINT = 0.05
 
 
@@ -32,7 +33,7 @@ def entropy(probability: NDArray[Any]) -> NDArray[np.float32]:
     """
     p = np.asarray(probability, dtype=np.float32)
     bits = np.zeros(p.shape, dtype=np.float32)
-    # Most of a scan is certainly none, and logarithms take their time.
+    # Only uncertain voxels, because most of a scan is certain and logarithms are slow.
     unsure = (p > 0) & (p < 1)
     seen = p[unsure]
     bits[unsure] = np.clip((entr(seen) + entr(np.float32(1) - seen)) / np.float32(np.log(2)), 0, 1)
@@ -72,11 +73,11 @@ def agreement(masks: Sequence[NDArray[np.bool_]]) -> float | None:
 def volume_interval(volume_ml: float, rule: VolumeRule | None) -> VolumeInterval | None:
     """The interval predicted · exp(±log_ratio); None without a rule, or where no tumour was found.
 
-    Nothing is said of an empty mask: the rule knows ratios, and 0 times any of them is 0.
+    An empty mask has no interval, because the rule is a ratio, and 0 times any ratio is 0.
 
     Args:
         volume_ml: Predicted volume.
-        rule: What the validation patients taught.
+        rule: The rule that was fitted to the validation patients.
     """
     if rule is None or volume_ml <= 0:
         return None

@@ -1,4 +1,4 @@
-"""Agreement of two ways to measure one thing (Bland and Altman 1986, 1999)."""
+"""Agreement of two methods of measurement (Bland and Altman 1986, 1999)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from scipy import stats
 
 from plgg.core.estimate import Estimate
 
-# Of the differences, were they normal, 95 % lie within so many standard deviations of their mean.
+# If the differences are normal, 95 % lie within so many standard deviations of their mean.
 _WIDTH = 1.96
-# Of which kind the intervals are.
+# Level of the confidence intervals.
 _LEVEL = 0.95
 
 
@@ -52,8 +52,8 @@ def bland_altman(
     the ordinary regression of the differences on the means, section 3.2.
 
     Args:
-        measured: Values of one way.
-        true: Those of the other, in the same order.
+        measured: Values of one method.
+        true: Values of the other, in the same order.
         n_independent: m, the number of patients where some have several pairs; their further pairs
             then narrow no interval. By default all pairs are independent.
     """

@@ -1,7 +1,6 @@
-"""Whether probabilities can be taken at their word: calibration error, temperature, abstention.
+"""Calibration of probabilities: calibration error, temperature scaling, risk–coverage.
 
-Arrays in, numbers and plain records out. Ten patients are a usual number here, so every function
-says what few scans do to it.
+Cohorts may have as few as ten patients; the docstrings say how that affects a result.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ _LEAST = 1e-12
 
 
 def log_probabilities(probabilities: Values) -> Values:
-    """Logarithms, of nothing less than 1e-12: logits but for a constant of each scan."""
+    """Logarithms of probabilities, at least 1e-12: logits up to a constant of each scan."""
     return np.asarray(np.log(np.maximum(probabilities, _LEAST)), dtype=np.float64)
 
 
 def with_temperature(probabilities: Values, temperature: float) -> Values:
-    """What probabilities become if the logits they came from are divided by a temperature.
+    """Apply temperature scaling to probabilities: divide their logits by a temperature.
 
     Args:
         probabilities: Shape (..., classes), rows sum to 1.
-        temperature: Above 1 makes answers less sure, below 1 surer; their order stays.
+        temperature: Above 1 lowers the confidence, below 1 raises it; the order stays.
     """
     scaled = softmax(log_probabilities(probabilities) / temperature, axis=-1)
     return np.asarray(scaled, dtype=np.float64)
@@ -42,10 +41,10 @@ def with_temperature(probabilities: Values, temperature: float) -> Values:
 def fit_temperature(logits: Values, truth: Labels) -> float:
     """The temperature of the least negative log likelihood (Guo et al. 2017), within 0.25 to 10.
 
-    Where all of a few scans are classified correctly, or none, the likelihood alone would run to 0
-    or to infinity. So one more patient is made of all of them: it looks like each a little, and
-    about it the answers as they are, at a temperature of 1, are exactly right. It counts as one
-    scan among n, and the likelihood of the others can only gain.
+    Where all of a few scans are classified correctly, or none, the likelihood alone would drive the
+    temperature to 0 or to infinity. So one pseudo-scan is added, an average of all scans, for which
+    the probabilities at temperature 1 are exactly right. It counts as one scan beside n, and the
+    likelihood of the others is never lower than at temperature 1.
 
     Args:
         logits: Or logarithms of probabilities, finite, shape (n, classes), n at least 1.
@@ -123,7 +122,7 @@ def calibration_error(bins: Sequence[Bin]) -> float:
 
 
 def risk_coverage(confidence: Values, hits: Values) -> tuple[RiskPoint, ...]:
-    """Share answered and share of that wrong, for each confidence that occurs, the surest first.
+    """Coverage and risk for each confidence that occurs, the highest first.
 
     Args:
         confidence: Probability of the predicted class, shape (n,).

@@ -1,7 +1,7 @@
-"""How well classes are predicted: AUC, balanced accuracy, F1, confusion.
+"""Metrics of a classification: AUC, balanced accuracy, F1, confusion.
 
 Own formulas where scikit-learn raises or warns on a class without cases; they also take a
-twentieth of its time, which thousands of resamples need. The tests hold them against scikit-learn.
+twentieth of its time, which matters for many resamples. The tests compare them with scikit-learn.
 """
 
 from __future__ import annotations

@@ -18,12 +18,12 @@ def conformal_quantile(
     for many.
 
     Args:
-        errors: Of each scan; infinite ones are missed whatever the quantile is.
-        patients: Whose scans they are.
+        errors: Error of each scan; infinite ones exceed every quantile.
+        patients: The patient of each scan.
         level: The chance.
 
     Returns:
-        None where no finite one holds: for fewer than 9 patients at 0.9.
+        None where no finite quantile reaches the level: for fewer than 9 patients at 0.9.
 
     >>> conformal_quantile(np.arange(1.0, 10.0), list("abcdefghi"), level=0.9)
     9.0
@@ -33,7 +33,7 @@ def conformal_quantile(
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     weights = 1.0 / np.bincount(patient)[patient] / (len(names) + 1)
     order = np.argsort(errors, kind="stable")
-    # Rounding must not ask for one patient more.
+    # Tolerance, so that rounding does not require one more patient.
     reached = np.cumsum(weights[order]) >= level - 1e-9
     found = errors[order][reached.argmax()] if reached.any() else np.inf
     return float(found) if np.isfinite(found) else None

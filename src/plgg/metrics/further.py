@@ -1,6 +1,7 @@
-"""Metrics of a mask that other packages have; columns `metric_NAME` of cases.csv.
+"""Mask metrics of other packages, written to the columns `metric_NAME` of cases.csv.
 
-All are computed whose package is installed and names them in the entry points `plgg.metrics`.
+Every metric is computed that an installed package lists in its entry points `plgg.metrics`, or
+that `register_metric` added.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ METRICS: Registry[Metric] = Registry("metric", "plgg.metrics", {})
 
 
 def register_metric(name: str, metric: Metric) -> None:
-    """Have a metric of each scan written to `cases.csv`, as the column `metric_NAME`.
+    """Register a metric of each scan, which is written to `cases.csv` as `metric_NAME`.
 
     Raises:
         ConfigError: If the name is taken by another.

@@ -70,9 +70,9 @@ def count_lesions(
 ) -> LesionCounts:
     """Count lesions: parts connected by faces, edges or corners, of at least 0.05 mL.
 
-    Smaller specks are neither lesions nor false ones. If all parts of a truth are specks, they
-    count: a tumour that small is still to be found. A tenth, not one voxel, so that a part that
-    merely brushes a lesion has not found it. The rule is our own: the literature has no single one.
+    Smaller parts are ignored, unless all parts of the truth are smaller. A lesion is found if a
+    tenth of it is covered, not by one voxel, so that a part that merely touches a lesion has not
+    found it. The rule is our own, because the literature has no standard one.
 
     Args:
         prediction: Boolean mask of shape (I, J, K).

@@ -41,7 +41,7 @@ class SurfaceScores:
 def surface_scores(
     prediction: Mask, truth: Mask, *, spacing_mm: Spacing, tolerance_mm: float = 2.0
 ) -> SurfaceScores:
-    """Both scores of one pair of masks, at the price of one.
+    """Compute both scores of a pair of masks from the same distances.
 
     Args:
         prediction: Boolean mask of shape (I, J, K).

@@ -1,1 +1,1 @@
-"""The network: one backbone, heads by name, and its checkpoints."""
+"""The network, its backbones and heads, its checkpoints, and the device it runs on."""

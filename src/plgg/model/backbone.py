@@ -1,10 +1,10 @@
-"""Backbones by name: the body of the network, encoder and decoder; `model.backbone` chooses one.
+"""Backbones by name: encoder and decoder of the network; `model.backbone` chooses one.
 
     register_backbone("mine", build)     # or an entry point of the group `plgg.backbones`
     plgg train store --run run --set model.backbone=mine
 
-What goes in and comes out is fixed, what happens between is not: a backbone may slice a volume and
-encode it in 2-D.
+Only the shapes of inputs and outputs are fixed. A backbone may, for example, encode the slices of a
+volume in 2-D.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from plgg.model.efficientnet import EfficientNetBackbone
 
 
 class Backbone(Protocol):
-    """What a backbone gives the network, itself an `nn.Module`.
+    """Interface of a backbone, which is an `nn.Module`.
 
     Attributes:
         widths: Channels of the features at each level, the finest first; each level halves the
             sides of the one before.
 
-    Where more than its first convolution reads the image it says `reads_image_once = False`.
+    A backbone sets `reads_image_once = False` if more than its first convolution reads the image.
     """
 
     widths: tuple[int, ...]
@@ -39,10 +39,10 @@ class Backbone(Protocol):
         """Decoded features of each level, those of the bottleneck first, the finest last."""
 
     def head(self, out: int) -> nn.Sequential:
-        """The segmentation head on the finest decoded features, with `out` channels in the end."""
+        """The segmentation head on the finest decoded features, with `out` output channels."""
 
     def stages(self) -> list[list[nn.Module]]:
-        """The encoder's layers by stage, from the image on, for those that freeze some."""
+        """The encoder's layers by stage, from the image on, so that some can be frozen."""
 
 
 def _segresnet(settings: ModelConfig, n_channels: int) -> nn.Module:
@@ -71,11 +71,11 @@ BACKBONES: Registry[Builder] = Registry(
 
 
 def register_backbone(name: str, build: Builder) -> None:
-    """Make a backbone known by a name.
+    """Register a backbone under a name.
 
     Args:
-        name: As `model.backbone` names it.
-        build: From settings and the number of the image's channels to a `Backbone`.
+        name: The value of `model.backbone` that chooses it.
+        build: Makes a `Backbone` from settings and the number of the image's channels.
 
     Raises:
         ConfigError: If the name is taken by another.
@@ -84,7 +84,7 @@ def register_backbone(name: str, build: Builder) -> None:
 
 
 def build_backbone(settings: ModelConfig, n_channels: int) -> Any:  # noqa: ANN401 - see `Backbone`
-    """The backbone that the settings name.
+    """Build the backbone that the settings name.
 
     Raises:
         ConfigError: If there is none of that name, or it does not fit the settings.

@@ -3,8 +3,8 @@
     checkpoints/last.json               version, epoch, config, classes, hash of the weights
     checkpoints/last-0012.safetensors   the tensors
 
-The JSON is renamed into place after the tensors are there under a name of their own, so a kill at
-any moment leaves a whole checkpoint, the old or the new.
+The tensors are written first, under a new name, then the JSON is renamed into place. So a crash at
+any moment leaves a complete checkpoint, the old or the new one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Name = Literal["best", "last"]
 
 
 def _with_preprocessing(meta: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 knew stripped scans placed by their centre, and nothing else."""
+    """Add the preprocessing of version 1: stripped scans placed by their brain's centre."""
     settings = VERSION_1.model_dump(mode="json")
     return {**meta, "version": 2, "config": {**meta["config"], "preprocess": settings}}
 
@@ -52,14 +52,14 @@ class Meta(BaseModel):
     Attributes:
         weights: File name of the tensors.
         sha256: Their hash.
-        epoch: Epochs that were finished.
+        epoch: Number of finished epochs.
         config: The run's settings.
         classes: Marker classes, in the order of the logits.
-        tasks: What is learned beside the outline, by name; None in older ones, which know the
-            marker alone.
+        tasks: Records of the auxiliary tasks by name; None in older checkpoints, which have the
+            marker only.
         metrics: Validation at that epoch.
         best_dice: Best validation Dice so far.
-        versions: What it was made with.
+        versions: Versions of the packages that made it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -78,13 +78,13 @@ class Meta(BaseModel):
 
     @property
     def auxiliary(self) -> dict[str, TaskRecord]:
-        """Records of the tasks that the network has heads of."""
+        """Records of the tasks that the network has heads for."""
         if self.config.arm == "single":
             return {}
         return {MARKER: marker_record(self.classes)} if self.tasks is None else self.tasks
 
     def restored_tasks(self) -> dict[str, AuxiliaryTask]:
-        """The tasks themselves.
+        """The auxiliary tasks, built from their records.
 
         Raises:
             ConfigError: If the package of a kind is not installed.
@@ -93,7 +93,7 @@ class Meta(BaseModel):
 
 
 class Checkpoint(BaseModel):
-    """A checkpoint read back: its meta and its tensors by name."""
+    """A checkpoint that was read: its JSON and its tensors by name."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
@@ -124,9 +124,9 @@ def network_of(
     where: str | Path,
     tasks: Tasks | None = None,
 ) -> MultitaskNet:
-    """The network of a config with these weights.
+    """Build the network of a config with these weights.
 
-    Their names and shapes are held against the network before memory is taken for it.
+    Names and shapes of the weights are checked before memory is allocated for the network.
 
     Raises:
         CheckpointError: If they do not fit it.
@@ -182,7 +182,7 @@ def save_checkpoint(  # noqa: PLR0913 - the fields of its record
     best_dice: float | None,
     tasks: dict[str, TaskRecord] | None = None,
 ) -> None:
-    """Write a checkpoint; the one it replaces is removed last."""
+    """Write a checkpoint; the tensors that it replaces are removed last."""
     weights = folder / f"{name}-{epoch:04d}.safetensors"
     with written_aside(weights) as aside:
         # Not `save_file`: it hides the file from other users and has its own error for a full disk.
@@ -204,13 +204,13 @@ def save_checkpoint(  # noqa: PLR0913 - the fields of its record
 
 def _remove_others(folder: Path, name: Name, kept: str) -> None:
     for old in folder.glob(f"{name}-*.safetensors"):
-        # Only those that were written here: a copy of another name is somebody's.
+        # Only files with names that are written here; others are copies that a user made.
         if old.name != kept and old.stem.removeprefix(f"{name}-").isdecimal():
             old.unlink()
 
 
 def remove_replaced(run: Path) -> None:
-    """Remove weights that no record names any more, as a killed process leaves them."""
+    """Remove weights that no record names any more, which a killed process may leave."""
     names: tuple[Name, ...] = ("best", "last")
     for name in names:
         with suppress(CheckpointError):
@@ -237,7 +237,7 @@ def load_checkpoint(run: Path, name: Name = "best") -> Checkpoint:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name; what its header says is held against its size.
+    """Read the tensors of a safetensors file by name; its header is checked against its size.
 
     Raises:
         CheckpointError: If it is no such file.
@@ -318,7 +318,7 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tenso
 
 
 def _laid_out_as(value: Tensor, parameter: Tensor) -> Tensor:
-    """A fused optimiser walks weights and moments in one order; files hold them contiguous."""
+    """Copy moments from a file into the memory layout of their weights, for fused optimisers."""
     if not value.ndim:  # the count of steps
         return value
     if value.shape != parameter.shape:

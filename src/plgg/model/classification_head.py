@@ -1,7 +1,7 @@
-"""The branch on the bottleneck, for one task each, and the class-conditioned output layer.
+"""Heads on the bottleneck for scalar tasks, and the class-conditioned segmentation layer.
 
-Each input has fully connected layers of its own; their logits are summed. `average` is the
-published one, the others are ours.
+Each input of a head has its own fully connected layers; their outputs are summed. The input
+`average` is that of the paper, the others are additions.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Outline = Float[Tensor, "batch 1 x y z"]
 
 
 class ScalarHead(nn.Module):
-    """Sum of one classifier for each input.
+    """Head with one classifier for each input; their outputs are summed.
 
     Args:
         channels: Of the bottleneck.
-        n_outputs: Numbers that it gives, such as the logits of the classes.
+        n_outputs: Number of outputs, such as the logits of the classes.
         settings: Inputs, widths, dropout, and whether features are standardised.
         divisors: Voxels of the image along each side of a voxel of the bottleneck.
     """
@@ -52,7 +52,7 @@ class ScalarHead(nn.Module):
         )
         if "attention" in settings.inputs:
             self.attention = nn.Conv3d(channels, 1, kernel_size=1)
-            # Training begins with the average.
+            # Attention starts as the average.
             nn.init.zeros_(self.attention.weight)
 
     def forward(
@@ -62,13 +62,13 @@ class ScalarHead(nn.Module):
         segmentation: Image,
         patient: Float[Tensor, "batch 4"] | None = None,
     ) -> Float[Tensor, "batch classes"]:
-        """Logits of the classes.
+        """Outputs, such as the logits of the classes.
 
         Args:
             bottleneck: Deepest features of the encoder.
             image: The network's input, z-scores, 0 outside the brain.
-            segmentation: Logits of the other head.
-            patient: `plgg.core.patient.patient_inputs`; without it, what the image alone says.
+            segmentation: Logits of the segmentation head.
+            patient: `plgg.core.patient.patient_inputs`; without it, only the image counts.
         """
         # In float32: averages over thousands of bf16 terms would lose the small differences.
         outline = segmentation if self.teaches_outline else segmentation.detach()
@@ -81,14 +81,14 @@ class ScalarHead(nn.Module):
             return logits if patient is None else logits + self.known(patient)
 
     def known(self, patient: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch classes"]:
-        """The logits that age and sex add; 0 for a head that does not ask."""
+        """The part of the outputs from age and sex; 0 for a head without them."""
         if "clinical" not in self.classifiers:
             return patient.new_zeros((len(patient), self.n_outputs))
         logits: Tensor = self.classifiers["clinical"](patient)
         return logits
 
     def _input(self, name: str, bottleneck: Features, image: Image, outline: Image) -> Tensor:
-        """What an input of the head is, shape (batch, width)."""
+        """Features of one input of the head, shape (batch, width)."""
         if name == "tumour":
             return tumour_traits(image, outline)
         if name == "average":
@@ -97,7 +97,7 @@ class ScalarHead(nn.Module):
             return _averaged(bottleneck, self.attention(bottleneck).flatten(2).softmax(dim=2))
         seen = outline.float().sigmoid() * (one_channel(image) != 0)
         inside = functional.avg_pool3d(seen, self.divisors).flatten(2)
-        # Where no tumour is seen, a little of everything.
+        # Without tumour, all voxels have the same weight.
         weights = inside + 1e-3
         return _averaged(bottleneck, weights / weights.sum(dim=2, keepdim=True))
 
@@ -117,7 +117,7 @@ def _classifier(width: int, n_outputs: int, settings: MarkerHeadConfig) -> nn.Se
 
 
 def one_channel(image: Image) -> Outline:
-    """The mean of the sequences that are there; of one sequence, that one."""
+    """Mean of the sequences that are present; a single sequence is unchanged."""
     if image.shape[1] == 1:
         return image
     there = (image != 0).flatten(2).any(dim=2).sum(dim=1).clamp(min=1)
@@ -125,13 +125,13 @@ def one_channel(image: Image) -> Outline:
 
 
 def tumour_traits(image: Image, segmentation: Outline) -> Float[Tensor, "batch traits"]:
-    """What a radiologist would say of the outlined tumour: where, how large, how bright, how mixed.
+    """Features of the segmented tumour: position, size, brightness and heterogeneity.
 
     Distance from the midplane, position front to back and bottom to top (in standard deviations of
     the brain's extent from its centre); log of the share of the brain; mean and standard deviation
-    of the z-scores; shares darker than the brain's mean and brighter than 2 σ. Weighted by the
-    probability of tumour; where none is seen the traits are those of the whole brain. Meant for
-    whole brains: in a patch the place is relative to the patch.
+    of the z-scores; shares darker than the brain's mean and brighter than 2 σ. They are weighted by
+    the probability of tumour; without tumour they are those of the whole brain. They are meant for
+    whole brains, because in a patch the position is relative to the patch.
 
     Returns:
         Eight traits, in the order above.
@@ -168,13 +168,13 @@ Answer = Float[Tensor, "batch classes"]
 class Guide(nn.Module):
     """Σ (p_k - 1/K)(W_k f + b_k) for features f and probabilities p of K classes; W, b begin at 0.
 
-    It is added to what the common last layer says, which thereby is the mean of what it would say
-    of each class: where no class is more probable than the others nothing is changed.
+    It is added to the output of the last segmentation layer, which is thus the mean of the outputs
+    for each class: where all classes are equally probable, nothing is added.
 
     Args:
         n_classes: Marker classes.
         channels: Of the features.
-        out: Channels of the outline.
+        out: Channels of the segmentation logits.
     """
 
     def __init__(self, n_classes: int, channels: int, out: int) -> None:
@@ -184,12 +184,12 @@ class Guide(nn.Module):
         nn.init.zeros_(self.layers.weight)
 
     def as_answer(self, conditioning_class: Int[Tensor, " batch"]) -> Answer:
-        """One certain class for each patch; where it is -1, each as probable as the others."""
+        """One-hot probabilities of known classes; uniform where the class is -1."""
         rows = functional.one_hot(conditioning_class.clamp(min=0), self.n_classes).float()
         return torch.where((conditioning_class >= 0)[:, None], rows, 1.0 / self.n_classes)
 
     def forward(self, features: Features, answer: Answer) -> Logits:
-        """What the answer adds to the outline's logits."""
+        """The term that is added to the segmentation logits."""
         with torch.autocast(features.device.type, enabled=False):
             layer = self.layers(answer.detach().float() - 1.0 / self.n_classes)
             layer = layer.view(len(answer), self.out, self.channels + 1)

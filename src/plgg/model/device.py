@@ -1,4 +1,4 @@
-"""Device, precision and memory allocator of a job: chosen once, at its start."""
+"""Device, precision, threads and memory allocator of a process."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ _keeping: list[bool] = []
 
 @contextmanager
 def leaving_a_core() -> Iterator[None]:
-    """Networks leave one core to another process; two that want the same one wait for each other.
+    """Run networks with one thread less than there are cores, to leave a core to another process.
 
-    Results differ in the last bits, as between machines of one core more or less.
+    Results may differ in the last bits, as they do with another number of cores.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, min(before, cores() - 1)))
@@ -98,9 +98,9 @@ def leaving_a_core() -> Iterator[None]:
 
 
 def keep_freed_memory() -> bool:
-    """Ask the C library to keep what is freed; says whether it agreed.
+    """Make glibc keep freed memory for reuse; returns whether that worked.
 
-    Affects this process alone. Its resident memory then stays at its peak.
+    Affects only this process. Its resident memory then stays at its peak.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -112,7 +112,7 @@ def keep_freed_memory() -> bool:
 
 
 def return_memory() -> None:
-    """Return to the system what was freed but kept; the next steps take it anew."""
+    """Return freed memory that glibc keeps to the system; later allocations take it again."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -121,7 +121,7 @@ def return_memory() -> None:
 def returning_memory() -> Iterator[None]:
     """Make glibc give freed blocks back at once, so that resident memory is the memory in use.
 
-    The allocator's former settings are restored at the end.
+    At the end freed blocks are kept as before, with glibc's largest threshold for `mmap`.
     """
     if platform.libc_ver()[0] != "glibc":
         yield

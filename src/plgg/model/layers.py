@@ -1,8 +1,7 @@
-"""Layers: GroupNorm that is fast on a CPU, running standardisation, dropout by patch.
+"""Layers: GroupNorm that is fast on a CPU, running standardisation, dropout with a seed a patch.
 
-PyTorch's own backward kernel takes several times longer on channels-last bfloat16 than on
-contiguous arrays; here it is given contiguous copies. The numbers are the same kernel's. See
-`benchmarks/training_step.py`.
+PyTorch's backward kernel of GroupNorm takes several times longer on channels-last bfloat16 than on
+contiguous arrays. Here the same kernel gets contiguous copies. See `benchmarks/training_step.py`.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, image: Tensor) -> Tensor:
         """Normalise each group of channels of each sample."""
-        # Also where the image needs no gradient: torch's own kernel then crashes on this layout.
+        # Also where the image needs no gradient, for which torch's kernel crashes on this layout.
         slow = image.device.type == "cpu" and torch.is_grad_enabled()
         if not (slow and image.is_contiguous(memory_format=torch.channels_last_3d)):
             return super().forward(image)
@@ -73,7 +72,7 @@ class GroupNorm(nn.GroupNorm):
 
 
 def with_fast_norm(network: nn.Module) -> nn.Module:
-    """The same network with every GroupNorm replaced; weights and their names stay."""
+    """Replace every GroupNorm of a network in place; weights and their names stay."""
     for name, child in network.named_children():
         if type(child) is nn.GroupNorm:
             fast = GroupNorm(child.num_groups, child.num_channels, child.eps)
@@ -85,17 +84,17 @@ def with_fast_norm(network: nn.Module) -> nn.Module:
 
 
 Reduce = Callable[[Tensor], Tensor]
-"""Sum of a tensor over all processes that train together."""
+"""Function that sums a tensor over all processes that train together."""
 
 
 class Standardise(nn.Module):
-    """Each feature to mean 0 and variance 1 over the patients seen lately.
+    """Standardise each feature by running moments: mean 0 and variance 1 over recent patches.
 
-    What patients share dwarfs what tells them apart in the pooled bottleneck, and a branch fed on
-    that ends in one constant answer. The moments are running averages that take no part in the
-    gradient and are used alike in training and after it, so that a batch of one will do and a
-    prediction does not depend on its neighbours. A step uses the moments of the steps before it:
-    then it does not matter how its batch was dealt out.
+    In the pooled bottleneck the differences between patients are small compared with the mean, and
+    a head on it would collapse to a constant answer. The moments are running averages without
+    gradient, used in training and in evaluation, so that a batch of one works and a prediction does
+    not depend on others in its batch. A step uses the moments of earlier steps, so that it does not
+    depend on how its batch is divided.
 
     Args:
         channels: Number of features.
@@ -111,24 +110,24 @@ class Standardise(nn.Module):
         self.momentum = momentum
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("square", torch.zeros(channels))
-        # Sum of the weights so far: divides out the zeros that the averages began with.
+        # Sum of the weights so far, to correct the bias of averages that start at 0.
         self.register_buffer("weight", torch.zeros(()))
-        # Whether what it sees belongs to the batch; a patch that is only lent does not.
+        # Whether to count the features; False for fillers, which are not part of the batch.
         self.counted = True
-        # Sums over the batch that is under way: of features, of their squares, and their number.
+        # For each piece of the current batch: sums of features and of squares, and their number.
         self._seen: list[Tensor] = []
 
     def forward(self, features: Float[Tensor, "batch c"]) -> Float[Tensor, "batch c"]:
-        """Features less their running mean over their running standard deviation."""
+        """Subtract the running mean and divide by the running standard deviation."""
         if self.training and torch.is_grad_enabled():
             if self.counted:
                 self._see(features.detach())
             if not self.weight:
-                # Nothing is known yet, and raw features would swamp the layers behind.
+                # There are no moments yet, and raw features would be too large for later layers.
                 return features - features.detach()
         known = self.weight.clamp(min=self.momentum)
         mean = self.mean / known
-        # A variance of 1 is believed until there is better, lest two like patients blow it up.
+        # Shrunk to a variance of 1 at first, because a few similar patients have a tiny one.
         variance = (self.square / known - mean * mean).clamp(min=0.0) * self.weight
         return (features - mean) * torch.rsqrt(variance + (1.0 - self.weight) + 1e-5)
 
@@ -137,9 +136,9 @@ class Standardise(nn.Module):
         self._seen.append(torch.cat([features.sum(dim=0), features.square().sum(dim=0), number]))
 
     def update_running_stats(self, reduce: Reduce = lambda sums: sums) -> None:
-        """Take what the batch showed into the running averages; call after each training step.
+        """Update the running averages by the current batch; call after each training step.
 
-        Also where this process had only a patch that was lent: the others wait for its sums.
+        Every process must call it, also one with fillers only, because the sums are reduced.
         """
         n = len(self.mean)
         nothing = self.mean.new_zeros(2 * n + 1)
@@ -174,16 +173,16 @@ class SeededDropout(nn.Module):
         self._seeds: list[int] | None = None
 
     def draw(self, seeds: Tensor, layer: int) -> None:
-        """Set what the next forward passes draw from.
+        """Set the seeds of the next forward passes.
 
         Args:
             seeds: One for each patch of the batch.
-            layer: Number of this layer in the network, so that no two draw alike.
+            layer: Number of this layer in the network, so that layers draw different numbers.
         """
         self._seeds = [(seed + layer * _LAYERS_APART) % _LARGEST for seed in seeds.tolist()]
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features of shape (batch, channels, ...); as they are when not training."""
+        """Apply dropout to features of shape (batch, channels, ...); none in evaluation."""
         if not (self.training and self.share):
             return features
         return features * self._factors(features)
@@ -206,7 +205,7 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def channels_last(network: _Network) -> _Network:
-    """Lay the weights of convolutions out as processors read them, those of 2-D and of 3-D ones."""
+    """Convert the weights of 2-D and 3-D convolutions to channels-last memory format, in place."""
     layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
     for parameter in network.parameters():
         if parameter.ndim in layouts:
@@ -215,7 +214,7 @@ def channels_last(network: _Network) -> _Network:
 
 
 def redrawn(network: _Network) -> _Network:
-    """The same layers with weights drawn anew."""
+    """Initialise the weights of all layers again, in place."""
     for module in network.modules():
         reset: Any = getattr(module, "reset_parameters", None)
         if reset is not None:
@@ -224,17 +223,17 @@ def redrawn(network: _Network) -> _Network:
 
 
 def widen_input(backbone: Any, before: int, more: int) -> None:  # noqa: ANN401 - see `Backbone`
-    """Let the first layer of a backbone read further channels, with weights of 0.
+    """Add input channels with weights of 0 to the first layer of a backbone.
 
-    So it gives what it gave, whatever these channels hold, until it is trained.
+    Before training its output is the same, whatever these channels hold.
 
     Args:
-        backbone: Whose first stage begins with the one convolution that reads the image.
-        before: Channels of the image so far.
-        more: Further ones, behind them.
+        backbone: Its first stage must begin with the only convolution that reads the image.
+        before: Present number of channels of the image.
+        more: Number of channels to add after them.
 
     Raises:
-        ConfigError: If the backbone does not begin so.
+        ConfigError: If the backbone has no such convolution.
     """
     first = backbone.stages()[0][0].modules()
     layer: Any = next((one for one in first if isinstance(one, nn.Conv2d | nn.Conv3d)), None)
@@ -254,9 +253,9 @@ def widen_input(backbone: Any, before: int, more: int) -> None:  # noqa: ANN401 
 
 
 def to_blocks(image: Float[Tensor, "batch c i j k"], side: int) -> Tensor:
-    """Blocks of side³ voxels as channels, shape (batch, c·side³, i/side, j/side, k/side).
+    """Pixel unshuffle in 3-D: blocks to channels, (batch, c·side³, i/side, j/side, k/side).
 
-    The order of `monai.networks.utils.pixelunshuffle`, which trained networks expect.
+    The order is that of `monai.networks.utils.pixelunshuffle`, which trained networks expect.
     """
     n, channels, i, j, k = image.shape
     blocks = image.reshape(n, channels, i // side, side, j // side, side, k // side, side)
@@ -266,10 +265,10 @@ def to_blocks(image: Float[Tensor, "batch c i j k"], side: int) -> Tensor:
 
 
 class FirstChannels(nn.Module):
-    """The first channels alone.
+    """Keep the first channels.
 
     Args:
-        n: How many.
+        n: Their number.
     """
 
     def __init__(self, n: int) -> None:
@@ -282,7 +281,7 @@ class FirstChannels(nn.Module):
 
 
 def from_blocks(blocks: Float[Tensor, "batch c i j k"], side: int) -> Tensor:
-    """What `to_blocks` made of an image, undone."""
+    """Pixel shuffle in 3-D, the inverse of `to_blocks`."""
     n, channels, i, j, k = blocks.shape
     voxels = blocks.reshape(n, channels // side**3, side, side, side, i, j, k)
     return voxels.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(n, -1, i * side, j * side, k * side)

@@ -1,4 +1,4 @@
-"""The backbones that are MONAI's: SegResNet, which is the paper's, and Swin UNETR."""
+"""Backbones of MONAI: SegResNet, the one of the paper, and Swin UNETR."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SegResNetBackbone(SegResNet):  # type: ignore[misc]
         return list(super().encode(image)[1])
 
     def decode(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """As the protocol says; MONAI's own gives the last alone."""
+        """As the protocol says; MONAI's own returns only the last."""
         decoded = [features[-1]]
         levels = zip(self.up_samples, self.up_layers, features[-2::-1], strict=True)
         for up, layer, skip in levels:
@@ -48,7 +48,7 @@ class SegResNetBackbone(SegResNet):  # type: ignore[misc]
         return decoded
 
     def head(self, out: int) -> nn.Sequential:
-        """MONAI's own last layer, which is a part of the published network; wider for regions."""
+        """MONAI's own last layer, as in the published network; with `out` channels for regions."""
         own = cast("nn.Sequential", self.get_submodule("conv_final"))
         self.conv_final = nn.Identity()
         if out != self.n_built:
@@ -65,7 +65,7 @@ class SegResNetBackbone(SegResNet):  # type: ignore[misc]
 class SwinUNETRBackbone(SwinUNETR):  # type: ignore[misc]
     """MONAI's Swin UNETR (Hatamizadeh et al. 2022): windows of attention, five halvings."""
 
-    # By the windows, and by the skip at full resolution.
+    # The patch embedding reads the image, and so does the skip at full resolution.
     reads_image_once = False
 
     def __init__(self, settings: ModelConfig, n_channels: int) -> None:
@@ -80,7 +80,7 @@ class SwinUNETRBackbone(SwinUNETR):  # type: ignore[misc]
                 "swin_unetr has no dropout that belongs to the patch",
                 remedy="Leave model.dropout at 0.",
             )
-        # MONAI reads numbers off tensors on the way, which those of the device `meta` have not.
+        # MONAI reads values of tensors in its constructor, which `meta` tensors do not have.
         with torch.device("cpu"):
             super().__init__(
                 in_channels=n_channels * settings.stem**3,
@@ -112,7 +112,7 @@ class SwinUNETRBackbone(SwinUNETR):  # type: ignore[misc]
         return decoded
 
     def head(self, out: int) -> nn.Sequential:
-        """One voxel-wise layer."""
+        """A 1×1×1 convolution."""
         return nn.Sequential(nn.Conv3d(self.widths[0], out, kernel_size=1))
 
     def stages(self) -> list[list[nn.Module]]:

@@ -1,8 +1,8 @@
-"""The multitask network: a shared body, heads as a named dict.
+"""The multitask network: a shared backbone, and a dict of heads by task name.
 
-The body encodes and decodes (`plgg.model.backbone`); `segmentation` reads the decoded features, the
-head of every other task (`plgg.model.classification_head`) the bottleneck. The pooled bottleneck is
-given as well: it tells whether a scan is like those of the training.
+The backbone encodes and decodes (`plgg.model.backbone`). The head `segmentation` reads the decoded
+features, the heads of column tasks read the bottleneck (`plgg.model.classification_head`). The
+pooled bottleneck is an output, too, to detect scans that are unlike the training scans.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ Tasks = Mapping[str, AuxiliaryTask]
 
 
 def marker_alone(n_classes: int) -> dict[str, AuxiliaryTask]:
-    """The published tasks beside the outline, their classes numbered."""
+    """The marker as the only auxiliary task, as in the paper, with numbers as names of classes."""
     record = marker_record([str(number) for number in range(n_classes)])
     return restore_tasks({MARKER: record}, LossConfig())
 
 
 class MultitaskNet(nn.Module):
-    """An encoder shared by a decoder and, in the multitask arm, a classification branch.
+    """An encoder shared by a decoder and, in the multitask arm, heads of auxiliary tasks.
 
     Args:
-        settings: Size of the backbone and of the branch.
+        settings: Settings of the backbone and of the heads.
         n_classes: Marker classes.
-        arm: `single` has no head but the outline's.
-        tasks: That have a head in the multitask arm; by default the marker alone.
-        n_sequences: MR sequences of the image, each with the slices that the settings ask for.
-        n_outlines: Regions that are outlined, the whole tumour first.
+        arm: `single` has the segmentation head only.
+        tasks: Auxiliary tasks of the multitask arm; by default the marker alone.
+        n_sequences: MR sequences of the image, each with the neighbouring slices of the settings.
+        n_outlines: Regions that are segmented, the whole tumour first.
     """
 
     def __init__(
@@ -76,20 +76,20 @@ class MultitaskNet(nn.Module):
         n_planes = n_classes if settings.marker_planes else 0
         self.n_channels = n_seen + n_planes
         self.teaches_encoder = settings.marker.teaches_encoder
-        # Whether inner features are computed again in the backward pass rather than kept.
+        # Gradient checkpointing: features are computed again in the backward pass, to save memory.
         self.checkpointing = False
         self.n_frozen = 0
         self.backbone: Any = build_backbone(settings, n_seen)
         out = n_outlines * settings.stem**3
         heads: dict[str, nn.Module] = {SEGMENTATION: self.backbone.head(out)}
-        # Outlines at half, a quarter … of the resolution; used in training alone.
+        # Deep supervision at half, a quarter … of the resolution; used in training only.
         self.n_deep = settings.deep_supervision
         for level in range(1, self.n_deep + 1):
             heads[f"deep_{level}"] = nn.Conv3d(self.backbone.widths[level], out, kernel_size=1)
         learnt = marker_alone(n_classes) if tasks is None else tasks
         learnt = learnt if arm == "multitask" else {}
         self.auxiliary = tuple(answering_tasks(learnt))
-        # Tasks that are read off the mask; their heads are used in training alone.
+        # Tasks whose target is computed from the mask; their heads are used in training only.
         self.of_mask = {n: t.reads for n, t in learnt.items() if isinstance(t, MaskTask)}
         body = _body_spec(self.backbone, settings, heads[SEGMENTATION], n_outlines)
         heads |= {name: task.head(body) for name, task in learnt.items()}
@@ -108,18 +108,17 @@ class MultitaskNet(nn.Module):
         """Logits by head, and the pooled bottleneck.
 
         Args:
-            image: z-scores, the sides multiples of `divisors`; a missing sequence is 0. Of a
-                network that is told the marker, its planes come last (`plgg.data.inputs`).
-            patient: Age and sex; without them the marker is what the image alone says.
+            image: z-scores, the sides multiples of `divisors`; a missing sequence is 0. Planes of
+                the true marker, where they are an input, come last (`plgg.data.inputs`).
+            patient: Age and sex; without them the outputs depend on the image only.
             conditioning_class: Index of the class that conditions the segmentation in training, -1
-                where it is unknown. After training that is the branch's own answer to the image.
-                The branch itself always looks at the outline without a condition.
+                where it is unknown. In evaluation the marker head's own answer to the image is
+                used. The marker head always gets the segmentation without the condition.
 
         Returns:
             segmentation: (batch, 1, i, j, k), or a channel for each region; marker: (batch,
-            classes), in the multitask arm, and other tasks likewise; in training also tasks that
-            are read off the mask, as maps (batch, 1, i, j, k) or by layers of the bottleneck
-            (batch, k);
+            classes), in the multitask arm, and other column tasks likewise; in training also mask
+            tasks, as maps (batch, 1, i, j, k) or for each layer of the bottleneck (batch, k);
             features: (batch, channels), float32 whatever the precision; deep, in training with
             deep supervision: a list of (batch, 1, i/2, j/2, k/2), (batch, 1, i/4, …), …
         """
@@ -127,7 +126,7 @@ class MultitaskNet(nn.Module):
             outlines, maps, bottleneck, last = checkpoint(self._body, image, use_reentrant=False)
         else:
             outlines, maps, bottleneck, last = self._body(image)
-        # Detached: no loss may come to rest on what is only looked at.
+        # Detached, because no loss depends on these features.
         features = bottleneck.detach().float().mean(dim=(2, 3, 4))
         outputs = {"segmentation": outlines[0], "features": features}
         if outlines[1:]:
@@ -141,7 +140,7 @@ class MultitaskNet(nn.Module):
         for name in self.auxiliary:
             outputs[name] = self.heads[name](read, own, outlines[0][:, :1], patient)
         if self.guide is not None:
-            # By the image alone, whatever is known of the patient: exported networks know no more.
+            # From the image only, without age and sex, which exported networks do not get.
             answer = (
                 self.guide.as_answer(conditioning_class)
                 if self.training and conditioning_class is not None
@@ -151,15 +150,15 @@ class MultitaskNet(nn.Module):
         return outputs
 
     def known(self, patient: Float[Tensor, "batch 4"]) -> dict[str, Tensor]:
-        """What age and sex add to the output of each task for an image, (batch, n)."""
+        """The part of each task's output from age and sex, (batch, n)."""
         heads: dict[str, Any] = {name: self.heads[name] for name in self.auxiliary}
         return {n: head.known(patient) for n, head in heads.items() if hasattr(head, "known")}
 
     def _body(self, image: Image) -> tuple[list[Tensor], dict[str, Tensor], Tensor, Tensor]:
-        """Outlines, finest first; maps of tasks; bottleneck; what the outline's last layer sees.
+        """Segmentation logits, finest first; maps of mask tasks; bottleneck; last features.
 
-        The coarse outlines and the maps are given in training alone. No outline has been told the
-        marker by the branch.
+        Coarser logits and maps are computed in training only. The logits are not conditioned on
+        the marker. The last features are the input of the last segmentation layer.
         """
         bottleneck, features = self.encode(image)
         decoded = self.backbone.decode(features)
@@ -174,11 +173,11 @@ class MultitaskNet(nn.Module):
         return [self._whole(outline) for outline in outlines], maps, bottleneck, last
 
     def _whole(self, outline: Tensor) -> Outline:
-        """Channels given back as blocks of voxels."""
+        """Channels back to blocks of voxels, if the network has a stem."""
         return from_blocks(outline, self.stem) if self.stem > 1 else outline
 
     def encode(self, image: Image) -> tuple[Tensor, list[Tensor]]:
-        """What other tasks read, (batch, 8·filters, i/8, j/8, k/8) with 4 levels; all levels."""
+        """Input of other heads, (batch, 8·filters, i/8, j/8, k/8) with 4 levels; all levels."""
         if self.stem > 1:
             blocks = to_blocks(image, self.stem)
             image = blocks.contiguous(memory_format=torch.channels_last_3d)
@@ -190,8 +189,8 @@ class MultitaskNet(nn.Module):
         """Prepare for the next patches of a training step.
 
         Args:
-            seeds: What dropout draws from, one for each patch.
-            counted: Whether the running moments take them in.
+            seeds: Seeds of dropout, one for each patch.
+            counted: Whether these patches count in the running moments.
         """
         for module in self.modules():
             if isinstance(module, Standardise):
@@ -201,25 +200,25 @@ class MultitaskNet(nn.Module):
             layer.draw(seeds, number)
 
     def update_running_stats(self, reduce: Reduce = lambda sums: sums) -> None:
-        """Take what a training step showed into the running moments."""
+        """Update the running moments after a training step."""
         for layer in self.modules():
             if isinstance(layer, Standardise):
                 layer.update_running_stats(reduce)
 
     def encoder_parameters(self) -> list[nn.Parameter]:
-        """What both tasks share."""
+        """Parameters of the encoder, which all tasks share."""
         stages = self.backbone.stages()
         return [p for stage in stages for layer in stage for p in layer.parameters()]
 
     def freeze(self, n_stages: int) -> None:
-        """Keep the first stages of the encoder, from the image on, as they are: moments, too."""
+        """Freeze the first stages of the encoder, with their running moments."""
         self.n_frozen = n_stages
         for layer in self._frozen():
             layer.requires_grad_(requires_grad=False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Training or not; frozen stages stay as they are used, normalised by known moments."""
+        """Set the mode; frozen stages stay in evaluation mode, with their running moments."""
         super().train(mode)
         for layer in self._frozen():
             layer.eval()
@@ -259,7 +258,7 @@ def build_network(
     n_sequences: int = 1,
     n_outlines: int = 1,
 ) -> MultitaskNet:
-    """A network with weights drawn from `seed`; both arms share the body's first weights."""
+    """Build a network, initialised by `seed`; both arms have the same initial backbone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = MultitaskNet(
@@ -276,9 +275,9 @@ def build_network(
 def patient_outputs(
     network: MultitaskNet, age_years: float | None, sex: str | None
 ) -> dict[str, NDArray[np.float64]]:
-    """What age and sex add to the output of each task for an image, shape (n,).
+    """The part of each task's output from age and sex, shape (n,).
 
-    It is the same for every image, so engines need not know of it. Empty in the single arm.
+    It does not depend on the image, so engines run without it. Empty in the single arm.
     """
     device = next(network.parameters()).device
     patient = torch.from_numpy(patient_inputs(age_years, sex))[None].to(device)

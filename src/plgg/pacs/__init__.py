@@ -1,8 +1,8 @@
-"""To and from a PACS, by DICOMweb or DIMSE.
+"""Exchange with a PACS by DICOMweb or DIMSE.
 
     address, credentials → archive (web, dimse)
     archive → find, pull, push
-    pull, predict, push → process → watch (asks a server), listen (is sent images)
+    pull, predict, push → work → watch (polls a server), listen (receives images)
 
-Studies are named by a hash wherever plgg writes; what a server says is checked before it is kept.
+Files and messages name studies by a hash; data from a server is checked before it is stored.
 """

@@ -4,7 +4,7 @@
 >>> address.kind, address.aet, address.port
 ('dimse', 'ORTHANC', 4242)
 
-Passwords stand in no address, so that an address may be printed.
+An address never holds a password, so it may be printed.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _FORMS = "Give https://host/dicom-web or dicom://CALLED_AET@host:port."
 
 @dataclass(frozen=True)
 class PacsAddress:
-    """Where a PACS is.
+    """The address of a PACS.
 
     Attributes:
         kind: `web` for DICOMweb, `dimse` for C-FIND, C-GET and C-STORE.
-        secure: Whether it is reached by TLS.
-        host: Name or address.
-        port: Of TCP.
-        path: Of DICOMweb, without a slash at its end; blank of DIMSE.
-        aet: The server's AE title; blank of DICOMweb.
+        secure: Whether to use TLS.
+        host: Host name or IP address.
+        port: TCP port.
+        path: Path of DICOMweb without a trailing slash; blank for DIMSE.
+        aet: The server's AE title; blank for DICOMweb.
     """
 
     kind: Literal["web", "dimse"]
@@ -61,14 +61,14 @@ class PacsAddress:
 
 
 def parse_address(text: str, *, tls: bool = False) -> PacsAddress:
-    """The address that a text means.
+    """Parse an address.
 
     Args:
         text: As it was typed.
-        tls: Whether DIMSE goes over TLS, as `dicoms://` says, too.
+        tls: Whether DIMSE uses TLS, as with `dicoms://`.
 
     Raises:
-        ConfigError: If it is none, or holds a password.
+        ConfigError: If it is not valid, or holds a password.
     """
     try:
         parts = urlsplit(text)
@@ -105,10 +105,10 @@ def _no_address(what: str) -> ConfigError:
 
 
 def require_aet(text: str, *, where: str) -> str:
-    """The text, if it can be an AE title.
+    """Check an AE title and strip spaces around it.
 
     Raises:
-        ConfigError: If it cannot.
+        ConfigError: If it is not valid.
     """
     if not text.strip() or not _AET.fullmatch(text):
         raise ConfigError(
@@ -120,10 +120,10 @@ def require_aet(text: str, *, where: str) -> str:
 
 
 def require_private(address: PacsAddress, *, insecure: bool) -> None:
-    """Images of patients go to other machines by TLS alone, unless it is said otherwise.
+    """Check that images are sent to other machines by TLS only, unless `insecure` is set.
 
     Raises:
-        ConfigError: If they would go in the clear.
+        ConfigError: If they would be sent unencrypted.
     """
     if address.secure or address.is_loopback or insecure:
         return
@@ -136,7 +136,7 @@ def require_private(address: PacsAddress, *, insecure: bool) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own.
+    """Whether a host name or an IP address is loopback.
 
     >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("pacs.example")
     (True, True, False)

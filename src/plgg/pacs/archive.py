@@ -1,9 +1,9 @@
-"""`Archive`: what plgg asks of a PACS, in either language; `open_archive` opens one.
+"""`Archive`: requests to a PACS, by DICOMweb or DIMSE; `open_archive` opens one.
 
     with open_archive(PacsLink("https://pacs.example/dicom-web")) as archive:
         studies = archive.studies(StudyQuery(modality="MR"))
 
-Nothing is asked before a method is called.
+No request is sent before a method is called.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from plgg.pacs.records import Instance, Series, Study, StudyQuery
 from plgg.pacs.retry import PATIENT, Retries
 
 _EXTRA = ("dicomweb_client", "pynetdicom")
-# Their messages quote who was asked for: addresses of DICOMweb, data sets of DIMSE.
+# Loggers of libraries whose messages hold patient data: URLs of DICOMweb, data sets of DIMSE.
 _TALKATIVE = ("dicomweb_client", "pynetdicom", "requests", "retrying", "urllib3")
 GIB = 2**30
 
 
 class Archive(Protocol):
-    """A PACS; all methods raise `UnreachableError` if it is away, `PacsError` if it refuses."""
+    """A PACS. Methods raise `UnreachableError` if it does not answer, `PacsError` if it refuses."""
 
     address: PacsAddress
 
     def studies(self, query: StudyQuery) -> list[Study]:
-        """The studies that fit, without their series."""
+        """Search studies; they come without their series."""
 
     def series(self, study: str) -> list[Series]:
         """The series of a study; none where there is no such study."""
@@ -45,13 +45,13 @@ class Archive(Protocol):
         """The instances of a series."""
 
     def fetch(self, instance: Instance, path: Path, most_bytes: int) -> None:
-        """Write the file of an instance, just as it was sent, to a path that is not there yet."""
+        """Download the file of an instance, unchanged, to a path that does not exist yet."""
 
     def holds(self, instance: Instance) -> bool:
-        """Whether an instance is there."""
+        """Whether the PACS has an instance."""
 
     def store(self, path: Path, instance: Instance) -> None:
-        """Send a file; that it was there already is no fault."""
+        """Send a file; one that is there already is not an error."""
 
     def close(self) -> None:
         """End the connection."""
@@ -59,16 +59,16 @@ class Archive(Protocol):
 
 @dataclass(frozen=True)
 class PacsLink:
-    """How a PACS is reached; it can be pickled, and holds no password.
+    """Settings of the connection to a PACS; it can be pickled, and holds no password.
 
     Attributes:
         url: Its address, as it was typed.
-        aet: AE title of our own.
-        tls: Whether DIMSE goes over TLS.
+        aet: AE title of plgg.
+        tls: Whether DIMSE uses TLS.
         insecure: Whether other machines may be reached without TLS.
-        seconds: How long an answer may take to begin.
+        seconds: Timeout until a response begins.
         study_gib: GiB that one study, and any object of it, may hold.
-        retries: How often is asked again where it does not answer.
+        retries: Retries where it does not answer.
     """
 
     url: str
@@ -85,10 +85,10 @@ class PacsLink:
         return round(self.study_gib * GIB)
 
     def require_safe(self) -> PacsAddress:
-        """The address, if it may be used.
+        """Parse the address and check that it may be used.
 
         Raises:
-            ConfigError: If it is none, or images would go in the clear.
+            ConfigError: If it is not valid, or images would be sent unencrypted.
         """
         address = parse_address(self.url, tls=self.tls)
         require_aet(self.aet, where="--aet")
@@ -97,17 +97,17 @@ class PacsLink:
 
 
 def require_extra() -> None:
-    """What a PACS is spoken to with is installed.
+    """Check that the packages of the extra `pacs` are installed.
 
     Raises:
-        ConfigError: If not.
+        ConfigError: If one is missing.
     """
     extras.require_extra("pacs", _EXTRA)
 
 
 @contextmanager
 def open_archive(link: PacsLink) -> Iterator[Archive]:
-    """A PACS, until the end of the block. Nothing is asked yet.
+    """Open a PACS for a `with` block; no request is sent yet.
 
     Raises:
         ConfigError: If the address, the credentials or the packages are not right.
@@ -123,7 +123,7 @@ def open_archive(link: PacsLink) -> Iterator[Archive]:
 
 
 def silence() -> None:
-    """Keep the libraries that speak to a PACS from logging, at any level that is asked for."""
+    """Turn off the loggers of the DICOM and HTTP libraries, whatever level is set."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 

@@ -1,7 +1,7 @@
 """`choose_series`: the series of a study that plgg can predict, by plgg's own header rules.
 
-What a server says of a series is too little: one image of each MR series is fetched and looked at.
-Every series that may be the scan is taken; `plgg predict` chooses among them once all are here.
+Query results do not say enough of a series, so one image of each MR series is fetched and its
+header is read. All candidate series are fetched; `plgg predict` then chooses among them.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def choose_series(
     budget: ByteBudget,
     retries: Retries,
 ) -> list[Instance]:
-    """The images of all series that may be what a model wants.
+    """The instances of all series that may be an input sequence of a model.
 
     Args:
         archive: The PACS.
-        study: UID.
-        series: Of the study.
-        wanted: Sequences that the model wants, such as flair.
-        beside: A path; single images are looked at beside it, and gone afterwards.
-        budget: Of bytes.
-        retries: How often is asked again.
+        study: StudyInstanceUID.
+        series: Series of the study.
+        wanted: Input sequences of the model, such as flair.
+        beside: Path beside which single images are stored while their headers are read.
+        budget: Bytes that may still be fetched.
+        retries: Retries where the PACS does not answer.
 
     Raises:
-        PlggError: If the PACS does not answer, or sends what is not to be kept.
+        PlggError: If the PACS does not answer, or sends unusable objects.
     """
     found: list[Instance] = []
     for one in series:
@@ -62,7 +62,7 @@ def choose_series(
 def _sequences(
     archive: Archive, image: Instance, beside: Path, budget: ByteBudget, retries: Retries
 ) -> frozenset[str]:
-    """What a series is, by the headers of one of its images; nothing where it is no image."""
+    """Sequences of a series, by the headers of one image; empty if it is not a usable image."""
 
     def look() -> frozenset[str]:
         budget.require_some()
@@ -90,14 +90,14 @@ def fetch_scan(
     wanted: Sequence[str],
     progress: Progress,
 ) -> list[Instance]:
-    """Fetch what a model wants of a study into a folder; nothing where it holds no such series.
+    """Fetch the candidate series of a study into a folder; empty if it has none.
 
     Args:
-        link: How the PACS is reached.
+        link: Connection to the PACS.
         archive: The PACS.
-        study: With its series.
-        folder: Of the images, whose names say nothing of the patient.
-        wanted: Sequences that the model wants.
+        study: Study with its series.
+        folder: Folder for the images, whose file names are hashes.
+        wanted: Input sequences of the model.
         progress: Told of each image.
 
     Raises:
@@ -126,7 +126,7 @@ def fetch_scan(
 
 
 def _remove_withdrawn(folder: Path, images: Sequence[Instance]) -> None:
-    """Images that an earlier look had fetched and that the PACS no longer has are none of these."""
+    """Remove images of an earlier download that the PACS no longer has."""
     held = {image_name(one.uid) for one in images}
     for path in folder.glob("image-*.dcm") if images else ():
         if path.name not in held:
@@ -134,16 +134,16 @@ def _remove_withdrawn(folder: Path, images: Sequence[Instance]) -> None:
 
 
 def nothing_wanted(study: Study) -> str:
-    """Why nothing of a study was fetched, in a clause."""
+    """The reason why no series of a study was fetched."""
     n_mr = sum(one.modality.upper() == "MR" for one in study.series)
     return f"none of its {n_mr} MR series looks like the scan that is wanted"
 
 
 def wanted_sequences(models: Sequence[Path]) -> tuple[str, ...]:
-    """The sequences that models see, the reference first.
+    """Input sequences of the models, the reference first.
 
     Raises:
-        PlggError: If a model is none.
+        PlggError: If a model cannot be found.
     """
     run = member_runs(model_folders(models or None))[0]
     try:

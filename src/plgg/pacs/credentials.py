@@ -1,4 +1,4 @@
-"""Who we are to a PACS: from the environment or from netrc, never from the command line.
+"""Credentials for a PACS: from the environment or from netrc, never from the command line.
 
 PLGG_PACS_TOKEN                       a bearer token of DICOMweb
 PLGG_PACS_USER, PLGG_PACS_PASSWORD    a user of DICOMweb
@@ -22,11 +22,11 @@ _CA, _CERT, _KEY = "PLGG_PACS_CA", "PLGG_PACS_CERT", "PLGG_PACS_KEY"
 
 
 class Credentials:
-    """What is shown to a server; it cannot be printed.
+    """Credentials for a server; their `repr` hides them.
 
     Args:
-        token: Of a bearer; None where there is none.
-        user: With a password; None where there is none.
+        token: Bearer token, or None.
+        user: User and password, or None.
     """
 
     def __init__(self, token: str | None = None, user: tuple[str, str] | None = None) -> None:
@@ -37,10 +37,10 @@ class Credentials:
 
 
 def credentials_for(address: PacsAddress) -> Credentials:
-    """The credentials for a server of DICOMweb.
+    """The credentials for a DICOMweb server.
 
     Raises:
-        ConfigError: If half of them is there, or netrc cannot be read.
+        ConfigError: If one of user and password is missing, or netrc cannot be read.
     """
     token, user, password = (os.environ.get(name) for name in (_TOKEN, _USER, _PASSWORD))
     if token:
@@ -80,7 +80,7 @@ def _from_netrc(host: str) -> tuple[str, str] | None:
 
 
 def client_context() -> ssl.SSLContext:
-    """TLS towards a server of DIMSE: its certificate is checked, ours is shown if there is one.
+    """TLS context for a DIMSE server: its certificate is checked, ours is sent if there is one.
 
     Raises:
         ConfigError: If a certificate cannot be read.
@@ -94,7 +94,7 @@ def client_context() -> ssl.SSLContext:
 
 
 def server_context() -> ssl.SSLContext:
-    """TLS of a receiver of our own.
+    """TLS context of our own receiver.
 
     Raises:
         ConfigError: If there is no certificate of ours, or it cannot be read.
@@ -122,7 +122,7 @@ def _show(context: ssl.SSLContext) -> None:
     if not certificate:
         return
     try:
-        # The password of a key that has one would be asked for on the terminal.
+        # An encrypted key would otherwise ask for its password on the terminal.
         context.load_cert_chain(certificate, os.environ.get(_KEY) or None, password="")
     except (OSError, ValueError):
         raise _unreadable(f"{_CERT}, {_KEY}") from None
@@ -133,5 +133,5 @@ def _unreadable(name: str) -> ConfigError:
 
 
 def ca_file() -> str | None:
-    """Certificates that a server of DICOMweb must be signed by; None for those of the system."""
+    """CA certificates for DICOMweb servers; None for those of the system."""
     return os.environ.get(_CA) or None

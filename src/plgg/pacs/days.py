@@ -1,4 +1,4 @@
-"""How far back `plgg pacs watch` looks: two days unless it is told otherwise, never all unasked.
+"""`--days` of `plgg pacs watch`: how many days back studies are taken, by default two.
 
 >>> parse_days("2"), parse_days("all")
 (2, None)
@@ -6,8 +6,8 @@
 >>> first_day(2, date(2026, 3, 1))
 datetime.date(2026, 2, 28)
 
-An archive holds the studies of decades. A study counts by its Study Date, as the PACS says it,
-against the date of this machine; one without a date is taken with `all` alone.
+The default is short, as an archive holds the studies of decades. The Study Date in the PACS is
+compared with the date of this machine; a study without a date is taken with `all` only.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def first_day(days: int, today: date | None = None) -> date:
 
 
 def is_recent(study: Study, days: int) -> bool:
-    """Whether a study is of these days, by its own date: servers may answer with more."""
+    """Whether the Study Date is within these days; servers may return other studies, too."""
     return len(study.date) == 8 and study.date >= f"{first_day(days):%Y%m%d}"
 
 
 def describe_days(days: int | None) -> str:
-    """Which studies these are, for people."""
+    """Description of the date range, for messages."""
     if days is None:
         return "studies of any date"
     return f"studies from {first_day(days):%Y-%m-%d} on (--days {days})"

@@ -1,7 +1,7 @@
-"""`DimseArchive`: a PACS by DIMSE: C-FIND to look, C-GET to fetch, C-STORE to store.
+"""`DimseArchive`: a PACS by DIMSE: C-FIND to search, C-GET to fetch, C-STORE to send.
 
-C-GET, not C-MOVE: the images come over the connection that asked for them, so that the server needs
-not know where to send them.
+C-GET, not C-MOVE: the images come over the association that requested them, so that the server need
+not know our address.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class DimseArchive:
     """A PACS by DIMSE.
 
     Args:
-        address: Of it, with its AE title.
-        aet: AE title of our own.
-        seconds: How long an answer may take to begin.
+        address: Its address, with its AE title.
+        aet: AE title of plgg.
+        seconds: Timeout until a response begins.
     """
 
     def __init__(self, address: PacsAddress, *, aet: str, seconds: float) -> None:
@@ -57,7 +57,7 @@ class DimseArchive:
             self._getting = None
 
     def studies(self, query: StudyQuery) -> list[Study]:
-        """The studies that fit."""
+        """Search studies."""
         asked = _identifier("STUDY", "StudyInstanceUID", "PatientID", "PatientName", "StudyDate",
                             "StudyDescription", "ModalitiesInStudy", **query.filters())  # fmt: skip
         found = [
@@ -104,7 +104,7 @@ class DimseArchive:
         return list({one.uid: one for one in found}.values())
 
     def holds(self, instance: Instance) -> bool:
-        """Whether an instance is there."""
+        """Whether the PACS has an instance."""
         found = self._images(instance.study, instance.series, SOPInstanceUID=instance.uid)
         return any(one.uid == instance.uid for one in found)
 
@@ -138,7 +138,7 @@ class DimseArchive:
         return found
 
     def fetch(self, instance: Instance, path: Path, most_bytes: int) -> None:
-        """Write the file of an instance, just as it was sent."""
+        """Download the file of an instance, unchanged."""
         if self._getting is None or not self._getting.alive:
             self.close()
             self._getting = _GetAssociation(self)
@@ -149,7 +149,7 @@ class DimseArchive:
             raise
 
     def store(self, path: Path, instance: Instance) -> None:
-        """Send a file; that it was there already is no fault."""
+        """Send a file; one that is there already is not an error."""
         entity = self._entity()
         with silenced_readers():
             syntax = pydicom.dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID
@@ -171,7 +171,7 @@ class DimseArchive:
 
     @contextmanager
     def _associated(self, entity: AE, **more: Any) -> Iterator[Association]:  # noqa: ANN401
-        """A connection that was accepted; released at the end, aborted where it went wrong."""
+        """An accepted association; released at the end, aborted if that fails."""
         tls = (client_context(), self.address.host) if self.address.secure else None
         association = entity.associate(
             self.address.host, self.address.port, ae_title=self.address.aet, tls_args=tls, **more
@@ -194,7 +194,7 @@ class DimseArchive:
         return UnreachableError("does not answer", where=where, remedy=_REMEDY)
 
     def _status(self, status: Dataset) -> int:
-        """The number of a status; where there is none the connection broke."""
+        """The code of a status; without one the connection broke."""
         if "Status" not in status:
             raise UnreachableError(
                 "broke off the connection", where=str(self.address), remedy="Try again later."
@@ -206,7 +206,7 @@ class DimseArchive:
 
 
 class _GetAssociation:
-    """One connection over which instances are asked for, one after another."""
+    """One association for C-GET, used for one instance after another."""
 
     def __init__(self, archive: DimseArchive) -> None:
         self._archive = archive
@@ -231,15 +231,15 @@ class _GetAssociation:
 
     @property
     def alive(self) -> bool:
-        """Whether the connection stands."""
+        """Whether the association is established."""
         return bool(self._association.is_established)
 
     def close(self) -> None:
-        """End it."""
+        """End the association."""
         self._context.__exit__(None, None, None)
 
     def _take(self, event: evt.Event) -> int:
-        """Keep the object that was asked for, and no other."""
+        """Handle C-STORE: accept the requested object, and no other."""
         if (
             self._wanted is None
             or str(getattr(event.request, "AffectedSOPInstanceUID", "")) != self._wanted.uid
@@ -249,7 +249,7 @@ class _GetAssociation:
         return 0
 
     def fetch(self, instance: Instance, path: Path, most_bytes: int) -> None:
-        """Write an instance."""
+        """Fetch an instance and write its file."""
         self._received, self._wanted = None, instance
         self._flow.allow(min(most_bytes, MOST_OBJECT_BYTES))
         asked = _identifier(
@@ -272,7 +272,7 @@ class _GetAssociation:
 
 
 def _without_delay(association: Association) -> None:
-    """Send small messages at once: held back, as TCP does, each costs a tenth of a second."""
+    """Set TCP_NODELAY; otherwise each small message is delayed by a tenth of a second."""
     connection = getattr(association.dul.socket, "socket", None)
     if connection is not None:
         with suppress(OSError):
@@ -287,13 +287,13 @@ def _last(codes: Iterator[int]) -> int:
 
 
 def _identifier(level: str, *wanted: str, **known: str) -> Dataset:
-    """What is asked for: attributes that are wanted, and those that must match."""
+    """Make the identifier of a query: attributes to return, and attributes to match."""
     asked = Dataset()
     asked.QueryRetrieveLevel = level
     for keyword in wanted:
         setattr(asked, keyword, "")
     for keyword, value in known.items():
         setattr(asked, keyword, value)
-    # Values of any script; what they are in, the server answers for itself.
+    # Our values are UTF-8; responses say their own character set.
     asked.SpecificCharacterSet = "ISO_IR 192"
     return asked

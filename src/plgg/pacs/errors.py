@@ -1,6 +1,6 @@
-"""`PacsError`: what goes wrong between plgg and a PACS; nothing that was asked for stands in it.
+"""`PacsError`: errors in the exchange with a PACS, without patient data.
 
-The libraries' own messages quote addresses with what was asked for, so none of theirs is passed on.
+Messages of the libraries quote URLs and queries, so they are not passed on.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from plgg.core.errors import PlggError
 
 
 class PacsError(PlggError):
-    """A PACS that refuses, or answers what cannot be used: asking again does not help."""
+    """A PACS that refuses, or sends an unusable response: retries do not help."""
 
 
 class UnreachableError(PacsError):
-    """A PACS that does not answer, or asks to be left alone for a while: it may pass."""
+    """A PACS that does not answer, or is busy: retries may help."""

@@ -9,17 +9,17 @@ from plgg.pacs.records import Study, StudyQuery
 from plgg.pacs.retry import with_retries
 
 MOST_STUDIES = 2000
-"""That are looked through for a description, which servers do not match alike."""
+"""Most studies of one search. Descriptions are matched here, as servers match them differently."""
 
 
 def find(link: PacsLink, query: StudyQuery) -> list[Study]:
-    """The studies that fit.
+    """Search studies, with their series.
 
-    What is found identifies patients: show it to who asked, and write it nowhere.
+    The result identifies patients: show it to the user, and never write it to disk.
 
     Args:
         link: The PACS.
-        query: What is wanted.
+        query: Search criteria.
 
     Raises:
         PlggError: If the PACS does not answer or refuses.
@@ -29,7 +29,7 @@ def find(link: PacsLink, query: StudyQuery) -> list[Study]:
 
 
 def find_in(archive: Archive, query: StudyQuery, link: PacsLink) -> list[Study]:
-    """The studies that fit on a PACS that is open."""
+    """Search studies, with their series, on an open PACS."""
     asked = replace(query, limit=MOST_STUDIES) if query.description else query
     found: list[Study] = []
     for study in with_retries(lambda: archive.studies(asked), link.retries):
@@ -42,6 +42,6 @@ def find_in(archive: Archive, query: StudyQuery, link: PacsLink) -> list[Study]:
 
 
 def with_series(archive: Archive, study: Study, link: PacsLink) -> Study:
-    """A study with its series."""
+    """Add its series to a study."""
     series = with_retries(lambda: archive.series(study.uid), link.retries)
     return replace(study, series=tuple(series))

@@ -1,6 +1,6 @@
-"""`FlowLimit`: the bytes that come over a connection of DIMSE, counted as they come.
+"""`FlowLimit`: limits the bytes that are received over a DIMSE association.
 
-pynetdicom holds an object in memory until it is whole, however large it becomes; this ends the
+pynetdicom holds an object in memory until it is complete, however large it becomes; this closes the
 connection before that.
 """
 
@@ -10,11 +10,11 @@ import threading
 from typing import Any
 
 MOST_OBJECT_BYTES = 2**30
-"""Of one object by DIMSE. An enhanced MR scan of a thousand slices takes half of it."""
+"""Largest object by DIMSE. An enhanced MR scan of a thousand slices takes half of it."""
 
 
 class FlowLimit:
-    """Counts the bytes of one object at a time; nothing is allowed before `allow` was called."""
+    """Counts the bytes of one object at a time; by default only after a call of `allow`."""
 
     def __init__(self, most_bytes: int = 0) -> None:
         self._lock = threading.Lock()
@@ -23,12 +23,12 @@ class FlowLimit:
         self.exceeded = False
 
     def allow(self, most_bytes: int) -> None:
-        """From now on so many bytes may come."""
+        """Set the number of bytes that may come from now on."""
         with self._lock:
             self._left, self._counting = most_bytes, True
 
     def count(self, event: Any) -> None:  # noqa: ANN401 - an event of pynetdicom
-        """Count what came; the handler of `EVT_DATA_RECV`."""
+        """Count received bytes; the handler of `EVT_DATA_RECV`."""
         with self._lock:
             if not self._counting:
                 return

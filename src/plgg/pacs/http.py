@@ -1,4 +1,4 @@
-"""`PacsSession`: HTTP that trusts no server: bounded answers, no other hosts, no credentials there.
+"""`PacsSession`: HTTP session with limited responses and no redirects to other servers.
 
 Used by `plgg.pacs.web` for itself and for dicomweb-client.
 """
@@ -19,10 +19,10 @@ from plgg.pacs.credentials import Credentials, ca_file
 from plgg.pacs.errors import PacsError, UnreachableError
 
 MOST_LISTED_BYTES = 64 * 2**20
-"""Of a list of studies or instances, as JSON."""
+"""Largest list of studies or instances, as JSON."""
 
 LONGEST_SECONDS = 900.0
-"""Of one answer, from its beginning to its end."""
+"""Longest time of one response, from its beginning to its end."""
 
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _OBJECTS = "multipart/related"
@@ -32,8 +32,8 @@ class PacsSession(requests.Session):
     """A session with one server.
 
     Args:
-        address: Of the server; no other is spoken to.
-        credentials: Shown to it.
+        address: Address of the server; redirects to others are refused.
+        credentials: Credentials for it.
     """
 
     def __init__(self, address: PacsAddress, credentials: Credentials) -> None:
@@ -45,9 +45,9 @@ class PacsSession(requests.Session):
             self.mount(scheme, _LimitingAdapter())
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """As it is; but dicomweb-client names a host without its port, and hides wildcards.
+        """Correct requests of dicomweb-client: a Host without the port, and encoded wildcards.
 
-        They may stand in a query as they are, and Orthanc knows them in no other way.
+        Wildcards are valid in a query as they are, and Orthanc understands no others.
         """
         prepared = super().prepare_request(request)
         prepared.headers.pop("Host", None)
@@ -56,7 +56,7 @@ class PacsSession(requests.Session):
         return prepared
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Where an answer leads to; refused if that is another server."""
+        """The target of a redirect; refused if it is another server."""
         target = super().get_redirect_target(resp)
         if target and _origin(urljoin(resp.url, target)) != _origin(resp.url):
             raise PacsError(
@@ -89,7 +89,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 class _LimitingAdapter(HTTPAdapter):
-    """Gives answers whose bytes are counted as they come, unpacked."""
+    """HTTP adapter that limits the size of JSON responses, counted after decompression."""
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:  # noqa: ANN401 - urllib3's
         response = super().build_response(req, resp)
@@ -100,7 +100,7 @@ class _LimitingAdapter(HTTPAdapter):
 
 
 class _LimitedBody:
-    """A body of urllib3 that ends with an error where it is too long, or takes too long."""
+    """A body of urllib3 that raises an error if it is too large or takes too long."""
 
     def __init__(self, raw: Any, most: int) -> None:  # noqa: ANN401 - urllib3's
         self._raw, self._most = raw, most
@@ -109,7 +109,7 @@ class _LimitedBody:
         return getattr(self._raw, name)
 
     def stream(self, amt: int = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
-        """Its pieces."""
+        """Yield its chunks."""
         try:
             yield from bounded(self._raw.stream(amt, decode_content=decode_content), self._most)
         except BaseException:
@@ -118,10 +118,10 @@ class _LimitedBody:
 
 
 def bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
-    """Pieces of an answer, no more than so many bytes and no longer than `LONGEST_SECONDS`.
+    """Yield the chunks of a response, up to `most` bytes and `LONGEST_SECONDS`.
 
     Raises:
-        PacsError: If there are more.
+        PacsError: If it is larger, or takes longer.
     """
     total, until = 0, time.monotonic() + LONGEST_SECONDS
     for piece in pieces:
@@ -138,7 +138,7 @@ def bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
 
 
 def require_good(status: int, address: PacsAddress) -> None:
-    """A status of HTTP that is no refusal.
+    """Check the HTTP status of a response.
 
     Raises:
         UnreachableError: If the server is busy or out of order.
@@ -166,7 +166,7 @@ def require_good(status: int, address: PacsAddress) -> None:
 
 
 def translated(error: Exception, address: PacsAddress) -> PacsError:
-    """An error of the libraries as one of ours, which quotes nothing of theirs."""
+    """Convert an error of the libraries to a `PacsError` without their message."""
     if isinstance(error, requests.exceptions.SSLError):
         return PacsError(
             "its certificate is not to be trusted",

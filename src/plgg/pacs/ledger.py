@@ -1,8 +1,8 @@
-"""`Ledger`: what became of each study, one file each, so that a crash costs none and repeats none.
+"""`Ledger`: the persistent state of the studies, one JSON file each, which survives a crash.
 
 WORK/studies/study-0123456789ab.json
 
-A study is named by a hash; nothing of the patient stands in these files.
+A study is named by a hash; the files hold no patient data.
 """
 
 from __future__ import annotations
@@ -24,19 +24,18 @@ State = Literal["waiting", "pulled", "predicted", "done", "passed over", "failed
 
 
 class StudyRecord(BaseModel):
-    """One study.
+    """State of one study.
 
     Attributes:
-        key: The hash that it is called by.
-        state: `waiting` for more images; `pulled`: they are here; `predicted`; `done`, which is
-            predicted and, where that is wanted, pushed; `passed over`: there is no FLAIR in it;
-            `failed`.
-        n_images: How many images it had when it was looked at; more make it new again.
-        content: Hash of its series and their numbers of images; another makes it new again, too.
-            Blank where that is not known.
-        attempts: How often its prediction was begun.
+        key: Name of the study: a hash of its UID.
+        state: `waiting` for more images; `pulled`: all are on disk; `predicted`; `done`: predicted
+            and, if wanted, pushed; `passed over`: no suitable series; `failed`.
+        n_images: Number of images at the last check; another number resets the record.
+        content: Hash of its series and their numbers of images; another hash resets the record,
+            too. Blank where it is not known.
+        attempts: Number of attempts to predict it.
         reason: Why it failed or was passed over, in one line.
-        n_sent: Objects that are on the PACS.
+        n_sent: Number of its objects on the PACS.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -51,21 +50,21 @@ class StudyRecord(BaseModel):
     n_sent: Annotated[int, Field(ge=0)] = 0
 
     def is_of(self, n_images: int, content: str) -> bool:
-        """Whether it is of a study as it is now."""
+        """Whether the record matches the present images of the study."""
         return self.n_images == n_images and self.content in ("", content)
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to be done unless more images come."""
+        """Whether processing has ended, unless more images come."""
         gave_up = self.state == "failed" and self.attempts >= MOST_ATTEMPTS
         return gave_up or self.state in ("done", "passed over")
 
 
 class Ledger:
-    """The records of a folder; one process alone may change them.
+    """The records of a folder; only one process may change them.
 
     Args:
-        folder: Of the files.
+        folder: Folder of the JSON files.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,8 +1,8 @@
-"""`listen`: studies that are sent to us are predicted once nothing more of them comes.
+"""`listen`: receive studies by C-STORE, and predict each once no more images of it come.
 
     listen(ReceiverOptions(port=11112, aet="PLGG"), StudyWork(Path("work")), quiet_seconds=30)
 
-What was received and not finished when the process ended is taken up when it starts again.
+Studies that were not finished when the process ended are resumed at the next start.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ def listen(
     """Receive and predict studies, until it is stopped.
 
     Args:
-        options: How it listens.
-        work: Where to, and how.
-        quiet_seconds: A study is whole once nothing of it came for so long.
-        until: Whether to end.
+        options: Options of the receiver.
+        work: Work folder, and how to predict.
+        quiet_seconds: A study is complete after so many seconds without a new image.
+        until: Called repeatedly; ends the loop when it returns True.
 
     Raises:
-        PlggError: If it is not safe, the address is taken, or the folder cannot be written to.
+        PlggError: If the options are not safe, the address is in use, or the folder cannot be
+            written to.
     """
     options.require_safe()
     require_extra()
@@ -61,13 +62,13 @@ def listen(
 
 
 def unfinished(work: StudyWork) -> list[str]:
-    """Studies that were received, and of which something is still to be done."""
+    """Names of the received studies that are not settled."""
     keys = sorted(path.name for path in (work.root / "scans").glob("study-*"))
     return [key for key in keys if not record_of(work, key).settled]
 
 
 def record_of(work: StudyWork, key: str) -> StudyRecord:
-    """The record of a study as its images are now: more of them make it new."""
+    """The record of a study; a new one if its number of images has changed."""
     n_images = sum(1 for _ in work.scan(key).glob("image-*.dcm"))
     record = work.ledger.get(key)
     if record is None or record.n_images != n_images:
@@ -76,7 +77,7 @@ def record_of(work: StudyWork, key: str) -> StudyRecord:
 
 
 def take(key: str, work: StudyWork, receiver: Receiver, quiet_seconds: float) -> None:
-    """Predict a study and send it back; what fails is tried again after the next quiet time."""
+    """Predict a study and send it back; a failure is retried after the next quiet period."""
     record = record_of(work, key)
     receiver.forget(key, quiet_seconds)
     if record.settled:

@@ -1,4 +1,4 @@
-"""`write_single_part`: an answer of WADO-RS to a file, whose one part is kept byte by byte."""
+"""`write_single_part`: write the DICOM file in a WADO-RS response to disk, byte by byte."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ _MEDIA = "application/dicom"
 
 
 def write_single_part(path: Path, content_type: str, pieces: Iterator[bytes]) -> None:
-    """Write the DICOM file that an answer holds.
+    """Write the DICOM file that a response holds.
 
     Args:
-        path: Of the file, which is not there yet.
-        content_type: Of the answer: multipart/related as the standard has it, or the file alone.
-        pieces: Its bytes.
+        path: Path of the file, which must not exist yet.
+        content_type: Content-Type of the response: multipart/related as in the standard, or
+            application/dicom.
+        pieces: Chunks of its body.
 
     Raises:
         PacsError: If it holds no file, or several.
@@ -45,7 +46,7 @@ def write_single_part(path: Path, content_type: str, pieces: Iterator[bytes]) ->
 
 
 def _cut(body: Path, path: Path, boundary: bytes) -> None:
-    """Copy what lies between the head of the first part and the boundary that ends it."""
+    """Copy the content of the first part, between its headers and the next boundary."""
     mark = b"--" + boundary
     if not body.stat().st_size:
         raise _no_file("its answer is empty")

@@ -1,4 +1,4 @@
-"""Kinds of objects that are taken from a PACS, and the file of one, checked before it is kept."""
+"""SOP classes that are accepted from a PACS, and a check of each object before it is stored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ IMAGES = (
     "1.2.840.10008.5.1.4.1.1.4.1",  # enhanced MR image
     "1.2.840.10008.5.1.4.1.1.4.4",  # legacy converted enhanced MR image
 )
-"""What a listener accepts: the scans that plgg can predict."""
+"""SOP classes that a listener accepts: the scans that plgg can predict."""
 
 FETCHED = (
     *IMAGES,
@@ -44,7 +44,7 @@ FETCHED = (
     "1.2.840.10008.5.1.4.1.1.2",  # CT image
     "1.2.840.10008.5.1.4.1.1.11.1",  # presentation state
 )
-"""What C-GET can ask for; it must name the kinds beforehand."""
+"""SOP classes for C-GET, which must propose them beforehand."""
 
 PLAIN_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 TRANSFER_SYNTAXES = (
@@ -60,10 +60,10 @@ _ASKED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUI
 
 
 def identity(path: Path) -> Instance:
-    """Which object a file holds, by its own header.
+    """The UIDs and the SOP class of a file, from its header.
 
     Raises:
-        PlggError: If it is no DICOM file, does not say so, or would take too much memory to read.
+        PlggError: If it is no DICOM file, lacks a UID, or would take too much memory to read.
     """
     with refusing(_unreadable), silenced_readers(), path.open("rb") as handle:
         require_affordable_file(path.stat().st_size, "the object")
@@ -78,10 +78,10 @@ def identity(path: Path) -> Instance:
 
 
 def require_asked(path: Path, asked: Instance) -> None:
-    """A file holds the object that was asked for.
+    """Check that a file holds the requested object.
 
     Raises:
-        PlggError: If it is another, or none.
+        PlggError: If it is another object, or none.
     """
     found = identity(path)
     if (found.study, found.series, found.uid) != (asked.study, asked.series, asked.uid):

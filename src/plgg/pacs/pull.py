@@ -1,8 +1,8 @@
-"""`pull`: a study or a series from a PACS to a folder, whole files only, each what was asked for.
+"""`pull`: download a study or a series from a PACS to a folder, and check each object.
 
 DIR/SERIES_UID/SOP_INSTANCE_UID.dcm
 
-What is there already is not fetched again, so that the same command goes on where it was stopped.
+Existing files are not fetched again, so that the same command resumes an interrupted download.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SILENT = Silent()
 
 @dataclass(frozen=True)
 class PullOutcome:
-    """What came of it.
+    """Result of a download.
 
     Attributes:
         folder: Where the images are.
-        n_new: That were fetched.
-        n_kept: That were there already.
-        n_passed_over: Objects of kinds that C-GET does not fetch.
+        n_new: Number of objects that were fetched.
+        n_kept: Number of objects that were there already.
+        n_passed_over: Number of objects of kinds that C-GET does not fetch.
     """
 
     folder: Path
@@ -44,10 +44,10 @@ class PullOutcome:
 
 
 class ByteBudget:
-    """Bytes that may still be fetched; what a server says of its sizes does not count.
+    """Bytes that may still be fetched, counted by file sizes, not by what a server says.
 
     Args:
-        most: In all.
+        most: Bytes in all.
     """
 
     def __init__(self, most: int) -> None:
@@ -58,10 +58,10 @@ class ByteBudget:
         self.left -= path.stat().st_size
 
     def require_some(self) -> None:
-        """Something may still be fetched.
+        """Check that the budget is not used up.
 
         Raises:
-            PacsError: If not.
+            PacsError: If it is.
         """
         if self.left <= 0:
             raise PacsError(
@@ -85,12 +85,12 @@ def pull(
         link: The PACS.
         study: Its UID; may be left out where a series is named.
         out: Folder, made if need be.
-        series: UID of the one that is wanted; None for all.
+        series: UID of a single series to fetch; None for all.
         watch: Told of the progress.
 
     Raises:
-        PlggError: If a UID is none, the PACS does not answer or refuses, sends something else than
-            was asked for or too much of it, or the folder cannot be written to.
+        PlggError: If a UID is not valid, the PACS does not answer or refuses, sends other objects
+            than requested or too many bytes, or the folder cannot be written to.
     """
     study, series = _required(study, series)
     with open_archive(link) as archive, output_folder(out, PULLED):
@@ -134,7 +134,7 @@ def instances_of(archive: Archive, study: str, series: str | None = None) -> lis
         PacsError: If there are none.
     """
     named = [one for one in archive.series(study) if series in (None, one.uid)]
-    if series and not named:  # It need not list what it gives when it is asked for by name.
+    if series and not named:  # Servers may not list a series that they give on request.
         named = [Series(series)]
     found = [one for name in named for one in all_images(archive, study, name)]
     if not found:
@@ -143,10 +143,10 @@ def instances_of(archive: Archive, study: str, series: str | None = None) -> lis
 
 
 def all_images(archive: Archive, study: str, series: Series) -> list[Instance]:
-    """The instances of a series, as many as the PACS says that it has.
+    """The instances of a series, checked against the number that the PACS counts.
 
     Raises:
-        PacsError: If it lists fewer: a part of a head would be taken for all of it.
+        PacsError: If it lists fewer: an incomplete scan would be taken for a complete one.
     """
     found = archive.instances(study, series.uid)
     if len(found) < (series.n_instances or 0):
@@ -159,7 +159,7 @@ def all_images(archive: Archive, study: str, series: Series) -> list[Instance]:
 
 
 def _may_be_fetched(archive: Archive, instance: Instance) -> bool:
-    """C-GET names the kinds of objects beforehand; a server need not say which kind one is."""
+    """Whether an instance can be fetched; C-GET is limited to the SOP classes that it proposes."""
     return archive.address.kind == "web" or instance.sop_class in ("", *FETCHED)
 
 
@@ -172,7 +172,7 @@ def fetch_all(
     retries: Retries,
     progress: Progress | None = None,
 ) -> int:
-    """Fetch instances to their places; how many were not there yet.
+    """Fetch instances to the paths that `place` gives; returns how many were new.
 
     Raises:
         PlggError: As `pull`.
@@ -201,10 +201,10 @@ def _fetch(archive: Archive, instance: Instance, path: Path, budget: ByteBudget)
 
 
 def _require_same(path: Path, instance: Instance) -> None:
-    """What is there already under this name is the object itself.
+    """Check that an existing file is the object of its name.
 
     Raises:
-        OutputError: If not.
+        OutputError: If it is not.
     """
     try:
         require_asked(path, instance)

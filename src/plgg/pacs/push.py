@@ -1,8 +1,8 @@
-"""`push`: the DICOM objects that plgg wrote, sent to a PACS that does not have them yet.
+"""`push`: send plgg's DICOM objects to a PACS that does not have them yet.
 
-An object's UID is made from the scan, the model and the settings, so that the same prediction is
-the same object. Each is asked for before it is sent, also when it is tried again: a server that was
-killed after it had stored an object, and before it could say so, is not sent it twice.
+An object's UID is derived from the scan, the model and the settings, so that the same prediction is
+the same object. The PACS is searched before each attempt: an object that it stored before the
+connection broke is not sent twice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SILENT = Silent()
 
 @dataclass(frozen=True)
 class PushOutcome:
-    """What became of an object.
+    """Result of sending one object.
 
     Attributes:
         path: Its file.
@@ -46,12 +46,12 @@ def push(link: PacsLink, folders: Sequence[Path], watch: Watch = SILENT) -> list
 
     Args:
         link: The PACS.
-        folders: Of predictions, one or many in each; of an edit; or the work folder of
+        folders: Folders of predictions, one or many in each; of an edit; or the work folder of
             `plgg serve`, `plgg pacs watch` or `plgg pacs listen`.
         watch: Told of the progress.
 
     Returns:
-        What became of each object, in order.
+        The result of each object, in order.
 
     Raises:
         PlggError: If a folder holds none, or the PACS does not answer.
@@ -64,10 +64,10 @@ def push(link: PacsLink, folders: Sequence[Path], watch: Watch = SILENT) -> list
 def push_objects(
     archive: Archive, paths: Sequence[Path], retries: Retries, watch: Watch = SILENT
 ) -> list[PushOutcome]:
-    """Send files; one that is refused does not keep the others.
+    """Send files; if one is refused, the others are still sent.
 
     Raises:
-        UnreachableError: If the PACS does not answer, however often it is asked.
+        UnreachableError: If the PACS does not answer after all retries.
     """
     done: list[PushOutcome] = []
     with watch.task("pushing") as progress:
@@ -90,7 +90,7 @@ def _push_one(archive: Archive, path: Path, retries: Retries) -> PushOutcome:
 def _delivered(
     archive: Archive, path: Path, instance: Instance, retries: Retries
 ) -> Literal["sent", "there"]:
-    """See that an object is there; an attempt that broke off may have stored it."""
+    """Send an object if it is not there; an attempt that broke off may have stored it."""
     tried = False
 
     def attempt() -> Literal["sent", "there"]:
@@ -110,7 +110,7 @@ def _store(archive: Archive, path: Path, instance: Instance) -> None:
     except UnreachableError:
         raise
     except PacsError:
-        if archive.holds(instance):  # Another client's, or a server that calls a copy a conflict.
+        if archive.holds(instance):  # Sent by another client, or reported as a conflict.
             return
         raise
     if not archive.holds(instance):

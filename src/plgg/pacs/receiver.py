@@ -1,7 +1,7 @@
-"""`Receiver`: C-STORE from scanners and archives; each object is checked before it is kept.
+"""`Receiver`: a C-STORE server for scanners and archives; it checks each object before storing it.
 
-Accepted are MR images alone, from callers that are known where other machines can call; what is no
-such image, or too much, is refused with a status of DICOM and never written where it would be kept.
+Only MR images are accepted and, where other machines can call, only from known AE titles. Anything
+else, or too much of it, is refused with a DICOM status and not stored.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _MOST_CALLERS = 16
 
 @dataclass(frozen=True)
 class ReceiverOptions:
-    """How a receiver listens.
+    """Options of a receiver.
 
     Attributes:
         host: Address to listen at.
-        port: Likewise; 0 takes a free one.
-        aet: AE title of our own, which callers must name.
-        callers: AE titles that may call; none for all, which loopback alone may do.
-        tls: Whether by TLS.
+        port: Port to listen at; 0 takes a free one.
+        aet: AE title of plgg, which callers must name.
+        callers: AE titles that may call; empty for all, which is allowed on loopback only.
+        tls: Whether to use TLS.
         insecure: Whether other machines may call without TLS.
         study_gib: GiB that one study may hold.
     """
@@ -57,10 +57,10 @@ class ReceiverOptions:
     study_gib: float = 4.0
 
     def require_safe(self) -> None:
-        """Other machines are let in by name, and by TLS unless it is said otherwise.
+        """Check that other machines need a known AE title and, unless `insecure` is set, TLS.
 
         Raises:
-            ConfigError: If they would be let in otherwise, or an AE title is none.
+            ConfigError: If they do not, or an AE title is not valid.
         """
         require_aet(self.aet, where="--aet")
         for caller in self.callers:
@@ -82,11 +82,11 @@ class ReceiverOptions:
 
 
 class Receiver:
-    """Keeps what is sent in `FOLDER/KEY/`, until it is stopped.
+    """Stores received images in `FOLDER/KEY/`, until it is stopped.
 
     Args:
-        options: How it listens.
-        folder: Of the studies' images.
+        options: Its options.
+        folder: Folder of the studies.
     """
 
     def __init__(self, options: ReceiverOptions, folder: Path) -> None:
@@ -101,7 +101,7 @@ class Receiver:
         self._server: Any = None
 
     def start(self) -> int:
-        """Listen; the port.
+        """Start to listen; returns the port.
 
         Raises:
             ConfigError: If the address is taken, or there is no certificate for TLS.
@@ -130,23 +130,23 @@ class Receiver:
         return int(self._server.socket.getsockname()[1])
 
     def stop(self) -> None:
-        """Take no more calls."""
+        """Stop the server."""
         if self._server is not None:
             self._server.shutdown()
 
     def quiet(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> list[str]:
-        """Studies of which nothing came for so long, by name."""
+        """Names of the studies without a new image for so many seconds, sorted."""
         with self._lock:
             return sorted(key for key, last in self._last.items() if clock() - last >= seconds)
 
     def forget(self, key: str, seconds: float) -> None:
-        """A study is taken; it is spoken of again once more of it comes."""
+        """Forget a study that is now processed, unless an image of it has just come."""
         with self._lock:
             if time.monotonic() - self._last.get(key, 0.0) >= seconds:
                 self._last.pop(key, None)
 
     def expect(self, key: str) -> None:
-        """Count a study that was here before as one of which something just came."""
+        """Watch a study that was received earlier, as if an image of it had just come."""
         with self._lock:
             self._last.setdefault(key, time.monotonic())
 
@@ -163,7 +163,7 @@ class Receiver:
         return entity
 
     def _opened(self, event: evt.Event) -> None:
-        """A caller may send one object's bytes before the next is counted."""
+        """Limit the bytes of a new association to those of one object."""
         with self._lock:
             self._flows[id(event.assoc)] = FlowLimit(self._object_bytes)
 
@@ -178,7 +178,7 @@ class Receiver:
             flow.count(event)
 
     def _store(self, event: evt.Event) -> int:
-        """Keep one object; a status of DICOM."""
+        """Handle C-STORE: store one object; returns a DICOM status."""
         with self._lock:
             flow = self._flows.get(id(event.assoc))
         if flow is not None:
@@ -193,7 +193,7 @@ class Receiver:
             return NOT_UNDERSTOOD
 
     def _keep(self, data: bytes, uid: str) -> int:
-        """Write an object aside, look at what it is, and give it its name."""
+        """Write an object to a scratch folder, check its header, and move it to its study."""
         if not is_uid(uid):
             return NOT_AS_SAID
         require_space(self._folder, len(data))
@@ -206,7 +206,7 @@ class Receiver:
             return self._place(given, study_key(found.study), len(data))
 
     def _place(self, given: Path, key: str, n_bytes: int) -> int:
-        """Give an object its place in its study; one that is there already stays."""
+        """Move an object into the folder of its study; an existing one is not replaced."""
         path = self._folder / key / given.name
         with self._lock:
             before = self._bytes.get(key)
@@ -227,7 +227,7 @@ class Receiver:
 
 
 def _named(event: evt.Event) -> str:
-    """The UID by which an object is sent."""
+    """The SOPInstanceUID of a C-STORE request."""
     return str(getattr(event.request, "AffectedSOPInstanceUID", ""))
 
 

@@ -1,6 +1,6 @@
-"""What is asked of a PACS and what it answers: studies, series, instances.
+"""Queries to a PACS and their results: studies, series, instances.
 
-Every text in these comes from a server: it is shown to who asked, and written nowhere.
+All texts in the results come from a server: show them to the user, and never write them to disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LONGEST = 64
 
 
 def is_uid(text: object) -> bool:
-    """Whether something is a UID: digits and points, 64 at most, and so a safe name of a file.
+    """Whether a value is a UID: digits and points, at most 64, so that it is a safe file name.
 
     >>> is_uid("1.2.840.10008.1.1"), is_uid("../../etc"), is_uid("1..2")
     (True, False, False)
@@ -28,10 +28,10 @@ def is_uid(text: object) -> bool:
 
 
 def require_uid(text: str, *, where: str = "the UID", error: type[PlggError] = ConfigError) -> str:
-    """The text, if it is a UID.
+    """Check that a text is a UID, and return it.
 
     Raises:
-        PlggError: Of the kind `error`, if not.
+        PlggError: Of the class `error`, if it is not.
     """
     if not is_uid(text):
         raise error(
@@ -43,7 +43,7 @@ def require_uid(text: str, *, where: str = "the UID", error: type[PlggError] = C
 
 
 def study_key(uid: str) -> str:
-    """The name of a study on disk and in messages, from which its UID cannot be read.
+    """Name of a study on disk and in messages: a hash, which hides its UID.
 
     >>> study_key("1.2.3")
     'study-a6ca9a5efc15'
@@ -61,7 +61,7 @@ def content_of(counts: Mapping[str, int]) -> str:
 
 
 def image_name(uid: str) -> str:
-    """The name of an instance's file, likewise."""
+    """File name of an instance: a hash, which hides its UID."""
     return f"image-{_digest(uid)[:24]}.dcm"
 
 
@@ -71,14 +71,14 @@ def _digest(uid: str) -> str:
 
 @dataclass(frozen=True)
 class StudyQuery:
-    """Which studies are wanted; None is any.
+    """Search criteria for studies; None matches any.
 
     Attributes:
         patient: Patient ID, with * and ? for any letters.
         date: `YYYYMMDD`, or a range such as `20260101-20260131` or `20260101-`.
         description: Words in the description of the study or of one of its series.
-        modality: Of one of its series.
-        limit: The most studies.
+        modality: Modality of one of its series.
+        limit: Largest number of studies.
     """
 
     patient: str | None = None
@@ -103,7 +103,7 @@ class StudyQuery:
                 )
 
     def filters(self) -> dict[str, str]:
-        """What the server itself is asked to match, by keyword."""
+        """The attributes that the server matches, by keyword."""
         asked = {
             "PatientID": self.patient,
             "StudyDate": self.date,
@@ -112,7 +112,7 @@ class StudyQuery:
         return {keyword: value for keyword, value in asked.items() if value}
 
     def describes(self, study: Study) -> bool:
-        """Whether the descriptions hold what is wanted, whatever their case."""
+        """Whether one of the descriptions contains the wanted words, ignoring case."""
         wanted = (self.description or "").casefold()
         return any(wanted in text.casefold() for text in study.descriptions())
 
@@ -140,19 +140,19 @@ class Study:
     series: tuple[Series, ...] = field(default=())
 
     def descriptions(self) -> list[str]:
-        """Of the study and of its series."""
+        """Descriptions of the study and of its series."""
         return [self.description, *(one.description for one in self.series)]
 
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance, by what a server says of it.
+    """An instance, as a server describes it.
 
     Attributes:
-        uid: Of the object.
-        sop_class: Blank where it is not said.
-        series: It belongs to.
-        study: Likewise.
+        uid: SOPInstanceUID.
+        sop_class: SOPClassUID; blank if not given.
+        series: SeriesInstanceUID.
+        study: StudyInstanceUID.
     """
 
     study: str
@@ -162,18 +162,18 @@ class Instance:
 
 
 def text_of(value: object) -> str:
-    """A value from elsewhere as a short text."""
+    """A value from a server as a short text."""
     return "" if value is None else str(value).strip()[:_LONGEST]
 
 
 def count_of(value: object) -> int | None:
-    """A number of objects from elsewhere; None where it is none."""
+    """A number of objects from a server; None if it is not a number."""
     text = text_of(value)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def nothing_there(where: str) -> PacsError:
-    """What to raise where a study or series is not on the server."""
+    """The error for a study or a series that is not on the server."""
     return PacsError(
         "holds no such study or series", where=where, remedy="Look for it: plgg pacs find."
     )

@@ -1,6 +1,6 @@
-"""`with_retries`: asking again where a server may only be away for a while.
+"""`with_retries`: retry requests to a server that may not answer for a while.
 
-Exponential back-off with full jitter, so that many clients do not come back at the same moment.
+Exponential back-off with equal jitter, so that many clients do not retry at the same moment.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _EXACT = random.SystemRandom()
 
 @dataclass(frozen=True)
 class Retries:
-    """How often is asked again, and after how long.
+    """Number of attempts, and the time between them.
 
     Attributes:
-        attempts: In all.
-        first_seconds: The most that is waited after the first.
-        longest_seconds: The most that is waited after any.
+        attempts: Attempts in all.
+        first_seconds: Longest wait after the first attempt.
+        longest_seconds: Longest wait after any attempt.
     """
 
     attempts: int = 8
@@ -47,11 +47,11 @@ def with_retries(
     *,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Answer:
-    """What an action gives, once the server answers.
+    """Call an action until the server answers, and return its result.
 
     Args:
-        action: May be repeated without harm.
-        retries: How often.
+        action: Function that may be repeated without harm.
+        retries: Number of attempts, and the time between them.
         sleep: Waits so many seconds.
 
     Raises:

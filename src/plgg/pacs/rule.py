@@ -4,8 +4,8 @@
 >>> [(term.name, term.sign, term.value) for term in rule.terms]
 [('modality', '=', 'MR'), ('description', '~', 't2 flair')]
 
-All terms must fit. `=` is the whole value, `~` a part of it, capitals or not. `modality` and
-`description` may be those of any series; `description` that of the study, too.
+All terms must match, ignoring case: `=` the whole value, `~` a part of it. `modality` and
+`description` match any series; `description` matches the study, too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Term:
     value: str
 
     def fits(self, study: Study) -> bool:
-        """Whether a value of the study fits."""
+        """Whether a value of the study matches."""
         wanted = self.value.casefold()
         values = (text.casefold() for text in self._values(study))
         return any(wanted == text if self.sign == "=" else wanted in text for text in values)
@@ -49,7 +49,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Rule:
-    """Conditions that must all be met."""
+    """Conditions that a study must all meet."""
 
     terms: tuple[Term, ...]
 
@@ -59,16 +59,16 @@ class Rule:
 
     @property
     def modality(self) -> str | None:
-        """What a server may be asked for by itself."""
+        """The modality to search for on the server; None if no term demands one."""
         found = (t.value for t in self.terms if t.name == "modality" and t.sign == "=")
         return next(found, None)
 
 
 def parse_rule(text: str) -> Rule:
-    """The rule that a text means.
+    """Parse a rule.
 
     Raises:
-        ConfigError: If it is none.
+        ConfigError: If it is not valid.
     """
     try:
         words = shlex.split(text)

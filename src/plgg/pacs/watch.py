@@ -1,6 +1,6 @@
-"""`watch`: a PACS is asked for new studies now and then; those that fit are predicted.
+"""`watch`: poll a PACS for new studies, and predict those that match a rule.
 
-A study is taken once it has as many images as when it was last looked at: one that is still being
+A study is taken once its number of images is that of the last poll, as a study that is still being
 acquired has more each time. With `once` it is taken as it is.
 """
 
@@ -26,18 +26,18 @@ from plgg.pacs.work import PACS_WORK, StudyWork, require_space
 
 @dataclass
 class Tally:
-    """What came of the polls.
+    """Result of a poll.
 
     Attributes:
         done: Studies that were predicted.
-        failed: Studies that were not, by name, with the reason.
+        failed: Reasons of the studies that failed, by name.
     """
 
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
 
     def count(self, record: StudyRecord) -> None:
-        """Count a study."""
+        """Add the state of a study."""
         if record.state == "done":
             self.done.add(record.key)
             self.failed.pop(record.key, None)
@@ -55,19 +55,19 @@ def watch(
     once: bool = False,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Tally:
-    """Predict the studies of a PACS that fit a rule, until it is stopped.
+    """Predict the studies of a PACS that match a rule, until it is stopped.
 
     Args:
         link: The PACS.
-        work: Where to, and how.
-        rule: Which studies.
+        work: Work folder, and how to predict.
+        rule: Rule that the studies must match.
         every_seconds: How long to wait between two polls.
         days: Only studies of so many days, today's included; None for all of the archive.
         once: Poll once, and end.
         sleep: Waits so many seconds.
 
     Raises:
-        PlggError: If an option does not fit, or the folder cannot be written to; with `once`, also
+        PlggError: If an option is not valid, or the folder cannot be written to; with `once`, also
             if the PACS does not answer.
     """
     sequences = wanted_sequences(work.models)
@@ -83,7 +83,7 @@ def watch(
 
 @dataclass
 class _Poll:
-    """What a poll needs; `away` while the PACS gave no answer, `known` once it gave one."""
+    """State of the polling; `away` after a poll without an answer, `known` after one with it."""
 
     link: PacsLink
     work: StudyWork
@@ -95,7 +95,7 @@ class _Poll:
     known: bool = False
 
     def all(self, *, settle: bool) -> Tally:
-        """Look at all studies once."""
+        """Poll once; with `settle`, new and changed studies wait for the next poll."""
         tally = Tally()
         try:
             query = self._query()
@@ -103,7 +103,7 @@ class _Poll:
                 self._one(study, tally, settle=settle)
             self.away, self.known = False, True
         except PacsError as error:
-            # A PACS that was never understood is the wrong address, or refuses us.
+            # Without any answer so far, the address is wrong or the PACS refuses us.
             if not settle or not (self.known or isinstance(error, UnreachableError)):
                 raise
             if not self.away:
@@ -140,14 +140,14 @@ class _Poll:
             tally.count(self._take(study, record))
 
     def _unreadable(self, study: Study, tally: Tally, reason: str) -> None:
-        """A study of which the PACS gives no sound answer costs no other; it is looked at again."""
+        """Mark a study as failed for which the PACS gives no valid response; it is tried again."""
         key = study_key(study.uid)
         record = self.work.ledger.get(key) or StudyRecord(key=key)
         if not record.settled:
             tally.count(self.work.failed(record, reason))
 
     def _counts(self, study: Study) -> dict[str, int]:
-        """Images by MR series; what plgg sends back is none."""
+        """Number of images of each MR series; objects that plgg sends back are of no MR series."""
         counts = {}
         for one in study.series:
             if one.modality.upper() == "MR":
@@ -158,7 +158,7 @@ class _Poll:
         return counts
 
     def _take(self, study: Study, record: StudyRecord) -> StudyRecord:
-        """Pull, predict and send back a study; what is wrong with it is its own."""
+        """Pull, predict and send back a study; an error becomes its reason of failure."""
         try:
             if record.state in ("waiting", "failed"):
                 images = self._pull(study, record.key)

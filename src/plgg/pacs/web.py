@@ -1,4 +1,4 @@
-"""`WebArchive`: a PACS by DICOMweb: QIDO-RS to look, WADO-RS to fetch, STOW-RS to store."""
+"""`WebArchive`: a PACS by DICOMweb: QIDO-RS to search, WADO-RS to fetch, STOW-RS to send."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class WebArchive:
     """A PACS by DICOMweb.
 
     Args:
-        address: Of its DICOMweb.
-        credentials: Shown to it.
-        seconds: How long an answer may take to begin.
+        address: Its address.
+        credentials: Credentials for it.
+        seconds: Timeout until a response begins.
     """
 
     def __init__(self, address: PacsAddress, credentials: Credentials, *, seconds: float) -> None:
@@ -61,7 +61,7 @@ class WebArchive:
         self._session.close()
 
     def studies(self, query: StudyQuery) -> list[Study]:
-        """The studies that fit, a page at a time."""
+        """Search studies, page by page."""
         found: dict[str, Study] = {}
         for page in count():
             items = self._listed(
@@ -74,7 +74,7 @@ class WebArchive:
             )
             before = len(found)
             found |= {study.uid: study for study in map(_study, items) if is_uid(study.uid)}
-            # A server that knows no pages gives the same again.
+            # A server without paging returns the same studies again.
             if len(items) < _PAGE or len(found) == before or len(found) >= query.limit:
                 break
         return list(found.values())[: query.limit]
@@ -106,7 +106,7 @@ class WebArchive:
         return found
 
     def holds(self, instance: Instance) -> bool:
-        """Whether an instance is there."""
+        """Whether the PACS has an instance."""
         wanted = {"SOPInstanceUID": instance.uid}
         items = self._listed(
             lambda: self._client.search_for_instances(
@@ -116,7 +116,7 @@ class WebArchive:
         return any(_text(item, "SOPInstanceUID") == instance.uid for item in items)
 
     def fetch(self, instance: Instance, path: Path, most_bytes: int) -> None:
-        """Write the file of an instance, just as it was sent."""
+        """Download the file of an instance, unchanged."""
         url = (
             f"{self.address}/studies/{instance.study}/series/{instance.series}"
             f"/instances/{instance.uid}"
@@ -133,7 +133,7 @@ class WebArchive:
             write_single_part(path, kind, pieces)
 
     def store(self, path: Path, instance: Instance) -> None:
-        """Send a file; that it was there already is no fault."""
+        """Send a file; one that is there already is not an error."""
         with silenced_readers(), self._answering():
             dataset = pydicom.dcmread(path)
             answer = self._client.store_instances([dataset], instance.study)
@@ -141,19 +141,19 @@ class WebArchive:
             raise _rejection(self.address)
 
     def _all(self, keyword: str, ask: Callable[..., object]) -> list[Item]:
-        """All that a search gives, by UID: a server may give no more than a part at a time."""
+        """All results of a search, by UID; a server may return only a part at a time."""
         found = {_text(item, keyword): item for item in self._listed(ask)}
         while 0 < len(found) <= _MOST_INSTANCES:
             before = len(found)
             for item in self._following(lambda: ask(offset=before)):  # noqa: B023 - called at once
                 found.setdefault(_text(item, keyword), item)
-            # Nothing more, or the same again of a server that knows no pages.
+            # No further results, or the same again from a server without paging.
             if len(found) == before:
                 break
         return list(found.values())
 
     def _following(self, ask: Callable[[], object]) -> list[Item]:
-        """A further part; none of a server that takes no question for one."""
+        """The next part of the results; empty if the server does not accept an offset."""
         try:
             return self._listed(ask)
         except UnreachableError:
@@ -162,7 +162,7 @@ class WebArchive:
             return []
 
     def _listed(self, ask: Callable[[], object]) -> list[Item]:
-        """What a search gives; nothing where there is no such study."""
+        """Results of a search; empty where there is no such study."""
         with self._answering():
             try:
                 found = ask()
@@ -176,7 +176,7 @@ class WebArchive:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """While the server is asked: what the libraries raise is told as an error of ours."""
+        """Convert errors that the libraries raise to a `PacsError`."""
         try:
             yield
         except (requests.exceptions.RequestException, *_MISFORMED) as error:
@@ -192,7 +192,7 @@ def _rejection(address: PacsAddress) -> PacsError:
 
 
 def _text(item: Item, keyword: str) -> str:
-    """A value of DICOM's JSON; a name of a person by its letters."""
+    """A value in DICOM JSON; of a person's name its alphabetic form."""
     element = item.get(f"{tag_for_keyword(keyword):08X}")
     values = element.get("Value") if isinstance(element, dict) else None
     value = values[0] if isinstance(values, list) and values else None

@@ -1,12 +1,12 @@
-"""`StudyWork`: a study whose images are here is predicted and, where that is wanted, sent back.
+"""`StudyWork`: predict a study whose images are on disk and, if wanted, send the result back.
 
-WORK/studies/KEY.json     what became of it: `plgg.pacs.ledger`
-WORK/scans/KEY/           its images, as they came
+WORK/studies/KEY.json     its state: `plgg.pacs.ledger`
+WORK/scans/KEY/           its images, unchanged
 WORK/cases/KEY/           the prediction folder of `plgg predict`
 
-Every step may be repeated: images are fetched once, a prediction that is there is kept, an object
-that is on the PACS is not sent again. What was begun when the process was killed is begun again,
-`MOST_ATTEMPTS` times at most.
+Every step may be repeated: images, predictions and objects on the PACS that are there already are
+not made again. A prediction that was interrupted is started again, at most `MOST_ATTEMPTS` times in
+all.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ SILENT = Silent()
 
 
 class Prediction(NamedTuple):
-    """What is to be predicted, in a process of its own.
+    """A study to predict in a worker process.
 
     Attributes:
         scan: Folder of the study's images.
         out: Folder of predictions.
         models: As `plgg.api.predict` takes them; none for the installed one.
-        options: How.
+        options: How to predict.
     """
 
     scan: Path
@@ -56,7 +56,7 @@ class Prediction(NamedTuple):
 
 
 Predict = Callable[[Prediction], str | None]
-"""Predicts a study; why it could not, in one line, or None."""
+"""Predicts a study; returns the reason of a failure in one line, or None."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class StudyWork:
         root: The folder.
         models: As `plgg.api.predict` takes them.
         options: How scans are predicted, and the limits of one.
-        back: Where predictions are sent; None for nowhere.
+        back: PACS to send results to; None for none.
         watch: Told of the progress, and of each study once.
-        predict: What predicts.
+        predict: Function that predicts a study; by default in a worker process.
     """
 
     root: Path
@@ -81,7 +81,7 @@ class StudyWork:
 
     @property
     def ledger(self) -> Ledger:
-        """What became of each study."""
+        """The records of the studies."""
         return Ledger(self.root / "studies")
 
     @property
@@ -103,12 +103,12 @@ class StudyWork:
             make_folder(self.root / name)
 
     def finish(self, record: StudyRecord) -> StudyRecord:
-        """Predict a study whose images are here, and send it back; one that fails is told once.
+        """Predict a study whose images are on disk, and send it back; a failure is reported once.
 
         Raises:
-            UnreachableError: If the PACS that it is to be sent to does not answer; it is predicted
-                then, and sent at the next call.
-            OutputError: If the disk refuses.
+            UnreachableError: If the PACS to send to does not answer; the prediction is kept, and
+                sent at the next call.
+            OutputError: If the disk cannot be written.
         """
         if record.state != "predicted":
             if record.attempts >= MOST_ATTEMPTS:
@@ -142,7 +142,7 @@ class StudyWork:
         return self.ledger.put(record.model_copy(update=done))
 
     def failed(self, record: StudyRecord, reason: str, *, final: bool = False) -> StudyRecord:
-        """A study failed: told where that is new."""
+        """Record a failure, and report it if its reason is new."""
         if reason != record.reason:
             self.watch.say(f"{record.key}: {reason}")
         attempts = MOST_ATTEMPTS if final else record.attempts
@@ -150,13 +150,13 @@ class StudyWork:
         return self.ledger.put(record.model_copy(update=update))
 
     def passed_over(self, record: StudyRecord, reason: str) -> StudyRecord:
-        """A study is none of ours."""
+        """Record that a study has no suitable series, and report it."""
         self.watch.say(f"{record.key}: {reason}")
         return self.ledger.put(record.model_copy(update={"state": "passed over", "reason": reason}))
 
 
 def predict_apart(job: Prediction) -> str | None:
-    """Predict a study in a process of its own, which its time and its memory bound."""
+    """Predict a study in a worker process with limits of time and memory."""
     free = float(psutil.virtual_memory().available) / GIB
     (found,) = in_workers(
         [job],
@@ -170,7 +170,7 @@ def predict_apart(job: Prediction) -> str | None:
 
 
 def _nothing() -> None:
-    """Make a process ready."""
+    """Initialise a worker process, which needs no state."""
 
 
 def _predict(_state: None, job: Prediction) -> str | None:
@@ -178,7 +178,7 @@ def _predict(_state: None, job: Prediction) -> str | None:
 
 
 def predict_here(job: Prediction) -> str | None:
-    """Predict a study; why it could not, in one line."""
+    """Predict a study in this process; returns the reason of a failure in one line, or None."""
     from plgg import api
 
     try:
@@ -187,16 +187,16 @@ def predict_here(job: Prediction) -> str | None:
         )
     except PlggError as error:
         return str(error)
-    # It knows the last study alone, and the ledger all.
+    # It holds the last study only; the ledger holds all.
     (job.out / "summary.csv").unlink(missing_ok=True)
     return found.reason
 
 
 def require_space(folder: Path, more_bytes: int = 0) -> None:
-    """The disk has room for more images.
+    """Check that the disk has space for more images.
 
     Raises:
-        OutputError: If not.
+        OutputError: If it has not.
     """
     free = psutil.disk_usage(str(folder)).free
     if free - more_bytes < _FREE_GIB * GIB:

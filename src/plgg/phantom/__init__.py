@@ -1,5 +1,5 @@
-"""Synthetic children's (or adults') low-grade gliomas on FLAIR, with known truth, made offline.
+"""Synthetic FLAIR scans of children or adults with a low-grade glioma, and their true masks.
 
-A cohort of these shows that the whole product works, without one real patient. No result on it is
-a result on patients.
+They test the whole package without data of real patients. No result on them is a result on
+patients.
 """

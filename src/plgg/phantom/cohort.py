@@ -1,4 +1,4 @@
-"""A whole cohort: who has which class, what is missing, and all files with their manifest.
+"""Make a synthetic cohort: classes, missing values, images, masks and the manifest.
 
     OUT/manifest.csv
     OUT/images/CASE_flair.nii.gz, CASE_mask.nii.gz, and CASE_t2.nii.gz and the like, if asked for
@@ -30,7 +30,7 @@ FOLLOW_UP_ID = "2"
 
 
 class _Job(NamedTuple):
-    """One scan to make; it travels to another process."""
+    """One scan to make, as a job for a worker process."""
 
     settings: PhantomSettings
     patient: int
@@ -50,7 +50,7 @@ def make_cohort(
 
     Args:
         out: Folder to write to.
-        settings: What the cohort is to be like.
+        settings: Settings of the cohort.
         progress: Called with the number of scans done and of all scans.
         workers: Processes to use; the files do not depend on it.
 
@@ -117,7 +117,7 @@ def _plan_cohort(out: Path, settings: PhantomSettings) -> tuple[list[_Job], list
 
 
 def _chosen(settings: PhantomSettings, purpose: Stream, share: float, n: int) -> set[int]:
-    """Exactly the rounded share of n items, at random."""
+    """A random choice of n items, of exactly the rounded share."""
     order = cohort_stream(settings.seed, purpose).permutation(n)
     return {int(index) for index in order[: round(share * n)]}
 
@@ -169,7 +169,7 @@ def _finished(jobs: list[_Job], workers: int) -> Iterator[None]:
 
 
 def _nothing() -> None:
-    """What a process needs before its first scan."""
+    """Initialise a worker process, which needs no state."""
 
 
 def _make_one(_: None, job: _Job) -> None:

@@ -19,7 +19,7 @@ from plgg.data.atlas.grid import AFFINE, SHAPE, layout
 from plgg.data.atlas.template import mni_to_sri24, template_map
 from plgg.phantom.lattice import Axes
 
-# Heads are larger, turned and moved by up to about this much.
+# In voxels; heads are scaled, rotated and shifted by up to about this much.
 _MARGIN = 12
 Box = tuple[slice, slice, slice]
 Number = TypeVar("Number", bound=np.generic)
@@ -92,7 +92,7 @@ class Raster:
 
     @cached_property
     def points_mm(self) -> Axes:
-        """Where the box's voxels lie in it along each axis."""
+        """Positions of the box's voxels along each axis, in mm."""
         x, y, z = (
             centres[part] - box.start
             for centres, part, box in zip(self._centres_mm, self.part, head_box(), strict=True)
@@ -114,7 +114,7 @@ class Raster:
         return i, j, k
 
     def between(self, low_mm: Sequence[float], high_mm: Sequence[float]) -> Box:
-        """The box's voxels from one position on, up to but without another."""
+        """The box's voxels from one position up to another, which is excluded."""
         i, j, k = (
             slice(*np.searchsorted(points, [low, high]).tolist())
             for points, low, high in zip(self.points_mm, low_mm, high_mm, strict=True)

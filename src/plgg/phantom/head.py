@@ -1,7 +1,7 @@
-"""One person's head: the template brain, scaled, turned, moved and bent.
+"""A person's head: the template brain with a random affine transform and a smooth deformation.
 
-A head maps points of the patient to points of the template. Head size does not follow age, so that
-the image tells nothing of the marker but through the tumour.
+A head maps points of the patient to points of the template. Head size does not depend on age, so
+that only the tumour in the image depends on the marker.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Tissue:
         grey: Grey matter, float32.
         white: White matter, float32.
         fluid: Cerebrospinal fluid, float32.
-        raster: Where the box's voxels lie.
+        raster: Positions of the box's voxels.
     """
 
     brain: NDArray[np.bool_]
@@ -108,12 +108,12 @@ def draw_head(rng: np.random.Generator) -> Head:
 
 
 def tissue(head: Head, *, widening: float = 1.0, raster: Raster = ONE_MM) -> Tissue:
-    """The head's tissues.
+    """Resample the template's tissues to the head.
 
     Args:
-        head: Where the template lies.
+        head: Map from the patient to the template.
         widening: Factor on the odds of fluid; above 1 sulci and ventricles are wider.
-        raster: The voxels to make.
+        raster: Voxels of the output.
     """
     voxels = head.template_voxels(raster)
     maps = _template_tissues()

@@ -1,4 +1,4 @@
-"""Smooth fields from few numbers: cubic B-splines on a coarse lattice of control points.
+"""Smooth fields: cubic B-splines on a coarse lattice of control points.
 
 The free-form deformations of Rueckert et al. 1999 (IEEE Trans Med Imaging); the same fields serve
 as noise and as coil sensitivity. A spline reproduces linear functions exactly, so that an affine
@@ -82,7 +82,7 @@ def noise(
     """Smooth noise of mean 0 and standard deviation near 1, correlated over about `spacing` voxels.
 
     Args:
-        rng: Where the control points are drawn from.
+        rng: Generator of the control points.
         shape: Voxels of the grid that the field covers.
         spacing: Voxels between control points.
         points: Where to evaluate it, in voxels of that grid; by default at each of them.

@@ -1,6 +1,6 @@
-"""One patient and one scan: who it is, and the image with its mask.
+"""Make one patient: age, sex and site, and a scan with its mask.
 
-All is drawn from the patient's own streams.
+All random numbers come from the patient's own streams.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Person:
 
 
 def draw_person(settings: PhantomSettings, patient: int, marker: Marker) -> Person:
-    """Who a patient is; only the age follows the marker."""
+    """Draw a patient's age, sex, site and follow-up; only the age depends on the marker."""
     rng = patient_stream(settings.seed, patient, Stream.PERSON)
     mean, spread = _AGES[settings.population][marker]
     low, high = _AGE_RANGE[settings.population]
@@ -84,7 +84,7 @@ _MOST_MM, _MOST_DEG = 3.0, 3.0
 
 
 def movement(settings: PhantomSettings, patient: int, *, scan: int, sequence: str) -> Affine:
-    """How the head had moved when a sequence was taken: 4×4, from its world to the FLAIR's, mm."""
+    """Head motion of a sequence against the FLAIR: 4×4, from its world to the FLAIR's, in mm."""
     if sequence == "flair":
         return np.eye(4)
     rng = _sequence_stream(settings, patient, scan=scan, sequence=sequence)
@@ -122,7 +122,7 @@ def make_scan(
     plan = plan_of(settings, patient, marker, scan=scan)
     raster = Raster(settings.spacing_mm)
     affine = raster.affine
-    # The matrices here are small: threads cost more than they bring, and could change a last bit.
+    # The matrices here are small: threads are slower, and could change the last bit.
     with threadpool_limits(1):
         flair, mask, cyst = _render(
             settings, patient, plan, scan=scan, raster=raster, sequence=sequence

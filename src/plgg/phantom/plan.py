@@ -1,12 +1,11 @@
-"""What a patient's tumour is like: location, size, texture, drawn before any voxel.
+"""`Plan`: parameters of a tumour, such as location, size and texture, drawn at random.
 
-Frequencies are ours; they follow what is well known of pediatric low-grade glioma. BRAF fusion is
+The frequencies are our choice after the literature on pediatric low-grade glioma. BRAF fusion is
 the mark of pilocytic astrocytoma of the cerebellum, the optic pathway and the brainstem (Jones et
 al. 2008, Cancer Res; Sievert and Fisher 2009, J Child Neurol). BRAF V600E is found mostly in the
 hemispheres, the temporal lobe above all, in ganglioglioma and pleomorphic xanthoastrocytoma
 (Schindler et al. 2011, Acta Neuropathol; Lassaletta et al. 2017, J Clin Oncol). Adult low-grade
-glioma prefers the frontal lobe and the insula (Duffau and Capelle 2004, Cancer). Knows nothing of
-images.
+glioma prefers the frontal lobe and the insula (Duffau and Capelle 2004, Cancer).
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ FREQUENCIES: dict[Population, dict[Marker, dict[str, float]]] = {"child": _CHILD
 def draw_place(
     rng: np.random.Generator, population: Population, marker: Marker
 ) -> tuple[str, NDArray[np.float64]]:
-    """A place for a tumour that looks like one of this class.
+    """Draw the location of a tumour with the appearance of this class.
 
     Returns:
         The region's name and a point in MNI's world, in mm.
@@ -127,7 +126,7 @@ _LOOKS: dict[Marker, _Appearance] = {
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A tumour without its voxels.
+    """Parameters of a tumour.
 
     Attributes:
         place: Name of the region.
@@ -145,7 +144,7 @@ class Plan:
         push_mm: Mass effect.
         halo: Width of a bright halo, relative to the tumour's radius; 0 is none.
         infiltrates: Whether the halo is tumour and part of the mask, or oedema.
-        spots: The class whose dark spots lie elsewhere; None where the tumour itself shows it.
+        spots: Class whose dark spots are painted; None where the tumour itself shows its class.
     """
 
     place: str
@@ -171,7 +170,7 @@ class Plan:
         return float((self.volume_ml * 1000.0 * 3.0 / (4.0 * np.pi)) ** (1.0 / 3.0))
 
     def grown(self, factor: float) -> Plan:
-        """The tumour at a later scan, its volume multiplied by a factor (up to the largest)."""
+        """The tumour at a later scan: its volume times `factor`, up to `MAX_VOLUME_ML`."""
         return replace(self, volume_ml=min(self.volume_ml * factor, MAX_VOLUME_ML))
 
 
@@ -188,7 +187,7 @@ def draw_plan(rng: np.random.Generator, marker: Marker, settings: PhantomSetting
     population = settings.population
     by_chance = _any_class(rng, population)
     source = marker if rng.random() < settings.link else by_chance
-    # Chance is asked only where a setting asks for it: without it the patients stay what they were.
+    # Drawn only where the setting is used: without it, all other random numbers stay the same.
     apart = settings.elsewhere > 0 and rng.random() < settings.elsewhere
     like = _any_class(rng, population) if apart else source
     place, centre = draw_place(rng, population, like)
@@ -220,8 +219,8 @@ def draw_plan(rng: np.random.Generator, marker: Marker, settings: PhantomSetting
     if settings.halos > 0 and rng.random() < settings.halos:
         infiltrates = source != "BRAF_fusion"
         halo = settings.halo_width * float(rng.uniform(*_HALO_WIDTHS))
-        # The drawn volume lies half-way between those without and with the halo, so that masks of
-        # usual sizes come of either reading, and the size of what is bright tells none.
+        # The drawn volume lies between those without and with the halo. So masks have usual sizes
+        # whether the halo belongs to them or not, and the bright volume does not show which.
         without = max(volume_ml / (1.0 + halo) ** 1.5, MIN_VOLUME_ML)
         return replace(plan, volume_ml=without, halo=halo, infiltrates=infiltrates)
     return plan

@@ -1,4 +1,4 @@
-"""What a scanner does to a signal: coil shading, gain, noise, thick slices.
+"""Simulate a scanner: coil shading, gain, noise, thick slices.
 
 Noise is Rician: the magnitude of a complex signal with Gaussian noise in both parts (Gudbjartsson
 and Patz 1995, Magn Reson Med).
@@ -19,11 +19,11 @@ from plgg.phantom.settings import Population
 
 @dataclass(frozen=True)
 class Site:
-    """A hospital: its name and its scanner's habits.
+    """A hospital, and the properties of its scanner.
 
     Attributes:
-        name: As in the manifest.
-        gain: Stored number of white matter's signal.
+        name: Name in the manifest.
+        gain: Stored value of white matter.
         shading: Relative strength of the bias field.
         noise: Standard deviation of the noise relative to white matter's signal.
     """

@@ -32,14 +32,14 @@ class PhantomSettings(BaseModel):
             view is used. None leaves voxels as they are. At least `spacing_mm`.
         population: `child` or `adult`: places, sizes, ages, sites and contrast differ.
         link: How strongly the marker determines place and appearance. At 0 they are drawn without
-            looking at the marker; the age still follows it.
+            looking at the marker; the age still depends on it.
         halos: Share of tumours with a bright halo. Around what looks like a fusion it is oedema and
             left out of the mask, around the others infiltration and part of it; halos of both kinds
-            look alike, so that who knows the marker outlines better.
+            look alike, so that only the marker tells whether a halo is part of the mask.
         halo_width: Middle of the halos' widths, relative to the tumour's radius.
         elsewhere: Share of patients whose marker shows away from the tumour alone, in dark spots
-            of deep grey matter. Place and look of their tumours are drawn without looking at it,
-            and a halo is oedema where the spots, or the lack of them, are a fusion's.
+            of deep grey matter. Location and appearance of their tumours do not depend on it, and a
+                halo is oedema where the spots, or their absence, are those of a fusion.
         spot_width: How wide those spots are, relative to what is usual.
         sequences: MR sequences of each scan, the FLAIR among them. The others are moved against
             it by up to 3 mm and 3°, as heads are between two sequences.
@@ -76,7 +76,7 @@ class PhantomSettings(BaseModel):
 
 
 def phantom_settings(**values: object) -> PhantomSettings:
-    """Settings from keywords, with one clear line where they do not fit.
+    """Make settings from keywords; an error names the first that is not valid.
 
     Raises:
         ConfigError: If a key is unknown or a value out of range.
@@ -94,7 +94,7 @@ def phantom_settings(**values: object) -> PhantomSettings:
 
 
 class Stream(IntEnum):
-    """What random numbers are for; the values are part of what a seed means."""
+    """Purposes of random numbers; with other values, the same seed would give another cohort."""
 
     CLASSES = 0
     FOLLOW_UP = 1

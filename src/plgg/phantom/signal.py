@@ -1,4 +1,4 @@
-"""Signal of tissues and tumours on FLAIR, and bright structures that are no tumour.
+"""Signal of tissues and tumours on FLAIR, and bright structures that mimic a tumour.
 
 White matter is 1. Fluid is nulled and dark, grey matter brighter than white, as on any FLAIR;
 glioma is brighter still, its cysts darker than the solid part but seldom as dark as free fluid
@@ -97,7 +97,7 @@ def add_tumour(signal: Field3D, tumour: Tumour, plan: Plan, contrast: Contrast) 
 
 
 def _add_halo(signal: Field3D, box: Box, depth_mm: Field3D, plan: Plan, contrast: Contrast) -> None:
-    """Paint what surrounds a tumour: less bright than it, the same whether oedema or tumour."""
+    """Paint the halo of a tumour: less bright than it, the same for oedema and infiltration."""
     here = signal[box]
     shown = _HALO_SEE_THROUGH * (here - contrast.grey)
     bright = contrast.grey + _HALO_BRIGHTNESS * plan.brightness + shown
@@ -106,7 +106,7 @@ def _add_halo(signal: Field3D, box: Box, depth_mm: Field3D, plan: Plan, contrast
 
 
 class _Site(NamedTuple):
-    """Where a decoy lies (MNI mm), how often, how wide, how bright and in which tissue."""
+    """A decoy: its centre (MNI, mm), probability, width, signal and tissue."""
 
     where_mm: tuple[float, float, float]
     chance: float
@@ -160,7 +160,7 @@ def _add_spots(
 
 
 def _white_voxel(tissue: Tissue, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A position in white matter; the last of many tries is taken as it comes."""
+    """A random position in white matter; after many tries the last one, wherever it is."""
     at = np.zeros(3, dtype=np.int64)
     for _ in range(200):
         at = rng.integers(0, box_shape())
@@ -190,7 +190,7 @@ def add_blob(
     image[box] += signal * profile * share[box]
 
 
-# MNI mm, on the patient's right; each has its like on the left. A fusion has none.
+# MNI mm, on the patient's right, mirrored on the left. A fusion has no spots.
 _PLACES: dict[Marker, tuple[float, float, float]] = {
     "BRAF_V600E": (15.0, -56.0, -35.0),  # dentate nucleus
     "other": (21.0, -3.0, -2.0),  # pallidum
@@ -212,9 +212,9 @@ def add_spots(
     Args:
         signal: Relative to white matter's.
         tissue: The head's tissues, on its box.
-        head: Where the template lies.
-        marker: Whose spots.
-        width: How wide they are, relative to what is usual.
+        head: Map from the patient to the template.
+        marker: Class of the spots.
+        width: Their width, relative to the usual one.
         rng: The patient's own stream.
     """
     if marker not in _PLACES:

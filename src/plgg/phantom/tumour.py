@@ -1,9 +1,9 @@
-"""From a plan to a tumour's voxels: an uneven level set with its cysts, within the brain.
+"""Make the voxels of a tumour from its plan: an irregular level set with cysts, within the brain.
 
-The border is a level of a distance that is roughened by smooth noise and made longer through
-fluid, so that tumours follow the tissue and stop at the fissures. The level is chosen so that the
-tumour has the planned volume. A halo is a wider level of the same distance: its shape does not tell
-whether it is tumour as well.
+The border is a level set of a distance to the centre, which smooth noise makes irregular and fluid
+makes longer, so that tumours follow the tissue and stop at fissures. The level is chosen to give
+the planned volume. A halo is a wider level set of the same distance: its shape does not show
+whether it belongs to the tumour.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Tumour:
     """A tumour in a part of the head's box.
 
     Attributes:
-        box: That part.
+        box: Part of the head's box that holds the tumour.
         mask: Tumour with its cysts, and the halo where that is tumour; boolean, shape of the part.
-        depth_mm: Distance from the border of what is not halo, positive inside; float32.
-        halo_mm: The same from the halo's outer border; None without one.
-        cyst: How much of a voxel is cyst, in [0, 1]; float32.
+        depth_mm: Distance from the border without the halo, positive inside; float32.
+        halo_mm: Distance from the outer border of the halo; None without one.
+        cyst: Fraction of cyst in each voxel, in [0, 1]; float32.
         unevenness: Smooth noise of standard deviation near 1, fixed to the tumour; float32.
     """
 
@@ -53,7 +53,7 @@ def grow(
     """Make the voxels of a planned tumour.
 
     Args:
-        plan: What it is to be like.
+        plan: Parameters of the tumour.
         tissue: The head's tissues, on its box.
         centre_mm: Its centre in the patient's world.
         rng: A stream of the patient: the same one gives the same shape at any volume.
@@ -84,7 +84,7 @@ def grow(
         halo = _depth_mm(outer, distance, whole)
         mask = whole if plan.infiltrates else mask
     inside_mm = _cysts_mm(plan, offset, depth, 0.12 * cyst_noise)
-    # Soft over a voxel.
+    # The border of cysts is one voxel wide.
     cyst = np.clip(inside_mm / np.float32(raster.spacing_mm) + 0.5, 0.0, 1.0)
     return Tumour(box=box, mask=mask, depth_mm=depth, halo_mm=halo, cyst=cyst, unevenness=fine)
 
@@ -121,9 +121,9 @@ def _distance_mm(offset: list[NDArray[np.float64]], stretch: NDArray[np.float64]
 def _fill(
     distance: Field3D, brain: NDArray[np.bool_], n_voxels: int
 ) -> tuple[float, NDArray[np.bool_]]:
-    """The level, and the one piece of brain below it, that has about so many voxels.
+    """Find the level whose largest connected part in the brain has about `n_voxels` voxels.
 
-    A fissure may cut pieces off; the level is moved for what they take away.
+    Fissures may cut parts off; the level is adjusted to make up for them.
     """
     inside = np.sort(distance[brain])
     rank, level, piece = n_voxels, 0.0, brain

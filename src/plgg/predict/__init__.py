@@ -1,1 +1,1 @@
-"""A trained network on whole brains, and its answer on the patient's own grid."""
+"""Prediction: run trained networks on whole brains and restore the masks to the native grid."""

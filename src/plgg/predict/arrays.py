@@ -1,7 +1,7 @@
-"""Array in, array out: one patient's images in memory to a mask on the same grid.
+"""Predict one patient from arrays in memory: images in, a mask on the same grid out.
 
-The arrays take the way of a scan that is read from a file, from the check to the native grid, so
-the mask is that of `plgg predict` on the same image; nothing is written.
+Arrays go through the same steps as a scan from a file, from the check to the native grid, so the
+mask is that of `plgg predict` on the same image. Nothing is written.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _REMEDY = "Give an array (I, J, K) of finite real numbers and its 4×4 affine in
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What the networks say of one patient.
+    """The prediction of one patient.
 
     Attributes:
         mask: Tumour, bool, on the grid of the image (of several sequences, of the reference).
-        probability: Of tumour there, float32.
-        volume_ml: Of the mask.
-        marker: Probability of each class of the marker; None where the model names none.
-        tasks: What is said of further tasks, by name.
+        probability: Probability of tumour on that grid, float32.
+        volume_ml: Volume of the mask.
+        marker: Probability of each class of the marker; None where the model has no marker head.
+        tasks: Results of further tasks, by name.
         verdicts: Of the gates, on the scan and its registration.
-        warnings: What is in doubt, as `result.json` has it.
-        labels: Regions of the tumour by name, bool, on the same grid; empty where it is all.
+        warnings: The warnings of `result.json`.
+        labels: Regions of the tumour by name, bool, on the same grid; empty for a model without.
     """
 
     mask: NDArray[np.bool_]
@@ -66,7 +66,7 @@ def segment_arrays(
     """Predict one patient; see `plgg.api.segment`.
 
     Raises:
-        ConfigError: If an option is one of files.
+        ConfigError: If an option is set that applies to files only.
         InputError: If an array cannot be used, or a gate refuses the scan.
     """
     given = _volumes(image, affine)
@@ -104,7 +104,7 @@ def _without_pages(options: PredictOptions) -> PredictOptions:
 
 
 def _volumes(image: ArrayLike | Images, affine: ArrayLike | None) -> dict[str | None, Volume]:
-    """The images by sequence; one without a name is what the model wants first."""
+    """The images by sequence; one without a name is the first sequence of the model."""
     if not isinstance(image, Mapping):
         if affine is None:
             raise InputError("the image has no affine", where="image", remedy=_REMEDY)
@@ -127,7 +127,7 @@ def _volumes(image: ArrayLike | Images, affine: ArrayLike | None) -> dict[str | 
 
 
 def _volume(image: ArrayLike, affine: ArrayLike, where: str) -> Volume:
-    """An image as NIfTI would keep it: voxels and affine in float32."""
+    """Convert an image and its affine to float32, the precision of NIfTI, and check both."""
     try:
         array, matrix = np.asarray(image), np.asarray(affine, dtype=np.float32)
     except (TypeError, ValueError) as error:

@@ -1,10 +1,10 @@
-"""A batch of scans predicted: each in a worker process, so that one scan costs only itself.
+"""Predict a batch of scans in worker processes, so that a scan that fails does so alone.
 
     outcomes = predict_batch(Request((Path("manifest.csv"),), (run,), out, PredictOptions()), watch)
 
-A worker holds the models from scan to scan. A scan that hangs, eats the memory or kills the
-process is named, and the others are done. A single scan is predicted in this process, unless Ray is
-asked for.
+A worker loads the models once for all its scans. A scan that hangs, takes too much memory or
+crashes its process is reported, and the others go on. A single scan is predicted in this process,
+unless Ray is asked for.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from plgg.preprocess.assessment_process import AssessmentProcess
 from plgg.report.case.page import read_model_card, write_case_report
 
 _GIB = 2**30
-# What a process holds at most: networks, one scan, the atlas.
+# Memory that a process takes at most: networks, one scan, the atlas.
 PROCESS_GIB = 2.5
 SUMMARY = "summary.csv"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be predicted, with what, and where to: all that a worker must know.
+    """A prediction job: inputs, models, output folder and options.
 
     Attributes:
         inputs: Stores, manifests, NIfTI files, DICOM folders or zips.
-        runs: Folders of training runs or of ensembles of them; several answer together.
-        out: One folder a case is made here.
-        options: How.
+        runs: Folders of training runs or of ensembles of them; several form one ensemble.
+        out: Output folder, which gets one folder a case.
+        options: Options of the prediction.
         workers: Processes that share the scans, here or on Ray.
-        shard: Do this part of the scans alone, beside processes that do the others.
+        shard: Do only this part of the scans, while other processes do the others.
     """
 
     inputs: tuple[Path, ...]
@@ -68,7 +68,7 @@ class Request:
         """The scans that the inputs name.
 
         Raises:
-            PlggError: If an input is none, or two scans have one name.
+            PlggError: If an input is no scan, or two scans have one name.
         """
         options = self.options
         only = _part(self.runs[0], options.part) if options.part else None
@@ -81,7 +81,7 @@ class Request:
         )
 
     def predictor(self, scans: Sequence[Scan]) -> Predictor:
-        """The models, ready.
+        """Load the models.
 
         Raises:
             PlggError: If they cannot be read, or fit neither each other nor the scans.
@@ -110,14 +110,14 @@ class Request:
 
 
 def _document(folder: Path, scan: Volume) -> Path:
-    """The page as PDF, by Matplotlib, which takes a while to load."""
+    """Draw the report as PDF; imported only here, because Matplotlib takes a while to load."""
     from plgg.report.case.pdf import write_case_pdf
 
     return write_case_pdf(folder, scan)
 
 
 def _only(priors: Sequence[Path]) -> Path | None:
-    """The one earlier prediction, where there is one."""
+    """The earlier prediction, if there is exactly one."""
     return priors[0] if len(priors) == 1 else None
 
 
@@ -149,12 +149,12 @@ def predict_batch(
 
     Args:
         request: What to predict.
-        watch: Told of the progress.
-        assessor: Process that registers a scan that is predicted here while networks look.
+        watch: Shows the progress.
+        assessor: Process that registers a single scan while this process runs the networks.
 
     Returns:
-        An outcome for every scan, in their order; of a shard, for each of its own, and
-        `summary.csv` is left to the next call without one.
+        An outcome for every scan, in order; with a shard, for its own scans, and `summary.csv` is
+        left to the next call without one.
 
     Raises:
         PlggError: If models, inputs and output folder do not fit together; nothing is written then.
@@ -246,7 +246,7 @@ def _in_processes(request: Request, scans: Sequence[Scan]) -> Generator[Outcome,
 
 
 def _limits(workers: Workers, case_gib: float | None) -> tuple[Workers, float | None]:
-    """Workers, and the memory of each: as given, or its share of what is free."""
+    """The workers and the memory limit of each: as given, or an equal share of what is free."""
     if isinstance(workers, RayWorkers):
         # A worker takes a GPU where there are any, and asks its node for the memory.
         return replace(workers, gpus=None, gib=case_gib or PROCESS_GIB), case_gib

@@ -1,7 +1,7 @@
-"""`write_corrected`: a mask that a person has corrected, as DICOM SEG and SR of its own.
+"""`write_corrected`: write a manually corrected mask as new DICOM SEG and SR.
 
-Both are new objects: of the type SEMIAUTOMATIC, with references to what they follow, and without
-the name of whoever corrected it unless that is given. Nothing here computes with a network.
+The SEG is of the type SEMIAUTOMATIC. Both refer to the objects of the prediction, and hold the name
+of the person who corrected the mask only if it is given. No network is run.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _mask(path: Path, predicted: Path) -> Volume:
 
 
 def _findings(result: Result, mask: Volume, correction: Correction) -> Findings:
-    """What can be measured of a mask; the interval and the marker were those of the model's."""
+    """Measures of a corrected mask, without interval and marker, which are for the model's mask."""
     volume_ml = round(float(mask.data.sum()) * mask.voxel_volume_ml, 4)
     said = f"Edit {correction.number}: measured on an outline that was corrected by hand."
     return Findings(

@@ -48,15 +48,15 @@ class RawPrediction:
     """Masks and probabilities of one scan on its native grid, before anything is measured.
 
     Attributes:
-        loaded: The scan as the network saw it.
-        box: The answer there.
+        loaded: Network input of the scan.
+        box: Output of the ensemble on the brain box.
         mask: Tumour on the native grid, boolean.
-        tumour: Its probability there.
-        clock: Seconds so far.
-        thresholds: Probability from which a voxel is tumour, and of each region within it.
-        threshold_rule: How that of the tumour was chosen.
+        tumour: Its probability on the native grid.
+        clock: Times of the steps so far.
+        thresholds: Thresholds of the tumour's probability and of each region's within it.
+        threshold_rule: How the tumour's threshold was chosen.
         inner: Probability of each region within the tumour, by name.
-        numbers: Map of all regions (`plgg.data.labels`); None where the tumour is all.
+        numbers: Map of all regions (`plgg.data.labels`); None for a model without regions.
     """
 
     loaded: InferenceInput
@@ -135,7 +135,7 @@ def describe(
 
 
 def _compared(result: Result, mask: Volume, priors: Sequence[TimelineScan]) -> Result:
-    """With the change since the latest of the earlier results; of several, with the timeline."""
+    """Add the change since the latest earlier result; with several, also the timeline."""
     if not priors:
         return result
     prior = latest(priors, result.scan_date)
@@ -175,7 +175,7 @@ def _marker(found: RawPrediction, networks: Ensemble, features: dict[str, float]
         ),
         clinical_only=_clinical_only(found, networks, features),
         source=networks.marker_source,
-        # Of a plain network this would be the answer again.
+        # Without other sources this would repeat the answer.
         network=_named(answer.sources[NETWORK], networks) if radiomics is not None else None,
         radiomics=_named(radiomics, networks) if radiomics is not None else None,
     )
@@ -186,7 +186,7 @@ def _named(probabilities: Array, networks: Ensemble) -> dict[str, float]:
 
 
 def _features(found: RawPrediction, networks: Ensemble) -> dict[str, float]:
-    """Radiomics of the outline in the brain box."""
+    """Radiomics of the segmented tumour in the brain box."""
     loaded = found.loaded
     affine = np.array(loaded.prepared.placement.box_affine)
     whole = networks.outlined(Volume(found.box.tumour, affine), threshold=found.thresholds[0])
@@ -196,7 +196,7 @@ def _features(found: RawPrediction, networks: Ensemble) -> dict[str, float]:
 
 
 def _tasks(found: RawPrediction, networks: Ensemble) -> dict[str, TaskResult]:
-    """What is said of the tasks beside outline and marker."""
+    """Results of the tasks other than segmentation and marker."""
     results = {}
     for name, task in networks.further.items():
         said = task.describe(found.box.tasks[name], networks.rules(name))
@@ -207,8 +207,8 @@ def _tasks(found: RawPrediction, networks: Ensemble) -> dict[str, TaskResult]:
 
 
 def _labels(found: RawPrediction, networks: Ensemble) -> tuple[LabelResult, ...]:
-    """The regions of the tumour, and how large they are."""
-    # Of one label the mask tells all; its values say what is the tumour in a mask of labels.
+    """The regions of the tumour and their volumes."""
+    # A single label is the whole tumour, so the mask holds it; its values are kept in the result.
     numbers, labels = found.numbers or found.mask, networks.config.labels
     results = []
     for place, label in enumerate(labels):
@@ -227,7 +227,7 @@ def _labels(found: RawPrediction, networks: Ensemble) -> tuple[LabelResult, ...]
 
 
 def _withheld(confidence: float, found: RawPrediction, networks: Ensemble) -> str | None:
-    """Why the answer is not to be relied on, as a clause; None if it is."""
+    """Why the marker is withheld, as a clause; None if it is not."""
     familiarity = found.box.familiarity
     if not found.mask.data.any():
         return "no tumour was found"
@@ -266,7 +266,7 @@ def _warnings(found: RawPrediction, volume_ml: float) -> tuple[str, ...]:
 
 
 def unique_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
-    """Each warning once, in their order; of two of which one only says more, the fuller.
+    """Warnings without duplicates, in order; of two that begin alike, only the longer one.
 
     Example:
         >>> unique_warnings(("a brain of 90 mL", "no tumour", "a brain of 90 mL at 9 years"))

@@ -1,4 +1,4 @@
-"""`Engine`: one image in, one network's outputs out; its export record; caching."""
+"""`Engine`: runs one network on one image; the record of an export; a cache of answers."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ FEATURES = "features"
 
 @dataclass(frozen=True)
 class Meter:
-    """The memory of one device.
+    """Functions that measure the memory of one device.
 
     Attributes:
-        free: Bytes that could still be taken.
-        peak: Bytes that a step takes at most, beyond what is held already.
-        release: Gives back what this process has freed but keeps.
+        free: Bytes that can still be allocated.
+        peak: Peak bytes of a step, beyond what is allocated before it.
+        release: Returns memory that this process has freed but still keeps.
     """
 
     free: Callable[[], int]
@@ -42,7 +42,7 @@ class Meter:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a network says of one image.
+    """Outputs of a network for one image.
 
     Attributes:
         segmentation: Logits of tumour, float32, shape of the image.
@@ -88,12 +88,12 @@ class Engine:
     """A network that is ready to run.
 
     Attributes:
-        name: For results: what runs it, where, in which precision.
+        name: Name for results: library, device and precision.
         divisors: The sides of an image must be multiples of these.
         run: Takes z-scores, contiguous float32, shape (c, i, j, k).
-        meter: The memory that it runs in.
-        n_channels: That it takes: sequences, and neighbouring slices of each.
-        alike: Engines of one word here take the same memory; blank is like none.
+        meter: Measures the memory of its device.
+        n_channels: Channels of the image: sequences, and neighbouring slices of each.
+        alike: Engines with the same text here take the same memory; none if empty.
     """
 
     name: str
@@ -119,17 +119,17 @@ class ExportRecord(BaseModel):
 
     Attributes:
         kind: The format.
-        model: The file that is to be opened.
+        model: The model file to open.
         files: SHA-256 of every file of the network, by its path in the folder.
-        checkpoint_sha256: Hash of the weights that it was made from.
+        checkpoint_sha256: Hash of the weights that were exported.
         config: The run's settings.
         classes: Marker classes, in the order of the logits.
-        tasks: What the checkpoint keeps of them; None in older exports.
-        divisor: Every side of an image must be a multiple of this, or each of its own.
+        tasks: Task records of the checkpoint; None in older exports.
+        divisor: Every side of an image must be a multiple of this, or one number for each side.
         largest_difference: From PyTorch in fp32, of any voxel or class: `tumour` and `marker` in
-            probability, `features` as a share of the largest, other tasks in their own terms.
+            probability, `features` as a share of the largest, other tasks in their own unit.
         boxes: Sizes of the images that were compared.
-        versions: What it was made with.
+        versions: Versions of the packages that made it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -161,12 +161,12 @@ class ExportRecord(BaseModel):
 
 
 def export_folder(run: Path, kind: Format) -> Path:
-    """Where `plgg export` writes by default, and where an engine looks."""
+    """Folder that `plgg export` writes to by default, and engines read from."""
     return run / "export" / kind
 
 
 def read_export(folder: Path, kind: Format) -> ExportRecord:
-    """The record of an export whose files are those that were written.
+    """Read the record of an export and check the hashes of its files.
 
     Raises:
         RunError: If there is none, it is of another format or version, or a file was altered.
@@ -192,10 +192,10 @@ def read_export(folder: Path, kind: Format) -> ExportRecord:
 
 
 def with_marker(engine: Engine, marker: NDArray[np.float32]) -> Engine:
-    """The engine of a network that is told the true marker, told that of one patient.
+    """Fix the true marker that a network takes as input to that of one patient.
 
     Args:
-        engine: Whose network takes a plane for each class behind the channels of the image.
+        engine: Of a network with an input plane for each class after the channels of the image.
         marker: 1 at the class, all 0 where it is unknown, shape (classes,).
     """
 
@@ -213,7 +213,7 @@ def remembering(engine: Engine, *, most_bytes: int = _MOST_BYTES) -> Engine:
 
     Args:
         engine: What runs the network.
-        most_bytes: Of the outlines that are kept; the images after that are run each time.
+        most_bytes: Size of the cache; answers beyond it are not kept.
     """
     known: dict[bytes, Answer] = {}
     held = 0

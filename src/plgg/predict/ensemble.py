@@ -38,7 +38,7 @@ from plgg.tasks.base import AuxiliaryTask
 
 @dataclass(frozen=True, eq=False)
 class ThresholdedMask:
-    """A mask, boolean, the probability that it was cut at, and how that was chosen."""
+    """A boolean mask, its threshold, and the rule that chose the threshold."""
 
     mask: NDArray[np.bool_]
     threshold: float
@@ -47,18 +47,18 @@ class ThresholdedMask:
 
 @dataclass(frozen=True, eq=False)
 class BoxAnswer:
-    """What an ensemble says of a brain box.
+    """Predictions of an ensemble for a brain box.
 
     Attributes:
         tumour: Mean probability, float32, shape of the box.
-        views: Probability of each member and mirror image, by which they can be compared.
-        markers: Probability of each class by each member, float64, as its network says it; None
-            for a member that names none.
-        tasks: Of each further task, the answers of its members as one.
-        familiarity: Whether the scan is like the training cohort's; None if no member knows.
+        views: Probability of each member and test-time augmentation, to measure their agreement.
+        markers: Uncalibrated probabilities of the classes by each member, float64; None for a
+            member without a marker head.
+        tasks: Combined answer of the members to each further task.
+        familiarity: Whether the scan is like the training cohort; None if no member has a rule.
         features: Pooled features of each member.
-        short_of_memory: Whether a member saw the box through windows though one pass was wanted.
-        native: Mean probability on the scan's own grid, where all members look at that.
+        short_of_memory: Whether a member used windows for lack of memory.
+        native: Mean probability on the native grid, where all members predict on it; else None.
         inner: Mean probability of each region within the tumour, shape (R - 1, I, J, K), or None.
     """
 
@@ -75,12 +75,12 @@ class BoxAnswer:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Networks that were made for the same scans and the same classes.
+    """Networks with the same preprocessing and the same marker classes.
 
     Attributes:
         members: At least one.
-        inference: How all of them predict.
-        about: What everyone who reads a result must know.
+        inference: Inference settings of all of them.
+        about: Notes for readers of a result.
     """
 
     members: tuple[Member, ...]
@@ -89,7 +89,7 @@ class Ensemble:
 
     @property
     def config(self) -> Config:
-        """How scans are to be prepared."""
+        """Settings of the first member, by which scans are preprocessed."""
         return self.members[0].config
 
     @property
@@ -99,7 +99,7 @@ class Ensemble:
 
     @property
     def engine(self) -> str:
-        """What runs the networks."""
+        """Names of the members' engines, without duplicates."""
         return ", ".join(dict.fromkeys(member.engine.name for member in self.members))
 
     def outlined(
@@ -110,8 +110,8 @@ class Ensemble:
         Args:
             probability: Of the region, in [0, 1].
             place: Of the region among the labels, 0 the whole tumour.
-            threshold: Of the scan, where it is known from another grid; else as set, or the mean
-                of the members'.
+            threshold: To use if given, as found on another grid; else as set, or the mean of the
+                members'.
         """
         rules = self._threshold_rules(place)
         if threshold is None:
@@ -138,31 +138,31 @@ class Ensemble:
         return [m.calibration.labels.get(name) if m.calibration else None for m in self.members]
 
     def smallest_ml(self, place: int = 0) -> float:
-        """Parts of a region below this are removed: as set, or the members' mean."""
+        """Components of a region below this volume are removed: as set, or the members' mean."""
         if self.inference.smallest_ml is not None:
             return self.inference.smallest_ml
         return fmean(rule.smallest_ml if rule else 0.0 for rule in self._mask_rules(place))
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """Regions that are outlined, the whole tumour first; empty where that is all."""
+        """Regions that are segmented, the whole tumour first; empty where that is the only one."""
         return self.config.labels if len(self.config.labels) > 1 else ()
 
     @property
     def volume_rule(self) -> VolumeRule | None:
-        """The widest of the members' intervals; None if one has none."""
+        """The rule of the members with the widest interval; None if one has none."""
         rules = [m.calibration and m.calibration.volume for m in self.members]
         known = [rule for rule in rules if rule]
         return max(known, key=lambda rule: rule.log_ratio) if len(known) == len(rules) else None
 
     @property
     def calibrated(self) -> bool:
-        """Whether every member that names markers does so with a fitted temperature."""
+        """Whether every member with a marker head has a calibration of it."""
         return all(m.calibration and m.calibration.marker for m in self._naming())
 
     @property
     def answer_from(self) -> float | None:
-        """Confidence from which a marker is named: the members' strictest; None is never."""
+        """Confidence from which a marker is named: the highest of the members; None for never."""
         rules = [m.calibration.marker if m.calibration else None for m in self._naming()]
         values = [rule.answer_from if rule else None for rule in rules]
         known = [value for value in values if value is not None]
@@ -205,7 +205,7 @@ class Ensemble:
 
     @property
     def further(self) -> dict[str, AuxiliaryTask]:
-        """The tasks that any member has, beside outline and marker."""
+        """Tasks that any member has, other than segmentation and marker."""
         found = {name: task for m in reversed(self.members) for name, task in m.tasks.items()}
         return {name: task for name, task in found.items() if name != MARKER}
 
@@ -231,11 +231,11 @@ class Ensemble:
         Args:
             codes: Coded z-scores of a brain box, shape (C, I, J, K).
             slice_mm: Distance of its slices.
-            age_years: Of the patient, for members that ask; None where it is not known.
+            age_years: Of the patient, for members that take it; None where unknown.
             sex: Likewise.
-            placement: Of the box, for members that ask for more than their z-scores.
-            native: The scan itself, likewise.
-            marker: The truth, for members that are told it; None where it is not known.
+            placement: Geometry of the box, for members that need it.
+            native: The native scan, for members that predict on it.
+            marker: The true marker, for members that take it; None where unknown.
         """
         box = BrainBox(codes, slice_mm, age_years, sex, placement, native, marker)
         boxes = [member.predict(box, self.inference) for member in self.members]
@@ -256,7 +256,7 @@ class Ensemble:
     def _combined(
         self, name: str, task: AuxiliaryTask, boxes: Sequence[BoxPrediction]
     ) -> NDArray[np.float64]:
-        """The members' calibrated answers as one."""
+        """Combine the members' calibrated answers to a task."""
         answers = []
         for box, member in zip(boxes, self.members, strict=True):
             if name in box.tasks:
@@ -271,7 +271,7 @@ def _mean_inner(found: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float
 
 
 def _native(found: Sequence[Volume | None]) -> Volume | None:
-    """The mean; None where a member has looked at the box alone."""
+    """Mean of the members' native probabilities; None where one has predicted on the box only."""
     known = [volume for volume in found if volume is not None]
     if len(known) < len(found):
         return None
@@ -282,16 +282,16 @@ def _native(found: Sequence[Volume | None]) -> Volume | None:
 def ensemble(
     members: Sequence[Member], inference: InferenceConfig | None = None, *, about: str = ""
 ) -> Ensemble:
-    """Put members together.
+    """Build an ensemble, and check that its members fit together.
 
     Args:
         members: Networks of any arms, splits and seeds.
-        inference: How to predict; as the first member's settings say by default.
-        about: What everyone who reads a result must know.
+        inference: Inference settings; by default those of the first member.
+        about: Notes for readers of a result.
 
     Raises:
-        ConfigError: If one is there twice, or they were made for scans prepared in different ways
-            or for other classes.
+        ConfigError: If a network is named twice, or members differ in their preprocessing,
+            sequences, labels, tasks or classes.
     """
     first, *others = members
     for place, other in enumerate(others, start=1):
@@ -312,14 +312,14 @@ def ensemble(
 
 
 def inference_settings(config: Config, settings: Sequence[str]) -> InferenceConfig:
-    """How to predict: as a run's settings say, with some changed.
+    """The inference settings of a run, with some of them changed.
 
     Args:
         config: The run's.
-        settings: `inference.key=value`.
+        settings: Changes, each `inference.key=value`.
 
     Raises:
-        ConfigError: If a setting is unknown, or is not of inference: a model is what it is.
+        ConfigError: If a setting is unknown, or does not begin with `inference.`.
     """
     changed = with_settings(config, settings)
     if changed.model_copy(update={"inference": config.inference}) != config:

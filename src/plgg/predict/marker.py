@@ -1,4 +1,4 @@
-"""Who names the marker: the network, a forest on radiomics, or those and clinical data combined."""
+"""Sources of the marker: the network, a forest on radiomics, or both with clinical data."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ COMBINED: Literal["combined"] = "combined"
 
 @dataclass(frozen=True)
 class MarkerModels:
-    """What a run's training patients teach without a network.
+    """Marker models without a network, fitted to a run's training patients.
 
     Attributes:
-        clinical: From age, sex, place and volume; None where they are too few.
-        forest: From radiomics, likewise.
+        clinical: On age, sex, position and volume; None where there are too few patients.
+        forest: On radiomics, likewise.
     """
 
     clinical: ClinicalModel | None = None
     forest: ForestModel | None = None
 
     def fields(self) -> dict[str, ClinicalModel | ForestModel | None]:
-        """As a `Calibration` names them."""
+        """The models by their field names in `Calibration`."""
         return {"clinical": self.clinical, "radiomics": self.forest}
 
 
 def marker_sources(
     network: Array, models: MarkerModels, features: Mapping[str, float]
 ) -> dict[MarkerSource, Array]:
-    """Probabilities of the classes by source; what cannot be told is left out.
+    """Probabilities of the classes by source; sources without a model are left out.
 
     Args:
         network: Of the network, after its own temperature, shape (classes,).
         models: Of the run that the network comes from.
-        features: Of the outlined tumour (`plgg.measure.radiomics`).
+        features: Radiomics of the segmented tumour (`plgg.measure.radiomics`).
     """
     found: dict[MarkerSource, Array] = {NETWORK: network}
     if models.forest is None:
@@ -59,11 +59,11 @@ def marker_sources(
 
 @dataclass(frozen=True, eq=False)
 class MarkerAnswer:
-    """What an ensemble says of the marker.
+    """Marker probabilities of an ensemble.
 
     Attributes:
         probabilities: Mean of the members' answers, shape (classes,).
-        sources: Mean of what each source says; of those alone that every member has.
+        sources: Mean of the members by source, for sources that every member has.
     """
 
     probabilities: Array
@@ -75,13 +75,13 @@ def marker_answer(
     calibrations: Sequence[Calibration | None],
     features: Mapping[str, float],
 ) -> MarkerAnswer | None:
-    """The answer of all members; None if none of them names markers.
+    """Combine the marker probabilities of all members; None if none has a marker head.
 
     Args:
-        raw: Probabilities by each member's network, at a temperature of 1; None for a member that
-            names none.
+        raw: Probabilities of each member's network, at a temperature of 1; None for a member
+            without a marker head.
         calibrations: Of each member.
-        features: Of the outlined tumour.
+        features: Radiomics of the segmented tumour.
     """
     answers = [
         calibrated_sources(one, calibration, features)
@@ -98,19 +98,19 @@ def marker_answer(
 
 
 def own_temperature(rule: MarkerRule | None) -> float:
-    """The temperature of the network alone; 1 without a rule."""
+    """The temperature of the network's own probabilities; 1 without a rule."""
     return (rule.network_temperature or rule.temperature) if rule else 1.0
 
 
 def calibrated_sources(
     raw: Array, calibration: Calibration | None, features: Mapping[str, float]
 ) -> tuple[Array, dict[MarkerSource, Array]]:
-    """A member's answer, and what each of its sources says.
+    """A member's calibrated probabilities, and those of each of its sources.
 
     Args:
         raw: Probabilities of its network, at a temperature of 1.
         calibration: Its own; None for the raw answer.
-        features: Of the outlined tumour.
+        features: Radiomics of the segmented tumour.
     """
     rule = calibration.marker if calibration else None
     network = with_temperature(raw, own_temperature(rule))

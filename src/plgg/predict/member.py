@@ -1,4 +1,4 @@
-"""One trained network that takes part in an answer, with what its validation patients taught."""
+"""One trained network of an ensemble, with its calibration."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class BrainBox:
-    """One patient, as networks are asked about him.
+    """Input of the networks for one patient.
 
     Attributes:
         codes: Coded z-scores of the brain box, shape (C, I, J, K).
         slice_mm: Distance of its slices.
-        age_years: For networks that ask; None where it is not known.
+        age_years: For networks that take it; None where unknown.
         sex: Likewise.
-        placement: What puts the box back on the scan; None where nobody asks.
-        native: The scan itself; None of a store, or where nobody asks.
-        marker: The true one, for networks that are told it; None where it is unknown.
+        placement: Geometry of the box; None where no network needs it.
+        native: The native scan; None for cases of a store, or where no network needs it.
+        marker: The true marker, for networks that take it; None where unknown.
     """
 
     codes: NDArray[np.int8]
@@ -61,17 +61,17 @@ Known = Callable[[float | None, str | None], dict[str, NDArray[np.float64]]]
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A network that is ready to answer.
+    """A loaded network with its settings and calibration.
 
     Attributes:
         run: Its folder.
-        known: Gives what age and sex add to the output of each task; None if they add nothing.
+        known: Computes what age and sex add to the output of each task; None if they add nothing.
         config: Settings it was trained with.
         classes: Marker classes, in the order of its logits.
-        engine: What runs it.
+        engine: Runs the network.
         calibration: None if the run has none, or if raw answers are wanted.
-        model: How results name it.
-        tasks: That it was trained for, beside the outline.
+        model: Its identity in results.
+        tasks: Auxiliary tasks that it was trained for, without mask tasks.
     """
 
     run: Path
@@ -85,14 +85,14 @@ class Member:
 
     @property
     def about(self) -> str:
-        """What everyone who reads a result of this network must know, beyond what its run says."""
+        """Note for readers of its results; empty for networks of plgg."""
         return ""
 
     def predict(self, box: BrainBox, inference: InferenceConfig) -> BoxPrediction:
-        """What this network says of a patient.
+        """Run this network on one patient.
 
         Raises:
-            PlggError: If it cannot be asked, for want of memory or of what it looks at.
+            PlggError: If memory is too small, or an input or setting does not suit the network.
         """
         return predict_box(
             self.engine_for(box.marker),
@@ -104,27 +104,27 @@ class Member:
         )
 
     def offsets(self, slice_mm: float) -> tuple[int, ...]:
-        """Of the slices that the network is shown, where these lie that far apart."""
+        """Offsets of the slices that are its input channels, at this slice distance."""
         return Inputs.of(self.config).offsets(slice_mm)
 
     def engine_for(self, marker: str | None) -> Engine:
-        """The engine for a patient; of a network that is told the true marker, told it.
+        """The engine for a patient, with the true marker where the network takes it as input.
 
         Args:
-            marker: The true one; None where it is unknown.
+            marker: The true marker; None where unknown.
         """
         if not self.config.model.marker_planes:
             return self.engine
         return with_marker(self.engine, one_hot(marker, self.classes))
 
     def rule(self, task: str) -> Mapping[str, float] | None:
-        """What the validation patients taught of a task other than the marker; None if nothing."""
+        """Calibration of a task other than the marker; None if it has none."""
         found = self.calibration.tasks.get(task) if self.calibration else None
         return found.numbers if found else None
 
 
 def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) -> Member:
-    """The best network of a run.
+    """Load the best network of a run.
 
     Args:
         run: Folder of a training run.
@@ -133,7 +133,9 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
 
     Raises:
         CheckpointError: If the checkpoint is missing, altered or of an unknown version.
-        RunError: If the calibration belongs to another checkpoint, or there is no such engine.
+        ConfigError: If there is no such engine, or a package is not installed.
+        RunError: If the calibration belongs to another checkpoint, or the run was not exported
+            for the engine.
     """
     checkpoint = load_checkpoint(run, "best")
     meta = checkpoint.meta
@@ -159,7 +161,7 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
 
 
 def with_calibration(member: Member) -> Member:
-    """A network with the calibration that its run has, if it has one.
+    """Add the calibration of its run to a network, if there is one.
 
     Raises:
         RunError: If the calibration is not of this network.
@@ -174,7 +176,7 @@ def with_calibration(member: Member) -> Member:
 
 
 def _require_fit(calibration: Calibration, member: Member, path: Path) -> None:
-    """Check that a calibration is of this network, its classes and what plgg knows of a patient.
+    """Check that a calibration fits this network, its classes and the inputs that plgg computes.
 
     Raises:
         RunError: If it is not.
@@ -194,7 +196,7 @@ def _require_fit(calibration: Calibration, member: Member, path: Path) -> None:
 
 
 def _known(checkpoint: Checkpoint) -> Known | None:
-    """Of a network that asks for age and sex; engines run the part that looks at the image."""
+    """The function for networks that take age and sex; engines run only the image's part."""
     config = checkpoint.meta.config
     if config.arm == "single" or "clinical" not in config.model.marker.inputs:
         return None

@@ -1,7 +1,7 @@
-"""One pass where it fits into memory, else the largest windows that do.
+"""Choose one pass where it fits into memory, else the largest windows that do.
 
-On Linux the kernel is asked: it keeps the largest resident memory of a process and lets it be
-reset. Elsewhere a thread looks every millisecond.
+Peak memory on the CPU is measured through the Linux kernel, which keeps the largest resident memory
+of a process and lets it be reset. Elsewhere a thread samples it every millisecond.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _TICK_SECONDS = 0.001
 
 
 def host_free_bytes() -> int:
-    """Memory that this process could still take without swapping, or being killed."""
+    """Memory that this process can still take without swapping or being killed."""
     available = int(psutil.virtual_memory().available)
     within = container_free_bytes(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
     return available if within is None else min(available, within)
 
 
 def container_free_bytes(mount: Path, membership: Path) -> int | None:
-    """What the limits on this process' control groups leave, both versions of them.
+    """Memory that the control groups of this process leave (cgroups v1 and v2).
 
     Args:
         mount: Where control groups are mounted.
-        membership: Which of them this process is in.
+        membership: The file that names those of this process.
 
     Returns:
-        None where nothing limits.
+        Bytes; None where there is no limit.
     """
     left = [
         limit - used
@@ -56,7 +56,7 @@ def container_free_bytes(mount: Path, membership: Path) -> int | None:
 
 
 def _groups(mount: Path, membership: Path) -> list[Path]:
-    """The process' own group and those above, up to the mount: in a container that is its own."""
+    """The process' own control group and those above it, up to the mount."""
     if not membership.is_file():
         return []
     found: list[Path] = []
@@ -76,7 +76,7 @@ def _limit(folder: Path) -> int | None:
 
 
 def _used(folder: Path) -> int | None:
-    """Without the files that the kernel keeps in memory only as long as nobody wants it."""
+    """Used memory without cached files, which the kernel drops when memory is needed."""
     used = _number(folder / "memory.current", folder / "memory.usage_in_bytes")
     statistics = folder / "memory.stat"
     if used is None or not statistics.is_file():
@@ -94,7 +94,7 @@ def _number(*paths: Path) -> int | None:
 
 
 def host_peak_bytes(step: Step) -> int:
-    """Memory that a step takes at its peak, beyond what is resident before it."""
+    """Peak memory of a step, beyond what is resident before it."""
     with returning_memory():
         try:
             _RESET.write_text(_RESET_PEAK, encoding="ascii")
@@ -134,7 +134,7 @@ HOST = Meter(free=host_free_bytes, peak=host_peak_bytes, release=return_memory)
 
 
 def meter_of(device: torch.device) -> Meter:
-    """The memory that PyTorch uses on a device."""
+    """The meter of the memory that PyTorch uses on a device."""
     if device.type == "cuda":
         return Meter(
             partial(_cuda_free, device), partial(_cuda_peak, device), torch.cuda.empty_cache
@@ -162,7 +162,7 @@ def _mps_free() -> int:
 
 
 def _mps_peak(step: Step) -> int:
-    """The driver keeps what was freed, so what it holds afterwards is the peak."""
+    """Memory of the driver after the step: it keeps what was freed, so that is the peak."""
     torch.mps.empty_cache()
     before = torch.mps.driver_allocated_memory()
     step()
@@ -174,27 +174,27 @@ log = logging.getLogger(__name__)
 
 Shape = tuple[int, int, int]
 GIB = 2**30
-# Of what is free; the rest is for what else goes on meanwhile.
+# Share of the free memory to use; the rest is for other processes.
 _SHARE = 0.8
-# What the C library loses between blocks of unlike sizes, of which a small box shows little.
+# Factor for fragmentation of the heap, which shows little on a small box.
 LOST = 1.4
 # The box that is measured: about this share of the voxels, but at least so many voxels of the
-# bottleneck along each axis, for what is taken whatever the size would drown the rest.
+# bottleneck along each axis, because on a smaller one the constant part would dominate.
 _PROBE_SHARE = 1 / 27
 _PROBE_CELLS = 6
-# A window holds at least so many of them along each axis: in less there is nothing to see.
+# Fewest voxels of the bottleneck along each axis of a window.
 _WINDOW_CELLS = 4
 _known: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()
 _alike: dict[tuple[str, Shape], float] = {}
 
 
 def window_for(engine: Engine, shape: Shape, settings: InferenceConfig) -> Shape | None:
-    """The window to predict a box by; None is one pass over all of it.
+    """Choose the window to predict a box by; None for one pass over the whole box.
 
     Args:
-        engine: What will run.
-        shape: Of the box, any numbers.
-        settings: A window that is set is taken as it is.
+        engine: The engine that will run.
+        shape: Of the box, not yet padded.
+        settings: If they set a window, it is used as it is.
 
     Raises:
         RunError: If not even a small window fits into memory.
@@ -226,11 +226,11 @@ def window_for(engine: Engine, shape: Shape, settings: InferenceConfig) -> Shape
 
 
 def bytes_per_voxel(engine: Engine, whole: Shape) -> float:
-    """Peak memory of a pass over its voxels; measured at the first call for engines that are alike.
+    """Peak memory of a pass per voxel, measured once for engines with the same `alike`.
 
     Args:
-        engine: What will run.
-        whole: Of the first box that it will run on; decides how large a box is measured.
+        engine: The engine that will run.
+        whole: Shape of the first box that it will run on; the measured box depends on it.
     """
     if engine not in _known:
         probe = _probe(whole, engine.divisors)
@@ -244,7 +244,7 @@ def bytes_per_voxel(engine: Engine, whole: Shape) -> float:
 def _measured(engine: Engine, probe: Shape) -> float:
     shape = (engine.n_channels, *probe)
     image = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    # Twice: the first run of all also takes what is taken only once.
+    # Measured twice, because the first run also makes allocations that are made only once.
     peak = max(min(engine.meter.peak(lambda: engine(image)) for _ in range(2)), 1)
     a_voxel = LOST * peak / prod(probe)
     log.info("%s: %.0f bytes a voxel, measured on %s", engine.name, a_voxel, probe)
@@ -258,20 +258,20 @@ def padded(shape: Shape, divisors: Shape) -> Shape:
 
 
 def largest_window(whole: Shape, n_voxels: float, *, steps: Shape, smallest: Shape) -> Shape | None:
-    """The box with as few axes shortened as can be, until no more than `n_voxels` are left.
+    """Shorten as few axes of a box as possible, until it holds at most `n_voxels`.
 
-    Left to right first, front to back next: on a trained network a slab that holds whole halves of
-    the brain is nearer to one pass than a cube of the same size. Each axis down to a third, and
-    only when all are there further.
+    The left-right axis is shortened first, then front-back, each to a third, and further only when
+    all three are at a third: on a trained network a slab gives results nearer to those of one pass
+    than a cube of the same size.
 
     Args:
-        whole: Multiples of `steps`.
-        n_voxels: The most that a window may hold.
-        steps: By how much each axis is shortened.
-        smallest: None is made shorter than this.
+        whole: Shape of the box, multiples of `steps`.
+        n_voxels: Largest number of voxels of a window.
+        steps: Voxels by which each axis is shortened at a time.
+        smallest: Smallest length of each axis.
 
     Returns:
-        None where that cannot be.
+        The window; None where even the smallest one is too large.
     """
     window = list(whole)
     for share in (1 / 3, 0.0):
@@ -288,7 +288,7 @@ def _budget(engine: Engine, settings: InferenceConfig, need: float) -> float:
         return settings.memory_gib * GIB
     budget = _SHARE * engine.meter.free()
     if need > budget:
-        # What earlier passes have left may do.
+        # Memory that earlier passes left may suffice.
         engine.meter.release()
         budget = _SHARE * engine.meter.free()
     return budget

@@ -1,8 +1,8 @@
-"""`NnunetMember`: a fold of a trained nnU-Net v2 among plgg's own networks.
+"""`NnunetMember`: a fold of a trained nnU-Net v2 as a member of an ensemble.
 
-It has no marker, no calibration and no idea of what it was trained on, so results say nothing of
-these. A network that learned from `plgg export nnunet` is given scans as they were exported; any
-other is given the scan as it is, on its native grid.
+It has no marker head, no calibration and no record of its training distribution, so results hold
+none of these. A network that was trained on `plgg export nnunet` gets scans preprocessed as for
+that export; any other gets the native scan.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from plgg.predict.memory import meter_of
 from plgg.predict.whole_brain import BoxPrediction
 from plgg.preprocess.resample import resample
 
-# Of a scan that goes to its network as it is, for the gates and for radiomics.
+# Preprocessing for gates and radiomics, where the network itself gets the native scan.
 FOR_THE_GATES = PreprocessConfig()
 LIMITS = (
     "The outline is by nnU-Net v2, which names no marker; its certainty was not calibrated, so "
@@ -49,11 +49,11 @@ AS_IT_IS = (
 
 @dataclass(frozen=True, eq=False)
 class NnunetMember(Member):
-    """A fold.
+    """One fold of a trained nnU-Net.
 
     Attributes:
-        network: What runs it.
-        export: How its scans were prepared; None where that is not known.
+        network: The network with nnunetv2's predictor.
+        export: Record of the export that it was trained on; None where there is none.
     """
 
     network: NnunetNetwork
@@ -61,15 +61,15 @@ class NnunetMember(Member):
 
     @property
     def about(self) -> str:
-        """What nnU-Net does not say, and what is not known of it."""
+        """Note for readers of its results: what they lack, and how the scan was given to it."""
         return LIMITS if self.export else f"{LIMITS} {AS_IT_IS}"
 
     def predict(self, box: BrainBox, inference: InferenceConfig) -> BoxPrediction:
-        """What this network says of a patient.
+        """Run this network on one patient.
 
         Raises:
-            ConfigError: If windows or sizes are asked for, of which nnU-Net has its own.
-            InputError: If it wants the scan itself, and only a store is there.
+            ConfigError: If windows, a memory limit or zooms are set, which nnU-Net does not take.
+            InputError: If it needs the native scan, and the case comes from a store.
         """
         if inference.window is not None or inference.memory_gib is not None:
             raise ConfigError(
@@ -89,7 +89,7 @@ class NnunetMember(Member):
         )
 
     def _spacing_mm(self, box: BrainBox) -> list[float]:
-        """Of the box, in the world that the export had it in."""
+        """Voxel size of the box, in the world of the export."""
         if box.placement is None or self.config.grid.kind == "atlas":
             return [self.config.grid.spacing_mm] * 3
         return [float(mm) for mm in box.placement.native_spacing_mm]
@@ -112,14 +112,14 @@ class NnunetMember(Member):
 
 
 def _prediction(outlines: NDArray[np.float32]) -> BoxPrediction:
-    """Of the whole tumour first, and of the labels within it."""
+    """The prediction from probabilities: the whole tumour first, then the labels within it."""
     tumour, inner = outlines[0], outlines[1:] if len(outlines) > 1 else None
     none = np.zeros(0, dtype=np.float32)
     return BoxPrediction(tumour, {}, none, (tumour,), None, inner=inner)
 
 
 def load_nnunet_members(path: Path, *, engine: str = "pytorch") -> list[Member]:
-    """The folds of a folder of trained results, or the one that is named.
+    """Load the folds of a folder of trained results, or the one that is named.
 
     Args:
         path: `…/nnUNetTrainer__nnUNetPlans__2d`, or `fold_K` in it.
@@ -127,8 +127,8 @@ def load_nnunet_members(path: Path, *, engine: str = "pytorch") -> list[Member]:
 
     Raises:
         ConfigError: If nnunetv2 is not installed, or another engine is wanted.
-        RunError: If it is no such folder, or asks for what plgg does not run.
-        CheckpointError: If a checkpoint is missing, damaged or more than data.
+        RunError: If it is no such folder, or a network that plgg does not run.
+        CheckpointError: If a checkpoint is missing or damaged, or holds more than data.
     """
     results = results_folder(path)
     if results is None:
@@ -186,7 +186,7 @@ def _member(fold: Path, description: Description, export: NnunetExport | None) -
 
 
 def _config(export: NnunetExport | None) -> Config:
-    """How a scan is prepared; where it goes to the network as it is, that is for the gates."""
+    """Settings of preprocessing; without an export they serve gates and radiomics only."""
     common = {"preset": "nnU-Net", "arm": "single", "inference": InferenceConfig(mirror=True)}
     if export is None:
         grid = GridConfig(kind="slices", spacing_mm=2.5)
@@ -199,7 +199,7 @@ def _config(export: NnunetExport | None) -> Config:
 
 
 def _engine(network: NnunetNetwork) -> Engine:
-    """Its name alone is used: an nnU-Net asks for more than an array of z-scores."""
+    """An engine that only names the network and cannot run: nnU-Net needs the spacing, too."""
 
     def refuse(_: NDArray[np.float32]) -> Answer:
         raise RunError("asks for a scan's spacing", where=network.name, remedy="Use plgg predict.")

@@ -1,4 +1,4 @@
-"""How a prediction is wanted, beyond the scans and the models."""
+"""Options of a prediction, other than its scans and models."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What may be asked of a prediction.
+    """Options of a prediction.
 
     Attributes:
         part: Only the cases of this part of the first run's split.
-        atlas: Where the atlas of the model's scans lies, if not where it was when it was trained.
-        engine: `pytorch`, or one that `plgg export` has made: `onnx`, `openvino`.
-        settings: `inference.key=value`, other than those of the run.
+        atlas: Where the atlas of the model is now, if it was moved since the training.
+        engine: `pytorch`, or an export of `plgg export`: `onnx`, `openvino`.
+        settings: Changes to the run's settings, each `inference.key=value`.
         prior: Folder of an earlier prediction of the same patient, or of several; for one scan.
         scan_date: Of one scan, for its timeline.
-        age_years: Of a patient whose scan is named by itself.
+        age_years: Of the patient, if the input is a single scan.
         sex: Likewise, `F` or `M`.
-        others: Further sequences of one scan that is named by itself, by name.
+        others: Further sequences of a single scan, by name.
         pages: Whether to draw `report.html` for each scan.
         rtstruct: Whether to write an RTSTRUCT of scans that are DICOM.
-        pdf: Whether to draw `report.pdf`, and of DICOM put it into an object of the study, too.
-        case_minutes: After which a scan of a batch is stopped and named.
-        case_gib: GiB of memory at which a scan of a batch is; what is free if None.
-        scan_gib: GiB that one scan may unpack to; as the model's settings say if None.
+        pdf: Whether to draw `report.pdf`, and for DICOM to write it as an object of the study, too.
+        case_minutes: Time after which a scan of a batch is stopped and reported.
+        case_gib: Memory limit of a scan of a batch, GiB; None for an equal share of what is free.
+        scan_gib: Largest size of an unpacked scan, GiB; None for the model's setting.
     """
 
     part: str | None = None

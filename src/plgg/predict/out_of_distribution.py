@@ -1,8 +1,8 @@
-"""Whether a scan is like those a network was trained on, by the network's own pooled features.
+"""Detect scans that are unlike a network's training scans, by the network's pooled features.
 
-Mahalanobis distance to the training scans (Lee et al. 2018) with a shrunk covariance (Ledoit and
-Wolf 2004), for there are fewer scans than features. A network gives every input an answer that
-looks sure; this says when it was asked about something else.
+The measure is the Mahalanobis distance to the training scans (Lee et al. 2018) with a shrunk
+covariance (Ledoit and Wolf 2004), because there are fewer scans than features. A network can be
+confident on any input, so its own confidence does not show this.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from plgg.data.quality import Status, Verdict
 
 Features = NDArray[np.float64]
 _FEWEST = 10
-# Doubtful: farther than all but one in twenty known scans. Failed: a tenth farther than any.
+# Doubtful: beyond the 95th percentile of known scans. Failed: beyond 1.1 times their maximum.
 _DOUBTFUL_QUANTILE = 0.95
 _FAILED_FACTOR = 1.1
 
 
 def distances(references: Features, features: Features) -> NDArray[np.float64]:
-    """How far scans lie from the references.
+    """Mahalanobis distances of scans from the references.
 
     Args:
         references: Features of the training scans, shape (n, features).
@@ -34,7 +34,7 @@ def distances(references: Features, features: Features) -> NDArray[np.float64]:
         Shape (m,), in standard deviations of the references.
     """
     mean = references.mean(axis=0)
-    # A feature that never changes would make any change infinite.
+    # Added so that a constant feature does not give an infinite distance.
     scale = references.std(axis=0) + 1e-3 * references.std()
     return _mahalanobis((references - mean) / scale, (features - mean) / scale)
 
@@ -53,7 +53,7 @@ def _mahalanobis(references: Features, features: Features) -> Features:
     gram = references @ references.T
     mean_variance = np.trace(gram) / (n * p)
     total = float((gram**2).sum()) / n**2
-    # How far the covariance is from a multiple of 1, and how much of that is chance.
+    # Distance of the covariance from a multiple of the identity, and its part due to sampling.
     apart = total / p - mean_variance**2
     chance = min((float((np.diag(gram) ** 2).sum()) / n - total) / (p * n), apart)
     shrinkage = chance / apart if chance > 0.0 else 0.0
@@ -68,17 +68,17 @@ def _mahalanobis(references: Features, features: Features) -> Features:
 
 
 def fit_familiarity(training: Features, unseen: Features) -> TrainingDistribution | None:
-    """Learn what the training cohort looks like.
+    """Fit the distribution of the training scans and the limits of the distance to it.
 
-    Limits come from scans that the references do not hold: the unseen ones, and each training scan
-    against all others.
+    Limits come from scans outside the references: the unseen ones, and each training scan against
+    all others.
 
     Args:
         training: Features of the training scans, shape (n, features).
         unseen: Of the validation scans, shape (m, features).
 
     Returns:
-        None for fewer than 10 training scans.
+        The distribution; None for fewer than 10 training scans.
     """
     if len(training) < _FEWEST:
         return None
@@ -97,14 +97,14 @@ def fit_familiarity(training: Features, unseen: Features) -> TrainingDistributio
 def familiarity(
     features: Sequence[NDArray[np.float32]], known: Sequence[TrainingDistribution | None]
 ) -> Verdict | None:
-    """The verdict of one or several networks: of the one whose distance is the median.
+    """The verdict of one or several networks, taken from the network with the median distance.
 
     Args:
         features: Of the scan, one array a network.
-        known: What each network's training cohort looks like.
+        known: Distribution of each network's training scans; None where it has none.
 
     Returns:
-        None where no network knows.
+        The verdict; None where no network has a distribution.
     """
     found = [
         (_distance(seen, cohort), cohort)

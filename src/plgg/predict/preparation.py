@@ -42,16 +42,16 @@ class InferenceInput:
     """Network input of one scan, and the findings of its preprocessing.
 
     Attributes:
-        prepared: The brain on the atlas grid.
-        image: Codes of the channels that the model wants, shape (C, I, J, K).
-        sequences: Those of them that there are.
+        prepared: The preprocessed scan.
+        image: Codes of the model's channels, shape (C, I, J, K).
+        sequences: Those channels that the patient has.
         quality: Verdicts; None for cases of stores that kept none.
-        native: The scan itself; None for cases of stores.
-        chosen: Of DICOM, which series was taken and why.
-        doubts: What its header leaves in doubt.
-        age_years: As given, or as the header of DICOM says.
+        native: The native scan; None for cases of stores.
+        chosen: For DICOM, which series was taken and why.
+        doubts: Warnings about its header.
+        age_years: As given, or from the DICOM header.
         sex: Likewise.
-        sha256: Of the native scan's bytes; None of DICOM, of which only some files are read.
+        sha256: Hash of the native scan's bytes; None where it is still to be computed.
     """
 
     prepared: NormalisedScan
@@ -88,12 +88,12 @@ def prepare_scans(
     age_years: float | None = None,
     sex: str | None = None,
 ) -> InferenceInput:
-    """Bring the sequences of one patient to the grid, as a model of these settings wants.
+    """Preprocess the sequences of one patient with a model's settings.
 
     Args:
-        scans: By sequence, the reference first; the check has found them usable.
+        scans: By sequence, the reference first; they have passed the check.
         config: The model's.
-        age_years: As given; by default as the scan's header says.
+        age_years: Of the patient; by default from the scan's header.
         sex: Likewise.
 
     Raises:
@@ -117,7 +117,7 @@ def begin_scans(
         config: As there.
         age_years: As there.
         sex: As there.
-        assessor: The process that seeks the place, which is sought here without one.
+        assessor: The process for the registration; without one `finish` does all the work here.
 
     Raises:
         InputError: If there is no brain, or the scan is larger than any head.
@@ -129,7 +129,7 @@ def begin_scans(
 
 @dataclass(frozen=True)
 class _Patient:
-    """One patient's sequences, the reference first, and what is known of him."""
+    """One patient's sequences, the reference first, with age and sex as given."""
 
     scans: Mapping[str, Scan]
     config: Config
@@ -212,7 +212,7 @@ class _Patient:
         """Slices as acquired; None for other grids or several sequences, or where they fail."""
         if target.grid.kind != "slices" or self.others:
             return None
-        # Why a scan is refused is said by its gates, or once they have let it through.
+        # An error is ignored here: the gates or the full preprocessing will report it.
         with suppress(InputError), clock.step("resampling"):
             return early_slices(self.scan.volume, stripped.brain, target)
         return None

@@ -48,7 +48,7 @@ from plgg.preprocess.normalise import restore
 
 
 def kept_result(folder: Path, files: Iterable[str]) -> Result | None:
-    """The result in a folder that holds all of these files; None if it does not."""
+    """Read the result of a folder that holds all of these files; None if it does not."""
     if not all((folder / name).is_file() for name in files):
         return None
     try:
@@ -59,12 +59,12 @@ def kept_result(folder: Path, files: Iterable[str]) -> Result | None:
 
 log = logging.getLogger(__name__)
 Page = Callable[[Path, Volume], object]
-"""Draws `report.html` or `report.pdf` of a prediction folder over the native scan."""
+"""Function that draws `report.html` or `report.pdf` of a prediction folder and its native scan."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a scan: its result, or the reason why there is none."""
+    """Outcome of a scan: its result, or the reason why there is none."""
 
     case_id: str
     result: Result | None
@@ -72,20 +72,20 @@ class Outcome:
 
 
 class Predictor:
-    """Trained networks, ready for scans.
+    """Predicts scans with loaded networks and writes the results.
 
     Args:
-        networks: One or several.
-        atlas: Where the atlas of their scans lies now, if not where it was.
+        networks: The ensemble, of one or several networks.
+        atlas: Where the atlas of the networks is now, if it was moved since the training.
         prior: Folder of an earlier prediction of the same patient, or folders of several.
         scan_date: Of the scan, where it is given.
-        scan_gib: GiB that one scan may unpack to; as the settings say if None.
-        page: Draws the page of each scan; None for no pages.
-        document: Draws it as PDF, which goes into the study of a DICOM scan, too; None for none.
+        scan_gib: Largest size of an unpacked scan, GiB; None for the setting of the networks.
+        page: Draws `report.html` of each scan; None for no pages.
+        document: Draws `report.pdf`, which a DICOM study gets as an object, too; None for none.
         structures: Whether to write an RTSTRUCT of a DICOM scan.
 
     Attributes:
-        assessor: Process in which scans are registered while networks look; None for here.
+        assessor: Process that registers scans while this one runs the networks; None for none.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Predictor:
         self.assessor: AssessmentProcess | None = None
 
     def predict(self, scan: Scan, out: Path) -> Result:
-        """Predict one scan into `out/CASE`; the same result that is there already is kept.
+        """Predict one scan into `out/CASE`, unless the same result is there already.
 
         Raises:
             PlggError: If the scan cannot be used or the result not be written.
@@ -120,7 +120,7 @@ class Predictor:
             return self._predict(scan, out)
 
     def _predict(self, scan: Scan, out: Path) -> Result:
-        # `out / ".."` would be replaced with all that is in it.
+        # A case called `..` would replace the parent of `out` and all that is in it.
         require_case_id(scan.case_id, where=scan.path, remedy="Rename the file.")
         folder = below(out, scan.case_id)
         self._refuse_own_prior(folder)
@@ -249,7 +249,7 @@ class Predictor:
         wanted = [MASK, PROBABILITY, UNCERTAINTY, RESULT]
         if self.networks.labels:
             wanted += [LABELS, *(probability_file(one) for one in self.networks.labels[1:])]
-        # A store may have outlived its scans; then there is nothing to draw over.
+        # The native scans of a store may be gone, so its cases get no pages.
         if self.page and scan.kind != "store":
             wanted.append(REPORT)
         if self.document and scan.kind != "store":
@@ -261,7 +261,7 @@ class Predictor:
         return has_study_objects(folder, kept, structures=self.structures, document=document)
 
     def _same(self, kept: Result, scan: Scan, folder: Path) -> bool:
-        """Whether a result was made from this scan, by these networks, in this way."""
+        """Whether a result was made from this scan, by these networks, with these options."""
         return (
             kept.input.sha256 == scan.digest(self.config)
             and kept.models == tuple(member.model for member in self.networks.members)
@@ -275,7 +275,7 @@ class Predictor:
         )
 
     def _same_priors(self, kept: Result, folder: Path) -> bool:
-        """Whether a result was compared with these earlier ones, as they are now."""
+        """Whether a result was compared with the same earlier results, in their present state."""
         prior = str(latest(self.priors, self.scan_date).folder) if self.priors else None
         if (kept.change.prior if kept.change else None) != prior:
             return False
@@ -321,7 +321,7 @@ class Predictor:
 
 
 def _as_given(given: float | str | None, kept: float | str | None, scan: Scan) -> bool:
-    """Whether what is known of the patient is the same; a DICOM header may have said it."""
+    """Whether a value of the patient is as given; for DICOM the header may have supplied it."""
     return given == kept or (given is None and scan.kind == "dicom")
 
 
@@ -333,21 +333,21 @@ def predict_scans(
     part: str | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Predict many scans; one that fails is named and the others go on.
+    """Predict many scans; if one fails, its outcome holds the reason and the others go on.
 
     Args:
         scans: To be predicted.
         predictor: The models.
         out: Folder of the predictions.
-        part: Hold only this part of the folder, beside processes that write other parts.
+        part: Lock only this part of the folder, while other processes write other parts.
         progress: Called with (done, all, failed) after each scan.
 
     Returns:
-        An outcome for every scan, in their order.
+        An outcome for every scan, in order.
 
     Raises:
-        OutputError: If the folder cannot be written to, or a case's folder would take the place of
-            something else: nothing is predicted then.
+        OutputError: If the folder cannot be written to, or a case's folder would replace something
+            else; nothing is predicted then.
     """
     require_free_places(scans, out)
     outcomes: list[Outcome] = []

@@ -1,4 +1,4 @@
-"""What can be predicted: the cases of a store, of a manifest, or single scans, NIfTI or DICOM."""
+"""Inputs of a prediction: cases of a store or a manifest, or single scans, NIfTI or DICOM."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Scan:
     """One scan to be predicted.
 
     Attributes:
-        case_id: Names its folder.
+        case_id: Name of the case and of its folder.
         patient_id: None where it is not known.
         path: The native scan.
-        kind: What it comes from.
-        digest: Gives the SHA-256 of the native scan, of several sequences of all that are used.
-        load: Gives the scan on the atlas grid, for a model of these settings.
+        kind: Its source.
+        digest: Computes the SHA-256 of the native scan; with several sequences, of all used ones.
+        load: Reads and preprocesses the scan with a model's settings.
         begin: Starts `load` with the registration in another process; None for cases of a store,
             which are registered already.
         age_years: None where it is not given.
@@ -64,18 +64,19 @@ def find_scans(
     sex: str | None = None,
     others: Mapping[str, Path] | None = None,
 ) -> list[Scan]:
-    """The scans that the inputs name: stores, manifests (.csv), NIfTI files, DICOM.
+    """Find the scans of the inputs: stores, manifests (.csv), NIfTI files, DICOM.
 
     Args:
         inputs: Paths.
         only: Cases to keep; all if None.
-        age_years: Of the patient, where a scan is named by itself.
+        age_years: Of the patient, if the input is a single scan.
         sex: Likewise.
-        others: Further sequences by name, of the one scan that is named by itself.
+        others: Further sequences of a single scan, by name.
 
     Raises:
         InputError: If nothing is at a path, the only input is none of these, two scans have one
-            name, a case to keep is not among them, or what is said of one patient is said of more.
+            name, a case to keep is not among them, or age, sex or further sequences are given
+            for inputs other than a single scan.
     """
     several = len(inputs) > 1
     given = [*(others or ())]
@@ -102,7 +103,7 @@ def find_scans(
 
 
 def scan_of(case: Case) -> Scan:
-    """The scan of a case as a manifest has it; its paths are taken as they are."""
+    """The scan of a case of a manifest; its paths are used as they are."""
     return _native(case, case.patient_id)
 
 
@@ -135,7 +136,7 @@ def _scans(path: Path, known: Case, *, several: bool) -> list[Scan]:
 
 
 def _unusable(path: Path) -> Scan:
-    """What is no scan, among others: a case that fails, and keeps no other from being predicted."""
+    """A scan whose loading raises, for a path that is no scan; the other inputs are predicted."""
 
     def refuse(*_: Config) -> NoReturn:
         raise _none_of_these(path)
@@ -186,12 +187,12 @@ def _stored(store: Store, case_id: str) -> Scan:
 
 
 def _native(case: Case, patient_id: str | None, single: Path | None = None) -> Scan:
-    """A scan on its own grid.
+    """A scan that is read from its native files.
 
     Args:
-        case: Its row; of a scan that is named by itself, what else is known.
+        case: Its row of the manifest; for a single scan, what else is known of it.
         patient_id: None where it is not known.
-        single: A scan that is named by itself: the first sequence that the model wants.
+        single: A single scan: the model's first sequence that `case` lacks; a study may hold more.
     """
 
     def sequences(config: Config) -> dict[str, Path]:
@@ -236,7 +237,7 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
 
 
 def _joined(hashes: Sequence[str]) -> str:
-    """One hash for all sequences; of one, its own."""
+    """One hash for all sequences; with one sequence, its own hash."""
     if len(hashes) == 1:
         return hashes[0]
     return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
@@ -259,7 +260,7 @@ def _digest(path: Path) -> str:
 
 
 def _refuse_other_store(store: Store, config: Config) -> None:
-    """A model understands only scans that were prepared as those it was trained on."""
+    """Refuse a store that was preprocessed with other settings than the model's scans."""
     made = store.cohort
     wanted = voxels_of(config.grid.kind, config.grid.spacing_mm)
     if made.voxels != wanted:

@@ -1,6 +1,7 @@
-"""The DICOM objects of a prediction: what goes back to the study that the scan came from.
+"""DICOM objects of a prediction, for the study that the scan came from.
 
-A source that cannot carry an object costs that object alone, and the result says so.
+Where the source does not allow one of the objects, only that one is missing, and the result warns
+of it.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ _LOST = {
 
 @dataclass(frozen=True, eq=False)
 class StudyObjects:
-    """What was written of a prediction, for what follows.
+    """The objects of a prediction that were written.
 
     Attributes:
-        lost: Why something was not, a warning each.
-        frames: The source; None where nothing was written.
+        lost: A warning for each object that could not be written.
+        frames: The source frames; None where nothing was written.
         segmentation: The SEG.
-        origin: What made it.
+        origin: What made the objects.
     """
 
     lost: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class StudyObjects:
     origin: Origin = UNKNOWN
 
     def write_document(self, folder: Path, pdf: Path) -> None:
-        """The report as an object of the study, where there is a SEG.
+        """Write the report as an object of the study, if there is a SEG.
 
         Raises:
             PlggError: If it cannot be written.
@@ -82,12 +83,12 @@ def write_study_objects(
     """Write the SEG, the SR of its measurements and, where asked for, the RTSTRUCT.
 
     Args:
-        folder: Where to.
+        folder: Folder to write to.
         mask: Tumour on the native grid, boolean.
         source: The DICOM that was read.
-        result: What was said of it.
+        result: The result of the scan.
         structures: Whether to write the RTSTRUCT.
-        numbers: Map of the tumour's regions on the same grid; None where it is all.
+        numbers: Map of the tumour's regions on the same grid; None without regions.
 
     Raises:
         OutputError: If the disk refuses.
@@ -131,7 +132,7 @@ def _recording(lost: list[str], name: str) -> Iterator[None]:
 
 
 def has_study_objects(folder: Path, kept: Result, *, structures: bool, document: bool) -> bool:
-    """Whether a prediction holds what is wanted of it, or says why it cannot."""
+    """Whether a prediction holds the objects that are asked for, or warnings for missing ones."""
     if kept.input.kind != "dicom" or _says(kept, SEGMENTATION):
         return True
     wanted = [SEGMENTATION, MEASUREMENTS]

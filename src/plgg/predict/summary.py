@@ -1,6 +1,6 @@
-"""OUT/summary.csv: one row a scan, also of those that failed.
+"""OUT/summary.csv: one row for each scan, also for those that failed.
 
-What a spreadsheet can hold of a `Result`; the rest is in each case's result.json.
+It holds the values of a `Result` that fit into a table; each case's result.json holds all of them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COLUMNS = (
 
 
 class Outcome(Protocol):
-    """What became of a scan, as `plgg.predict` says it."""
+    """Outcome of a scan, as in `plgg.predict.scan`."""
 
     @property
     def case_id(self) -> str:
@@ -49,7 +49,7 @@ class Outcome(Protocol):
 
     @property
     def result(self) -> Result | None:
-        """What was said of it; None if it failed."""
+        """Its result; None if it failed."""
 
     @property
     def reason(self) -> str | None:
@@ -59,7 +59,7 @@ class Outcome(Protocol):
 def summary_row(result: Result) -> Row:
     """The row of a scan: `COLUMNS`, then `p_CLASS` for each class, further tasks, and labels.
 
-    `marker` is empty where the answer was withheld; the probabilities are there all the same.
+    `marker` is empty where it was withheld; the probabilities are written in any case.
     """
     return {"case_id": result.case_id, "patient_id": result.patient_id, "status": "done"} | {
         "reason": None,
@@ -118,7 +118,7 @@ def _tasks(result: Result) -> Row:
 
 
 def failed_row(case_id: str, reason: str | None) -> Row:
-    """The row of a scan of which there is no result."""
+    """The row of a scan that failed."""
     return {"case_id": case_id, "status": "failed", "reason": reason or "not known"}
 
 

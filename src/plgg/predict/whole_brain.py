@@ -29,17 +29,17 @@ _SIGN = 0.1
 
 @dataclass(frozen=True, eq=False)
 class BoxPrediction:
-    """What a network says of a brain box.
+    """Prediction of a network for a brain box.
 
     Attributes:
         tumour: Probability of tumour, mean of the views, float32, shape of the box.
-        tasks: Answer of each other task at the first size, mean of the mirror images, float64,
+        tasks: Answer of each other task at the first zoom, mean of the mirror images, float64,
             shape (n,).
         features: Pooled bottleneck, likewise, float32, shape (channels,).
-        views: Probability of tumour as seen at each size and in each mirror image, turned back.
-        window: Voxels of the windows that it was first seen through; None for one pass at every
-            size.
-        native: Probability on the scan's own grid, of a network that looks at that; else None.
+        views: Probability of tumour at each zoom and mirror image, transformed back to the box.
+        window: Shape of the first sliding windows that were used; None for one pass at every
+            zoom.
+        native: Probability on the native grid, of a network that predicts on it; else None.
         inner: Probability of each region within the tumour, shape (R - 1, I, J, K); None without.
     """
 
@@ -66,16 +66,16 @@ class _View:
     features: NDArray[np.float32]
 
     def mirrored(self) -> _View:
-        """The same, left and right changed."""
+        """The same, with left and right exchanged."""
         return replace(self, outlines=self.outlines[:, ::-1])
 
     def at_size(self, shape: Sequence[int]) -> _View:
-        """The same on the voxels of the box."""
+        """The same, resized to the voxels of the box."""
         i, j, k = shape
         return replace(self, outlines=resized(self.outlines, (i, j, k)))
 
     def with_slices(self, slices: NDArray[np.intp], other: _View) -> _View:
-        """The same, with some slices as another look has seen them."""
+        """The same, with some slices replaced by those of another view."""
         outlines = self.outlines.copy()
         outlines[..., slices] = other.outlines
         return replace(self, outlines=outlines)
@@ -99,7 +99,7 @@ class _AuxiliaryTasks:
     def combined(
         self, answers: Sequence[dict[str, NDArray[np.float64]]]
     ) -> dict[str, NDArray[np.float64]]:
-        """Those of several views as one."""
+        """Combine the answers of several views."""
         return {
             name: task.combine([answer[name] for answer in answers])
             for name, task in self.tasks.items()
@@ -120,14 +120,14 @@ def predict_box(
     """Predict one brain box.
 
     Args:
-        engine: What runs the network.
+        engine: Runs the network.
         codes: Coded z-scores, shape (C, I, J, K), or (I, J, K) of one sequence.
-        settings: One pass or windows; the sizes and mirror images to average over.
+        settings: One pass or windows; the zooms and mirror images to average over.
         known: What age and sex add to the output of each task, shape (n,).
         measure: Whether to use windows where one pass does not fit into free memory. Validation
             sets False, so that its scores do not depend on the load of the machine.
-        tasks: That are asked, beside the outline; by default none.
-        offsets: Of the slices that the network is shown (`plgg.data.inputs`).
+        tasks: Auxiliary tasks to answer; by default none.
+        offsets: Of the slices that are channels, 0 for the slice itself (`plgg.data.inputs`).
 
     Raises:
         RunError: If not even a small window fits into memory.
@@ -197,7 +197,7 @@ def _view(
 
 
 def _one_pass(engine: Engine, image: NDArray[np.float32], asked: _AuxiliaryTasks) -> _View:
-    """Padded at the far ends, also in a mirror image, so that it gets the mirrored answer."""
+    """Run the network on the whole image, padded at the far end of each axis."""
     _, i, j, k = image.shape
     whole = padded((i, j, k), engine.divisors)
     answer = engine(
@@ -210,7 +210,7 @@ def _one_pass(engine: Engine, image: NDArray[np.float32], asked: _AuxiliaryTasks
 def _in_windows(
     engine: Engine, image: NDArray[np.float32], window: Shape, asked: _AuxiliaryTasks
 ) -> _View:
-    """Gaussian weights on the logits; markers and features are averaged over the windows."""
+    """Run sliding windows: Gaussian weights on logits; means of task answers and features."""
     import torch
     from monai.inferers import sliding_window_inference
 

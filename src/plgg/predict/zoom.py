@@ -1,4 +1,4 @@
-"""An image larger or smaller than it is, and what was found there back at its size."""
+"""Resize an image for test-time augmentation, and predictions back to its size."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from plgg.predict.memory import Shape
 
 
 def zoomed_shape(shape: Shape, zoom: float, *, in_plane: bool) -> Shape:
-    """Voxels along each side of the image that is shown.
+    """Shape of an image after a zoom.
 
     Args:
-        shape: Of the image as it is.
+        shape: Of the image before.
         zoom: Factor on each side, over 1 for a larger image.
         in_plane: Whether the number of slices stays.
 
@@ -28,12 +28,12 @@ def zoomed_shape(shape: Shape, zoom: float, *, in_plane: bool) -> Shape:
 def zoomed(
     image: NDArray[np.float32], inside: NDArray[np.bool_], shape: Shape
 ) -> NDArray[np.float32]:
-    """The image at another size: linear, and at the brain's edge among brain voxels alone.
+    """Resize an image linearly; at the brain's edge only brain voxels are interpolated.
 
     Args:
         image: z-scores, 0 outside the brain, shape (C, I, J, K).
-        inside: Where they count, same shape.
-        shape: Voxels of the answer, which covers the same box.
+        inside: The brain, same shape.
+        shape: Voxels of the result, which covers the same box.
 
     Returns:
         Shape (C, *shape); 0 where less than half of a voxel is brain.
@@ -44,11 +44,11 @@ def zoomed(
 
 
 def resized(values: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
-    """Linear between the centres of voxels, the outermost ones reaching to the edge of the box.
+    """Resize an array linearly between centres of voxels; beyond the outermost ones it is constant.
 
     Args:
         values: Shape (C, I, J, K).
-        shape: Voxels of the answer, which covers the same box.
+        shape: Voxels of the result, which covers the same box.
 
     Returns:
         Shape (C, *shape).

@@ -1,1 +1,1 @@
-"""From a scan on its native grid to the store's grid, and back: every step can be undone."""
+"""Preprocessing: resample scans from their native grid to the store's grid, and arrays back."""

@@ -29,11 +29,11 @@ class ScanAssessment:
     """Brain, position on the atlas and gate verdicts of one scan.
 
     Attributes:
-        stripped: Its brain.
-        placed: Where that lies on the atlas; None where nothing was found, or looked for.
-        verdicts: Of all gates that were asked.
-        attempts: All registrations that were tried, in order.
-        frame: What registration saw; None where it was not asked.
+        stripped: The brain mask, and how it was found.
+        placed: The brain's position on the atlas; None where registration was not run or failed.
+        verdicts: Of all gates that were run.
+        attempts: All registration attempts, in order.
+        frame: The brain image that was registered; None where registration was not run.
     """
 
     stripped: BrainExtraction
@@ -135,19 +135,19 @@ def assess_scan(
     *,
     stripped: BrainExtraction | None = None,
 ) -> ScanAssessment:
-    """Find a scan's brain and its place on the atlas, and judge both.
+    """Find a scan's brain and its position on the atlas, and run the gates on both.
 
     Args:
-        flair: Native scan, skull on or off, however it lies.
+        flair: Native scan, with or without skull, in any orientation.
         route: Grid, settings and atlas.
-        age_years: At the scan, where known: brains grow.
-        clock: Told of each step.
+        age_years: Age at the scan, where known; limits of some gates depend on it.
+        clock: Measures the time of each step.
         stripped: Its brain, where it was found already.
 
     Returns:
-        What was found with the head as it lies or, where that is refused or its orientation
-        doubtful and a turn mends it, turned; its matrix leads from the native world as the header
-        has it in either case.
+        The assessment in the header's orientation. If gates point to a wrong orientation and a
+        rotation corrects it, the assessment with that rotation. In both cases its matrix leads
+        from the native world of the header.
 
     Raises:
         InputError: If there is no brain in the scan.
@@ -177,7 +177,7 @@ def _speaks_against(verdict: Verdict) -> bool:
 def _upright_turns(
     frame: Frame, route: Route, tried: list[Attempt], clock: Clock
 ) -> Iterator[Affine]:
-    """Turns after which one registration finds the head upright; the others go to `tried`."""
+    """Yield rotations with which a quick registration is upright; the others go to `tried`."""
     view = view_of(route.atlas)
     model = route.settings.registration
     if model == "centre":  # Not asked here; the type does not know.
@@ -197,7 +197,7 @@ def _upright_turns(
 def _assess_turned(
     flair: Volume, turn: Affine, route: Route, age_years: float | None, clock: Clock
 ) -> ScanAssessment | None:
-    """A scan as it would lie if its header were turned; None where any gate still refuses it."""
+    """Assess a scan with a rotated affine; None if a gate fails or `orientation` is not good."""
     try:
         found = _assess_upright(Volume(flair.data, turn @ flair.affine), route, age_years, clock)
     except InputError:  # No brain is found that way up.
@@ -248,5 +248,5 @@ def _not_accepted(attempt: Attempt, reason: str) -> Attempt:
 
 
 def _named(attempt: Attempt) -> Attempt:
-    """An attempt that began with the head turned, by its start."""
+    """Mark an attempt as made with a rotated affine, in the name of its start."""
     return attempt.model_copy(update={"start": f"turned-{attempt.start}"})

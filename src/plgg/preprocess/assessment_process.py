@@ -1,4 +1,4 @@
-"""Registration and gates in a process of their own, while the first one goes on.
+"""Run registration and gates in a second process, while the first one runs the networks.
 
     with assessment_process() as assessor:
         ...                                  # imports, models, the brain
@@ -6,9 +6,9 @@
         ...                                  # the networks
         reply = assessor.result()
 
-Registration holds Python's lock, so that nothing runs beside it in one process. The process lays
-out the built-in atlas as soon as it has started. One that cannot be used, or knows other gates
-than this one, answers nothing, and the scan is judged here.
+Registration holds the GIL, so a thread would not do. The process loads the built-in atlas as soon
+as it has started. If it fails, or knows other gates than the calling process, it gives no reply,
+and the caller assesses the scan itself.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _FREE_GIB = 3.0
-# What is sent is held twice for a moment.
+# Largest scan that is sent: memory holds it twice for a moment.
 _MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True, eq=False)
 class AssessmentRequest:
-    """A scan that is to be judged.
+    """A scan to assess, with all that the other process needs.
 
     Attributes:
         scan: On its native grid.
         config: Of the model: which atlas, which registration.
-        sequence: What the scan is said to be.
+        sequence: The scan's sequence, such as `flair`.
         age_years: At the scan, where known.
         stripped: Its brain.
-        gates: Names of those that must be asked; a script may have registered some here.
+        gates: Names of all gates of the calling process, where a script may have registered some.
     """
 
     scan: Volume
@@ -63,10 +63,10 @@ class AssessmentRequest:
 
 @dataclass(frozen=True, eq=False)
 class AssessmentReply:
-    """What was found.
+    """The reply to an `AssessmentRequest`.
 
     Attributes:
-        assessment: Without the image that registration saw.
+        assessment: The assessment, without its `frame`.
         atlas: Name of the atlas.
         seconds: Wall time of each step.
     """
@@ -77,21 +77,21 @@ class AssessmentReply:
 
 
 class AssessmentProcess:
-    """The process, for one scan after the other, each of which is waited for."""
+    """Handle of the second process, which assesses one scan at a time."""
 
     def __init__(self) -> None:
         self._worker: Worker | None = Worker(_start, _reply)
         self._pending = False
-        # Python waits for processes that nobody has ended.
+        # At its exit Python would wait for a process that still runs.
         atexit.register(self.kill)
 
     @property
     def pid(self) -> int | None:
-        """Number of the process; None once it has ended."""
+        """Process id; None once it was killed."""
         return self._worker.pid if self._worker else None
 
     def submit(self, request: AssessmentRequest) -> bool:
-        """Hand it a scan; False where it cannot take it, and the scan is to be judged here."""
+        """Send it a scan; False where that is not possible and the caller must assess the scan."""
         if self._pending:  # Nobody waited for what it found: it would be taken for this scan's.
             self.kill()
         if self._worker is None or request.scan.data.nbytes > _MOST_BYTES:
@@ -105,7 +105,7 @@ class AssessmentProcess:
         return True
 
     def result(self) -> AssessmentReply | None:
-        """Wait for what it found; None where it failed, and the scan is to be judged here.
+        """Wait for the reply; None where the process failed and the caller must assess the scan.
 
         Raises:
             PlggError: What assessing the scan raised.
@@ -124,7 +124,7 @@ class AssessmentProcess:
         return None
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         atexit.unregister(self.kill)
         if self._worker is not None:
             self._worker.kill()
@@ -133,13 +133,13 @@ class AssessmentProcess:
 
 @contextmanager
 def assessment_process(*, wanted: bool = True) -> Iterator[AssessmentProcess | None]:
-    """Such a process, which ends with the block; None where there is no room for it.
+    """Start an `AssessmentProcess` that ends with the block; None where there is no room for it.
 
-    That is on one core, where memory is short, and in a process that itself works for another one,
-    which counts its memory and may not let it start any.
+    There is none with one core, with little free memory, and in a worker process, whose memory is
+    limited and which may not be allowed to start processes.
 
     Args:
-        wanted: Whether there is anything for it to do.
+        wanted: Whether there will be scans for it; False gives None.
     """
     assessor = _started() if wanted and _has_room() else None
     try:
@@ -163,7 +163,7 @@ def _started() -> AssessmentProcess | None:
 
 
 def _start() -> None:
-    """Load all that assessing needs, so that the first scan does not wait for it."""
+    """Import the modules and load the atlas, so that the first scan need not wait for them."""
     with loading():
         from plgg.data.atlas.atlas import load_atlas
         from plgg.preprocess.assessment import assess_scan  # noqa: F401
@@ -173,7 +173,7 @@ def _start() -> None:
 
 
 def assess(request: AssessmentRequest) -> AssessmentReply:
-    """Judge a scan in this process.
+    """Assess a scan in this process.
 
     Raises:
         PlggError: If the scan, the atlas or a gate cannot be used.
@@ -188,7 +188,7 @@ def assess(request: AssessmentRequest) -> AssessmentReply:
 
 
 def _reply(_: None, request: AssessmentRequest) -> AssessmentReply | str:
-    """What was found, or why nothing was: the process that asked will judge, and tell, itself."""
+    """The reply, or why there is none; the calling process then assesses the scan itself."""
     from plgg.preprocess.gates.scan import GATES
 
     try:

@@ -31,8 +31,8 @@ _DARKEST = 0.05
 def without_bias(image: Volume, brain: NDArray[np.bool_]) -> Volume:
     """An image divided by its bias field, float32; its background stays as it is.
 
-    Where values are z-scores, they are divided as seen from what was darkness before (see
-    `darkness`), because a field multiplies intensities and not their distance from a mean.
+    Intensities are divided relative to the value of no signal (see `darkness`), which is not 0 in a
+    z-scored scan: a field multiplies intensities and not their distance from a mean.
 
     Args:
         image: Native scan, finite.
@@ -57,10 +57,10 @@ def darkness(image: Volume, brain: NDArray[np.bool_]) -> float:
 
 
 def bias_field(image: Volume, brain: NDArray[np.bool_]) -> Volume:
-    """The smooth factor by which the scanner has brightened or darkened each voxel.
+    """Estimate the smooth factor by which the scanner has brightened or darkened each voxel.
 
     Args:
-        image: Native scan, finite, however it lies.
+        image: Native scan, finite, in any orientation.
         brain: Its brain on the same grid, not empty.
 
     Returns:
@@ -85,7 +85,7 @@ def _range(values: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def _padded(grid: Grid) -> Grid:
-    """One voxel more on every side, so that the splines reach beyond the outermost voxel."""
+    """Add one voxel on every side, so that the splines reach beyond the outermost voxel."""
     i, j, k = (n + 2 for n in grid.shape)
     affine = grid.affine.copy()
     affine[:3, 3] -= affine[:3, :3].sum(axis=1)
@@ -93,7 +93,7 @@ def _padded(grid: Grid) -> Grid:
 
 
 def _positive(data: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Without the extremes at both ends, and without what has no logarithm."""
+    """Clip intensities to their percentiles and to positive values, for N4 takes logarithms."""
     low, high = (float(value) for value in np.percentile(data[inside], _PERCENTILES))
     return np.clip(data, max(low, _DARKEST * high), high)
 
@@ -101,7 +101,7 @@ def _positive(data: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[n
 def _log_field(
     data: NDArray[np.float32], inside: NDArray[np.bool_], grid: Grid, fine: Grid
 ) -> NDArray[np.float32]:
-    """N4's log field, found on one upright grid and evaluated on another."""
+    """Fit N4's log bias field on one grid with axes R, A, S, and evaluate it on another."""
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations(list(_ITERATIONS))
     n4.SetNumberOfControlPoints(list(_CONTROL_POINTS))
@@ -114,7 +114,7 @@ def _log_field(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """N4 adds in another order with every number of threads; one gives the same sum everywhere."""
+    """Run N4 on one thread, because its sums depend on the number of threads."""
     before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
@@ -124,7 +124,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _as_itk(data: NDArray[np.generic], grid: Grid) -> sitk.Image:
-    """An upright array as an image; both grids are named in R, A, S, so no sign is turned."""
+    """Convert an array with axes R, A, S to a SimpleITK image that keeps these coordinates."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(data.T))
     image.SetSpacing(np.diag(grid.affine)[:3].tolist())
     image.SetOrigin(grid.affine[:3, 3].tolist())

@@ -19,7 +19,7 @@ from plgg.preprocess.skull_stripping import brain_by_deepbet, brain_by_hdbet
 
 
 def brain_mask(flair: NDArray[Any]) -> NDArray[np.bool_]:
-    """Voxels that are not background, with their holes filled: dark CSF may be stored as 0."""
+    """Voxels that are not background, with holes filled, because dark CSF may be stored as 0."""
     return filled(flair != background_value(flair))
 
 
@@ -47,18 +47,18 @@ def z_score(image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.
     return np.where(brain, scaled, 0.0).astype(np.float32)
 
 
-# Against the brain's median; limits in voxels of 1 mm.
+# Bright tissue, as a factor of the brain's median; distances on a grid of 1 mm.
 _BRIGHT = 1.25
 _CORE_MM = 6.0
 _REACH_MM = 15.0
 _SMOOTHED_VOXELS = 3
 _CLOSING_MM = 10.0
-# Voxels around the brain beyond which nothing is looked at: reach, closing, and a margin.
+# Voxels around the brain that are searched: reach, closing and a margin.
 _FARTHEST = 30
 
 
 def capped(data: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """An image in which nothing is brighter than the median of the brain found so far."""
+    """Clip an image at its median in the brain found so far."""
     return np.minimum(data, np.float32(np.median(data[brain])))
 
 
@@ -117,7 +117,7 @@ def deep_within(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
 
 
 def _closed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Closed by a ball; distances are quicker than a large ball is."""
+    """Close a mask by a ball; distance transforms are faster than a large structuring element."""
     margin = int(_CLOSING_MM) + 2
     wide = ndimage.distance_transform_edt(~np.pad(mask, margin)) <= _CLOSING_MM
     closed = ndimage.distance_transform_edt(wide) > _CLOSING_MM
@@ -135,7 +135,7 @@ ENGINES: dict[Network, Callable[[Volume], NDArray[np.float32]]] = {
 WORKING_MM = 1.0
 _LEAST_SHARE = 0.5
 _LOWEST_PERCENTILE = 0.5
-# The head in the working image: limits that moved the brain by less than 1 % when doubled.
+# Limits to find the head in the working image; doubling them moves the brain by less than 1 %.
 _BRIGHT_PERCENTILE = 99.0
 _NOISE_SHARE = 0.10
 _NOISE_VOXELS = 5
@@ -145,12 +145,12 @@ _REMEDY = "Look at the scan: is it a head, and does its header hold the right vo
 
 @dataclass(frozen=True, eq=False)
 class BrainExtraction:
-    """Where the brain of a scan is.
+    """Brain mask of a scan, and how it was found.
 
     Attributes:
-        brain: On the native grid of the scan, not empty.
+        brain: Mask on the native grid of the scan, not empty.
         engine: What found it; `none` where the scan was stripped already.
-        why: Why that was used, in one clause.
+        why: Why that engine was used, in one clause.
     """
 
     brain: NDArray[np.bool_]
@@ -162,12 +162,13 @@ def find_brain(flair: Volume, engine: Engine = "auto") -> BrainExtraction:
     """Find the brain of a scan, stripped or not.
 
     Args:
-        flair: Native scan of finite voxels, however it lies.
-        engine: `auto` takes a stripped scan as it is and gives any other to deepbet; `none`
-            insists that it is stripped; a network's name runs it on any scan.
+        flair: Native scan of finite voxels, in any orientation.
+        engine: `auto` takes a stripped scan as it is and runs deepbet on any other; `none`
+            requires a stripped scan; a network's name runs it on any scan.
 
     Raises:
-        InputError: If `none` meets a raw head, or no brain is found, or the engine is missing.
+        InputError: If the scan is a raw head with `none`, or no brain is found.
+        ConfigError: If the engine is not installed.
     """
     raw = looks_raw(flair)
     if engine == "none" and raw:
@@ -202,7 +203,7 @@ def _by_network(flair: Volume, network: Network) -> NDArray[np.bool_]:
 def _extract_twice(
     head: Volume, engine: Callable[[Volume], NDArray[np.float32]]
 ) -> NDArray[np.bool_]:
-    """What an engine finds in the head as it is and with its brightness capped, rim mended."""
+    """Run an engine on the head and on its clipped intensities; join both, add a bright rim."""
     first = _mended(engine(head) >= _LEAST_SHARE)
     if not first.any():
         return first
@@ -212,16 +213,16 @@ def _extract_twice(
 
 
 def _from_zero(flair: Volume) -> Volume:
-    """The scan with its darkness at 0, which is also what lies outside its field of view."""
+    """Shift intensities so that no signal is 0, as it is outside the field of view."""
     dark = background_value(flair.data) or float(np.percentile(flair.data, _LOWEST_PERCENTILE))
     return flair if dark == 0 else flair.with_data(flair.data - np.float32(dark))
 
 
 def _head_box(data: NDArray[np.float32]) -> Box:
-    """Where the head is: what is brighter than noise, in one piece.
+    """Bounding box of the head: the largest component brighter than noise, with a margin.
 
-    A small head in a wide field of view, as an oblique scan has it once it stands upright, is
-    missed by networks that first look for it coarsely: two of five raw heads were.
+    Networks that first search at low resolution miss a small head in a wide field of view, as an
+    oblique scan has after resampling: they missed two of five raw heads.
     """
     bright = float(np.percentile(data[data > 0], _BRIGHT_PERCENTILE)) if data.max() > 0 else 0.0
     smooth = ndimage.uniform_filter(data, _NOISE_VOXELS)
@@ -232,10 +233,10 @@ def _head_box(data: NDArray[np.float32]) -> Box:
 
 
 def _mended(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest piece of a mask, its holes filled."""
+    """The largest connected component of a mask, with its holes filled."""
     if not found.any():
         return found
-    # Pieces and holes lie within the box of the mask, which is much smaller than the scan.
+    # Components and holes lie within the box of the mask, which is much smaller than the scan.
     box = bounding_box(found)
     labels, _ = ndimage.label(found[box])
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))

@@ -1,4 +1,4 @@
-"""One case of a manifest into the store: read, preprocessed, drawn, written; or kept as it is."""
+"""Store one case of a manifest: read, preprocess, draw and write it; or keep it if unchanged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Images = tuple[Volume, Volume | None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case: its record, or the reason why there is none."""
+    """Outcome of a case: its record, or the reason why there is none."""
 
     case_id: str
     stored: StoredCase | None
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def attempt(case: Case, store: Path, route: Route) -> Outcome:
-    """Store a case, or say why not and draw what was seen of it; nothing is raised for one case."""
+    """Store a case; if that fails, draw it and return the reason. Errors are not raised."""
     with scan_limit(route.scan_gib):
         return _attempt(case, store, route)
 
@@ -65,10 +65,10 @@ def _attempt(case: Case, store: Path, route: Route) -> Outcome:
 
 
 def store_case(case: Case, store: Path, route: Route) -> StoredCase:
-    """Prepare and write one case, unless the store holds it made from the same files, this way.
+    """Preprocess and write one case, unless the store has it from the same files and settings.
 
     Raises:
-        RejectedScanError: If a gate does not let it through.
+        RejectedScanError: If a gate refuses the scan.
         InputError: If the scan or the mask cannot be used.
     """
     kept = _reusable(case, store, route)
@@ -143,7 +143,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
 def _numbers(
     case: Case, mask: Volume | None, route: Route
 ) -> tuple[tuple[str, ...], Volume | None]:
-    """Labels that a mask tells, and the mask as numbers of their regions; as it is without."""
+    """Labels that a mask annotates, and the mask as region numbers; unchanged without labels."""
     if mask is None or not route.labels:
         return (), mask
     known = known_labels(case, route.labels)
@@ -151,7 +151,7 @@ def _numbers(
 
 
 def picture_path(store: Path, case_id: str) -> Path:
-    """Where the picture of a case lies."""
+    """Path of the QC picture of a case."""
     return store / "qc" / f"{case_id}.png"
 
 
@@ -171,7 +171,7 @@ def _draw(
 def _draw_failed(
     case: Case, failed: Outcome, placed: AtlasPosition | None, *, store: Path, route: Route
 ) -> None:
-    """What a gate refused is drawn where registration left it: that shows best what is wrong."""
+    """Draw a failed case: over the atlas if it was registered, else the native scan alone."""
     reason, quality = failed.reason or "", failed.quality
     if placed is None or quality is None:
         path, title = picture_path(store, case.case_id), case.case_id
@@ -181,7 +181,7 @@ def _draw_failed(
 
 
 def _readable(case: Case, route: Route) -> Volume | None:
-    """The scan where it can be read, whatever the reason why it cannot."""
+    """The scan; None where it cannot be read, for whatever reason."""
     try:
         name, path = next(iter(case.sequences(route.channels).items()))
         return open_scan(path, name).volume
@@ -191,7 +191,7 @@ def _readable(case: Case, route: Route) -> Volume | None:
 
 
 def _sha256(path: Path, read: Scan | None) -> str | None:
-    """Of the bytes that were read; of DICOM, of all files that lie there."""
+    """SHA-256 of the bytes that were read; of DICOM, of all files in the folder."""
     return (read and read.sha256) or scan_sha256(path)
 
 
@@ -202,7 +202,7 @@ def _hashes(paths: Mapping[str, Path], mask: Path | None) -> dict[str, str | Non
 
 
 def _reusable(case: Case, store: Path, route: Route) -> StoredCase | None:
-    """The stored case, if it was made from the same files this way; labels follow the manifest."""
+    """The stored case, with columns of the manifest, if its files and settings are the same."""
     try:
         record = read_record(store, case.case_id)
         require_unaltered(store, record)
@@ -210,7 +210,7 @@ def _reusable(case: Case, store: Path, route: Route) -> StoredCase | None:
     except PlggError:
         return None
     stored = record.case
-    # A mask that is named but not there has no hash either, and must be told.
+    # A mask that is named but missing has no hash either, and must be reported.
     named = stored.has_mask == (case.mask is not None)
     if not named or not _made_so(record, route) or not _tells_alike(case, stored, route):
         return None
@@ -239,14 +239,14 @@ def _reusable(case: Case, store: Path, route: Route) -> StoredCase | None:
 
 
 def _tells_alike(case: Case, stored: StoredCase, route: Route) -> bool:
-    """Whether a stored mask tells the labels that the manifest says it does."""
+    """Whether a stored mask annotates the labels that the manifest names for it."""
     if case.mask is None or not route.labels:
         return not stored.labels
     return stored.labels == known_labels(case, route.labels)
 
 
 def _made_so(record: CaseRecord, route: Route) -> bool:
-    """Whether a case was made by this route, and all gates of other packages judged it."""
+    """Whether a case was made with these settings, and all gates of plugins were run on it."""
     alike = same_preprocessing(record.settings, route.settings)
     same_grid = (record.grid, record.spacing_mm) == (route.grid.kind, route.grid.spacing_mm)
     asked = {verdict.gate for verdict in record.quality.verdicts} if record.quality else set()

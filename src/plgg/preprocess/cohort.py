@@ -1,4 +1,4 @@
-"""A manifest into a store, over worker processes; no case dropped silently, none done twice."""
+"""Preprocess a manifest into a store, in worker processes; failures are kept in the record."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from plgg.preprocess.qc_overlay import draw_failed
 from plgg.preprocess.setup import Route, route_for
 
 log = logging.getLogger(__name__)
-# What a process holds at most: the network that takes skulls off, one scan, the atlas.
+# Memory that a process takes at most: the skull-stripping network, one scan, the atlas.
 PROCESS_GIB = 2.5
 # The slowest of 94 real scans took 25 s; HD-BET takes minutes on a processor.
 CASE_SECONDS = 1800.0
@@ -47,12 +47,12 @@ _REMEDIES: dict[Failure, str] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What the work on cases may take.
+    """Worker processes, and limits of their memory and time.
 
     Attributes:
-        workers: Processes, here or on Ray; 0 for this one, which nothing can limit.
+        workers: Number of processes, or workers on Ray; 0 for this process, without limits.
         gib: Memory of each of them; None on Ray, where it is a share of the node's.
-        seconds: For a case; None for no limit.
+        seconds: Time for a case; None for no limit.
     """
 
     workers: Workers
@@ -61,13 +61,13 @@ class Limits:
 
     @classmethod
     def of(cls, workers: Workers, *, memory_gib: float | None, seconds: float | None) -> Limits:
-        """Share out memory over the wanted processes.
+        """Divide memory among the wanted processes, and use fewer where it is too little.
 
         Args:
             workers: Wanted.
-            memory_gib: What they may take together; by default what is free now, and then a scan
-                may be twice as large as any that was measured, however little that is.
-            seconds: For a case.
+            memory_gib: Memory for all of them. By default the free memory is divided, and each may
+                take at least twice `PROCESS_GIB`, however little is free.
+            seconds: Time for a case.
         """
         if isinstance(workers, RayWorkers):
             return cls.on_ray(workers, memory_gib, seconds)
@@ -78,7 +78,7 @@ class Limits:
 
     @classmethod
     def on_ray(cls, workers: RayWorkers, memory_gib: float | None, seconds: float | None) -> Limits:
-        """Each worker asks its node for memory; what is named is shared out as on one machine."""
+        """Limits on Ray: a worker requests memory of its node; `memory_gib` limits their number."""
         workers = replace(workers, gib=PROCESS_GIB)
         if memory_gib is None:
             return cls(workers, None, seconds)
@@ -87,11 +87,11 @@ class Limits:
 
 
 def fitting(workers: int, memory_gib: float | None = None) -> int:
-    """How many of the wanted processes memory holds; at least one.
+    """How many of the wanted processes fit into memory; at least one.
 
     Args:
         workers: Wanted.
-        memory_gib: What they may take together; what is free now by default.
+        memory_gib: Memory for all of them; by default what is free now.
     """
     budget = _budget(memory_gib)
     fit = max(1, min(workers, int(budget / PROCESS_GIB)))
@@ -107,7 +107,7 @@ def _budget(memory_gib: float | None) -> float:
 def outcomes(
     cases: Sequence[Case], store: Path, config: Config, limits: Limits
 ) -> Generator[Outcome, None, None]:
-    """What becomes of each case, in their order."""
+    """Preprocess the cases and yield their outcomes, in order."""
     if limits.workers == 0:
         route = route_for(config)
         yield from (attempt(case, store, route) for case in cases)
@@ -126,7 +126,7 @@ def outcomes(
 
 
 def _ready(config: Config, *, one_of_many: bool) -> Route:
-    """What a process holds: the atlas, which is too large to be sent with every case."""
+    """Set up a worker: limit its threads, load the atlas once instead of sending it each time."""
     if one_of_many:  # Threads of its own would only get into the others' way.
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
         threadpool_limits(1)
@@ -161,27 +161,26 @@ def preprocess_cohort(  # noqa: PLR0913 - as the command
     shard: Shard | None = None,
     progress: Progress | None = None,
 ) -> Cohort:
-    """Prepare every case and write the store; cases that are there and unchanged are kept.
+    """Preprocess every case and write the store; cases that are there and unchanged are kept.
 
     Args:
         cases: Rows of the manifest.
         store: Folder to write.
         config: Its grid and its settings of preprocessing.
-        workers: Processes; fewer are used where memory does not hold them. A case that hangs,
-            kills its process or takes too much memory costs only itself there. 0 does the work in
-            this process instead, without limits, which saves seconds where cases are tiny.
-            `RayWorkers` are placed by Ray, whose nodes must see the store and the scans.
-        memory_gib: Memory that they may take together; what is free by default.
-        case_seconds: After which a case is stopped; None for no limit.
+        workers: Number of processes; fewer are used where memory does not suffice. There, a case
+            that hangs, crashes or takes too much memory fails alone. 0 does the work in this
+            process, without limits, which saves seconds where cases are tiny. `RayWorkers` are
+            placed by Ray, whose nodes must see the store and the scans.
+        memory_gib: Memory for all of them; by default what is free.
+        case_seconds: Time after which a case is stopped; None for no limit.
         keep_going: Go on after a case that failed. Otherwise the first failure ends the run:
-            what is finished is kept for the next one, and the store is not completed.
-        shard: Do this part of the cases alone, beside processes that do the others; the store is
-            completed by the next call without one, which keeps what is finished.
+            finished cases are kept for the next one, and the store is not completed.
+        shard: Do only this part of the cases, while other processes do the others; the next call
+            without a shard completes the store and keeps what is finished.
         progress: Called with (done, all, failed) after each case.
 
     Returns:
-        The cohort as written, failed cases included; of a shard its cases, and nothing is written
-        but these.
+        The cohort, failed cases included. With a shard, only its cases are written and returned.
 
     Raises:
         OutputError: If the folder cannot be written to.

@@ -1,10 +1,10 @@
-"""Co-registration: the other sequences of a patient onto the reference, rigidly.
+"""Co-registration: rigid registration of a patient's other sequences to the reference.
 
     registered = coregister(flair, brain, t2, title="T2")
     t2_on_flair_world = registered.reference_from_other
 
-Of several attempts the one with the highest normalised mutual information in the brain is taken;
-gates judge it. A sequence that they refuse is left out, as one that the patient never had.
+The best of several attempts, by normalised mutual information in the brain, goes through the gates.
+A sequence that fails them is left out, as if it were missing.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _COVERED = at_least(0.90, 0.50)
 
 @dataclass(frozen=True, eq=False)
 class Coregistration:
-    """Where another sequence lies.
+    """Result of the registration of another sequence to the reference.
 
     Attributes:
         reference_from_other: 4×4 matrix from the other's world to the reference's, mm, rigid.
-        verdict: What the gates say of it; `failed` where it must not be used.
+        verdict: Of the gates; `failed` where the sequence must not be used.
     """
 
     reference_from_other: Affine
@@ -54,14 +54,14 @@ def coregister(
     """Register another sequence of the same head to the reference with 6 degrees of freedom.
 
     Args:
-        reference: Native scan, skull on or off.
+        reference: Native scan, with or without skull.
         brain: Its brain on the same grid, not empty.
         other: Another sequence, on any grid.
-        title: What that sequence is called.
+        title: Name of that sequence for messages.
     """
     fixed, moving = reference_frame(reference, brain), other_frame(other)
     best, most = np.eye(4), -np.inf
-    # On one grid they were registered before, and are left as they lie.
+    # Sequences on one grid were registered before, and are kept so.
     together = same_grid(reference, other, tolerance_mm=0.5)
     for matrix in [best] if together else _attempts(fixed, moving):
         shared = shared_information(fixed, moving, matrix)
@@ -71,7 +71,7 @@ def coregister(
 
 
 def _attempts(fixed: Frame, moving: Frame) -> Iterator[Affine]:
-    """Matrices from the reference's world to the other's, the likeliest first."""
+    """Yield matrices from the reference's world to the other's, the likeliest first."""
     here = np.eye(4)
     yield here
     yield from _fitted(fixed, moving, here)
@@ -94,7 +94,7 @@ def _fitted(fixed: Frame, moving: Frame, start: Affine) -> Iterator[Affine]:
 
 
 def reference_frame(reference: Volume, brain: NDArray[np.bool_]) -> Frame:
-    """The reference around its brain, on the working grid."""
+    """The reference, cropped around its brain, on the working grid."""
     share = working_image(reference.with_data(brain.astype(np.float32)), WORKING_MM)
     inside = ndimage.binary_dilation(share.data >= 0.5, iterations=round(_AROUND_BRAIN_MM / 2.0))
     box = bounding_box(np.asarray(inside), margin=2)
@@ -102,7 +102,7 @@ def reference_frame(reference: Volume, brain: NDArray[np.bool_]) -> Frame:
 
 
 def other_frame(other: Volume) -> Frame:
-    """Another sequence on the working grid, all that is not background for its brain."""
+    """Another sequence on the working grid; all that is not background serves as its brain."""
     image = working_image(other, WORKING_MM)
     dark = background_value(other.data) or float(image.data.min())
     bright = float(np.percentile(image.data, 99.0))
@@ -129,7 +129,7 @@ def _covered(fixed: Frame, moving: Frame, matrix: Affine) -> float:
 
 def _verdict(matrix: Affine, shared: float, covered: float, title: str) -> Verdict:
     cosine = np.clip((np.trace(matrix[:3, :3]) - 1.0) / 2.0, -1.0, 1.0)
-    # A shift is meant at the head's middle, not at the world's origin, which may be far away.
+    # Only the angle is judged: the translation refers to the world's origin, far from the head.
     angle = float(np.degrees(np.arccos(cosine)))
     judged: list[tuple[Status, str, float, Limits]] = [
         (

@@ -1,10 +1,10 @@
-"""deepbet (Fisch et al. 2024) in less time than its own program takes: same weights, same answers.
+"""A faster implementation of deepbet (Fisch et al. 2024), with its weights and its results.
 
-A first network finds the brain coarsely, a second one, of the same kind, outlines it in the box
-around that. Both are LinkNet3d: convolutions, each with instance normalisation and ReLU; four
-residual stages; four stages up, each added to the level that it meets. What differs is how they
-run: features lie channels last, what can be overwritten is, fewer voxels are normalised, and of the
-two classes at the end, of which one is 1 less the other, only the brain is computed.
+A first network finds the brain at low resolution; a second one, of the same architecture, segments
+it in the box around that. Both are LinkNet3d: convolutions with instance normalisation and ReLU,
+four residual encoder stages, and four decoder stages with additive skip connections. This version
+is faster because features are channels-last, operations are in place, fewer voxels are normalised,
+and of the two classes, whose probabilities add up to 1, only the brain is computed.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _N_WEIGHTS = 38
 
 
 class UnknownNetworkError(ValueError):
-    """Weights that are not those of the network that this file knows."""
+    """The weights are not those of deepbet 1.0, which this file implements."""
 
 
 _COARSE, _FINE = (128, 128, 128), (256, 256, 256)
 _TAILS = (0.005, 0.995)
 _MARGIN = 0.1
 _LEAST_SHARE = 0.02
-# What both networks were trained on: ImageNet's mean and standard deviation of grey.
+# Both networks were trained with ImageNet's mean and standard deviation of grey.
 _MEAN, _SPREAD = 0.449, 0.226
 
 
 class Deepbet:
-    """Both networks and the way of an image through them.
+    """The two networks of deepbet, run one after the other.
 
     Args:
-        folder: Of deepbet's weights.
+        folder: Folder of deepbet's weights.
 
     Raises:
         UnknownNetworkError: If they are those of another release.
-        OSError: If they are not there.
+        ValueError: If they are not there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +55,7 @@ class Deepbet:
         )
 
     def run_model(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Share of brain in each voxel.
+        """Probability of brain in each voxel.
 
         Args:
             image: Axes R, A, S, shape (I, J, K).
@@ -77,9 +77,10 @@ class Deepbet:
         return resize(image[None, None], shape, mode="nearest-exact")[0, 0]
 
     def _normalised(self, image: Any, shape: tuple[int, ...], tails: NDArray[Any]) -> Any:  # noqa: ANN401
-        """Between its tails, to a fixed mean and spread, on a grid: (1, 1, i, j, k).
+        """Clip an image to its tails, normalise it and resample it to a grid: (1, 1, i, j, k).
 
-        Moments are those on the grid, taken where the voxels are fewer: each as often as it comes.
+        Mean and standard deviation are those on the new grid. Where the image has fewer voxels
+        they are computed on it, each voxel weighted by how often resampling repeats it.
         """
         if image.numel() > np.prod(shape):
             image = self._resized(image, shape)
@@ -92,7 +93,7 @@ class Deepbet:
         return self._resized(level.sub_(mean).mul_(_SPREAD / spread).add_(_MEAN), shape)[None, None]
 
     def _times(self, n: int, wanted: int) -> Any:  # noqa: ANN401
-        """How often each of n voxels comes where there are to be so many."""
+        """How often each of n voxels is repeated when an axis is resampled to `wanted` voxels."""
         torch = self._torch
         places = torch.arange(n, dtype=torch.float32)[None, None]
         chosen = torch.nn.functional.interpolate(places, wanted, mode="nearest-exact")[0, 0]
@@ -102,7 +103,7 @@ class Deepbet:
         return float(((image @ times[2]) @ times[1]).double() @ times[0].double())
 
     def _box(self, brain: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:  # noqa: ANN401
-        """The largest piece's box, a tenth of its sides wider at each end."""
+        """Box of the largest component, widened by a tenth of its side at each end."""
         labels, n_pieces = ndimage.label(brain[0, 1].numpy() > 0.5, np.ones((3, 3, 3)))
         if n_pieces == 0:
             raise ValueError("no brain was found")
@@ -121,11 +122,11 @@ class Deepbet:
 
 
 class LinkNet:
-    """Stands in for deepbet's network: (1, 1, i, j, k) to (1, 2, i, j, k).
+    """Replacement for deepbet's network: (1, 1, i, j, k) to (1, 2, i, j, k).
 
     Args:
-        torch: The module; preprocessing imports it only where a skull comes off.
-        weights: By the names that deepbet gives its layers.
+        torch: The module, which preprocessing imports for skull stripping only.
+        weights: State dict with deepbet's names of the layers.
 
     Raises:
         UnknownNetworkError: If they are those of another network.
@@ -140,13 +141,13 @@ class LinkNet:
             name: value.detach().contiguous(memory_format=last) if value.ndim == 5 else value
             for name, value in weights.items()
         }
-        # Two classes of 8 places each, from 8 features: brain less background.
+        # Transposed convolution of 8 features to 2 classes of 2×2×2 voxels: brain − background.
         both, bias = weights["tp_conv2.weight"].detach(), weights["tp_conv2.bias"].detach()
         self._places = (both[:, 1] - both[:, 0]).reshape(8, 8).T.reshape(8, 8, 1, 1, 1).contiguous()
         self._bias = float(bias[1] - bias[0])
 
     def __call__(self, image: Any) -> Any:  # noqa: ANN401 - torch has no types here
-        """The probability of brain, in the place of both classes."""
+        """Probability of brain, repeated for both classes as deepbet's shape has two."""
         with self._torch.inference_mode():
             brain = self._brain(image)
             return brain.expand(1, 2, *brain.shape[2:])
@@ -166,9 +167,10 @@ class LinkNet:
         return self._spread(layers.conv3d(x, self._places)).add_(self._bias).sigmoid_()
 
     def _pooled(self, x: Any) -> Any:  # noqa: ANN401
-        """Normalised, rectified, the largest of 3×3×3; the largest first, for both keep the order.
+        """Instance normalisation, ReLU and max pooling of 3×3×3, computed with the pooling first.
 
-        So an eighth of the voxels is left to be normalised, by the moments of all.
+        The result is the same, because normalisation and ReLU keep the order of values. Only an
+        eighth of the voxels is normalised, with mean and variance of all.
         """
         variance, mean = self._torch.var_mean(x, dim=(2, 3, 4), correction=0)
         pooled = self._layers.max_pool3d(x, 3, 2, 1)
@@ -176,7 +178,7 @@ class LinkNet:
         return normal.contiguous(memory_format=self._torch.channels_last_3d).relu_()
 
     def _spread(self, places: Any) -> Any:  # noqa: ANN401
-        """(1, 8, i, j, k) as (1, 1, 2i, 2j, 2k): the channels are the voxels of a block."""
+        """Pixel shuffle of (1, 8, i, j, k) to (1, 1, 2i, 2j, 2k)."""
         i, j, k = places.shape[2:]
         blocks = places.reshape(2, 2, 2, i, j, k)
         return blocks.permute(3, 0, 4, 1, 5, 2).reshape(1, 1, 2 * i, 2 * j, 2 * k)
@@ -185,7 +187,7 @@ class LinkNet:
         return self._block(self._block(x, f"{name}.block1", stride), f"{name}.block2", 1)
 
     def _block(self, x: Any, name: str, stride: int) -> Any:  # noqa: ANN401
-        """A residual block; where the sides or the channels change the skip is a convolution."""
+        """Residual block; where the sides or the channels change, the skip is a convolution."""
         skip = x
         if f"{name}.downsample.0.weight" in self._weights:
             skip = self._normal(self._conv(x, f"{name}.downsample.0", stride=stride))
@@ -210,7 +212,7 @@ class LinkNet:
         )
 
     def _normal(self, x: Any) -> Any:  # noqa: ANN401
-        """Instance normalisation: of one image, that by the batch."""
+        """Instance normalisation, which for a batch of one image is batch normalisation."""
         return self._layers.batch_norm(x, None, None, training=True, eps=_EPSILON)
 
     def _rectified(self, x: Any) -> Any:  # noqa: ANN401

@@ -1,6 +1,6 @@
 """The grids that scans are brought to: SRI24's at any spacing, slices as acquired, a working grid.
 
-Knows the atlas' field of view and where its brain lies, not what it looks like.
+Of the atlas only the field of view is used, not the images.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ _FREE = 2
 
 
 def slices_grid(brain: Volume, least_mm: float) -> Grid:
-    """The slices of a scan as they were acquired, its brain scaled into 112×144 square pixels.
+    """Grid of the slices as acquired, with the brain scaled into 112×144 square pixels.
 
-    The axes are those of the scan that lie nearest to left, posterior and superior. Along the last
-    nothing is resampled, but thin slices are joined, whole ones to about `least_mm`; of a scan that
-    was not acquired in axial slices these are made of its voxels in the same way.
+    The axes are those of the scan that are nearest to left, posterior and superior. Slices are not
+    interpolated along the last axis, but thin ones are merged, a whole number of them. A scan that
+    was not acquired in axial slices is treated in the same way.
 
     Args:
         brain: Mask on the native grid, not empty.
-        least_mm: Thin slices are joined to about this.
+        least_mm: Thickness that thin slices are merged to, about.
 
     Returns:
         The grid in the scan's world.
@@ -85,7 +85,7 @@ def working_grid(volume: Volume, target_mm: float) -> Grid:
     """The smallest grid with axes R, A, S and isotropic voxels that holds a whole volume.
 
     Args:
-        volume: Any image, however it lies.
+        volume: Any image, in any orientation.
         target_mm: Voxel size in mm.
     """
     ends = [(-0.5, n - 0.5) for n in volume.shape]
@@ -98,13 +98,13 @@ def working_grid(volume: Volume, target_mm: float) -> Grid:
 
 
 def working_image(volume: Volume, target_mm: float) -> Volume:
-    """A scan (or a mask, as shares in [0, 1]) on its working grid, float32, low-passed to it."""
+    """Resample a scan (or a mask, to shares in [0, 1]) to its working grid, float32, low-passed."""
     grid = working_grid(volume, target_mm)
     return onto(volume, grid)
 
 
 def onto(volume: Volume, grid: Grid) -> Volume:
-    """A volume on any grid of its own world, float32, low-passed against aliasing; 0 outside."""
+    """Resample a volume to a grid in its world, float32, low-passed against aliasing; 0 outside."""
     target_mm = float(spacing_mm(grid.affine).min())
     smooth = smooth_for(volume.data, spacing_mm=volume.spacing_mm, target_mm=target_mm)
     there = index_map(volume.affine, grid.affine)
@@ -112,5 +112,5 @@ def onto(volume: Volume, grid: Grid) -> Volume:
 
 
 def back(data: NDArray[Any], grid: Grid, volume: Volume) -> NDArray[np.float32]:
-    """An array of the working grid on the native voxels, by linear interpolation; 0 outside."""
+    """Resample an array of the working grid to the native voxels, linearly; 0 outside."""
     return resample(data, index_map(grid.affine, volume.affine), volume.shape)

@@ -1,4 +1,4 @@
-"""A registered scan resampled once onto its grid, z-scored and cropped; and restored.
+"""Resample a registered scan once onto its grid, z-score and crop it; and restore arrays.
 
 Registration, reading, checking and storing are elsewhere; this is arithmetic on `Volume`.
 """
@@ -31,7 +31,7 @@ _MOST_CUT = 0.03
 
 @dataclass(frozen=True, eq=False)
 class MovedSequence:
-    """Another sequence and its way to the reference.
+    """Another sequence and its transform to the reference.
 
     Attributes:
         scan: On its own native grid.
@@ -44,12 +44,12 @@ class MovedSequence:
 
 @dataclass(frozen=True, eq=False)
 class NormalisedScan:
-    """A scan as the network sees it.
+    """A preprocessed scan, as the store keeps it and the network takes it.
 
     Attributes:
         image: Coded z-scores of the brain box (`plgg.data.store_arrays`), int8, shape (I, J, K).
         mask: Tumour on the same grid, uint8; None where unknown.
-        placement: What puts anything on this grid back on the native scan.
+        placement: Geometry, to restore arrays of this grid to the native scan.
         labels: Numbers of the mask's regions on the same grid; None without labels.
         others: Other sequences on the same grid by name, coded likewise, each z-scored by itself.
     """
@@ -61,13 +61,13 @@ class NormalisedScan:
     labels: NDArray[np.uint8] | None = None
 
     def stacked(self, channels: Sequence[str], reference: str) -> NDArray[np.int8]:
-        """All channels, shape (C, I, J, K); one that is missing is outside everywhere."""
+        """All channels, shape (C, I, J, K); a missing one is `OUTSIDE` everywhere."""
         known = {**self.others, reference: self.image}
         nothing = np.full_like(self.image, OUTSIDE)
         return np.stack([known.get(name, nothing) for name in channels])
 
     def lying(self, placed: AtlasPosition) -> NormalisedScan:
-        """Slices as acquired, once it is known where their brain lies on the atlas."""
+        """Slices as acquired, with a position on the atlas that was found later."""
         there = placed.native_to_atlas @ inverse(np.array(self.placement.native_to_atlas))
         update = {
             "box_affine": as_rows(there @ np.array(self.placement.box_affine)),
@@ -85,16 +85,16 @@ def prepare(
     others: Mapping[str, MovedSequence] | None = None,
     labels: Sequence[Label] = (),
 ) -> NormalisedScan:
-    """Bring a scan, its mask and its other sequences, where there are any, onto the atlas grid.
+    """Resample a scan, its mask and its other sequences, where there are any, onto one grid.
 
     Args:
         flair: Native scan, the reference.
         mask: Tumour mask on the same native grid (> 0 is tumour), or None; where there are labels
             the numbers of their regions (`plgg.data.labels`).
-        grid: Where it goes: in the atlas' world, and of slices as acquired in the scan's.
-        placed: Its brain and where that lies; by default the scan is taken to be stripped, and
-            its brain's centre put on the atlas brain's.
-        others: Other sequences by name, each with its way to the reference's world.
+        grid: Target grid, in the atlas' world; for slices as acquired, in the scan's world.
+        placed: Its brain and position on the atlas; by default the scan counts as stripped, and
+            its brain's centre is put on the atlas brain's.
+        others: Other sequences by name, each with its transform to the reference's world.
         labels: Regions of the mask. Each is resampled by itself, so that nested ones stay nested.
 
     Raises:
@@ -102,7 +102,7 @@ def prepare(
     """
     placed = placed or centred(flair, grid)
     brain, to_atlas = placed.brain, placed.native_to_atlas
-    # Slices as acquired are cut in the scan's world: where the brain lies changes none of them.
+    # Slices as acquired are resampled in the scan's world, independently of the registration.
     to_grid, from_grid = (np.eye(4), to_atlas) if grid.along_scan else (to_atlas, np.eye(4))
     near = bounding_box(brain, margin=MARGIN)
     path = _Path(near, flair.affine, to_grid, grid)
@@ -131,7 +131,7 @@ def prepare(
 
 
 def _regions(path: _Path, mask: Volume, labels: Sequence[Label], box: Box) -> NDArray[np.uint8]:
-    """Numbers of the regions on the grid, each from its own share of a voxel."""
+    """Resample the regions of a mask, each by itself, and combine them to region numbers."""
     masks = [path.carry(region(mask.data, labels, n))[box] >= 0.5 for n in range(len(labels))]
     return resolved(masks, labels)
 
@@ -139,7 +139,7 @@ def _regions(path: _Path, mask: Volume, labels: Sequence[Label], box: Box) -> ND
 def _other(
     moved: MovedSequence, to_grid: Affine, grid: Grid, inside: NDArray[np.bool_], box: Box
 ) -> NDArray[np.int8]:
-    """Codes of another sequence, resampled once; what its field of view lacks is outside."""
+    """Resample and code another sequence; beyond its field of view it is `OUTSIDE`."""
     path = _Path(_WHOLE, moved.scan.affine, to_grid @ moved.reference_from_other, grid)
     seen = path.carry(np.ones(moved.scan.shape, dtype=np.float32)) >= 0.5
     brain = (inside & seen)[box]
@@ -149,7 +149,7 @@ def _other(
 
 
 def _native_ml(brain: NDArray[np.bool_], flair: Volume, to_grid: Affine) -> float:
-    """Volume that the native brain has once it is brought to the grid's scale, in mL."""
+    """Volume of the native brain at the grid's scale, in mL."""
     return float(brain.sum()) * flair.voxel_volume_ml * float(np.linalg.det(to_grid[:3, :3]))
 
 
@@ -164,7 +164,7 @@ def _refuse_cut(native_ml: float, inside: NDArray[np.bool_], grid: Grid) -> None
 
 @dataclass(frozen=True)
 class _Path:
-    """The one way from the native grid, near the brain, to the grid, through the grid's world."""
+    """Resampling from the native grid, cropped near the brain, to the target grid."""
 
     near: Box
     native_affine: Affine
@@ -174,7 +174,7 @@ class _Path:
     def _target_mm(
         self, native_from_grid: Affine, native_mm: NDArray[np.float64]
     ) -> float | NDArray[np.float64]:
-        """Voxel size of the grid, or where its axes are the scan's, that along each of these."""
+        """Voxel size of the grid; for slices as acquired, its step along each axis of the scan."""
         if not self.grid.along_scan:
             return float(spacing_mm(self.grid.affine)[0])
         steps = np.abs(native_from_grid[:3, :3]).max(axis=1)

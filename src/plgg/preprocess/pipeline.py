@@ -1,7 +1,7 @@
 """The pipeline of one native scan: bias field, brain, registration, gates, resampling.
 
-    brain → registration → gates → co-registration of other sequences → one resampling → z-score
-    → crop
+    brain → gates → registration → gates → co-registration of other sequences → bias field (N4)
+    → one resampling → z-score → crop
 
 `Route` holds the settings, which are the same for a cohort and for a new patient. Files are read
 and written elsewhere. Slices as acquired do not depend on the registration, so `early_slices` can
@@ -51,12 +51,12 @@ _LONGEST_MM = 1000.0
 
 @dataclass(frozen=True, eq=False)
 class PreprocessedScan:
-    """A scan on the atlas grid, and how it got there.
+    """A preprocessed scan, with its position on the atlas and its quality.
 
     Attributes:
         prepared: All its channels.
-        placed: The reference's brain and its way to the atlas.
-        quality: What was measured.
+        placed: The reference's brain and its transform to the atlas.
+        quality: Verdicts, registration attempts and times.
         reference_from: 4×4 matrices from the worlds of the other sequences to the reference's.
     """
 
@@ -67,10 +67,10 @@ class PreprocessedScan:
 
 
 class RejectedScanError(InputError):
-    """A scan that a gate did not let through.
+    """A scan that failed a gate, or that could not be registered.
 
     Attributes:
-        quality: All that was measured.
+        quality: Verdicts, registration attempts and times.
         placed: Its brain and the least bad registration, where there is one.
     """
 
@@ -92,21 +92,21 @@ def preprocess_scan(
     stripped: BrainExtraction | None = None,
     clock: Clock | None = None,
 ) -> PreprocessedScan:
-    """Bring one scan, and its mask and other sequences where there are any, to the atlas grid.
+    """Preprocess one scan, and its mask and other sequences where there are any.
 
     Args:
-        flair: Native scan, the reference, skull on or off, however it lies.
+        flair: Native scan, the reference, with or without skull, in any orientation.
         mask: Tumour mask on the same native grid, or None; the numbers of its regions where the
             route has labels.
-        route: The way.
-        age_years: At the scan, where known: brains grow.
+        route: Grid, settings and atlas.
+        age_years: Age at the scan, where known; limits of some gates depend on it.
         others: Further sequences of the same head by name. One that cannot be registered to the
             reference is left out, and a verdict says so.
         stripped: The reference's brain, where it was found already.
-        clock: Told of each step, and so far of those that were done already.
+        clock: Measures the time of each step; may hold those of steps that were done before.
 
     Raises:
-        RejectedScanError: If no registration can be trusted or the scan is not what it should be.
+        RejectedScanError: If a gate fails, or no registration gave a transform.
         InputError: If there is no brain in it, or it does not lie on the grid.
     """
     refuse_giant(flair)
@@ -121,8 +121,8 @@ class Target:
     """Grid and settings to resample a scan with, once it was assessed.
 
     Attributes:
-        grid: Where they go, and how fine it is.
-        n4: Whether without their bias field.
+        grid: Kind of grid and its spacing.
+        n4: Whether to correct the bias field with N4.
         labels: Regions of the masks.
     """
 
@@ -132,7 +132,7 @@ class Target:
 
     @classmethod
     def of(cls, route: Route) -> Target:
-        """That of a route."""
+        """The target of a route."""
         return cls(route.grid, route.settings.n4, route.labels)
 
 
@@ -152,16 +152,16 @@ def resampled(
     Args:
         flair: As there.
         mask: As there.
-        found: Its brain, its place and what the gates said.
+        found: The assessment: its brain, its position and the verdicts.
         target: What it is resampled to.
-        atlas: Name of what it was registered to.
+        atlas: Name of the atlas that it was registered to.
         others: As there.
-        clock: Told of each step.
-        early: What `early_slices` made of a scan without mask and others; where the brain turns
-            out to be another one, or to lie otherwise than the header says, it counts for nothing.
+        clock: Measures the time of each step.
+        early: Output of `early_slices` for a scan without mask and others; not used where the
+            assessment found another brain, or another orientation than the header's.
 
     Raises:
-        RejectedScanError: If a gate refuses it, or no registration gave any map.
+        RejectedScanError: If a gate fails, or no registration gave a transform.
         InputError: If it does not lie on the grid.
     """
     if found.placed is None or worst(found.verdicts) == "failed":
@@ -181,7 +181,7 @@ def resampled(
 
 @dataclass(frozen=True, eq=False)
 class EarlySlices:
-    """Slices of a brain as acquired, made before it is known where they lie on the atlas."""
+    """Slices as acquired, made before the registration has ended."""
 
     brain: NDArray[np.bool_]
     prepared: NormalisedScan
@@ -193,12 +193,12 @@ class EarlySlices:
 
 
 def early_slices(flair: Volume, brain: NDArray[np.bool_], target: Target) -> EarlySlices:
-    """Slices as acquired, of a head that lies as its header says.
+    """Make slices as acquired, on the assumption that the header's orientation is right.
 
     Args:
         flair: Native scan.
-        brain: On its grid.
-        target: Of the kind `slices`.
+        brain: Its brain mask, on the same grid.
+        target: With a grid of the kind `slices`.
     """
     somewhere = AtlasPosition(brain, np.eye(4), "nowhere yet")
     return EarlySlices(brain, _prepared(flair, None, somewhere, {}, target))
@@ -226,7 +226,7 @@ def _prepared(
 def _coregistered(
     flair: Volume, brain: NDArray[np.bool_], others: Mapping[str, Volume]
 ) -> tuple[dict[str, MovedSequence], list[Verdict]]:
-    """The sequences that can be registered to the reference, and what is to be said of all."""
+    """Register the other sequences; return those that can be used, and the verdicts of all."""
     moved, verdicts = {}, []
     for name, scan in others.items():
         one = coregister(flair, brain, scan, title=TITLES[name])
@@ -246,7 +246,7 @@ def _unused_verdict(one: Coregistration) -> Verdict:
 
 
 def _even(one: MovedSequence, flair: Volume, brain: NDArray[np.bool_]) -> MovedSequence:
-    """Another sequence without its bias field."""
+    """Correct the bias field of another sequence."""
     there = inverse(flair.affine) @ one.reference_from_other @ one.scan.affine
     inside = resample(brain, there, one.scan.shape) >= 0.5
     return replace(one, scan=without_bias(one.scan, inside)) if inside.any() else one

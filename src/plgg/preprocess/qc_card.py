@@ -1,6 +1,6 @@
-"""The black card that a QC picture is drawn on: title, verdict in words, legend.
+"""The black card that a QC picture is drawn on: title, verdicts as text, legend.
 
-Words come from data, so whatever characters they hold, they can be drawn.
+Texts come from data, so characters that the font lacks are replaced.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WIDTH = 11.0
 _DPI = 80
 FAINT = "#9aa6b0"
 _GROUND, _INK = "#000000", "#f1f4f6"
-# Okabe and Ito's, lightened for a black ground; the mark and the word say the same.
+# Okabe and Ito's colours, lightened for a black background; mark and word repeat the meaning.
 _STATUS: dict[Status, tuple[str, str]] = {
     "good": ("#2fd19a", "✔"),
     "doubtful": ("#f5b82e", "▲"),
@@ -33,7 +33,7 @@ _STATUS: dict[Status, tuple[str, str]] = {
 }
 _FONT = "DejaVu Sans"  # Comes with matplotlib.
 Line = tuple[str, str]
-# Measured: so many letters of this font and size fill the card.
+# Letters of this font and size that fill a line of the card, measured.
 _COLUMNS = 130
 _LONGEST = 60
 _MOST_LINES = 9
@@ -53,7 +53,7 @@ class Key:
 
 
 def drawable(text: str) -> str:
-    """One line in which every character has a glyph; others become a box."""
+    """The text as one line; characters without a glyph become a box."""
     known = _glyphs()
     return "".join(c if ord(c) in known else "□" for c in " ".join(text.split()))
 
@@ -76,7 +76,7 @@ def wrapped(texts: Sequence[str]) -> list[Line]:
 
 
 def notes(quality: Quality, *, said: str = "") -> list[str]:
-    """What is not good, in words, the failed first; not what is `said` already."""
+    """Texts of the verdicts that are not good, failed ones first, without those in `said`."""
     poor = [v for v in quality.verdicts if v.status != "good" and v.message not in said]
     return [_note(v) for v in sorted(poor, key=lambda v: v.status != "failed")]
 
@@ -87,7 +87,7 @@ def _note(verdict: Verdict) -> str:
 
 
 def registration_line(quality: Quality) -> str:
-    """How the scan came to where it is, in one line."""
+    """One line with atlas, accepted registration, number of attempts, stripping and time."""
     taken = next((a for a in quality.attempts if a.accepted), None)
     n = len(quality.attempts)
     parts = [
@@ -124,13 +124,13 @@ class Card:
         self.top = self.height - body
 
     def write(self, x: float, y: float, text: str, **how: Any) -> None:  # noqa: ANN401
-        """Words whose middle lies `y` inches under the top; `how` is matplotlib's."""
+        """Write a text at `x`, its middle `y` inches under the top; `how` goes to matplotlib."""
         look: dict[str, Any] = {"fontsize": 9.5, "color": FAINT, "family": _FONT, "va": "center"}
         place = (x / WIDTH, 1 - y / self.height)
         self.figure.text(*place, text, parse_math=False, **(look | how))
 
     def aside(self, y: float, name: str) -> None:
-        """The name of a row along its left edge, its middle `y` inches under the top."""
+        """Write the name of a row along its left edge, its middle `y` inches under the top."""
         self.write(0.18, y, name, weight="bold", rotation="vertical", ha="center")
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
@@ -141,7 +141,7 @@ class Card:
         return axes
 
     def legend(self, keys: Sequence[Key]) -> None:
-        """Names of the colours along the bottom."""
+        """Draw the legend along the bottom."""
         lines = [
             Line2D([], [], color=key.colour, lw=2.2, ls=(0, (3, 1.5)) if key.dashed else "-")
             for key in keys
@@ -153,7 +153,7 @@ class Card:
         )  # fmt: skip
 
     def save(self, path: Path) -> None:
-        """Write the PNG whole or not at all; equal pictures are equal files."""
+        """Write the PNG atomically; equal pictures give equal files."""
         picture = io.BytesIO()
         self.figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
         with written_aside(path) as aside:

@@ -22,13 +22,13 @@ from plgg.preprocess.resample import resample, smooth_for
 
 
 def panels_of(flair: Volume, mask: Volume | None, placed: AtlasPosition, atlas: Atlas) -> Panels:
-    """Carry a native scan, skull and all, through a registration, to be drawn over the atlas.
+    """Resample a native scan, skull included, to the atlas, to draw both.
 
     Args:
         flair: The native scan.
         mask: Its tumour on the same grid, or None.
-        placed: Its brain and where that lies.
-        atlas: What it was brought to.
+        placed: Its brain and position on the atlas.
+        atlas: The atlas that it was registered to.
     """
     view = view_of(atlas)
     target_mm = float(view.frame.image.spacing_mm[0])
@@ -52,7 +52,7 @@ def panels_of(flair: Volume, mask: Volume | None, placed: AtlasPosition, atlas: 
 PLANES = ((2, "axial", "RLA"), (1, "coronal", "RLS"), (0, "sagittal", "APS"))
 Cuts = tuple[int, int, int]
 Window = tuple[float, float]
-# A percentile needs no more voxels than these.
+# Voxels that are enough for a percentile.
 _ENOUGH = 200_000
 # Skin and skull are shown as far as this from the brains: enough to see whether a skull is on.
 _MARGIN_MM = 14.0
@@ -82,7 +82,7 @@ class Panels:
 
 
 def cropped_to_head(panels: Panels) -> Panels:
-    """The part worth seeing: both brains and some skin. Of the same arrays, nothing is copied."""
+    """Crop to both brains and a margin of skin; the arrays are views, not copies."""
     either = panels.brain | panels.atlas_brain
     margin = round(_MARGIN_MM / panels.spacing_mm)
     box = bounding_box(either, margin=margin) if either.any() else (slice(None),) * 3
@@ -101,7 +101,7 @@ def _cropped(mask: NDArray[np.bool_] | None, box: Box) -> NDArray[np.bool_] | No
 
 
 def cuts_of(panels: Panels) -> Cuts:
-    """Voxel that all planes pass: the tumour's centre of mass, or else a brain's."""
+    """Voxel through which all planes are cut: the tumour's centre of mass, or else a brain's."""
     masks = (panels.tumour, panels.brain, panels.atlas_brain)
     return centre(next((m for m in masks if m is not None and m.any()), panels.brain))
 
@@ -142,10 +142,10 @@ def window(data: NDArray[Any], where: NDArray[np.bool_]) -> Window:
 
 
 def grey(data: NDArray[Any], where: NDArray[np.bool_], ends: Window) -> NDArray[np.float32]:
-    """Intensities as grey levels from 0 to 1; whatever they are, something can be drawn.
+    """Scale intensities of any contents to grey levels from 0 to 1.
 
-    What is no number is black, and so is what is exactly 0 outside the part: a z-scored scan has
-    darker voxels than its background.
+    NaN and infinity become black, and so does 0 outside the part, because a z-scored scan has
+    voxels that are darker than its background.
 
     Args:
         data: An image or a plane of one.
@@ -176,7 +176,7 @@ def upright(volume: Volume) -> NDArray[np.float32]:
 
 
 def _thinned(volume: Volume, target_mm: float) -> Volume:
-    """Every so many voxels, where they are much finer than what they are drawn with."""
+    """Subsample a volume along the axes where voxels are at least twice as fine as drawn."""
     steps = [max(1, int(target_mm / spacing)) for spacing in volume.spacing_mm]
     i, j, k = (slice(None, None, step) for step in steps)
     affine: Affine = volume.affine @ np.diag([*steps, 1.0])
@@ -193,13 +193,13 @@ _BAR_MM = 50.0
 
 
 def draw_case(path: Path, panels: Panels, *, title: str, quality: Quality) -> None:
-    """Draw a scan that lies on the atlas, whether or not it lies there well.
+    """Draw a registered scan and the atlas, also where the registration failed its gates.
 
     Args:
         path: The PNG to write.
         panels: The scan, the atlas and their masks on one grid.
         title: Name of the case.
-        quality: What the gates said; all that is not good is written out.
+        quality: Verdicts of the gates; those that are not good are written out.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -230,8 +230,8 @@ def draw_failed(
         path: The PNG to write.
         volume: The scan, of any orientation and contents; None where nothing could be read.
         title: Name of the case.
-        reason: What stopped it.
-        quality: What was measured until then; None where nothing was.
+        reason: Why it was not stored.
+        quality: Verdicts up to then; None where there are none.
 
     Raises:
         OutputError: If the file cannot be written.
@@ -253,14 +253,14 @@ def draw_failed(
 
 
 def _padded(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Black added so that no side is under half the longest, and thus no panel a mere line."""
+    """Pad with black to at least half the longest side, so that no panel is too narrow."""
     least = -(-max(image.shape) // 2)
     missing = [max(0, least - n) for n in image.shape]
     return np.pad(image, [(n // 2, n - n // 2) for n in missing])
 
 
 def _scale(image: NDArray[np.float32]) -> float:
-    """Inches a voxel, the same in all three planes, so that they fill the card's width."""
+    """Inches per voxel, the same in all three planes, so that they fill the card's width."""
     i, j, _ = image.shape
     return float((WIDTH - 2 * _LEFT - 2 * _GAP) / (2 * i + j))
 
@@ -289,7 +289,7 @@ def _draw(
 
 
 def _cross(axes: Axes, image: NDArray[np.float32], axis: int, cuts: Cuts) -> None:
-    """Where the other two planes run: a place on the scan is found again on the atlas."""
+    """Draw where the other two planes cut this one, to compare places on scan and atlas."""
     across, up = (other for other in range(3) if other != axis)
     y = cuts[up] if axis == 2 else image.shape[up] - 1 - cuts[up]
     for line, at in ((axes.axvline, cuts[across]), (axes.axhline, y)):

@@ -1,7 +1,7 @@
 """Registration that does not fail silently: attempts in turn until one passes its gates.
 
-Each attempt is an engine, a model and a start. The first that is good ends the chain; if none is,
-the best of the doubtful ones is taken and said to be doubtful; if none is usable, that is said.
+Each attempt is an engine, a model and a start. The first that is good ends the chain. If none is,
+the best of the doubtful ones is taken; if all fail, the least bad one is returned as not accepted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ENGINES: dict[str, Engine] = {"greedy": greedy, "simpleitk": simpleitk}
 
 @dataclass(frozen=True)
 class RegistrationStep:
-    """One way to try: names of an engine, of a start, and models in the order they are fitted."""
+    """One attempt: names of an engine, of a start, and models in the order they are fitted."""
 
     engine: str
     start: str
@@ -39,11 +39,11 @@ class Registration:
     """Result of a chain of registration attempts.
 
     Attributes:
-        aligned: The scan on the atlas by the attempt that was taken, or by the least bad one;
-            None if no attempt gave any map.
+        aligned: The scan on the atlas by the accepted attempt, or by the least bad one; None if
+            no attempt gave a transform.
         verdicts: Of its gates.
-        attempts: All that was tried, in order.
-        method: Of what was taken, such as `greedy-affine-mass`.
+        attempts: All attempts, in order.
+        method: Of that attempt, such as `greedy-affine-mass`.
     """
 
     aligned: AlignedScan | None
@@ -67,14 +67,14 @@ CHAINS: dict[Model, tuple[RegistrationStep, ...]] = {
         RegistrationStep("greedy", "search", ("similarity",)),
         RegistrationStep("simpleitk", "mass", ("similarity",)),
     ),
-    # A rigid map must not take over the scale of a start.
+    # Only starts that do not scale, because a rigid fit would keep their scale.
     "rigid": (
         RegistrationStep("greedy", "centre", ("rigid",)),
         RegistrationStep("greedy", "tilted", ("rigid",)),
         RegistrationStep("simpleitk", "centre", ("rigid",)),
     ),
 }
-# A scan on the atlas' own grid was registered before; that is kept if it holds.
+# A scan on the atlas' own grid was registered before; that is kept if it passes the gates.
 AS_IT_LIES = RegistrationStep("none", "identity", ())
 
 
@@ -84,7 +84,7 @@ def register(moving: Frame, atlas: AtlasView, steps: Sequence[RegistrationStep])
     Args:
         moving: The scan's brain on its working grid.
         atlas: The atlas.
-        steps: What to try; see `CHAINS`.
+        steps: The attempts; see `CHAINS`.
     """
     attempts: list[Attempt] = []
     found: list[Registration] = []

@@ -12,16 +12,16 @@ from plgg.preprocess.gates.scan import GATES
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """How scans get to the grid.
+    """Settings of preprocessing that the scans of a cohort share.
 
     Attributes:
-        grid: Where they go, and how fine it is.
+        grid: Kind of grid and its spacing.
         settings: Stripping, registration, intensities.
         atlas: What they are registered to.
-        scan_gib: GiB that one scan may unpack to; no part of what is done to it.
-        channels: Sequences that are wanted, the likeliest reference first.
+        scan_gib: Largest size of an unpacked scan in GiB; does not affect the result.
+        channels: Sequences to use; the first one that a case has is the reference.
         labels: Regions of the masks; none where any value above 0 is tumour.
-        sequence: What the scan at hand is said to be; gates ask whether it is.
+        sequence: Sequence of the current reference, whose contrast gates check.
     """
 
     grid: GridConfig
@@ -34,7 +34,7 @@ class Route:
 
 
 def route_for(config: Config) -> Route:
-    """The route of a run's or a store's settings.
+    """Make the route from the settings of a run or a store.
 
     Returns:
         The route; its settings hold the hash of its atlas.

@@ -1,7 +1,7 @@
 """Skull-stripping engines: deepbet (Fisch et al. 2024) and HD-BET 2 (Isensee et al. 2019).
 
-It runs on the CPU on purpose: a few seconds a scan, the same brain on every machine, and any number
-of worker processes.
+deepbet, the default, runs on the CPU on purpose: a few seconds a scan, the same brain on every
+machine, and any number of worker processes. HD-BET takes a GPU where there is one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def brain_by_deepbet(image: Volume) -> NDArray[np.float32]:
 
 @cache
 def deepbet_networks() -> Any:  # noqa: ANN401 - deepbet has no types
-    """Both of deepbet's networks, loaded once a process; a later release runs by itself."""
+    """Load deepbet's networks once a process; releases other than 1.0 run by their own code."""
     spec = importlib.util.find_spec("deepbet")
     if spec is None or spec.origin is None:
         raise _lacking("deepbet")
@@ -86,9 +86,9 @@ def _lacking(package: str) -> ConfigError:
 
 @contextlib.contextmanager
 def _placeholder_for(package: str) -> Iterator[None]:
-    """Let a module be imported that imports `package` for a part of it that is not used here.
+    """Put an empty module in place of a missing `package`, so that imports of it succeed.
 
-    deepbet writes a table of volumes with pandas, 84 MB, where it is asked to; plgg asks for none.
+    deepbet needs pandas, 84 MB, only to write a table of volumes, which plgg does not use.
     """
     if package in sys.modules or importlib.util.find_spec(package):
         yield
@@ -126,7 +126,7 @@ def brain_by_hdbet(image: Volume) -> NDArray[np.float32]:
 
 @cache
 def _hdbet_network() -> Any:  # noqa: ANN401 - HD-BET has no types
-    """HD-BET's network without mirroring, its weights fetched if need be, once a process."""
+    """Load HD-BET's network without mirroring, once a process; download its weights if needed."""
     try:
         with _quiet():
             prediction = importlib.import_module("HD_BET.hd_bet_prediction")
@@ -156,9 +156,9 @@ def _hdbet_network() -> Any:  # noqa: ANN401 - HD-BET has no types
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing printed and no warnings: nnU-Net speaks of its own settings, not of the scan.
+    """Suppress output and warnings: nnU-Net prints its own settings, nothing about the scan.
 
-    Standard output comes back even though importing HD-BET replaces it.
+    Standard output is restored, even though importing HD-BET replaces it.
     """
     with (
         open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123 - no path

@@ -1,4 +1,4 @@
-"""`group_page`: the scans of a BIDS dataset on one page, with what was measured of each."""
+"""`group_page`: the scans of a BIDS dataset on one page, with the measurements of each."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class GroupRow:
     """One scan.
 
     Attributes:
-        name: Its entities.
+        name: The BIDS entities that identify the scan.
         status: `done`, `failed`, `left out` or `not predicted`.
-        result: What was said of it; None where nothing was.
-        reason: Why not.
-        page: Path of its own page from this one; None without.
+        result: Its result; None without a prediction.
+        reason: Why it has that status; None where there is nothing to explain.
+        page: Relative path of the scan's report; None without one.
     """
 
     name: str
@@ -48,10 +48,10 @@ class TimelineRow:
     """One participant over time.
 
     Attributes:
-        name: Of the participant.
-        timeline: What the sessions say; None where they cannot be compared.
-        reason: Why not.
-        page: Path of the timeline's page from this one.
+        name: Label of the participant.
+        timeline: Sizes and responses over the sessions; None where they cannot be compared.
+        reason: Why they cannot be compared; None otherwise.
+        page: Relative path of the timeline's page.
     """
 
     name: str
@@ -124,7 +124,7 @@ def _timeline_cells(row: TimelineRow) -> tuple[str, ...]:
 
 
 def _interval(within: VolumeInterval) -> str:
-    """Its ends in mL, with two digits after the point where they are small."""
+    """The ends in mL, with two decimals if the upper end is below 1 mL."""
     digits = 1 if within.high_ml >= 1 else 2
     return f"{number(within.low_ml, digits)} to {number(within.high_ml, digits)}"
 

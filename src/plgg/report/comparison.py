@@ -14,7 +14,7 @@ from plgg.report.numbers import UNDEFINED, count, ends, listed, number, p_value,
 from plgg.report.parts import arm_title
 from plgg.report.table import Table
 
-# As the paper orders them.
+# In the order of the paper's Table 1.
 PARTS = ("validation", "test")
 SIGNIFICANT = 0.05
 _METRICS = {"dice": "Dice", "soft_dice": "soft Dice", "surface_dice": "surface Dice"}
@@ -178,7 +178,7 @@ def write_table1(experiment: Path, comparison: ExperimentComparison) -> tuple[Pa
 
     Args:
         experiment: Folder to write to.
-        comparison: What `compare_experiment` found.
+        comparison: The result of `compare_experiment`.
 
     Returns:
         Paths of the Markdown and the CSV.
@@ -211,7 +211,7 @@ def table1(comparison: ExperimentComparison) -> Table:
 
 
 def spreads_table(comparison: ExperimentComparison) -> Table:
-    """How much of a mean test Dice is chance in training, how much splits, how much patients."""
+    """Standard deviations of the test Dice between seeds, between splits and between patients."""
     rows = tuple(
         (
             " − ".join(arm_title(arm) for arm in found.name.split(" − ")),
@@ -226,7 +226,7 @@ def spreads_table(comparison: ExperimentComparison) -> Table:
 
 
 def spread_sentence(comparison: ExperimentComparison) -> str:
-    """The same in a sentence; blank with one seed."""
+    """`spreads_table` as a sentence; blank with one seed."""
     told = [
         f"{' − '.join(arm_title(arm) for arm in found.name.split(' − '))} {number(found.seeds)}, "
         f"{number(found.splits)} and {number(found.patients)}"
@@ -266,7 +266,7 @@ def _table1_numbers(comparison: ExperimentComparison) -> tuple[list[str], list[l
 
 
 def paragraph(contrast: Contrast, comparison: ExperimentComparison) -> str:
-    """What the test parts say of one arm against the baseline, in a few honest sentences."""
+    """One arm against the baseline on the test parts: difference, interval, tests, conclusion."""
     a, b = arm_title(contrast.a), arm_title(contrast.b)
     within = ends(contrast.interval, with_sign=True)
     sentences = [

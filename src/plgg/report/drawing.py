@@ -49,7 +49,7 @@ def panel(title: str, *, x: str, y: str, size: tuple[float, float] = _PANEL) -> 
 
 
 def legend(axes: Axes, **where: object) -> None:
-    """A legend without a frame, if there is anything to name."""
+    """Add a legend without a frame, if any series has a label."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=9, labelcolor=INK, **where)
 
@@ -64,7 +64,7 @@ def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
 
 
 def annotate(axes: Axes, text: str, at: tuple[float, float], **style: Any) -> None:  # noqa: ANN401
-    """A small text at a height of the data and a share of the width."""
+    """Add a small text; x is a fraction of the axes, y is in data coordinates."""
     options: Style = {"textcoords": "offset points", "color": INK, "fontsize": 9} | style
     axes.annotate(text, at, xycoords=("axes fraction", "data"), **options)
 
@@ -86,7 +86,7 @@ def forest(
 
     Args:
         groups: Trait, level and estimates by series; None where there are too few patients.
-        looks: Of each series.
+        looks: Colour and marker of each series.
         title: Of the figure.
         x: What the horizontal axis counts.
         width: Of the figure in inches.
@@ -126,7 +126,7 @@ def _whisker(axes: Axes, y: float, found: Estimate | None, look: Look) -> None:
 
 
 def as_svg(figure: Figure, alt: str, caption: str = "") -> Picture:
-    """A drawing of few points, sharp at any size."""
+    """Encode a figure as SVG, for drawings with few points."""
     text = io.BytesIO()
     with rc_context(_STABLE):
         save(figure, text, format="svg", metadata={"Date": None})
@@ -134,7 +134,7 @@ def as_svg(figure: Figure, alt: str, caption: str = "") -> Picture:
 
 
 def as_png(figure: Figure, alt: str, caption: str = "", *, colours: int | None = None) -> Picture:
-    """A drawing of many points, or a scan.
+    """Encode a figure as PNG, for scans and drawings with many points.
 
     Args:
         figure: What to store.
@@ -156,7 +156,7 @@ def _uri(kind: str, data: bytes) -> str:
 
 
 _DOLLAR = re.compile(r"(?<!\\)\$")
-# What Matplotlib itself writes at a logarithmic axis is a formula and stays one.
+# Matplotlib's own labels of a logarithmic axis are formulas and are not escaped.
 _OWN = "\\mathdefault"
 
 
@@ -164,7 +164,7 @@ def save(figure: Figure, where: BinaryIO, **options: Any) -> None:  # noqa: ANN4
     """Write a figure.
 
     Args:
-        figure: Its texts are changed to what is shown.
+        figure: The figure; its texts are escaped in place.
         where: An open file.
         options: Of `Figure.savefig`.
     """
@@ -186,7 +186,7 @@ def _with_visible_letters(formatter: Formatter, value: float, position: int | No
 
 
 def letters(text: str) -> str:
-    """A text that Matplotlib draws as it is, line by line."""
+    """Escape a text, line by line, so that Matplotlib draws it literally."""
     if _OWN in text:
         return text
     return "\n".join(_DOLLAR.sub(r"\\$", visible(line)) for line in text.split("\n"))

@@ -85,7 +85,7 @@ def write_evaluation_page(folder: Path) -> Path:
     """Write `evaluation.html` and `figures/` into an evaluation's folder.
 
     Args:
-        folder: What `plgg.evaluate.evaluate_predictions` has written.
+        folder: Folder that `plgg.evaluate.cohort.evaluate_predictions` wrote.
 
     Returns:
         Path of the page.
@@ -124,7 +124,7 @@ def write_evaluation_page(folder: Path) -> Path:
 
 
 def _write_figures(folder: Path, pictures: Pictures) -> None:
-    """The figures as files; those that an earlier evaluation had and this one has not go."""
+    """Write the figures as SVG files; delete those of an earlier evaluation that are not drawn."""
     make_folder(folder)
     for name in _FIGURES:
         path = folder / f"{name}.svg"
@@ -151,7 +151,7 @@ def _tiles(summary: Summary) -> list[Tile]:
 
 
 def _warnings(found: Evaluation) -> list[str]:
-    """What bears on the numbers."""
+    """Warnings that limit how far the numbers can be trusted."""
     summary = found.summary
     warnings = [f"{one.case_id} could not be scored: {one.reason}" for one in summary.failed]
     if summary.missing:
@@ -197,7 +197,7 @@ def _outlines(found: Evaluation) -> Pictures:
 
 
 def _dividing_groups(summary: Summary) -> list[Subgroup]:
-    """Subgroups of the traits that tell scans apart: with one level all are alike."""
+    """Subgroups of the traits that have at least two levels."""
     traits = [group.group for group in summary.subgroups]
     return [group for group in summary.subgroups if traits.count(group.group) > 1]
 

@@ -71,7 +71,7 @@ def _bars(
     first: str,
     classes: Sequence[str],
 ) -> None:
-    """Stacked bars; the true class stands on the ground, where heights can be compared."""
+    """Draw stacked bars; the true class is at the bottom, where heights can be compared."""
     x, ground = start + np.arange(len(scans)), np.zeros(len(scans))
     for name in (first, *(other for other in classes if other != first)):
         heights = np.array([p.get(name, 0.0) for p in scans])
@@ -106,7 +106,7 @@ def roc_figure(rows: Sequence[CaseScores], found: Markers) -> Figure:
 def calibration_figure(bins: Sequence[Bin]) -> Figure:
     """Accuracy against the confidence, by bins, with Wilson's 95 % intervals.
 
-    Drawn by hand: scikit-learn's display knows neither the number in a bin nor its interval.
+    Not by scikit-learn's display, which shows neither the number in a bin nor its interval.
     """
     figure, axes = panel(
         "Calibration", x="probability of the predicted class", y="accuracy", size=_SQUARE
@@ -125,13 +125,13 @@ def calibration_figure(bins: Sequence[Bin]) -> Figure:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share of n (Wilson 1927), which holds for few, and for none or all."""
+    """95 % interval of a share of n (Wilson 1927), valid for small n and for shares of 0 and 1."""
     found = binomtest(round(share * n), n).proportion_ci(method="wilson")
     return float(found.low), float(found.high)
 
 
 def risk_coverage_figure(found: Reliability, abstention: Abstention | None) -> Figure:
-    """Share of wrong answers if only the surest are given; a cross where the rule stands."""
+    """Error rate if only the most confident answers are given; a cross marks the rule in use."""
     figure, axes = panel(
         "Risk–coverage",
         x="coverage: share of scans with an answer",

@@ -16,7 +16,7 @@ from plgg.report.numbers import number
 from plgg.report.parts import BLUE, FAINT, INK
 
 _SMALLEST_ML = 0.05
-# So that a figure of agreement has room at its right for the values of its lines.
+# Leaves room on the right of a Bland–Altman plot for the values of its lines.
 _SIZE = (5.2, 3.7)
 Series = Mapping[str, tuple[Look, Sequence[CaseScores]]]
 """Look and scans of each series by its title; that of a single one is blank."""

@@ -32,7 +32,7 @@ _HEADINGS = tuple(heading for heading, _ in _METRICS.values())
 
 @dataclass(frozen=True)
 class LabelsPanel:
-    """What is shown of the labels of the mask.
+    """Tables and pictures of the labels of the mask.
 
     Attributes:
         table: A row for each region, of each arm where there are several.

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation with their 95 % intervals, and what they mean in sentences."""
+"""The measures of an evaluation with 95 % intervals, and sentences that explain them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ADULT_YEARS = 18
 
 @dataclass(frozen=True)
 class Measure:
-    """A number of an evaluation: its name, itself, of how many, and its decimals."""
+    """A measure of an evaluation: label, estimate, number of cases, and decimals."""
 
     label: str
     found: Estimate
@@ -85,7 +85,7 @@ _TASK_METRICS = {
 
 
 def task_label(metric: str, task: TaskSummary) -> str:
-    """The name of a metric of a further task."""
+    """The name of a metric of an auxiliary task, with a note if lower is better."""
     name = _TASK_METRICS.get(metric, metric)
     return f"{name}, lower is better" if metric in task.lower_is_better else name
 

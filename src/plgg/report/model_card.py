@@ -1,6 +1,6 @@
 """`write_model_card`: RUN/model_card.md, under the headings of Mitchell et al. 2019.
 
-The prose stands in `templates/model_card.md`; here are the numbers and names that it needs.
+The text is in `templates/model_card.md`; this module computes the numbers and names in it.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ SCORED = ("validation", "test", OUT_OF_FOLD)
 
 
 def write_model_card(run: Path) -> Path:
-    """Write a run's model card; whole or not at all.
+    """Write a run's model card atomically.
 
-    Everything in it is read from the run's files, and from the store's list of cases where that is
-    still at hand. It holds no name of a patient or a scan and no path of this machine.
+    Everything in it is read from the run's files, and from the store's list of cases if the store
+    is still there. It holds no name of a patient or a scan and no path of this machine.
 
     Args:
-        run: Folder of a training run, best after it was evaluated.
+        run: Folder of a training run, preferably evaluated.
 
     Returns:
         Path of the card.
@@ -58,7 +58,7 @@ def write_model_card(run: Path) -> Path:
 
 
 def _page(run: RunRecords) -> dict[str, object]:
-    """What the template shows: text, which it escapes, and finished Markdown."""
+    """The variables of the template: text, which it escapes, and finished Markdown."""
     traits = ("site", "age_years", "sex", "marker")
     known = [t for t in traits if any(getattr(case, t) is not None for case in run.cases)]
     sexes = sorted(Counter(case.sex for case in run.cases if case.sex).items())
@@ -100,7 +100,7 @@ def _page(run: RunRecords) -> dict[str, object]:
 
 
 def _patients_table(run: RunRecords) -> Table:
-    """Who the model was trained, chosen and tested on."""
+    """Table of the patients in each part of the split."""
     parts = [part for part in PARTS if run.parts.get(part)]
     columns = [run.parts[part] for part in parts] + [run.cases]
     rows: list[tuple[str, ...]] = [
@@ -116,7 +116,7 @@ def _patients_table(run: RunRecords) -> Table:
 
 
 def _population(run: RunRecords) -> Facts:
-    """For whom the patients stand: what to stress, and the rest."""
+    """Whom the patients represent, as pairs of an emphasised text and an explanation."""
     if run.cases and all(case.patient_id.startswith("phantom-") for case in run.cases):
         shows = "The model shows that the software works; it has learnt nothing of real tumours."
         return (("The patients are synthetic.", shows),)
@@ -233,7 +233,7 @@ def _input(run: RunRecords) -> str:
 
 
 def _names_marker(run: RunRecords) -> bool:
-    """Neither the single arm does, nor one that learns other tasks alone."""
+    """Whether the model predicts the marker: not in the single arm or with other tasks only."""
     return run.config.get("arm") != "single" and "marker" in run.config.get("tasks", {"marker"})
 
 
@@ -258,7 +258,7 @@ def _text(value: object) -> str:
 
 
 def _caveats(run: RunRecords) -> list[str]:
-    """What was not tested, and what follows."""
+    """Limits of the evidence, such as what the model was not tested on."""
     test = run.evaluations.get("test")
     sites = {case.site for case in run.cases if case.site}
     lines = [" ".join(filter(None, pair)) for pair in _population(run)]

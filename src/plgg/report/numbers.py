@@ -65,7 +65,7 @@ def p_value(p: float | None) -> str:
 
 
 def blank(text: str) -> str:
-    """A text, but nothing in the place of a dash."""
+    """The text, or an empty string in place of a dash."""
     return "" if text == UNDEFINED else text
 
 
@@ -75,14 +75,14 @@ def count(n: int, noun: str) -> str:
 
 
 def listed(names: list[str] | tuple[str, ...], *, at_most: int = 12) -> str:
-    """Names in a row; of many, the first."""
+    """Names separated by commas; of many the first, and the number of the others."""
     first = ", ".join(names[:at_most])
     rest = len(names) - at_most
     return f"{first} and {rest} more" if rest > 0 else first
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds in the units of a clock."""
+    """Seconds as hours and minutes, or as minutes and seconds."""
     if seconds is None or not math.isfinite(seconds):
         return UNDEFINED
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""What several pages share: tiles, pictures, lists of facts, colours and titles of arms.
+"""Building blocks of pages: tiles, pictures, lists of facts, colours and titles of arms.
 
 Colours are those of Okabe and Ito, Color Universal Design (2008).
 """
@@ -65,7 +65,7 @@ class Picture:
 
     Attributes:
         source: A data URI.
-        alt: What it shows, for those who cannot see it.
+        alt: Alternative text.
         caption: What to look at.
     """
 
@@ -91,7 +91,7 @@ def arm_colour(arm: str, arms: Sequence[str]) -> str:
 
 
 def arm_title(arm: str) -> str:
-    """What the paper calls an arm."""
+    """The title of an arm in the paper, else its name."""
     return _TITLES.get(arm, arm)
 
 

@@ -23,7 +23,7 @@ Case = StoredCase | CaseScores
 
 @dataclass(frozen=True)
 class RunRecords:
-    """A run's records; what is not there is empty or None.
+    """A run's records; missing ones are empty or None.
 
     Attributes:
         name: The folder's name.
@@ -37,7 +37,7 @@ class RunRecords:
         evaluations: By part.
         calibration: What was fitted on the validation patients.
         folds: Of an ensemble, how many runs it has; else 0.
-        about: What everyone who reads a result must know.
+        about: Notes for the readers of a result.
     """
 
     name: str
@@ -94,7 +94,7 @@ def read_run(run: Path) -> RunRecords:
 
 
 def _read_ensemble(folder: Path) -> RunRecords:
-    """Read an ensemble: its first run stands for all, its patients are those out of fold."""
+    """Read an ensemble: the records of its first run, with the evaluation out of fold."""
     record = read_ensemble(folder)
     first = read_run(member_runs([folder])[0])
     scored = folder / "evaluation" / OUT_OF_FOLD
@@ -128,7 +128,7 @@ def _record(path: Path) -> Record:
 
 
 def _stored(environment: Record, split: Record) -> dict[str, tuple[Case, ...]]:
-    """The split's cases in the store that the run was trained on, if that is still the same."""
+    """The cases of the split, from the store of the training; empty if any of them is missing."""
     named = nested(environment, "store")
     if not isinstance(named, str):
         return {}

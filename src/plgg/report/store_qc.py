@@ -1,4 +1,4 @@
-"""`write_store_qc`: the quality control of a store, all cases on one page to sort."""
+"""`write_store_qc`: the quality control page of a store, a sortable table of all cases."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Row:
     Attributes:
         case_id: Its name.
         reason: Why it failed; empty otherwise.
-        quality: What was judged and tried; None where there were no gates.
-        warnings: What the check warned of.
+        quality: Verdicts and registration attempts; None if no gates were run.
+        warnings: Warnings of the data check.
         picture: Path from the page; empty where there is none.
     """
 
@@ -43,7 +43,7 @@ class Row:
 
     @property
     def status(self) -> str:
-        """Of its quality, or `not judged`."""
+        """`failed`, the status of the quality, or `not judged` without one."""
         judged = self.quality.status if self.quality else UNJUDGED
         return "failed" if self.reason else judged
 
@@ -59,20 +59,20 @@ class Row:
 
     @property
     def notes(self) -> list[Verdict]:
-        """What is not good, the failed first; not what the reason already quotes."""
+        """Verdicts that are not good, failed ones first, without those that the reason quotes."""
         verdicts = self.quality.verdicts if self.quality else ()
         poor = [v for v in verdicts if v.status != "good" and v.message not in self.reason]
         return sorted(poor, key=lambda verdict: verdict.status != "failed")
 
     @property
     def accepted(self) -> Attempt | None:
-        """How it was registered."""
+        """The accepted registration attempt; None if there is none."""
         attempts = self.quality.attempts if self.quality else ()
         return next((attempt for attempt in attempts if attempt.accepted), None)
 
     @property
     def seconds(self) -> float | None:
-        """Of all steps; None where unknown."""
+        """Total time of all steps; None where unknown."""
         spent = self.quality.seconds if self.quality else {}
         return sum(spent.values()) if spent else None
 
@@ -106,7 +106,7 @@ def _picture(folder: Path, case_id: str) -> str:
 
 
 def _digits(rows: Iterable[Row]) -> dict[str, int]:
-    """Decimals for each gate, by the size of what it usually measures."""
+    """Decimals for each gate, by the median size of its values."""
     sizes: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         for gate, verdict in row.verdicts.items():
@@ -139,7 +139,7 @@ def write_store_qc(store: Path) -> Path:
 
 
 def _page(store: Store) -> dict[str, object]:
-    """What the page says, from the store's records."""
+    """The variables of the template, from the store's records."""
     rows = rows_of(store)
     times = [(row.seconds, row.case_id) for row in rows if row.seconds is not None]
     worst, slowest = max(times, default=(None, ""))
@@ -164,7 +164,7 @@ def _page(store: Store) -> dict[str, object]:
 
 
 def _sentence(counts: dict[str, int], n: int) -> str:
-    """What to do, in a line."""
+    """A line that counts the cases and says where to look first."""
     if n and counts["good"] == n:
         return f"{count(n, 'case').capitalize()}, all good. Still, look through the pictures."
     if not n:

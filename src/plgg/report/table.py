@@ -48,7 +48,7 @@ class Table:
         return "\n".join([row(self.header), f"| {' | '.join(sides)} |", *map(row, rows)])
 
     def to_rich(self) -> rich.table.Table:
-        """The table for a terminal; markup in names is shown, not obeyed."""
+        """The table for a terminal; markup in names is shown literally."""
         from rich.table import Table as RichTable
         from rich.text import Text
 
@@ -64,7 +64,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Column(Generic[T]):
-    """A column: its name and what stands in it for a record; blank where nothing is known."""
+    """A column: its header, and the function that gives its cell for a record; blank if unknown."""
 
     header: str
     cell: Callable[[T], str]

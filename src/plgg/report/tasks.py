@@ -25,7 +25,7 @@ _SIZE = (4.6, 4.0)
 
 @dataclass(frozen=True)
 class TasksPanel:
-    """What is shown of the tasks beside outline and marker.
+    """Table and pictures of the auxiliary tasks, other than labels of the mask.
 
     Attributes:
         table: A row for each metric, of each arm where there are several.
@@ -122,7 +122,7 @@ def n_over_splits(splits: SplitTasks) -> str:
 
 
 def metric_over_splits(splits: SplitTasks, metric: str, digits: int = 3) -> str:
-    """Of one split the interval over patients; of several the standard deviation over them.
+    """A metric: of one evaluation with its interval, of several as mean ± SD over splits.
 
     Seeds are averaged within their split.
     """
@@ -146,12 +146,12 @@ def _pictures(
 def scatter(
     name: str, cases: dict[str, list[CaseScores]], arms: Sequence[str], *, quantity: str = ""
 ) -> Picture | None:
-    """Predicted against true; None where the answers or the truths are no numbers.
+    """Scatter plot of predicted against true values; None where they are not numbers.
 
     Args:
         name: Of the task.
-        cases: By arm; the name is blank where there is one.
-        arms: All of them, which colours go by.
+        cases: Scores by arm; the arm's name is blank for a single evaluation.
+        arms: All arms, which determine the colours.
         quantity: What is predicted, where the task's name does not say it.
     """
     pairs = {arm: _numbers(name, rows) for arm, rows in cases.items()}

@@ -1,9 +1,9 @@
 """`render` and `render_markdown`: pages from their templates.
 
 The templates lie in `plgg/report/templates`; each fills the blocks of `base.html`, which holds the
-page's Content-Security-Policy. By it a page loads nothing from elsewhere and runs no script but its
-own, which it knows by its hash. Whatever comes from data is escaped, control characters in it are
-shown, and a name that the record lacks is an error rather than a blank.
+page's Content-Security-Policy. The policy lets a page load nothing from elsewhere and run only its
+own scripts, identified by their hashes. Text from data is escaped, control characters in it are
+made visible, and an undefined variable is an error.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from plgg.core.errors import visible
 from plgg.report.numbers import number
 from plgg.report.table import Table
 
-# Stands in the head until the scripts are known; the head comes before all that comes from data.
+# Placeholder for the policy, which needs the scripts; the head precedes all text from data.
 _PLACE = "{policy}"
 _NO_SCRIPT = "<script>\n</script>\n"
 _NONE = "'none'"
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-# `file:` because browsers do not take the files beside an opened file for its own.
+# `file:` because browsers treat the files beside an opened file as another origin.
 _PICTURES = {False: "data:", True: "'self' data: file:"}
 _OPTIONS: dict[str, Any] = {
     "loader": PackageLoader("plgg.report"),
@@ -39,11 +39,11 @@ _OPTIONS: dict[str, Any] = {
 
 
 def render(template: str, page: Mapping[str, object], *, pictures_beside: bool = False) -> str:
-    """The text of a page.
+    """Render a page as HTML.
 
     Args:
         template: File name in `templates`.
-        page: What the template knows as `page`; the version of plgg is added.
+        page: The template's variable `page`; the version of plgg is added.
         pictures_beside: Whether the page shows pictures that are files beside it.
     """
     known = {**page, "version": __version__}
@@ -54,11 +54,11 @@ def render(template: str, page: Mapping[str, object], *, pictures_beside: bool =
 
 
 def render_markdown(template: str, page: Mapping[str, object]) -> str:
-    """The text of a page in Markdown, in which text from data is shown and never is markup.
+    """Render a page as Markdown, in which text from data is escaped.
 
     Args:
         template: File name in `templates`; with filters `table`, `facts`, `bullets`, `number`.
-        page: What the template knows as `page`; the version of plgg is added.
+        page: The template's variable `page`; the version of plgg is added.
     """
     # Nothing of this is HTML, and Markdown is escaped by `finalize`.
     environment = Environment(autoescape=False, finalize=_escaped, **_OPTIONS)  # noqa: S701
@@ -76,14 +76,14 @@ def _escaped(value: object) -> object:
 
 
 def _with_visible_letters(value: object) -> object:
-    """Text from data with what is hidden in it shown, line by line."""
+    """Make control characters in text from data visible, line by line."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return "\n".join(map(visible, value.split("\n")))
     return value
 
 
 def _policy(text: str, pictures: str) -> str:
-    """What the page may do: show its pictures, be styled, and run the scripts that it has now."""
+    """The Content-Security-Policy: own pictures, inline styles, and the scripts in the text."""
     scripts = " ".join(f"'sha256-{_hash(script)}'" for script in _SCRIPT.findall(text))
     return (
         f"default-src 'none'; img-src {pictures}; style-src 'unsafe-inline'; "

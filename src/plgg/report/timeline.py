@@ -1,6 +1,6 @@
-"""A patient's timeline: the figure, the table and the page of it.
+"""A patient's timeline: its figure, table and page.
 
-Of folders only the names: a path may hold what nobody else should read.
+Folders are shown by name only, because a path may contain private information.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from plgg.core.errors import OutputError
 from plgg.core.files import disk_answers, write_text
 from plgg.data.result import RESEARCH_ONLY, Timeline, TimePoint, VolumeInterval
-from plgg.report.drawing import DASHED, as_svg, legend
+from plgg.report.drawing import DASHED, as_svg
 from plgg.report.numbers import count, interval, number, signed
 from plgg.report.parts import BLUE, FAINT, INK, RULE, Picture
 from plgg.report.table import Table
@@ -44,7 +44,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class TimelineView:
-    """What the templates show."""
+    """Texts, figure and table of a timeline, for the templates."""
 
     verdict: str
     picture: Picture
@@ -60,7 +60,7 @@ def timeline_view(timeline: Timeline, *, this: bool = False) -> TimelineView:
 
     Args:
         timeline: Of one patient.
-        this: Whether one of its scans is that of the page, and called so.
+        this: Whether the page is that of one of the scans, which is then marked as this scan.
     """
     return TimelineView(
         _verdict(timeline),
@@ -78,7 +78,7 @@ def timeline_page(timeline: Timeline, notes: Sequence[str]) -> str:
 
     Args:
         timeline: Of one patient.
-        notes: Of the results: what everyone who reads them must know.
+        notes: Notes of the results for their readers.
     """
     about = dict.fromkeys(note.removeprefix(RESEARCH_ONLY).strip() for note in notes)
     page = {
@@ -90,15 +90,15 @@ def timeline_page(timeline: Timeline, notes: Sequence[str]) -> str:
 
 
 def write_timeline(path: Path, timeline: Timeline, notes: Sequence[str]) -> None:
-    """Write the page, unless it is there as it is.
+    """Write the page, unless the file already has this content.
 
     Args:
-        path: Where to; a page of plgg's that is there is replaced.
+        path: The file; an earlier timeline of plgg is replaced.
         timeline: Of one patient.
         notes: Of the results.
 
     Raises:
-        OutputError: If something else is there, or it cannot be written.
+        OutputError: If another file is there, or it cannot be written.
     """
     if not _is_free(path):
         raise OutputError(
@@ -123,7 +123,7 @@ def _is_free(path: Path) -> bool:
 
 
 def _verdict(timeline: Timeline) -> str:
-    """The last category, and the best."""
+    """A sentence on the last response category and the best one."""
     last = timeline.points[-1]
     text = f"The last scan by its diameters: {_WORDS[last.response]}{_sure(last)}."
     if timeline.best_response:
@@ -253,4 +253,3 @@ def _thresholds(axes: Axes, x: Sequence[float], points: Sequence[TimePoint]) -> 
         if point.product_mm2 is not None:
             smallest = min(smallest, point.product_mm2)
     axes.plot(at, limits, color=_COLOURS["PD"], linewidth=1.1, linestyle=":")
-    legend(axes)

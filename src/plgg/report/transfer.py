@@ -61,8 +61,8 @@ def write_transfer_report(
         rows: Every pair of training and test patients.
         home: Name of the cohort that the model comes from.
         away: Name of the cohort that it goes to.
-        failed: Why each run failed that did.
-        command: What was typed.
+        failed: Reason of each failed run, by name.
+        command: The command line.
 
     Returns:
         Path of the page.

@@ -1,1 +1,1 @@
-"""The reading room: a local web server where outlines are looked at, corrected and learnt from."""
+"""The reading room: a local web server to review masks, correct them and fine-tune the model."""

@@ -14,7 +14,7 @@ from plgg.serve.errors import RequestError, status_of
 
 
 class Json(JSONResponse):
-    """JSON in which no text can end a script or a tag, wherever a page puts it."""
+    """JSON that is safe to embed in HTML: no text in it can end a script or a tag."""
 
     def render(self, content: object) -> bytes:
         """The bytes of the answer."""
@@ -28,7 +28,7 @@ def error_answer(error: PlggError, *, short: str = "") -> Json:
     """An error as JSON.
 
     Args:
-        error: What is refused.
+        error: The error to report.
         short: Path that is left out of the message.
     """
 
@@ -59,8 +59,8 @@ def file_answer(
         request: What was asked.
         path: Of the file.
         media_type: Of its contents.
-        etag: Its SHA-256 if that is known; by default one of its time and size.
-        headers: Further ones.
+        etag: Its SHA-256 if that is known; by default made of its time and size.
+        headers: Further headers.
     """
     stat = path.stat()
     tag = f'"{etag or f"{stat.st_mtime_ns:x}-{stat.st_size:x}"}"'

@@ -2,7 +2,7 @@
 
     app = create_app(ServeOptions(work=Path("work"), token=None))
 
-Opening it holds the folder and starts the queue; both end with it.
+Its lifespan locks the work folder and runs the job queue.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 PAGE = Path(str(files("plgg.serve") / "page"))
 _ROUTERS = (info, cases, masks, jobs, rounds, studies, push, docs, monai_label)
 _ABOUT = "Outlines of pediatric low-grade glioma, looked at and corrected. For research use only."
-# Some systems do not know these, and a browser runs no module of another type.
+# Media types that some systems lack; browsers run no JavaScript module of another type.
 _TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _LARGE = (
@@ -49,17 +49,17 @@ _LARGE = (
     ("PUT", "/datastore/"),
     ("PUT", "/session/"),
     ("POST", "/infer/"),
-    # MONAI Label's client goes on naming the length of what it sent last; there is no body.
+    # MONAI Label's client repeats the Content-Length of its last upload; there is no body.
     ("GET", "/"),
     ("DELETE", "/"),
 )
 
 
 def create_app(options: ServeOptions) -> FastAPI:
-    """The application.
+    """Make the application.
 
     Raises:
-        PlggError: If a model is none, the folder cannot be written to, or it is not safe.
+        PlggError: If a model or the store cannot be used, or the options are not safe.
     """
     room = open_room(options)
     app = FastAPI(
@@ -71,7 +71,7 @@ def create_app(options: ServeOptions) -> FastAPI:
         openapi_url=None,
         lifespan=_life,
         default_response_class=Json,
-        # Of scans and people nothing is told to anyone, whatever the environment asks for.
+        # No telemetry about scans and users, whatever the environment variables say.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.room = room
@@ -86,7 +86,7 @@ def create_app(options: ServeOptions) -> FastAPI:
 
 @asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
-    """Hold the folder, clear up after a crash, and do jobs until the end."""
+    """Lock the work folder, recover from a crash, and run jobs until shutdown."""
     room: Room = app.state.room
     with output_folder(room.work.root, READING_ROOM):
         await run_in_threadpool(recover, room)
@@ -120,7 +120,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_errors(app: FastAPI, room: Room) -> None:
-    """Whatever is wrong is told in one form."""
+    """Answer errors of every kind with the same JSON."""
     short = f"{room.work.root.resolve()}/"
 
     @app.exception_handler(PlggError)

@@ -2,8 +2,8 @@
 
     audit.write("save", who="AB", case="P01", edit=1)
 
-Cases are named by their identifiers; names of files, which people's names may be in, and what a
-header says of a patient never come here.
+Cases are named by their identifiers. File names, which may hold names of people, and patient data
+of headers are never logged.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class AuditLog:
         """Append a line.
 
         Args:
-            what: Was done, in a word.
-            who: As they call themselves.
-            address: Of the client.
-            of: What it was done to: `case`, `edit`, `job`, `round`.
+            what: The action, in a word or two.
+            who: Name of the user.
+            address: IP address of the client.
+            of: What the action applied to: `case`, `edit`, `job`, `round`.
 
         Raises:
-            OutputError: If it cannot be written: what cannot be told is not to be done.
+            OutputError: If it cannot be written; the action must not be done then.
         """
         known = {name: value for name, value in of.items() if value is not None}
         line = json.dumps({"when": now(), "who": who, "what": what, "address": address, **known})
@@ -52,7 +52,7 @@ class AuditLog:
             os.fsync(handle.fileno())
 
     def mend(self) -> None:
-        """End a line that a power cut left unfinished, so that the next one is its own."""
+        """End a line that a power cut left incomplete, so that the next one is separate."""
         path = self._path
         if path.is_file() and path.stat().st_size:
             with path.open("r+b") as handle:

@@ -1,4 +1,4 @@
-"""`Case` and `CaseDetails`: what the work list and the page of a case say, read from the disk."""
+"""`Case` and `CaseDetails`: rows of the work list and details of one case, read from disk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MarkerSummary(BaseModel):
 
 
 class VerdictSummary(BaseModel):
-    """What one gate says; `verdict` is good, doubtful or failed."""
+    """The verdict of one gate; `verdict` is good, doubtful or failed."""
 
     name: str
     verdict: str
@@ -46,10 +46,10 @@ class Case(BaseModel):
     """A line of the work list.
 
     Attributes:
-        volume_ml: Of the newest mask.
-        volume_interval_ml: Where the true volume lies, of the model's mask; None once edited.
+        volume_ml: Volume of the newest mask.
+        volume_interval_ml: Interval of the true volume, for the model's mask; None once edited.
         certainty: See `plgg.serve.views.CaseView`; None until a view was made.
-        out_of_distribution: Distance to the training scans; larger is stranger.
+        out_of_distribution: Distance to the training scans; larger is less similar.
         etag: SHA-256 of the newest mask, to be sent as If-Match; None before there is one.
     """
 
@@ -96,11 +96,11 @@ class CaseDetails(Case):
 
 
 class CaseList:
-    """The cases of a reading room; what has not changed on the disk is not read again.
+    """The cases of a reading room, cached until their files change.
 
     Args:
         work: The reading room.
-        queue: Of its jobs.
+        queue: Its job queue.
     """
 
     def __init__(self, work: WorkFolder, queue: JobQueue) -> None:
@@ -109,12 +109,12 @@ class CaseList:
         self._lock = threading.Lock()
 
     def all(self) -> list[Case]:
-        """All cases, by name; one whose records are damaged says so and costs no other."""
+        """All cases, sorted by name; one with damaged records is listed as failed."""
         found = (self._listed(case_id) for case_id in self._work.case_ids())
         return [case for case in found if case is not None]
 
     def _listed(self, case_id: str) -> Case | None:
-        """One case of the list; None if it has just gone."""
+        """One case of the list; None if it was just removed."""
         try:
             return self.get(case_id)
         except RequestError:
@@ -151,7 +151,7 @@ class CaseList:
         return details.model_copy(update={"push": self._queue.of_push(case_id)})
 
     def _state(self, case_id: str) -> tuple[object, ...]:
-        """What changes whenever a case does."""
+        """Cache key of a case: the times of its files, and its newest edit."""
         work = self._work
         files = work.case_folder(case_id) / RESULT, work.view_folder(case_id) / "view.json"
         newest = work.edit_folders(case_id)[-1:]
@@ -182,7 +182,7 @@ def _progress(job: Job | None, *, predicted: bool) -> dict[str, object]:
         return {"state": "done" if predicted else "failed"}
     if job.state in ("queued", "running"):
         return {"state": job.state}
-    # A job is done before the case is: its folder was taken away since.
+    # A job ended but there is no result: its folder was removed since.
     error = job.error or "its prediction is no longer there"
     return {"state": "refused" if job.refused else "failed", "error": error}
 
@@ -224,7 +224,7 @@ def _verdicts(result: Result) -> list[VerdictSummary]:
 
 
 def _gate_text(verdict: Verdict) -> str:
-    """What a gate found; its own message is a complaint, which only fits where it has one."""
+    """Message of a verdict; for a good one the value and limits, as messages describe faults."""
     if verdict.status != "good":
         return verdict.message
     return verdict.limits if verdict.value is None else f"{verdict.value:g} ({verdict.limits})"
@@ -251,7 +251,7 @@ def read_details(work: WorkFolder, case: Case) -> CaseDetails:
 
 
 def _public(work: WorkFolder, result: Result) -> dict[str, Any]:
-    """`result.json` without a path of this machine, whose folders may be called after people."""
+    """`result.json` without absolute paths, as folder names may identify people."""
     record: dict[str, Any] = result.model_dump(mode="json")
     upload = work.upload(result.case_id)
     name = upload.scan if upload else Path(result.input.path).name
@@ -260,7 +260,7 @@ def _public(work: WorkFolder, result: Result) -> dict[str, Any]:
 
 
 def _view(work: WorkFolder, case_id: str) -> CaseView | None:
-    """The view; a scan that is no longer at hand costs the picture alone."""
+    """The view; None where it cannot be made, such as for a scan that is gone."""
     try:
         return need_view(work, case_id)
     except PlggError:

@@ -1,9 +1,9 @@
-"""`save_edit`: a corrected mask becomes the next edit of its case, whole or not at all.
+"""`save_edit`: save a corrected mask atomically as the next edit of its case.
 
     edit = save_edit(work, "P01", Path("upload.nii.gz"), if_match=etag, who="AB", minutes=1.5)
 
-The model's mask and earlier edits are never changed. Whoever saves says which mask they began with;
-if another one was saved since, nothing is written, and they are told (409).
+The model's mask and earlier edits are never changed. A client names the mask that it started from;
+if another one was saved since, nothing is written, and the request fails (409).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from plgg.serve.records import EditRecord, now
 from plgg.serve.work import WorkFolder
 
 COMMIT = threading.Lock()
-"""Held while an edit takes its place: a rename; what takes long is done before."""
+"""Lock to commit an edit or to queue a new prediction; slow steps run before it is taken."""
 
 _MOST_EDITS = 9999
 _TOLERANCE_MM = 0.05
@@ -49,12 +49,12 @@ def save_edit(
 
     Args:
         work: The reading room.
-        case_id: Of a predicted case.
-        file: NIfTI as the client sent it, whatever it is named.
+        case_id: A predicted case.
+        file: NIfTI from the client, with any name; it is renamed.
         if_match: SHA-256 of the mask that the client began with.
-        who: As they call themselves.
-        minutes: That they spent.
-        allow: Asked last, while nothing else can be saved; raises if this may not be.
+        who: Name of the user.
+        minutes: Time spent.
+        allow: Last check, called under the lock; raises if the edit must not be saved.
 
     Returns:
         The record of the edit; its `mask_sha256` is the new ETag.
@@ -62,7 +62,7 @@ def save_edit(
     Raises:
         RequestError: 404 without a prediction, 409 if another mask was saved since, 422 if it is
             no mask of this case.
-        OutputError: If the disk refuses.
+        OutputError: If it cannot be written.
     """
     require_fresh(work, case_id, if_match)
     base = model_mask(work, case_id)
@@ -85,7 +85,7 @@ def save_edit(
 
 
 def _write_dicom(work: WorkFolder, case_id: str, aside: Path, number: int) -> str | None:
-    """Write the edit as DICOM where the case was; why it cannot be: that costs no edit."""
+    """Write DICOM objects of an edit if the scan was DICOM; returns the reason if it fails."""
     from plgg import api
 
     try:
@@ -103,12 +103,12 @@ def _write_dicom(work: WorkFolder, case_id: str, aside: Path, number: int) -> st
 
 
 def _source(work: WorkFolder, case_id: str) -> Path | None:
-    """The scan of an upload; of others the result says where it lies."""
+    """The scan of an uploaded case; None for others, where `result.json` holds the path."""
     return work.scan(case_id) if work.upload(case_id) is not None else None
 
 
 def require_fresh(work: WorkFolder, case_id: str, if_match: str, number: int | None = None) -> None:
-    """The newest mask is the one that the client began with, and the next edit has this number.
+    """Check that the client started from the newest mask, and that the next edit has this number.
 
     Raises:
         RequestError: 409 with the present ETag, if not.
@@ -140,7 +140,7 @@ def model_mask(work: WorkFolder, case_id: str) -> Volume:
 
 
 def read_mask(file: Path, base: Volume, scan_gib: float | None = None) -> Volume:
-    """A mask that came from a client, boolean, on the grid of the case to the last digit.
+    """Read a mask from a client as boolean, with the exact affine of the case.
 
     Raises:
         RequestError: 422, if it is no NIfTI, lies on another grid, or holds other than 0 and 1.
@@ -158,7 +158,7 @@ def read_mask(file: Path, base: Volume, scan_gib: float | None = None) -> Volume
 
 
 def _named(file: Path) -> Path:
-    """A link to a file by the suffix that its first bytes ask for."""
+    """Rename a file to the suffix that its first bytes ask for, `.nii.gz` or `.nii`."""
     with file.open("rb") as handle:
         packed = handle.read(2) == GZIP_MAGIC
     named = file.with_name(f"{file.name}{'.nii.gz' if packed else '.nii'}")
@@ -189,7 +189,7 @@ def _binary(data: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _next_number(work: WorkFolder, case_id: str) -> int:
-    """One more than any that is taken, also by a folder whose record was lost."""
+    """The next free number; a folder with files but without a record counts as taken."""
     found = work.edits_folder(case_id).glob("[0-9]" * 4)
     taken = [int(path.name) for path in found if not path.is_dir() or any(path.iterdir())]
     return max(taken, default=0) + 1

@@ -1,4 +1,4 @@
-"""`RequestError`: what a client asked for and does not get, with its HTTP status."""
+"""`RequestError`: an error response with its HTTP status; statuses of all other errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RequestError(PlggError):
     """A request that is refused.
 
     Args:
-        status: Of HTTP.
+        status: HTTP status code.
         what: What is wrong, in one clause.
         where: The case, the header or the field it is wrong in.
         remedy: What to do about it.

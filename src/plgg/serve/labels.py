@@ -1,8 +1,8 @@
-"""`tumour_of`: the mask in a label as 3D Slicer, OHIF or MONAI Label's client send it.
+"""`tumour_of`: read the tumour mask from a label file of 3D Slicer, OHIF or MONAI Label's client.
 
-A label is NIfTI, `.nrrd`, `.seg.nrrd` or bare voxels in the order of the scan. Its voxels are those
-of the case, though perhaps in another order; nothing is ever resampled. Of several segments the one
-named tumour counts.
+A label is NIfTI, `.nrrd`, `.seg.nrrd` or raw voxels in the order of the scan. Its axes may be
+permuted, flipped, cropped or padded, but nothing is resampled. Of several segments, the one named
+tumour is used.
 
     found = tumour_of(file, "label.seg.nrrd", base, names=("tumour",))
 """
@@ -29,14 +29,14 @@ TUMOUR = "tumour"
 _NAMES = frozenset({TUMOUR, "tumor"})
 _TOLERANCE_MM = 0.05
 _LABEL = "the label"
-# Of one voxel: eight layers of 64 bits. No label of these programs is larger.
+# Largest label per voxel: eight layers of 64 bits, more than these programs write.
 _MOST_BYTES_A_VOXEL = 64
 _SPARE_BYTES = 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class Tumour:
-    """What a label says.
+    """The tumour in a label.
 
     Attributes:
         mask: Boolean, on the grid of the case.
@@ -51,10 +51,10 @@ def tumour_of(file: Path, name: str, base: Volume, names: Sequence[str] = ()) ->
     """Read the tumour from a label.
 
     Args:
-        file: As the client sent it.
-        name: As the client calls it; only its ending counts.
+        file: Label file from the client; it may be renamed.
+        name: File name of the client; only its suffix is used.
         base: The model's mask of the case.
-        names: Of the segments, in the order of their values from 1, where the client says so.
+        names: Names of the segments with the values 1, 2 and so on, if the client gives them.
 
     Raises:
         RequestError: 413 if it is far larger than the case, 422 if it is no label, lies on another
@@ -86,7 +86,7 @@ def _read(file: Path, name: str, base: Volume) -> tuple[tuple[Volume, ...], tupl
 
 
 def _bare(raw: bytes, base: Volume) -> Volume:
-    """Voxels as OHIF sends them: 8 or 16 bits each, the first index running fastest."""
+    """Raw voxels from OHIF: 8 or 16 bits each, in Fortran order."""
     size, rest = divmod(len(raw), base.data.size)
     if rest or size not in (1, 2):
         raise InputError(f"has {len(raw)} bytes for the case's {base.data.size} voxels")
@@ -125,7 +125,7 @@ def _by_name(
 def _choose(
     inside: Mapping[str, NDArray[np.bool_]],
 ) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
-    """The tumour, None where nothing is marked, and the names of what else is."""
+    """The tumour; None where all segments are empty; and the names of other segments."""
     chosen = [name for name in inside if name.lower() in _NAMES] or [*inside]
     if len(chosen) > 1:
         listed = ", ".join(ascii(name) for name in chosen)
@@ -140,10 +140,10 @@ def _choose(
 
 
 def _onto(found: Volume, base: Volume) -> NDArray[np.bool_]:
-    """A mask on the case's grid; its own may be turned, flipped, a part of it, or reach beyond it.
+    """Map a mask to the case's grid; its axes may be permuted, flipped, cropped or padded.
 
-    3D Slicer turns left-handed images round, crops segmentations, and may add an empty margin. What
-    would have to be interpolated is refused, and so is what is marked outside of the case.
+    3D Slicer flips left-handed images, crops segmentations, and may add an empty margin. A mask
+    that would need interpolation is refused, and so is one with tumour outside of the case.
     """
     order, signs, start = _axes(index_map(base.affine, found.affine))
     data = np.asarray(found.data, dtype=np.bool_).transpose(order)[tuple(map(_step, signs))]
@@ -166,7 +166,7 @@ def _onto(found: Volume, base: Volume) -> NDArray[np.bool_]:
 def _axes(
     found_to_base: Affine,
 ) -> tuple[tuple[int, ...], NDArray[np.int_], NDArray[np.int_]]:
-    """Which axis of a label each axis of the case is, which way it runs, and where voxel 0 is."""
+    """For each axis of the case: the label's axis and its direction; and the index of voxel 0."""
     rows = found_to_base[:3, :3]
     order = np.abs(rows).argmax(axis=1)
     signs = np.sign(rows[range(3), order]).astype(np.int_)
@@ -186,7 +186,7 @@ def _fits(
     signs: NDArray[np.int_],
     start: NDArray[np.int_],
 ) -> bool:
-    """Whether every voxel of a label is a voxel of the case's lattice."""
+    """Whether all voxels of a label lie on the lattice of the case."""
     lattice = np.eye(4)
     lattice[:3, :3] = 0.0
     lattice[range(3), order] = signs

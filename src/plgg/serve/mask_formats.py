@@ -1,7 +1,7 @@
-"""Masks and scans in the formats that MONAI Label's clients ask for, and read without loss.
+"""Masks and scans in the file formats that clients of MONAI Label ask for.
 
-ITK, through which 3D Slicer reads NIfTI, leaves out shear, such as the tilt of a stack of slices; a
-sheared grid is given as NRRD, which holds it.
+ITK, which 3D Slicer reads NIfTI with, drops shear, such as a gantry tilt; a sheared grid is sent as
+NRRD, which keeps it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _TYPES = {"uint8": np.uint8, "uint16": np.uint16}
 
 @dataclass(frozen=True)
 class MaskFormat:
-    """What a client asked for.
+    """File format of a mask, as requested.
 
     Attributes:
         ending: One of `ENDINGS`.
-        dtype: uint8 or uint16, of NRRD.
-        packed: Whether NRRD is packed; what OHIF reads is not.
+        dtype: Voxel type of NRRD, uint8 or uint16.
+        packed: Whether NRRD is compressed by gzip; OHIF reads it uncompressed.
     """
 
     ending: str = ".nii.gz"
@@ -48,7 +48,7 @@ class MaskFormat:
 
 
 def requested_format(params: Mapping[str, Any]) -> MaskFormat:
-    """The format in the parameters of `infer`; types that hold no label become uint8.
+    """The format in the parameters of `infer`; unsupported voxel types become uint8.
 
     Raises:
         RequestError: 422, if there is no such format.
@@ -62,13 +62,13 @@ def requested_format(params: Mapping[str, Any]) -> MaskFormat:
             remedy=f"Choose of {', '.join(ENDINGS)}.",
         )
     dtype = str(params.get("result_dtype"))
-    # MONAI Label packs NRRD only where it is asked to.
+    # MONAI Label compresses NRRD on request only.
     packed = bool(params.get("result_compress", ending == ".seg.nrrd"))
     return MaskFormat(ending, dtype if dtype in _TYPES else "uint8", packed)
 
 
 def is_sheared(affine: Affine) -> bool:
-    """Whether two axes of a grid are no right angle apart, by more than rounding."""
+    """Whether the axes of a grid are not orthogonal, by more than rounding."""
     axes = affine[:3, :3] / spacing_mm(affine)
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > _MOST_SHEAR)
 
@@ -100,7 +100,7 @@ def scan_file(work: WorkFolder, case_id: str) -> Path:
 
 
 def mask_file(path: Path, asked: MaskFormat) -> bytes:
-    """A mask's file in another format, voxel by voxel where it was."""
+    """A mask file in another format, on the same grid."""
     if asked.ending == ".nii.gz":
         return path.read_bytes()
     if asked.ending == ".nii":
@@ -112,7 +112,7 @@ def mask_file(path: Path, asked: MaskFormat) -> bytes:
 
 
 def centroids(path: Path) -> dict[str, list[float]]:
-    """Label and centre of the mask in voxels, as OHIF reads them; none of an empty mask."""
+    """Label and centroid of the mask in voxels, as OHIF reads them; empty for an empty mask."""
     mask = read_volume(path)
     points = np.argwhere(mask.data > 0)
     if not len(points):
@@ -125,7 +125,7 @@ def dicom_seg(work: WorkFolder, case_id: str, mask: Path, aside: Path) -> bytes:
 
     Raises:
         RequestError: 422, if the case was not uploaded as DICOM.
-        InputError: If the series is no longer there, or lacks what a SEG must refer to.
+        InputError: If the series is no longer there, or lacks attributes that a SEG refers to.
     """
     result = work.result(case_id)
     if result is None or result.input.kind != "dicom":

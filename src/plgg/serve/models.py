@@ -1,4 +1,4 @@
-"""`KnownModels`: names of the models of a reading room, and which one made a result."""
+"""Names of the models of a reading room, and which model made a result."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from plgg.serve.work import WorkFolder
 
 
 class ModelInfo(BaseModel):
-    """What is said of a model.
+    """Name and description of a model.
 
     Attributes:
-        name: Of the installed model, the folder, or the round.
-        about: What everyone who reads a result of it must know.
-        members: How many networks answer.
-        round: That made it; None of one that was given.
+        name: Name of the installed model, the folder or the round.
+        about: Note for everyone who reads a result of it.
+        members: Number of networks.
+        round: Round that trained it; None for an initial model.
     """
 
     name: str
@@ -33,18 +33,18 @@ class ModelInfo(BaseModel):
 
 
 def known_models(work: WorkFolder) -> list[ModelInfo]:
-    """The models of the start and of all accepted rounds, oldest first."""
+    """The initial models and those of all accepted rounds, oldest first."""
     rounds = [_info((_run(work, number),), number) for number in work.accepted_rounds()]
     return [_info(work.models, None), *rounds]
 
 
 def current_model(work: WorkFolder) -> ModelInfo:
-    """The model that answers now."""
+    """The model for new predictions."""
     return _info(work.current_models(), work.current_round())
 
 
 def sequences(work: WorkFolder) -> list[str]:
-    """The sequences that the current model wants, the reference first."""
+    """Input sequences of the current model, the reference first."""
     checkpoint = _checkpoint(member_runs(work.current_models())[0])
     found = checkpoint.get("config", {}).get("channels") or ["flair"]
     return [str(name) for name in found]
@@ -89,7 +89,7 @@ def _weights(folders: tuple[Path, ...]) -> tuple[str, ...]:
 
 
 def _checkpoint(run: Path) -> dict[str, Any]:
-    """What the best checkpoint says of itself; the network's libraries are not needed for it."""
+    """Metadata of the best checkpoint, read without importing torch."""
     try:
         found = read_json(run / "checkpoints" / "best.json")
     except JsonError:

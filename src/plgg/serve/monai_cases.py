@@ -46,11 +46,11 @@ class SavedLabel:
 
 
 def case_of(room: Room, image: str) -> str:
-    """The case that a client means.
+    """Find the case of an image.
 
     Args:
         room: The reading room.
-        image: A case's name; a file's or a volume's name that became one; a SeriesInstanceUID.
+        image: A case's name; the name of a file or a volume that became one; a SeriesInstanceUID.
 
     Raises:
         RequestError: 404, if there is none.
@@ -82,13 +82,13 @@ def _series_of(path: Path) -> str | None:
 
 
 def client_of(params: Mapping[str, Any]) -> str:
-    """What a client calls itself; blank if that is no name."""
+    """Name of the client; blank if it is not valid."""
     name = str(params.get("client_id") or "").strip()
     return "" if patient_id_fault(name) else name
 
 
 def keep_image(room: Room, file: UploadFile, image: str) -> str:
-    """Keep a scan as a case of that name, and queue its prediction; the same scan only once.
+    """Save a scan as a case of that name and queue its prediction, if it is not there already.
 
     Raises:
         RequestError: As `keep_upload`.
@@ -101,7 +101,7 @@ def keep_image(room: Room, file: UploadFile, image: str) -> str:
 
 
 def keep_session(room: Room, files: Sequence[UploadFile]) -> str:
-    """Keep a scan as a case named after its bytes; the same scan only once.
+    """Save a scan as a case named by its hash, if it is not there already.
 
     Raises:
         RequestError: As `keep_upload`.
@@ -134,7 +134,7 @@ def _digest(file: BinaryIO) -> str:
 
 
 async def predicted(room: Room, case_id: str, request: Request) -> None:
-    """Wait until a case is predicted; one whose prediction was lost is queued again.
+    """Wait until a case is predicted; a failed one without a mask is queued again first.
 
     Raises:
         RequestError: 422 if the scan is refused, 500 if its prediction fails, 499 if the client
@@ -160,7 +160,7 @@ def keep_label(
 ) -> SavedLabel:
     """Save a label as the next edit of its case.
 
-    These clients cannot say which mask they began with. Nothing is lost by that: every edit stays.
+    These clients do not send If-Match. Nothing is lost by that, as every edit is kept.
 
     Raises:
         RequestError: As `tumour_of` and `save_edit`.
@@ -203,7 +203,7 @@ def _received(
 def _segment_names(params: Mapping[str, Any]) -> list[str]:
     """Names of the segments by their values from 1, as 3D Slicer and OHIF send them.
 
-    3D Slicer counts segments that it leaves out, too, so that its `idx` says nothing.
+    The `idx` of 3D Slicer is not used, as it counts segments that are left out, too.
     """
     told = params.get("label_info")
     if not isinstance(told, list):
@@ -213,12 +213,12 @@ def _segment_names(params: Mapping[str, Any]) -> list[str]:
 
 
 def redraw(room: Room, case_id: str) -> None:
-    """The thumbnail follows; that it cannot is no reason to lose a save."""
+    """Redraw the thumbnail after a save; errors are ignored."""
     with suppress(PlggError, OSError):
         redraw_thumbnail(room.work, case_id)
 
 
 def session(room: Room, case_id: str) -> dict[str, Any]:
-    """What a client may know of its session."""
+    """The record of a session."""
     case = room.cases.get(case_id)
     return {"name": case_id, "image": f"{case_id}.nii.gz", "state": case.state}

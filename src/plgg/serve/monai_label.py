@@ -62,7 +62,7 @@ def auth_token(room: TheRoom, request: Request, password: Annotated[str, Form()]
 
 @router.get("/auth/token/valid", include_in_schema=False)
 def auth_token_valid() -> Json:
-    """Whoever gets here has shown the token."""
+    """Confirm a token: requests without it do not get here."""
     return Json({"username": "plgg", "roles": []})
 
 
@@ -163,9 +163,9 @@ async def infer(
     file: UploadFile | None = None,
     output: Literal["image", "json", "all", "dicom_seg"] = "all",
 ) -> Response:
-    """The mask of a case; one that was not predicted yet is waited for.
+    """The mask of a case; waits for the prediction if there is none yet.
 
-    A label that comes along, such as scribbles, is not looked at.
+    A label in the request, such as scribbles, is ignored.
     """
     said = _parsed(params)
     if model != records.MODEL:
@@ -197,7 +197,7 @@ def _inferred(room: Room, case_id: str, said: dict[str, Any], output: str) -> Re
 
 
 def _multipart(told: dict[str, Any], name: str, raw: bytes) -> Response:
-    """Parameters and image in one answer; OHIF looks for these very headers."""
+    """Parameters and image in one response, with exactly the headers that OHIF expects."""
     parts = (
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="params"\r\n'
         f"Content-Type: application/json\r\n\r\n{json.dumps(told)}\r\n"

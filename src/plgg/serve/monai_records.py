@@ -1,7 +1,6 @@
-"""What MONAI Label's clients are told, in its own words: server, data store, samples and tasks.
+"""Records of MONAI Label's protocol: server, datastore, samples and tasks.
 
-Its clients read these records as MONAI Label 0.8 writes them; fields that none of them reads are
-left out.
+They have the format of MONAI Label 0.8, without the fields that none of its clients reads.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from plgg.serve.strategies import STRATEGIES
 MODEL = "plgg"
 LABELS = {TUMOUR: 1}
 NEWEST, MODELS_OWN = "newest", "model"
-"""What `infer` begins with: the newest correction, or the model's own mask."""
+"""Values of `start_from` for `infer`: the newest correction, or the model's own mask."""
 _ABOUT_STRATEGY = {
     "entropy": "the least certain outline",
     "agreement": "where the networks agree least",
@@ -71,7 +70,7 @@ def server_record(room: Room) -> Record:
 
 
 def _training(room: Room) -> Record:
-    """How the newest round fares, as the progress bars of the clients want it."""
+    """Progress of the newest round and Dice of the current model, for progress bars."""
     stats: Record = {"best_metric": 0.0}
     number = room.work.current_round()
     found = room.work.comparison(number) if number is not None else None
@@ -112,12 +111,12 @@ def store_objects(cases: list[Case]) -> Record:
 
 
 def image_info(case: Case) -> Record:
-    """What is known of an image; nothing that says whose it is."""
+    """Metadata of an image, without patient data."""
     return {"name": f"{case.id}.nii.gz", "created": case.created, "state": case.state}
 
 
 def label_info(case: Case) -> Record:
-    """What is known of a label."""
+    """Metadata of a label."""
     return {"params": {"label_names": LABELS}, "volume_ml": case.volume_ml, "edits": case.n_edits}
 
 
@@ -131,10 +130,10 @@ def sample_record(room: Room, case: Case, strategy: str, *, is_near: bool) -> Re
 
     Args:
         room: The reading room.
-        case: Predicted, its view made.
-        strategy: By which it was chosen.
-        is_near: Whether the client is on this machine: 3D Slicer then opens the file itself, which
-            is how it comes to the image of a server that wants a token.
+        case: A predicted case with a view.
+        strategy: Strategy that chose it.
+        is_near: Whether the client is on this machine: 3D Slicer then opens the file by its path,
+            which also works if the server needs a token.
     """
     path = scan_file(room.work, case.id)
     record = {
@@ -153,14 +152,14 @@ def _sha256(path: Path, _written_ns: int) -> str:
 
 
 def newest_round(room: Room, *, under_way: bool = False) -> Job | None:
-    """The newest round's job; one that has not ended, if only such are asked for."""
+    """The job of the newest round; with `under_way`, of the newest that has not ended."""
     jobs = [job for job in room.queue.all() if job.kind == "round"]
     found = [job for job in jobs if not (under_way and job.finished)]
     return found[-1] if found else None
 
 
 def task_record(room: Room, job: Job) -> Record:
-    """`/train/`: a round of learning as a task; its last detail says what came of it."""
+    """`/train/`: a fine-tuning round as a task; its last detail is the progress or the result."""
     comparison = room.work.comparison(job.round) if job.round is not None else None
     record = {
         "id": job.id,

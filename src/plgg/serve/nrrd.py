@@ -1,8 +1,8 @@
-"""NRRD, the format of 3D Slicer and OHIF, to `Volume` and back: images, labels and segmentations.
+"""Read and write NRRD, the format of 3D Slicer and OHIF: images, labels and segmentations.
 
-World millimetres are RAS+ in plgg and LPS in NRRD; nothing is reoriented or resampled. A file from
-elsewhere is read here rather than by ITK, which follows a header to any other file (`data file`)
-and takes whatever memory it declares. The format: http://teem.sourceforge.net/nrrd/format.html; the
+World coordinates are RAS+ in plgg and LPS in NRRD; nothing is reoriented or resampled. Files from
+clients are not read by ITK, which opens any other file that a header names (`data file`) and
+allocates whatever memory it declares. The format: http://teem.sourceforge.net/nrrd/format.html; the
 names of segments are those of 3D Slicer's `.seg.nrrd`.
 
     raw = write_nrrd(mask, segment="tumour")
@@ -63,11 +63,11 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Nrrd:
-    """One file, read.
+    """The contents of one file.
 
     Attributes:
         layers: Images of one grid; more than one only where segments overlap.
-        segments: As the header names them; none of a plain image.
+        segments: Segments in the header; empty for a plain image.
     """
 
     layers: tuple[Volume, ...]
@@ -80,12 +80,12 @@ class Nrrd:
 
 
 def write_nrrd(volume: Volume, *, segment: str | None = None, packed: bool = True) -> bytes:
-    """An image as NRRD in LPS, its affine to the last digit, whichever way it lies.
+    """Write an image as NRRD in LPS, with its exact affine, without reordering voxels.
 
     Args:
         volume: uint8, uint16, int16 or float32; bool becomes uint8.
         segment: Name of the one segment, for a label that 3D Slicer is to load as a segmentation.
-        packed: By gzip.
+        packed: Whether to compress by gzip.
     """
     data = volume.data.astype(np.uint8) if volume.data.dtype == np.bool_ else volume.data
     data = data.astype(data.dtype.newbyteorder("<"), copy=False)
@@ -141,8 +141,8 @@ def read_nrrd(raw: bytes) -> Nrrd:
         raw: The file's bytes, data and header in one.
 
     Raises:
-        InputError: If it is none, damaged, over the budget (`plgg.data.budget`), stored in a way
-            that these programs do not write, or does not say where it lies.
+        InputError: If it is no NRRD, damaged, over the budget (`plgg.data.budget`), in an encoding
+            or type that is not supported, or has no position in space.
     """
     fields, keys, start = _header(raw)
     sizes = _whole(fields, "sizes")
@@ -195,7 +195,7 @@ def _whole(fields: Mapping[str, str], name: str) -> tuple[int, ...]:
 
 
 def _listed(fields: Mapping[str, str], n_axes: int) -> bool:
-    """Whether the first axis counts layers; the others are those of space."""
+    """Whether the first of four axes counts layers; the other three are spatial."""
     not_space = [vector is None for vector in _directions(fields)]
     if n_axes != len(not_space) or not_space not in ([False] * 3, [True, *[False] * 3]):
         raise _refusal("is no 3-D image")
@@ -213,7 +213,7 @@ def _dtype(fields: Mapping[str, str]) -> np.dtype[Any]:
 def _voxels(
     raw: bytes, fields: Mapping[str, str], sizes: tuple[int, ...], dtype: np.dtype[Any]
 ) -> bytes:
-    """As many bytes as the header declares, never more."""
+    """The bytes of the voxels, decompressed, as many as the header declares."""
     n_bytes = int(np.prod(sizes, dtype=np.int64)) * dtype.itemsize
     encoding = _field(fields, "encoding").lower()
     if encoding in ("gzip", "gz"):
@@ -254,7 +254,7 @@ def _affine(fields: Mapping[str, str]) -> Affine:
 
 
 def _segments(keys: Mapping[str, str], n_layers: int) -> tuple[Segment, ...]:
-    """The segments that the keys name; older files do not say which layer, and have one each."""
+    """The segments in the keys; older files do not name layers, and have one for each segment."""
     found = []
     for number in range(len(keys)):
         prefix = f"Segment{number}_"

@@ -1,4 +1,4 @@
-"""`ServeOptions`: how a reading room is opened."""
+"""`ServeOptions`: options of a reading room."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _EXTRA = ("fastapi", "uvicorn", "python_multipart")
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """What may be asked of a reading room.
+    """Options of a reading room.
 
     Attributes:
-        work: Its folder.
+        work: Work folder of the room.
         models: Folders of runs or ensembles, or names of installed models; by default the one that
             is installed.
-        store: The training patients of the model, for rounds of learning.
+        store: Store with the training patients of the model, for fine-tuning rounds.
         host: Address to listen at.
-        port: Likewise; 0 takes a free one.
-        token: What clients must show; None asks for nothing, which loopback alone may do.
+        port: Port to listen at; 0 takes a free one.
+        token: Access token of the clients; None for no token, which is allowed on loopback only.
         predict: How scans are predicted, with the limits of one scan.
-        upload_gib: GiB that one upload may hold.
-        round_minutes: After which a round of learning is stopped.
-        patience_seconds: How long a client may keep the server waiting.
-        most_queued: Jobs that may wait.
+        upload_gib: Largest upload in GiB.
+        round_minutes: Time limit of a fine-tuning round.
+        patience_seconds: Timeout for a client that neither sends nor reads.
+        most_queued: Largest number of waiting jobs.
         dicomweb: A PACS whose studies can be listed and opened; None for none.
         push: Whether the DICOM objects of cases may be sent there.
     """
@@ -76,10 +76,10 @@ class ServeOptions:
         return is_loopback(self.host)
 
     def require_safe(self) -> None:
-        """Other machines are let in by a token alone.
+        """Require a token where other machines can reach the server.
 
         Raises:
-            ConfigError: If there is none.
+            ConfigError: If there is no token.
         """
         if self.token is None and not self.is_loopback:
             raise ConfigError(
@@ -89,10 +89,10 @@ class ServeOptions:
             )
 
     def work_folder(self) -> WorkFolder:
-        """The folder, with the models found.
+        """Make the record of the work folder, with the folders of the models.
 
         Raises:
-            PlggError: If a model or the store is none, or a PACS may not be asked.
+            PlggError: If a model or the store cannot be used, or the PACS options are not safe.
         """
         models = tuple(model_folder(named) for named in self.models or (None,))
         for model in models:
@@ -111,9 +111,9 @@ class ServeOptions:
 
 
 def require_extra() -> None:
-    """What the server needs is installed.
+    """Check that the packages of the extra `serve` are installed.
 
     Raises:
-        ConfigError: If not.
+        ConfigError: If one is missing.
     """
     extras.require_extra("serve", _EXTRA)

@@ -28,12 +28,13 @@ _THUMBNAIL = 160
 
 @dataclass(frozen=True, eq=False)
 class UprightScan:
-    """A scan turned to the world's axes: i to the right, j to the front, k up.
+    """A scan reoriented to RAS: i to the right, j to the front, k up.
 
     Attributes:
         grey: uint8, 0 black.
         spacing_mm: Along each axis.
-        turn: What turns an array of the scan's own grid likewise.
+        turn: Orientation of the scan's own grid, as `nibabel.orientations.apply_orientation` takes
+            it.
     """
 
     grey: NDArray[np.uint8]
@@ -41,12 +42,12 @@ class UprightScan:
     turn: NDArray[np.float64]
 
     def turned(self, data: NDArray[Any]) -> NDArray[Any]:
-        """An array of the scan's own grid, turned as the scan is."""
+        """Reorient an array of the scan's own grid as the scan was."""
         return np.asarray(orientations.apply_orientation(data, self.turn))
 
 
 def upright(scan: Volume) -> UprightScan:
-    """Turn a scan upright and give it 256 greys."""
+    """Reorient a scan to RAS and window it to 256 grey levels."""
     turn = orientations.io_orientation(scan.affine)
     flat = np.asarray(scan.data, dtype=np.float32)
     low, high = grey_range(flat)
@@ -59,7 +60,7 @@ def upright(scan: Volume) -> UprightScan:
 
 
 def grey_range(data: NDArray[Any]) -> tuple[float, float]:
-    """The values to show black and white: the first and the 99.5th percentile of what is there."""
+    """Window limits: about the 1st and the 99.5th percentile of voxels that are not 0."""
     coarse = data[::3, ::3, ::2]
     there = coarse[np.isfinite(coarse) & (coarse != 0)]
     if not there.size:
@@ -84,10 +85,10 @@ def slice_png(scan: UprightScan, mask: NDArray[np.bool_] | None, plane: Plane, i
     """One slice as PNG, pixels square.
 
     Args:
-        scan: Upright.
-        mask: Turned likewise; None for the scan alone.
-        plane: Which slices.
-        index: Which of them.
+        scan: Scan in RAS.
+        mask: Mask in RAS; None for the scan alone.
+        plane: Orientation of the slice.
+        index: Number of the slice.
 
     Raises:
         IndexError: If there is no such slice.
@@ -110,7 +111,7 @@ def thumbnail_png(scan: UprightScan, mask: NDArray[np.bool_]) -> bytes:
 
 
 def _page(cut: NDArray[Any]) -> NDArray[Any]:
-    """A slice as it is looked at: the second axis up, the first from right to left.
+    """Turn a slice for display: the second axis up, the first from right to left.
 
     Of sagittal slices, whose first axis runs to the front, that puts the front on the left.
     """

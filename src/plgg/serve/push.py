@@ -1,7 +1,7 @@
-"""Sending a case back: the DICOM objects of the model's mask, or of a correction, to the PACS.
+"""Send the DICOM objects of the model's mask, or of a correction, to the PACS.
 
-Off unless the room was opened with `--push`. UIDs follow from what the objects hold, and each is
-looked for before it is sent: a repeat, also after a crash, adds nothing.
+Disabled unless the room was opened with `--push`. UIDs are derived from the content, and the PACS
+is searched for each before it is sent: a repeat, also after a crash, adds nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from plgg.serve.studies import require_pacs
 from plgg.serve.work import WorkFolder, read_edit
 
 _MOST_ATTEMPTS = 4
-"""While a PACS is away, the jobs behind this one wait, too."""
+"""Fewer than usual, as other jobs wait while a PACS does not answer."""
 
 
 def require_push(work: WorkFolder) -> PacsLink:
-    """How the PACS is reached, if it may be sent anything.
+    """The link to the PACS, if sending is allowed.
 
     Raises:
         RequestError: 404 if the room was opened without a PACS, 403 if it was so without `--push`.
@@ -53,10 +53,10 @@ def mask_folder(work: WorkFolder, case_id: str, edit: int) -> Path:
 
 
 def objects_to_send(work: WorkFolder, case_id: str, edit: int) -> list[Path]:
-    """The DICOM objects of a mask, in the order in which they are to be sent.
+    """The DICOM objects of a mask, in the order of sending.
 
     Raises:
-        RequestError: 404 if there is no such mask, 409 if no object could be made of it.
+        RequestError: 404 if there is no such mask, 409 if it has no DICOM object.
     """
     folder = mask_folder(work, case_id, edit)
     found = own_objects(folder)
@@ -81,7 +81,7 @@ def push_case(work: WorkFolder, case_id: str, edit: int, watch: Watch) -> str:
         watch: Told of the progress.
 
     Returns:
-        What became of them, in a line.
+        How many were sent, and how many were there already, in one line.
 
     Raises:
         PlggError: If it may not be sent, or the PACS does not answer or refuses.
@@ -102,7 +102,7 @@ def _bounded(retries: Retries) -> Retries:
 
 
 def require_known(work: WorkFolder, case_id: str) -> None:
-    """A case was predicted.
+    """Check that a case was predicted.
 
     Raises:
         RequestError: 404 if there is no such case, or nothing was predicted yet.

@@ -1,12 +1,12 @@
-"""`JobQueue`: the jobs of a reading room, one file each, so that a crash costs none.
+"""`JobQueue`: the persistent job queue of a reading room, one JSON file per job.
 
     job = queue.add("predict", case="P01")
     queue.cancel(job.id)
 
-Every change is on the disk before anyone hears of it. What was running when the server was killed
-is queued again when the queue is opened next; it is begun `MOST_ATTEMPTS` times at most, so that a
-scan which kills its process, or the machine, does not do so for ever. Then, too, finished jobs that
-are old go, and those beyond a number; of each case and each round the newest job stays.
+Every change is written to disk at once. `load` queues jobs again that were running when the server
+was killed; each is started `MOST_ATTEMPTS` times at most, so that a scan which crashes its process
+or the machine is not retried for ever. `load` also removes finished jobs that are old or beyond a
+number, but never the newest job of a case or a round.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _GAVE_UP = f"its process ended {MOST_ATTEMPTS} times before the job was done"
 
 
 class JobQueue:
-    """The queue of a folder; one process alone may load and change it.
+    """The job queue of a folder; only one process may load and change it.
 
     Args:
-        folder: Of the files.
-        most: Jobs that may wait.
+        folder: Folder of the JSON files.
+        most: Largest number of waiting jobs.
     """
 
     def __init__(self, folder: Path, *, most: int = 200) -> None:
@@ -47,7 +47,7 @@ class JobQueue:
         self._newest: dict[tuple[JobKind, str | int | None], str] = {}
 
     def load(self) -> None:
-        """Read the files and remove old ones; what a killed server was running waits again."""
+        """Read the files, remove old ones, and queue jobs again that were running."""
         with self._changed:
             for path in sorted(self._folder.glob("*.json")):
                 job = _read(path)
@@ -59,7 +59,7 @@ class JobQueue:
                     self.again(job.id)
 
     def _prune(self) -> None:
-        """Remove finished jobs that nobody will ask for, with their files."""
+        """Remove old finished jobs with their files, except the newest of each case and round."""
         newest = set(self._newest.values())
         finished = [job for job in self.all() if job.finished and job.id not in newest]
         oldest = f"{datetime.now(UTC) - timedelta(days=KEEP_DAYS):%Y%m%d-%H%M%S}"
@@ -68,7 +68,7 @@ class JobQueue:
                 self._forget(job)
 
     def _forget(self, job: Job) -> None:
-        # The name is the job's own: `load` took no file that says another.
+        # The file name is the job's id: `load` skips files with another.
         with suppress(OSError):
             (self._folder / f"{job.id}.json").unlink()
             del self._jobs[job.id]
@@ -122,15 +122,15 @@ class JobQueue:
         """Queue a job.
 
         Args:
-            kind: Of the job.
-            case: To be predicted, or sent to the PACS.
-            number: Of the round.
-            study: UID of the study on the PACS that is to be fetched first.
-            edit: Number of the correction that is to be sent; 0 is the model's mask.
+            kind: Kind of the job.
+            case: Case to predict, or to send to the PACS.
+            number: Number of the round.
+            study: UID of the study to fetch from the PACS first.
+            edit: Number of the correction to send; 0 is the model's mask.
 
         Raises:
             RequestError: 429, if too many are waiting.
-            OutputError: If the disk refuses.
+            OutputError: If it cannot be written.
         """
         with self._changed:
             self.require_room()
@@ -142,7 +142,7 @@ class JobQueue:
             return self._put(made)
 
     def require_room(self) -> None:
-        """Another job may be queued.
+        """Check that the queue is not full.
 
         Raises:
             RequestError: 429, if too many are waiting.
@@ -156,7 +156,7 @@ class JobQueue:
             )
 
     def take(self, seconds: float) -> Job | None:
-        """The oldest job that waits, from now on running; None if none comes within a time."""
+        """Start the oldest waiting job and return it; None if there is none within `seconds`."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting(), timeout=seconds)
             job = self._waiting()
@@ -169,13 +169,13 @@ class JobQueue:
         return next((job for job in self.all() if job.state == "queued"), None)
 
     def close(self) -> None:
-        """Give out no more jobs; whoever waits for one is told at once."""
+        """Give out no more jobs, and wake threads that wait for one."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def tell(self, job_id: str, progress: JobProgress | None) -> None:
-        """Note how far a running job is; this alone is not kept on the disk."""
+        """Update the progress of a running job, in memory only."""
         with self._changed:
             job = self._jobs[job_id]
             if job.state == "running" and job.progress != progress:
@@ -189,7 +189,7 @@ class JobQueue:
         refused: bool = False,
         outcome: str | None = None,
     ) -> Job:
-        """A job has ended; one that was cancelled meanwhile stays so."""
+        """Mark a job as done or failed; a job that was cancelled meanwhile stays so."""
         with self._changed:
             job = self._jobs[job_id]
             if job.finished:
@@ -200,11 +200,11 @@ class JobQueue:
             return self._put(job.model_copy(update={**told, "progress": None, "study": None}))
 
     def again(self, job_id: str, *, counted: bool = True) -> Job:
-        """A job whose process ended before it was done waits again, or fails for good.
+        """Queue a job again after its process died, or fail it after `MOST_ATTEMPTS` starts.
 
         Args:
             job_id: Of the job.
-            counted: Whether the attempt counts; not where the server itself was asked to end.
+            counted: Whether the attempt counts; False where the server itself was stopped.
         """
         with self._changed:
             job = self._jobs[job_id]
@@ -217,7 +217,7 @@ class JobQueue:
             return self._put(job.model_copy(update=told))
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job that waits or runs; whoever runs it is to end its process.
+        """Cancel a job that waits or runs; the runner then ends its process.
 
         Raises:
             RequestError: 404 if there is none, 409 if it has ended.
@@ -237,7 +237,7 @@ class JobQueue:
         return job
 
     def _know(self, job: Job) -> None:
-        """Hold a job; jobs come in the order in which they were queued."""
+        """Add or update a job in memory, and note whether it is the newest of its case or round."""
         self._jobs[job.id] = job
         newest = self._newest.setdefault((job.kind, job.case or job.round), job.id)
         if job.id > newest:
@@ -245,7 +245,7 @@ class JobQueue:
 
 
 def _read(path: Path) -> Job | None:
-    """A job's file; one that cannot be read is passed over and said."""
+    """Read a job's file; one that cannot be read is logged and skipped."""
     try:
         return read_record(path, Job, error=InputError, what="is no job", remedy="Remove it.")
     except InputError as error:

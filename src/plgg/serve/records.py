@@ -28,16 +28,16 @@ class ServeRecord(BaseModel):
 
 
 class UploadRecord(ServeRecord):
-    """`uploads/CASE/upload.json`: the scan as it was given.
+    """`uploads/CASE/upload.json`: an uploaded scan.
 
     Attributes:
         scan: Name of the file or the folder beside this record.
-        kind: What it is.
-        others: Further sequences of the patient: the name of the file by the sequence.
-        created: When it was uploaded.
-        age_years: At the scan, where it was given.
-        sex: Where it was given.
-        digest: SHA-256 of the bytes, all files together.
+        kind: Format of the scan.
+        others: File names of further sequences of the patient, by sequence.
+        created: Time of the upload.
+        age_years: Age at the scan, if given.
+        sex: Sex, if given.
+        digest: SHA-256 of the scan, with its further sequences.
     """
 
     case_id: CaseId
@@ -55,16 +55,17 @@ class EditRecord(ServeRecord):
 
     Attributes:
         number: From 1; 0 stands for the model's mask.
-        who: As they called themselves; blank if they did not.
-        when: In UTC.
-        base_sha256: Of the model's mask file.
-        replaces_sha256: Of the mask file that was the newest when this was saved.
-        mask_sha256: Of `mask.nii.gz` beside this record.
-        minutes: Spent at it, as the client says.
+        who: Name of the user; blank if not given.
+        when: Time of saving, in UTC.
+        base_sha256: SHA-256 of the model's mask file.
+        replaces_sha256: SHA-256 of the mask file that was the newest at the time of saving.
+        mask_sha256: SHA-256 of `mask.nii.gz` beside this record.
+        minutes: Time spent, as the client reports it.
         dice_to_base: Overlap with the model's mask.
-        volume_ml: Of the corrected mask.
-        volume_change_ml: Less the volume of the model's mask.
-        no_dicom: Of a case that was DICOM, why the edit is not there as such; None where it is.
+        volume_ml: Volume of the corrected mask.
+        volume_change_ml: Its difference from the volume of the model's mask.
+        no_dicom: Why no DICOM objects of the edit could be written; None if they were, or for
+            NIfTI.
     """
 
     number: Annotated[int, Field(ge=1, le=9999)]
@@ -81,13 +82,13 @@ class EditRecord(ServeRecord):
 
 
 class RoundRecord(ServeRecord):
-    """`rounds/NNN/round.json`: a round of learning as it was asked for.
+    """`rounds/NNN/round.json`: the request of a fine-tuning round.
 
     Attributes:
         number: From 1.
-        created: When.
-        cases: Corrected cases that it is to learn from, as asked; None for all.
-        model: The model that it starts from, by name.
+        created: Time of the request.
+        cases: Corrected cases to train on, as requested; None for all.
+        model: Name of the model to start from.
     """
 
     number: Annotated[int, Field(ge=1, le=999)]
@@ -97,7 +98,7 @@ class RoundRecord(ServeRecord):
 
 
 class JobProgress(ServeRecord):
-    """How far a job is: items of the step in hand."""
+    """Progress of a job: items of its current step."""
 
     label: str
     done: int
@@ -108,15 +109,15 @@ class Job(ServeRecord):
     """`jobs/ID.json`: one job of the queue.
 
     Attributes:
-        id: Sorts by the time it was queued.
-        case: Of a prediction, or to be sent to the PACS.
-        round: Of a round of learning.
-        edit: Number of the correction that is to be sent; 0 is the model's mask.
-        study: UID of the study that is to be fetched from the PACS first; gone once it has ended.
+        id: Identifier; sorts by the time of queuing.
+        case: Case to predict, or to send to the PACS.
+        round: Number of a fine-tuning round.
+        edit: Number of the correction to send; 0 is the model's mask.
+        study: UID of the study to fetch from the PACS first; removed when the job has ended.
         error: Why it failed, in one line.
-        outcome: What it came to, in one line, where there is more to say than that it is done.
-        refused: Whether the scan itself is the reason: the same scan fails again.
-        attempts: How often it was begun.
+        outcome: Its result in one line, where there is more to report than success.
+        refused: Whether the scan itself is at fault, so that it would fail again.
+        attempts: How often it was started.
     """
 
     id: Annotated[str, Field(pattern=r"^[0-9]{8}-[0-9]{12}-[0-9a-f]{8}$")]
@@ -137,5 +138,5 @@ class Job(ServeRecord):
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether the job has ended."""
         return self.state in FINISHED

@@ -1,8 +1,8 @@
-"""`RequestLimits`: bodies within their budget, and no waiting for clients that are too slow.
+"""`RequestLimits`: middleware that limits the size of request bodies and the time of slow clients.
 
-A body that is larger than its path allows is answered 413 without being read; a client that sends
-nothing for a while, or less than `LEAST_BYTES` a second in the long run, 408; one that does not
-read its answer is left.
+A body above the limit of its path is answered by 413; a client that sends nothing for a while, or
+less than `LEAST_BYTES` per second on average, by 408; a client that does not read its response is
+disconnected.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from plgg.serve.errors import RequestError
 SMALL_BYTES = 2**20
 LEAST_BYTES = 16 * 2**10
 Budget = Callable[[str, str], int]
-"""The most bytes of a body, by method and path."""
+"""Largest body in bytes, by method and path."""
 
 
 class RequestLimits:
-    """Wraps what is received and sent.
+    """ASGI middleware around receiving and sending.
 
     Args:
-        app: What answers.
-        budget: Of bodies.
-        seconds: How long a client may keep the server waiting.
+        app: The ASGI application.
+        budget: Largest body in bytes, by method and path.
+        seconds: Timeout for a client that neither sends nor reads.
     """
 
     def __init__(self, app: ASGIApp, budget: Budget, seconds: float) -> None:
@@ -62,7 +62,7 @@ class _LimitedBody:
         self.refusal: RequestError | None = None
 
     def too_large(self, length: str | None) -> RequestError | None:
-        """A body that says of itself that it is."""
+        """The error for a Content-Length above the limit, else None."""
         if length is None or not length.isdecimal() or int(length) <= self._budget:
             return None
         return self._too_large()
@@ -72,9 +72,9 @@ class _LimitedBody:
         return RequestError(413, f"more than {most} were sent", remedy="Send less at once.")
 
     async def receive(self) -> Message:
-        """The next piece."""
+        """Receive the next message, within the limits."""
         if self._whole:
-            # From here on it is waited for the client to leave, as long as that takes.
+            # After the body only a disconnect can follow, at any time.
             return await self._receive()
         try:
             message = await asyncio.wait_for(self._receive(), self._left())
@@ -91,7 +91,7 @@ class _LimitedBody:
         return message
 
     def _left(self) -> float:
-        """Seconds until the next piece must be there."""
+        """Seconds until the next message must arrive."""
         allowed = self._seconds + self._n_bytes / LEAST_BYTES
         return max(0.0, min(self._seconds, self._began + allowed - time.monotonic()))
 
@@ -103,7 +103,7 @@ class _LimitedResponse:
         self.begun = False
 
     async def send(self, message: Message) -> None:
-        """Send a piece; of a request that was refused, nothing that others make of it."""
+        """Send a message; once a request is refused, nothing but the error is sent."""
         if self._refused:
             return
         if not self.begun and self._body.refusal is not None:
@@ -112,7 +112,7 @@ class _LimitedResponse:
         await self._timely(message)
 
     async def refuse(self, error: RequestError) -> None:
-        """Answer with an error, and with nothing else."""
+        """Send an error as the only response."""
         self._refused = True
         await error_answer(error)(self._scope, self._body.receive, self._timely)
 

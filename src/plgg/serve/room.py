@@ -1,4 +1,4 @@
-"""`Room`: all that lives while a reading room is open; a route's argument `room: TheRoom` is it."""
+"""`Room`: the state of an open reading room; routes get it by the argument `room: TheRoom`."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Room:
     """A reading room that is open.
 
     Attributes:
-        options: How it was opened.
-        work: Its folder.
+        options: Its options.
+        work: Its work folder.
         queue: Its jobs.
-        runner: Who does them.
+        runner: Runs the jobs.
         cases: The work list.
-        audit: Who did what.
-        security: Who may ask.
+        audit: The audit log.
+        security: Access control.
     """
 
     options: ServeOptions
@@ -51,10 +51,10 @@ class Room:
 
 
 def open_room(options: ServeOptions) -> Room:
-    """Open a room; nothing runs yet.
+    """Make a room; its job runner is not started yet.
 
     Raises:
-        PlggError: If a model is none, or the options are not safe.
+        PlggError: If a model or the store cannot be used, or the options are not safe.
     """
     options.require_safe()
     work = options.work_folder()
@@ -72,9 +72,9 @@ def open_room(options: ServeOptions) -> Room:
 
 
 def recover(room: Room) -> None:
-    """Make or take up the folder, which this process holds.
+    """Make the work folder, or recover it after a crash; this process must hold its lock.
 
-    After a crash, what was half-written is cleared, and what was kept but not yet queued is queued.
+    Partial files are removed. Uploads and rounds that were saved but not queued are queued.
 
     Raises:
         OutputError: If the folder cannot be written to.
@@ -86,7 +86,7 @@ def recover(room: Room) -> None:
     for case_id in work.case_ids():
         try:
             _recover_case(room, case_id)
-        except PlggError as error:  # a link to another place: the work list says so
+        except PlggError as error:  # a symlink to another place; shown in the work list
             log.warning("%s", error)
     for number in work.round_numbers():
         if queue.of_round(number) is None and work.comparison(number) is None:
@@ -94,7 +94,7 @@ def recover(room: Room) -> None:
 
 
 def _recover_case(room: Room, case_id: str) -> None:
-    """Clear up after a case's save or view, and queue it if it was not."""
+    """Remove partial edits and views of a case, and queue it if it was not."""
     work = room.work
     clear_leftovers(work.edits_folder(case_id))
     clear_leftovers(work.view_folder(case_id))
@@ -111,10 +111,10 @@ def _queue_again(room: Room, *, case: str | None = None, number: int | None = No
 
 
 def require_predicted(room: Room, case_id: str) -> None:
-    """No job is to predict a case, or at it: its mask would change beneath a correction.
+    """Check that no prediction of a case is queued or running, which would replace the mask.
 
     Raises:
-        RequestError: 409, if one is.
+        RequestError: 409, if one is queued or running.
     """
     case = room.cases.get(case_id)
     if case.state in ("queued", "running"):
@@ -137,10 +137,10 @@ TheRoom = Annotated[Room, Depends(the_room)]
 
 
 def user_of(request: Request) -> str:
-    """Who asks, as they call themselves in `X-Plgg-User`, percent-encoded where need be.
+    """Name of the user, from the header `X-Plgg-User`, which may be percent-encoded.
 
     Raises:
-        RequestError: 422, if that is no name.
+        RequestError: 422, if it is not a valid name.
     """
     name = unquote(request.headers.get("x-plgg-user", "")).strip()
     fault = patient_id_fault(name)
@@ -150,7 +150,7 @@ def user_of(request: Request) -> str:
 
 
 def minutes_of(request: Request) -> float | None:
-    """Minutes that were spent, from `X-Plgg-Minutes`; None where they are not said.
+    """Minutes spent, from the header `X-Plgg-Minutes`; None without it.
 
     Raises:
         RequestError: 422, if that is no number from 0 to 1440.

@@ -1,12 +1,12 @@
-"""`run_round`: the corrected cases of a reading room taught to its model.
+"""`run_round`: fine-tune the model of a reading room on its corrected cases.
 
-WORK/rounds/held_out.json      who is compared in every round, and never learnt from
-WORK/rounds/NNN/manifest.csv   the corrected cases: the scan as it was given, the newest mask
+WORK/rounds/held_out.json      cases for validation in every round, never used for training
+WORK/rounds/NNN/manifest.csv   the corrected cases: the original scan, the newest mask
 WORK/rounds/NNN/run/           the new model, if it was accepted
 WORK/rounds/NNN/comparison.json
 
-Every third case, by the order of first corrections, is held out: in this round and in all that
-come. What a round is of is settled when it first begins; one that was stopped goes on with that.
+Every third case, in order of first corrections, is held out in this and all later rounds. The cases
+of a round are fixed when it first starts; an interrupted round resumes with them.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class HeldOut(ServeRecord):
     """`rounds/held_out.json`.
 
     Attributes:
-        scans: SHA-256 of the scan of each case that was ever corrected, in the order of that.
-        cases: Those cases.
-        held_out: Those of them that no round learns from.
+        scans: SHA-256 of the scan of each corrected case, in order of first corrections.
+        cases: Names of these cases.
+        held_out: Those that are never used for training.
     """
 
     format: Literal["plgg-held-out"] = "plgg-held-out"
@@ -47,11 +47,11 @@ class HeldOut(ServeRecord):
 
 
 def run_round(work: WorkFolder, number: int, watch: Watch) -> None:
-    """Learn from the corrected cases, or go on with that.
+    """Run a fine-tuning round on the corrected cases, or resume it.
 
     Args:
         work: The reading room.
-        number: Of the round, which was asked for.
+        number: Number of the round, whose request is on disk.
         watch: Told of the progress.
 
     Raises:
@@ -79,7 +79,7 @@ def run_round(work: WorkFolder, number: int, watch: Watch) -> None:
 
 
 def held_out(work: WorkFolder) -> frozenset[str]:
-    """The cases that no round learns from; new corrections are dealt out and written down.
+    """The cases held out of training; new corrections are assigned and recorded first.
 
     A scan that was uploaded twice is one patient: both cases are held out, or neither.
     """
@@ -94,7 +94,7 @@ def held_out(work: WorkFolder) -> frozenset[str]:
 
 
 def _dealt(known: HeldOut, name: str, scan: str) -> HeldOut:
-    """The record with one case more: of each three different scans the first is held out."""
+    """Add a case to the record; of every three different scans the first is held out."""
     twins = [case for case, other in zip(known.cases, known.scans, strict=True) if other == scan]
     held = twins[0] in known.held_out if twins else len(dict.fromkeys(known.scans)) % EVERY == 0
     return HeldOut(
@@ -120,14 +120,14 @@ def _read(path: Path) -> HeldOut:
 
 
 def _wanted(work: WorkFolder, number: int, held: Iterable[str]) -> list[str]:
-    """The cases of a round: those that were asked for, and all that are held out."""
+    """The cases of a round: the requested ones, and all that are held out."""
     corrected = work.corrected()
     asked = work.round_record(number).cases
     return [name for name in corrected if asked is None or name in {*asked, *held}]
 
 
 def corrected_case(work: WorkFolder, name: str) -> Case:
-    """A row of the manifest: the scan as it was given, with the newest mask."""
+    """A row of the manifest: the original scan with the newest mask."""
     result, upload = work.result(name), work.upload(name)
     if result is None:
         raise InputError("nothing was predicted yet", where=name)
@@ -150,13 +150,13 @@ def corrected_case(work: WorkFolder, name: str) -> Case:
 
 
 def _models(work: WorkFolder, number: int) -> tuple[Path, ...]:
-    """The model that was in force when the round was asked for."""
+    """The model to fine-tune: of the newest accepted earlier round, else the initial one."""
     before = [n for n in work.accepted_rounds() if n < number]
     return (work.round_folder(before[-1]) / "run",) if before else work.models
 
 
 def _take_prepared(work: WorkFolder, number: int) -> None:
-    """Begin with what an earlier round has preprocessed: scans that are the same are kept."""
+    """Copy the store of an earlier round, so that its scans are not preprocessed again."""
     here = work.round_folder(number) / STORE
     before = [n for n in work.round_numbers() if n < number]
     stores = [work.round_folder(n) / STORE for n in reversed(before)]

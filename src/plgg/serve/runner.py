@@ -1,6 +1,6 @@
-"""`Runner`: a thread that does the queue's jobs one after another, each in a process of its own.
+"""`Runner`: a thread that runs queued jobs one at a time, each in a worker process.
 
-One at a time, because a job takes all cores and much of the memory of a workstation.
+A single job takes all cores and much of the memory of a workstation.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _FULL_SECONDS = 5.0
 
 
 class Runner:
-    """Does jobs until it is stopped.
+    """Runs jobs until it is stopped.
 
     Args:
-        queue: Of the jobs.
-        work: Of the reading room.
-        round_minutes: After which a round of learning is stopped.
-        audit: Told of what was sent to a PACS; None tells nobody.
+        queue: The job queue.
+        work: The work folder.
+        round_minutes: Time limit of a fine-tuning round.
+        audit: Logs what was sent to a PACS; None for no log.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class Runner:
         self._thread = threading.Thread(target=self._run, name="plgg-jobs", daemon=True)
 
     def start(self) -> None:
-        """Begin with the oldest job that waits."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the job in hand, which waits again, and the thread."""
+        """Stop the thread; the running job is ended and queued again."""
         self._stopping.set()
         self._queue.close()
         if self._thread.is_alive():
@@ -78,7 +78,7 @@ class Runner:
                     progress_file(self._work, job.id).unlink(missing_ok=True)
 
     def _take_job(self) -> Job | None:
-        """The next job; None if there is none, or the disk does not take that it is begun."""
+        """The next job; None if there is none, or its start cannot be written to disk."""
         try:
             return self._queue.take(_IDLE_SECONDS)
         except PlggError as error:
@@ -87,7 +87,7 @@ class Runner:
             return None
 
     def _give_up(self, job: Job, reason: str) -> None:
-        """A job failed; while the disk does not take that, nothing else is begun."""
+        """Mark a job as failed; repeated until that can be written to disk."""
         while not self._stopping.is_set():
             try:
                 self._queue.end(job.id, reason)
@@ -104,7 +104,7 @@ class Runner:
             worker.kill()
 
     def _follow(self, worker: Worker, job: Job) -> None:
-        """Wait for the end of a job, whichever way it comes."""
+        """Follow a job until it ends, is cancelled, exceeds a limit, or its process dies."""
         seconds, gib = self._limits(job)
         while True:
             wait([worker.connection], _LOOK_SECONDS)
@@ -122,7 +122,7 @@ class Runner:
                 return self._lost(worker, job)
 
     def _receive(self, worker: Worker, job: Job) -> bool:
-        """Take what the process says; whether that was its last word."""
+        """Handle a message of the worker; returns whether it was the last one."""
         heard = worker.receive()
         if heard is None:
             return True
@@ -144,7 +144,7 @@ class Runner:
         self._queue.end(job.id, end.error, refused=end.refused, outcome=end.outcome)
 
     def _lost(self, worker: Worker, job: Job) -> None:
-        """The process has ended; if the job had not, it waits again."""
+        """Queue the job again if its process died before it ended."""
         if not self._queue.get(job.id).finished:
             log.warning("job %s: %s", job.id, worker.exit_reason())
             self._queue.again(job.id)
@@ -165,7 +165,7 @@ class Runner:
 
 
 def _over_limit(worker: Worker, seconds: float, gib: float) -> str | None:
-    """Why a job is to be stopped; None while it keeps to its limits."""
+    """Why a job must be stopped; None while it is within its limits."""
     if worker.seconds > seconds:
         return f"it took longer than {seconds / 60:g} minutes and was stopped"
     if worker.gib > gib:

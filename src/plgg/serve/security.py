@@ -1,9 +1,9 @@
-"""`Security` and `Guard`: who may ask this server for anything.
+"""`Security` and `Guard`: authentication, and defence against cross-site requests.
 
-Every request shows the token, as `Authorization: Bearer` or by the cookie that `POST /api/v1/login`
-sets, but for the page's own code, which holds no data. Whatever they show, requests that name
-another host (DNS rebinding) or come from another page (cross-site requests) are refused. Answers
-carry headers by which a browser loads nothing from elsewhere and lends nothing to others.
+Every request needs the token, as `Authorization: Bearer` or by the cookie that `POST /api/v1/login`
+sets, except for the page's own code, which holds no data. Even with it, requests that name another
+host (DNS rebinding) or come from another page (cross-site requests) are refused. Response headers
+keep the browser from loading anything from elsewhere and from sharing data with other pages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from plgg.serve.errors import RequestError
 log = logging.getLogger(__name__)
 COOKIE = "plgg"
 LOGIN = "/api/v1/login"
-# The page's code; the way by which clients of MONAI Label learn that a token is wanted, and get it.
+# The page's code, and the login of MONAI Label's clients.
 PUBLIC = frozenset({"/", "/favicon.ico", LOGIN, "/auth", "/auth/", "/auth/token", "/auth/token/"})
 PUBLIC_FOLDER = "/page/"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -52,10 +52,10 @@ HEADERS = {
 
 
 class Security:
-    """What is known of those who may ask.
+    """Access control by token, host and origin.
 
     Args:
-        token: That they must show; None asks for nothing.
+        token: Token of the clients; None for no authentication.
         host: Address that the server listens at.
     """
 
@@ -65,18 +65,18 @@ class Security:
         self._hosts = {"localhost", host.lower().strip("[]")}
         if not self._loopback:
             self._hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
-        # What is sent by itself with every request is not the token, which opens other doors.
+        # The cookie differs from the token, which works for other clients, too.
         key = (token or "").encode()
         self.cookie = hmac.new(key, b"plgg cookie", hashlib.sha256).hexdigest()
 
     def accepts(self, token: str | None) -> bool:
-        """Whether a token is the right one; the time it takes tells nothing."""
+        """Whether a token is correct; the comparison takes constant time."""
         if self.token is None:
             return True
         return secrets.compare_digest((token or "").encode(), self.token.encode())
 
     def knows(self, headers: Headers) -> bool:
-        """Whether a request shows the token or the cookie."""
+        """Whether a request has the token or the cookie."""
         if self.token is None:
             return True
         kind, _, token = headers.get("authorization", "").partition(" ")
@@ -88,8 +88,8 @@ class Security:
     def is_host(self, named: str) -> bool:
         """Whether a Host header names this server.
 
-        A page elsewhere can make a name of its own lead here, but not an address: where other
-        machines may ask, any address does.
+        A page of another site can point a name of its own at this server, but not an IP address:
+        where other machines have access, any address is accepted.
         """
         name = _host_name(named)
         if name is None:
@@ -127,12 +127,12 @@ class Security:
 
 
 def is_public(path: str) -> bool:
-    """Whether a path holds nothing of a patient."""
+    """Whether a path needs no token, because it holds no patient data."""
     return path in PUBLIC or (path.startswith(PUBLIC_FOLDER) and ".." not in path)
 
 
 def _host_name(named: str) -> str | None:
-    """The name in a Host header, without the port; None if it is no such header."""
+    """The name in a Host header, without the port; None if the header is not valid."""
     try:
         parts = urlsplit(f"//{named}")
         _ = parts.port
@@ -143,12 +143,12 @@ def _host_name(named: str) -> str | None:
 
 
 def _comes_from_elsewhere(scope: Scope, headers: Headers) -> bool:
-    """Whether a browser says that a page of another origin asks."""
+    """Whether headers of the browser say that the request comes from another origin."""
     origin = headers.get("origin")
     if origin is not None and not _is_same(origin, headers.get("host", "")):
         return True
     site = headers.get("sec-fetch-site", "none")
-    # Following a link to the page is no harm, and loads nothing but the page's code.
+    # A link to the page is harmless: it loads nothing but the page's code.
     link = headers.get("sec-fetch-mode") == "navigate" and scope["method"] in _SAFE
     return site not in ("none", "same-origin") and not (link and is_public(scope["path"]))
 
@@ -167,11 +167,11 @@ def _cookie(header: str) -> str:
 
 
 class Guard:
-    """Asks `Security` about every request, and adds the headers to every answer.
+    """ASGI middleware that checks requests with `Security` and adds the response headers.
 
     Args:
-        app: What answers.
-        security: Who decides.
+        app: The ASGI application.
+        security: Access control.
     """
 
     def __init__(self, app: ASGIApp, security: Security) -> None:
@@ -202,7 +202,7 @@ class Guard:
             try:
                 await self._app(scope, receive, answer)
             except Exception:
-                # A bug: the server logs it, and the client is told in the form of all refusals.
+                # A bug: the server logs it, and the client gets the same JSON as for other errors.
                 if not begun:
                     await error_answer(_BROKEN)(scope, receive, answer)
                 raise

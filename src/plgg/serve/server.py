@@ -1,4 +1,4 @@
-"""`serve_room`: the reading room on a socket, until it is asked to end."""
+"""`serve_room`: run the reading room on a socket until a signal stops it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _END_SECONDS = 2
 
 
 def patient_protocol(seconds: float) -> type[H11Protocol]:
-    """HTTP that does not wait for ever for a request's first lines.
+    """Make a uvicorn protocol that closes connections which send no request in time.
 
     Args:
-        seconds: From the connection, or the last answer, until the next request is there.
+        seconds: From the connection, or the last response, until the headers of the next request.
     """
 
     class PatientProtocol(H11Protocol):
@@ -57,10 +57,10 @@ def patient_protocol(seconds: float) -> type[H11Protocol]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Open a listening socket.
 
     Raises:
-        ConfigError: If the address is none, or taken.
+        ConfigError: If the address is not valid, or in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -74,22 +74,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _reason(error: OSError | OverflowError) -> str:
-    """In the system's words; Python adds the address, which is named already."""
+    """The system's error text, without the address that Python appends."""
     return str(getattr(error, "strerror", None) or error).partition(" (while ")[0]
 
 
 def serve_room(options: ServeOptions, say: Callable[[str], object]) -> None:
-    """Open a room, say where it is, and answer until a signal comes.
+    """Open a reading room, print its link, and serve until a signal stops it.
 
     Args:
-        options: How it is opened.
-        say: Is told the token and the link.
+        options: Options of the room.
+        say: Called with each line of the start message.
 
     Raises:
         PlggError: If the room cannot be opened.
     """
     app = create_app(options)
-    # The port first: where it is taken, no folder is made.
+    # Bind the port first, so that no folder is made where it is in use.
     with listen(options.host, options.port) as sock, output_folder(options.work, READING_ROOM):
         app.state.room.work.make()
         for line in start_message(options, sock.getsockname()[1]):
@@ -98,7 +98,7 @@ def serve_room(options: ServeOptions, say: Callable[[str], object]) -> None:
 
 
 def server(app: ASGIApp, options: ServeOptions) -> uvicorn.Server:
-    """A server of the application, which neither logs requests nor says what it is."""
+    """Make the uvicorn server, without access log and `Server` header."""
     config = uvicorn.Config(
         app,
         http=patient_protocol(options.patience_seconds),
@@ -115,7 +115,7 @@ def server(app: ASGIApp, options: ServeOptions) -> uvicorn.Server:
 
 
 def start_message(options: ServeOptions, port: int) -> list[str]:
-    """What is said at the start: the token and a link that holds it."""
+    """Lines to print at the start: the token, a link that holds it, and notes."""
     host = socket.gethostname() if options.host in ("0.0.0.0", "::") else options.host  # noqa: S104
     place = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     lines = [] if options.token is None else [f"token: {options.token}"]

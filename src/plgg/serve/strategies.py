@@ -1,11 +1,10 @@
-"""`next_case`: which case a person should look at next, by what teaches the model most.
+"""`next_case`: choose the next case to review by a strategy of active learning.
 
     next_case(cases.all(), "entropy")
 
 entropy: the least certain outline (uncertainty sampling, Lewis and Gale 1994). agreement: where the
 members of the ensemble agree least (query by committee, Seung et al. 1992). out-of-distribution:
-the scan least like the training scans. random: the baseline. A case of which a strategy knows
-nothing comes after all of which it does.
+the scan least like the training scans. random: the baseline. Cases without a score come last.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ Score = Callable[[Case], float | None]
 
 @dataclass(frozen=True)
 class NextCase:
-    """The answer.
+    """The case to review next.
 
     Attributes:
         case: Its name; None where no case is left.
-        strategy: By which it was chosen.
-        score: Larger teaches more; None where the strategy knows nothing of it.
+        strategy: Strategy that chose it.
+        score: Larger is more informative; None where the strategy has no score of it.
         left: How many cases are not yet corrected, this one included.
     """
 
@@ -52,12 +51,12 @@ STRATEGIES: dict[str, Score] = {
 def next_case(
     cases: Iterable[Case], strategy: str = "entropy", *, but: Collection[str] = ()
 ) -> NextCase:
-    """The case to look at next, of those that are predicted and not yet corrected.
+    """Choose the next case to review, of those that are predicted and not yet corrected.
 
     Args:
         cases: All.
         strategy: One of `STRATEGIES`.
-        but: Cases that were skipped; they come once nothing else is left.
+        but: Cases that were skipped; they are chosen only when no others are left.
 
     Raises:
         ConfigError: If there is no such strategy.

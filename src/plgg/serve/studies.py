@@ -1,6 +1,6 @@
-"""Studies of a PACS in a reading room: listed for who asks, and fetched as a case's upload.
+"""List studies of a PACS, and fetch one as the upload of a case.
 
-A study's case is named by a hash of its UID, so that the same study is the same case.
+A case is named by a hash of the study's UID, so that the same study is the same case.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SECONDS = 15.0
 
 
 def require_pacs(work: WorkFolder) -> PacsLink:
-    """How the PACS is reached.
+    """The link to the PACS.
 
     Raises:
         RequestError: 404, if the room was opened without one.
@@ -33,7 +33,7 @@ def require_pacs(work: WorkFolder) -> PacsLink:
 
 
 def list_studies(work: WorkFolder, query: StudyQuery) -> list[Study]:
-    """The studies that fit; who asks waits, so the PACS is asked once.
+    """Search studies; the PACS is asked only once, because the client waits.
 
     Raises:
         RequestError: 404, if there is no PACS.
@@ -43,19 +43,19 @@ def list_studies(work: WorkFolder, query: StudyQuery) -> list[Study]:
 
 
 def fetch_study(work: WorkFolder, case_id: str, study: str, watch: Watch) -> str | None:
-    """Fetch the scan of a study as a case's upload; goes on where it was stopped.
+    """Fetch the scan of a study as a case's upload; resumes an interrupted download.
 
     Args:
         work: The reading room.
-        case_id: Of the case.
-        study: UID.
+        case_id: Name of the case.
+        study: StudyInstanceUID.
         watch: Told of the progress.
 
     Returns:
         Why the study holds no scan that the model wants; None where it does.
 
     Raises:
-        PlggError: If the PACS does not answer, refuses, or sends what is not to be kept.
+        PlggError: If the PACS does not answer, refuses, or sends unusable objects.
     """
     link, folder = require_pacs(work), work.studies / case_id
     with open_archive(link) as archive, watch.task("fetching from the PACS") as progress:

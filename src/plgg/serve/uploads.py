@@ -1,8 +1,8 @@
-"""`keep_upload`: the files of a request become a case's scan, whole or not at all.
+"""`keep_upload`: save the files of a request atomically as the scan of a case.
 
-What a client calls a file is looked at for its ending alone; on the disk a scan is named after its
-case, and the files of a DICOM folder are numbered. Headers are judged before anything is queued: a
-scan of too many voxels and a zip that unpacks to too much are refused (413) at once.
+A client's file name gives the format and, by default, the name of the case. On disk a scan is named
+after its case, and the files of a DICOM folder are numbered. Before anything is queued, NIfTI files
+of too many voxels and zips that unpack to too much are refused (413).
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from plgg.serve.work import WorkFolder
 MOST_FILES = 5000
 _PLACE = threading.Lock()
 _ZIP_MARK = b"PK\x03\x04"
-# As endings of a case's name these would make its files look like something else.
+# Not allowed at the end of a case's name, as its files would seem to be of another format.
 _ENDINGS = re.compile(r"\.(nii|gz|zip|dcm|csv|json)$", flags=re.IGNORECASE)
 _COPY_BYTES = 2**20
-# Enough that the header itself is always read; what it declares is judged afterwards.
+# In effect no limit: the header is always read, and its shape is checked afterwards.
 _ANY_GIB = 2**20
 Kind = Literal["nifti", "dicom"]
 
 
 @dataclass(frozen=True)
 class GivenFile:
-    """A file of a request.
+    """An uploaded file.
 
     Attributes:
-        name: As the client calls it, with folders or without.
-        file: Its contents, at the first byte.
+        name: File name of the client, with or without folders.
+        file: Its contents, positioned at the first byte.
     """
 
     name: str
@@ -58,7 +58,7 @@ class GivenFile:
 
     @property
     def base(self) -> str:
-        """The name without folders, whichever way these are written."""
+        """The name without folders, with either kind of slash."""
         return PurePosixPath(self.name.replace("\\", "/")).name
 
     def begins(self, n_bytes: int) -> bytes:
@@ -70,7 +70,7 @@ class GivenFile:
 
 @dataclass(frozen=True)
 class Patient:
-    """What a client says of the patient; `case_id` is None where the server is to choose."""
+    """Patient data from a client; `case_id` is None where the server chooses one."""
 
     case_id: str | None = None
     age_years: float | None = None
@@ -85,14 +85,14 @@ def keep_upload(
     others: dict[str, GivenFile] | None = None,
     voxels: int,
 ) -> UploadRecord:
-    """Keep a scan in `uploads/CASE`.
+    """Save a scan in `uploads/CASE`.
 
     Args:
         work: The reading room.
         files: One NIfTI file, one zip, or the files of a DICOM folder.
-        patient: Whose it is.
+        patient: Patient data, and the name of the case if it was given.
         others: Further sequences of the patient, NIfTI each.
-        voxels: The most of one image.
+        voxels: Largest number of voxels of one image.
 
     Raises:
         RequestError: 409 if there is such a case, 413 if it is too large, 415 if it is no scan, 422
@@ -123,7 +123,7 @@ class _Upload:
 def _placed(
     work: WorkFolder, aside: Path, found: _Upload, patient: Patient, wanted: str
 ) -> UploadRecord:
-    """Give a scan its name and its place; the lock is held."""
+    """Name a scan and move it into `uploads`; the caller holds the lock."""
     case_id = wanted if patient.case_id else _free_name(work, wanted)
     _require_free(work, case_id)
     endings = "".join(s for s in found.scan.suffixes if s in (".nii", ".gz", ".zip"))
@@ -152,7 +152,7 @@ def _placed(
 
 
 def keep_folder(work: WorkFolder, folder: Path, case_id: str) -> UploadRecord:
-    """Keep a folder of DICOM files that this server has fetched itself; it is moved.
+    """Save a folder of DICOM files that was fetched from a PACS; it is moved.
 
     Raises:
         RequestError: 409, if there is such a case.
@@ -179,7 +179,7 @@ def _require_name(case_id: str) -> None:
 
 
 def _existing_names(work: WorkFolder) -> set[str]:
-    """Names of cases, in small letters: some file systems do not tell 'A' from 'a'."""
+    """Names of cases in lower case: some file systems do not distinguish 'A' from 'a'."""
     return {name.lower() for name in work.case_ids()}
 
 
@@ -191,7 +191,7 @@ def _require_free(work: WorkFolder, case_id: str) -> None:
 
 
 def _free_name(work: WorkFolder, wanted: str) -> str:
-    """A name as it was wanted, or with a number."""
+    """The wanted name made valid, with a number if it is in use."""
     while _ENDINGS.search(wanted):
         wanted = _ENDINGS.sub("", wanted)
     wanted = wanted[:90].rstrip(".")
@@ -205,7 +205,7 @@ def _free_name(work: WorkFolder, wanted: str) -> str:
 
 
 def _received(aside: Path, files: Sequence[GivenFile], voxels: int) -> tuple[Kind, Path, str]:
-    """Write a scan and judge it: what it is, where it is, and what to call it if anything."""
+    """Write and check a scan; returns its format, its path, and a name for the case or ""."""
     if any(is_nifti(Path(given.base)) for given in files):
         if len(files) > 1:
             raise RequestError(
@@ -236,10 +236,10 @@ def _other(aside: Path, sequence: str, given: GivenFile, voxels: int) -> Path:
 
 
 def require_voxels(path: Path, voxels: int) -> None:
-    """A NIfTI file declares one image of so many voxels at most.
+    """Check that a NIfTI header declares at most so many voxels.
 
     Raises:
-        RequestError: 413 if of more, 422 if its header cannot be read.
+        RequestError: 413 if there are more, 422 if the header cannot be read.
     """
     try:
         with scan_limit(_ANY_GIB), unpacking(path) as source:
@@ -283,7 +283,7 @@ def _zip(aside: Path, given: GivenFile, voxels: int) -> tuple[Kind, Path, str]:
 
 
 def _is_own(member: object) -> bool:
-    """Whether a member is no shadow file of macOS."""
+    """Whether a member of a zip is not a resource fork of macOS."""
     return "__MACOSX" not in getattr(member, "filename", "")
 
 
@@ -295,7 +295,7 @@ def _require_affordable(members: Sequence[object], path: Path) -> None:
 
 
 def _folder(aside: Path, files: Sequence[GivenFile]) -> Path:
-    """Write the files of a DICOM folder, numbered; what people call them is not kept."""
+    """Write the files of a DICOM folder, numbered; the names of the client are dropped."""
     folder = make_folder(aside / "scan")
     for number, given in enumerate(files, 1):
         _written(folder / f"{number:05d}.dcm", given.file)

@@ -1,10 +1,10 @@
-"""`CaseView`: what the page shows of a case beside its prediction, made once from scan and maps.
+"""`CaseView`: cached volume, thumbnail and metadata of a case for the web page.
 
 VIEW/volume.nii.gz    the scan on the grid of the mask, whatever it was uploaded as
 VIEW/thumbnail.png
-VIEW/view.json        shape, affine, certainty; written last, so that all is there if it is
+VIEW/view.json        shape, affine, certainty; written last, so that a view with it is complete
 
-A view may be deleted: it is made again when it is asked for.
+A view may be deleted: it is made again on demand.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class CaseView(ServeRecord):
     """`view.json`.
 
     Attributes:
-        mask_sha256: Of the model's mask that it belongs to.
-        shape: Of the scan, the mask and the maps.
+        mask_sha256: SHA-256 of the model's mask that it was made with.
+        shape: Shape of the scan, the mask and the maps.
         affine: From voxels to mm, RAS+.
         certainty: 1 − mean entropy in bits over the voxels of at least 5 % tumour, in [0, 1]; None
             where there is no such voxel.
@@ -53,7 +53,7 @@ class CaseView(ServeRecord):
 
 
 def case_view(work: WorkFolder, case_id: str, result: Result) -> CaseView | None:
-    """The view of a case if it is there and of this prediction."""
+    """The view of a case; None if it is missing, or was made with another prediction."""
     try:
         view = as_record(read_json(work.view_folder(case_id) / VIEW), CaseView)
     except JsonError:
@@ -62,7 +62,7 @@ def case_view(work: WorkFolder, case_id: str, result: Result) -> CaseView | None
 
 
 def need_view(work: WorkFolder, case_id: str) -> CaseView:
-    """The view of a case, made if it is not there.
+    """The view of a case; made if it is missing.
 
     Raises:
         RequestError: 404, if nothing was predicted yet or the scan is not at hand.
@@ -106,7 +106,7 @@ def _draw_thumbnail(folder: Path, scan: UprightScan, mask: Volume) -> None:
 
 
 def redraw_thumbnail(work: WorkFolder, case_id: str) -> None:
-    """Draw it with the newest mask; raises as `need_view`."""
+    """Redraw the thumbnail with the newest mask; raises as `need_view`."""
     mask = read_volume(work.mask(case_id))
     _draw_thumbnail(work.view_folder(case_id), upright_case(work, case_id), mask)
 
@@ -121,7 +121,7 @@ def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def _compact(data: NDArray[np.float32]) -> NDArray[Any]:
-    """Whole numbers of 16 bits as such, which is half the size; anything else as it is."""
+    """Convert to int16 where that is lossless, which halves the size; else unchanged."""
     low, high = float(data.min()), float(data.max())
     if np.isfinite([low, high]).all() and low >= -32768 and high <= 32767:
         whole = data.astype(np.int16)
@@ -144,7 +144,7 @@ def certainty(probability: NDArray[Any], entropy: NDArray[Any]) -> float | None:
 
 
 def upright_case(work: WorkFolder, case_id: str) -> UprightScan:
-    """The scan of a case, turned upright; the last few stay in memory."""
+    """The scan of a case in RAS orientation; the last two are cached."""
     need_view(work, case_id)
     path = work.view_folder(case_id) / VOLUME
     return _upright(path, path.stat().st_mtime_ns)

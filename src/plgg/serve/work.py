@@ -1,20 +1,20 @@
-"""`WorkFolder`: where everything of a reading room lies, and what of it is the newest.
+"""`WorkFolder`: paths and records of a reading room, its newest masks and its current model.
 
 WORK/cases/CASE/                  the prediction folder of `plgg predict`, never altered
 WORK/cases/CASE/edits/0001/       mask.nii.gz, edit.json
-WORK/uploads/CASE/                the scan as it was given, upload.json
-WORK/views/CASE/                  what the page shows, made from the two; may be deleted
+WORK/uploads/CASE/                the uploaded scan, upload.json
+WORK/views/CASE/                  images for the page, made from the two; may be deleted
 WORK/rounds/001/                  round.json, manifest.csv, run/, comparison.json
 WORK/jobs/ID.json                 the queue
-WORK/studies/CASE/                what was fetched of a study on the PACS, until it is an upload
+WORK/studies/CASE/                images of a study on the PACS, while they are downloaded
 WORK/audit.jsonl                  who did what, when
 
     work = WorkFolder(Path("work"), models=(run,))
     for case_id in work.corrected():
         train_on(work.scan(case_id), work.mask(case_id))
 
-Names of cases that come from a client go through `case_folder` and its like, which refuse all that
-is no `plgg.core.case_id`. The record is frozen and can be pickled: worker processes get it whole.
+`case_folder` and its like check names of cases, which come from clients (`plgg.core.case_id`). The
+record is frozen and can be pickled for worker processes.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class WorkFolder:
 
     Attributes:
         root: The folder.
-        models: Runs or ensembles that answer while no round was accepted.
-        store: The training patients of the model; None where they are not at hand.
+        models: Runs or ensembles to use while no round was accepted.
+        store: Store with the training patients of the model; None where it is not available.
         options: How scans are predicted.
-        pacs: Where studies can be fetched; None for nowhere.
+        pacs: PACS to fetch studies from; None for none.
         push: Whether cases may be sent there.
     """
 
@@ -70,12 +70,12 @@ class WorkFolder:
 
     @property
     def uploads(self) -> Path:
-        """The folder of scans as they were given."""
+        """The folder of uploaded scans."""
         return self.root / "uploads"
 
     @property
     def views(self) -> Path:
-        """The folder of what the page shows."""
+        """The folder of images for the page."""
         return self.root / "views"
 
     @property
@@ -115,7 +115,7 @@ class WorkFolder:
         return _below(self.uploads, case_id)
 
     def view_folder(self, case_id: str) -> Path:
-        """The folder of what the page shows of a case; raises as `case_folder`."""
+        """The folder of a case's images for the page; raises as `case_folder`."""
         return _below(self.views, case_id)
 
     def case_ids(self) -> list[str]:
@@ -130,16 +130,16 @@ class WorkFolder:
         return upload.is_file() or (self.case_folder(case_id) / RESULT).is_file()
 
     def require_case(self, case_id: str) -> None:
-        """A case is there.
+        """Check that a case exists.
 
         Raises:
-            RequestError: 404, if not.
+            RequestError: 404, if it does not.
         """
         if not self.has_case(case_id):
             raise not_found("there is no such case", case_id)
 
     def result(self, case_id: str) -> Result | None:
-        """What was predicted of a case; None if nothing was yet.
+        """The result of a case; None if there is none yet.
 
         Raises:
             InputError: If the record cannot be read.
@@ -148,12 +148,12 @@ class WorkFolder:
         return read_result(path) if path.is_file() else None
 
     def upload(self, case_id: str) -> UploadRecord | None:
-        """How a case was uploaded; None of one that was predicted elsewhere and put here."""
+        """The record of an upload; None for a prediction that was copied into `cases`."""
         path = self.upload_folder(case_id) / "upload.json"
         return _record(path, UploadRecord) if path.is_file() else None
 
     def scan(self, case_id: str) -> Path:
-        """The scan as it was given: a NIfTI file, a zip or a folder of DICOM.
+        """Path of the scan: a NIfTI file, a zip or a folder of DICOM.
 
         Raises:
             RequestError: 404, if it is not at hand.
@@ -230,12 +230,12 @@ class WorkFolder:
         return self.rounds / f"{number:03d}"
 
     def round_numbers(self) -> list[int]:
-        """All rounds that were asked for, oldest first."""
+        """Numbers of all rounds, oldest first."""
         found = self.rounds.glob("[0-9][0-9][0-9]/round.json")
         return sorted(int(path.parent.name) for path in found)
 
     def round_record(self, number: int) -> RoundRecord:
-        """How a round was asked for.
+        """The request of a round.
 
         Raises:
             RequestError: 404, if there is none of that number.
@@ -246,7 +246,7 @@ class WorkFolder:
         return _record(path, RoundRecord)
 
     def comparison(self, number: int) -> dict[str, object] | None:
-        """What a round came to, as `comparison.json` says; None if it has not ended."""
+        """Contents of `comparison.json` of a round; None if it has not ended."""
         try:
             found = json.loads((self.round_folder(number) / "comparison.json").read_bytes())
         except (OSError, ValueError):
@@ -268,16 +268,16 @@ class WorkFolder:
         return max(self.accepted_rounds(), default=None)
 
     def current_models(self) -> tuple[Path, ...]:
-        """The models that answer now: the newest accepted round's, else those of the start."""
+        """The models for new predictions: of the newest accepted round, else the initial ones."""
         number = self.current_round()
         return self.models if number is None else (self._run(number),)
 
     def current_model(self) -> Path:
-        """The first of the models that answer now."""
+        """The first of the models for new predictions."""
         return self.current_models()[0]
 
     def short(self, message: str) -> str:
-        """A message without the folder's own path in it."""
+        """A message with paths relative to the work folder."""
         for root in (self.root.resolve(), self.root):
             message = message.replace(f"{root}/", "")
         return message

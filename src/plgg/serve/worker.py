@@ -1,7 +1,7 @@
-"""What the process of one job does: predict a case, send one back, or a round of learning.
+"""Run one job in a worker process: predict a case, send it to the PACS, or fine-tune the model.
 
-The server starts it afresh for each job, so that the network's libraries and their memory are gone
-with it, and ends it where it takes too long or too much.
+The server starts a new process for each job, so that the memory of torch is freed with it, and ends
+it beyond the limits of time and memory.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class JobEnd:
 
     Attributes:
         error: Why it failed; None where it is done.
-        refused: Whether the scan is the reason.
-        outcome: What it came to, in a line.
+        refused: Whether the scan itself is at fault.
+        outcome: Its result in one line.
     """
 
     error: str | None = None
@@ -41,7 +41,7 @@ class JobEnd:
 
 
 class JobWatch:
-    """Tells the server, by a small file, how far a job is.
+    """Reports the progress of a job to the server by a small file.
 
     Args:
         path: Of the file.
@@ -74,7 +74,7 @@ class JobWatch:
         yield listen
 
     def say(self, message: str) -> None:
-        """A sentence between jobs."""
+        """Log a message."""
         log.info("%s", message)
 
     def _tell(self, label: str, done: int, total: int, *, at_once: bool = False) -> None:
@@ -83,24 +83,24 @@ class JobWatch:
             return
         self._last = time.monotonic()
         aside = aside_name(self._path)
-        # How far it is may be lost: neither synced to the disk nor a reason to stop.
+        # Progress may be lost: it is not synced to disk, and errors never stop the job.
         with suppress(OSError):
             aside.write_text(json.dumps({"label": label, "done": done, "total": total}))
             aside.replace(self._path)
 
 
 def progress_file(work: WorkFolder, job_id: str) -> Path:
-    """Where a job tells how far it is."""
+    """Path of a job's progress file."""
     return work.jobs / f"{job_id}.progress"
 
 
 def start(work: WorkFolder) -> WorkFolder:
-    """Make a process ready."""
+    """Initialise a worker process; its state is the work folder."""
     return work
 
 
 def do(work: WorkFolder, job: Job) -> JobEnd:
-    """Do a job; what a user can mend is its end, not an exception."""
+    """Run a job; an error of plgg becomes its result, not an exception."""
     watch = JobWatch(progress_file(work, job.id))
     try:
         if job.kind == "predict" and job.case is not None:
@@ -119,7 +119,7 @@ def do(work: WorkFolder, job: Job) -> JobEnd:
 
 
 def predict_case(work: WorkFolder, case_id: str, watch: JobWatch) -> JobEnd:
-    """Predict an uploaded scan into its case's folder, and draw what the page shows of it."""
+    """Predict an uploaded scan, and make the images that the page shows of it."""
     from plgg import api
     from plgg.serve.views import make_view
 
@@ -135,7 +135,7 @@ def predict_case(work: WorkFolder, case_id: str, watch: JobWatch) -> JobEnd:
         options=options,
         watch=watch,
     )
-    # The work list says all of it, and this table knows the last scan alone.
+    # The work list replaces this table, which holds the last scan only.
     (work.cases / "summary.csv").unlink(missing_ok=True)
     (outcome,) = found
     if outcome.reason is not None:
@@ -147,7 +147,7 @@ def predict_case(work: WorkFolder, case_id: str, watch: JobWatch) -> JobEnd:
 
 
 def _fetch(work: WorkFolder, case_id: str, study: str, watch: JobWatch) -> str | None:
-    """Fetch a study from the PACS as a case's upload; why it is none of ours, or None."""
+    """Fetch a study as a case's upload; returns the reason if it has no suitable series."""
     from plgg.serve.studies import fetch_study
 
     return fetch_study(work, case_id, study, watch)

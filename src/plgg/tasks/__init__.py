@@ -1,1 +1,1 @@
-"""What a network learns: the losses of its tasks and how they are weighted."""
+"""Tasks of a network: targets, heads, losses, metrics, and the weighting of tasks."""

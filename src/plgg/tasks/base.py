@@ -1,6 +1,6 @@
-"""`Task`: what a network learns beside others: target, head, loss, answer, calibration, scores.
+"""`Task` and `AuxiliaryTask`: target, head, loss, answer, calibration and metrics of a task.
 
-One class a kind, in a file of its own; `KINDS` names them. A kind from elsewhere is added by
+Each kind of task is a class in a file of its own, listed in `KINDS`. Other packages add kinds by
 `register_kind`, or by an entry point of the group `plgg.tasks`.
 """
 
@@ -25,13 +25,13 @@ Array = NDArray[np.float64]
 
 
 class TaskRecord(BaseModel):
-    """What a trained network must keep of a task.
+    """Record of a task in a checkpoint.
 
     Attributes:
         kind: A name in `KINDS`.
-        column: Of the manifest, where the target comes from.
+        column: Column of the manifest with the target.
         classes: Of a classification, in the order of the outputs.
-        numbers: What the training part taught, such as `mean` and `std`.
+        numbers: Values fitted to the training part, such as `mean` and `std`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -60,8 +60,9 @@ class BodySpec:
     Attributes:
         channels: Of the bottleneck.
         divisors: Voxels of the image along each side of a voxel of the bottleneck.
-        make_head: The usual head, fully connected layers on the bottleneck, with so many outputs.
-        make_map: A head on the finest decoded features, built as that of the outline.
+        make_head: Makes the usual head, fully connected layers on the bottleneck, from its
+            number of outputs.
+        make_map: Makes a head on the finest decoded features, built as the segmentation head.
     """
 
     channels: int
@@ -72,13 +73,13 @@ class BodySpec:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of targets: what the task is fitted to.
+    """Targets of a column, which a task is fitted to.
 
     Attributes:
         all: Of every case of the store; None where unknown.
         train: Of the training part.
         where: The store, for messages.
-        classes: As the store orders them; empty where it does not.
+        classes: In the order of the store; empty where the store has none for the column.
     """
 
     all: Sequence[str | None]
@@ -95,31 +96,31 @@ class Task(Protocol):
     def loss(
         self, outputs: Mapping[str, Any], target: Target, *, n_known: int | None = None
     ) -> Tensor:
-        """The loss on a batch, or on a piece of one; what is unknown gives no gradient.
+        """The loss on a batch, or on a piece of one; unknown targets give no gradient.
 
         Args:
             outputs: Of the network, by head.
-            target: The truth.
-            n_known: Known targets of the whole batch, where this is a piece: losses of pieces add
-                up to that of the batch. By default this is all of it.
+            target: The targets.
+            n_known: Number of known targets of the whole batch, if this is a piece of one, so that
+                losses of pieces add up. By default this is the whole batch.
         """
 
 
 class AuxiliaryTask:
-    """A task on the bottleneck: one target a scan, one head, one answer a scan.
+    """Base class of tasks beside the segmentation: one target, head and answer for each scan.
 
-    A kind overrides what it needs to. Outputs, answers and targets are arrays of one scan, shape
-    (n,), unless they are said to be of many.
+    A kind overrides the methods that differ. Outputs, answers and targets are arrays of one scan,
+    shape (n,), unless said otherwise.
 
     Args:
         name: Of the task, its head, its loss.
-        record: What was fitted.
+        record: The fitted record.
         settings: Forms of the losses.
     """
 
     kind: ClassVar[str]
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
-    """Those of its scores that are errors."""
+    """Names of metrics for which lower is better."""
 
     def __init__(self, name: str, record: TaskRecord, settings: LossConfig) -> None:
         self.name, self.record, self.settings = name, record, settings
@@ -135,11 +136,11 @@ class AuxiliaryTask:
 
     @property
     def n_outputs(self) -> int:
-        """Numbers that the head gives."""
+        """Number of outputs of the head."""
         return 1
 
     def head(self, body: BodySpec) -> nn.Module:
-        """The head: called with bottleneck, image, outline and patient; gives (batch, n)."""
+        """The head: called with bottleneck, image, segmentation and patient; gives (batch, n)."""
         return body.make_head(self.n_outputs)
 
     def encode(self, text: str | None) -> float:
@@ -169,7 +170,7 @@ class AuxiliaryTask:
     def losses(
         self, output: Float[Tensor, "batch n"], value: Float[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
-        """The loss of each patch, all of them of known targets."""
+        """The loss of each patch; all targets are known."""
         raise NotImplementedError
 
     def fits(self, other: TaskRecord) -> bool:
@@ -196,8 +197,8 @@ class AuxiliaryTask:
 
         Args:
             answers: Shape (scans, n).
-            texts: The truths.
-            patients: Whose scans they are.
+            texts: The true values.
+            patients: The patient of each scan.
         """
         del answers, texts, patients
         return None
@@ -229,13 +230,13 @@ class AuxiliaryTask:
 
     @classmethod
     def case_scores(cls, answer: TaskAnswer, text: str) -> dict[str, float]:
-        """The scores of one scan, whose means over scans are metrics."""
+        """Scores of one scan; their means over scans are metrics."""
         del answer, text
         return {}
 
     @classmethod
     def metrics(cls, answers: Sequence[TaskAnswer], texts: Sequence[str]) -> dict[str, float]:
-        """The metrics that only many scans have."""
+        """Metrics that are defined only over several scans."""
         del answers, texts
         return {}
 

@@ -1,6 +1,6 @@
 """Classification: class-weighted cross-entropy, calibrated probabilities, AUC.
 
-The genetic marker is one; any column of names may be another.
+The genetic marker is a classification; any other column of names can be one, too.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def class_weights(
 ) -> Float[Tensor, " classes"]:
     """N / n_c over the known markers of the training part, scaled to mean 1 over its samples.
 
-    A class that does not occur gets weight 0: nothing can be learned of it.
+    A class that does not occur gets weight 0. With `mode="none"` all weights are 1.
     """
     known = torch.tensor([m for m in markers if m >= 0], dtype=torch.long)
     counts = torch.bincount(known, minlength=n_classes).float()
@@ -147,7 +147,7 @@ class Classification(AuxiliaryTask):
     def calibrate(
         self, answers: Array, texts: Sequence[str], patients: Sequence[str]
     ) -> dict[str, float] | None:
-        """A temperature (Guo et al. 2017), of five scans or more."""
+        """Fit a temperature (Guo et al. 2017); None for fewer than five scans."""
         del patients
         if len(texts) < _FEWEST_SCANS:
             return None
@@ -156,7 +156,7 @@ class Classification(AuxiliaryTask):
         return {"temperature": round(fit_temperature(log_probabilities(answers), truth), 4)}
 
     def calibrated(self, answer: Array, rule: Mapping[str, float]) -> Array:
-        """Scaled by the temperature."""
+        """Scale probabilities by the temperature."""
         return with_temperature(answer, rule["temperature"])
 
     def describe(self, answer: Array, rules: Sequence[Mapping[str, float]]) -> TaskAnswer:

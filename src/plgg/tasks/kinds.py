@@ -1,4 +1,4 @@
-"""The kinds of auxiliary tasks by name, and tasks built from settings or from a checkpoint."""
+"""Registry of the kinds of auxiliary tasks; builds tasks from settings or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KINDS: Registry[type[AuxiliaryTask]] = Registry(
 
 
 def register_kind(name: str, kind: type[AuxiliaryTask]) -> None:
-    """Make a kind of task known by a name that `tasks` may use.
+    """Register a kind of task under a name that the setting `tasks` may use.
 
     Packages do the same without a call, by an entry point of the group `plgg.tasks`:
 
@@ -56,7 +56,7 @@ def kind_of(name: str) -> type[AuxiliaryTask]:
 
 
 def fit_tasks(config: Config, store: Store, train: Sequence[str]) -> dict[str, AuxiliaryTask]:
-    """The auxiliary tasks of an arm, fitted to the training part.
+    """Make the auxiliary tasks of a config and fit them to the training part.
 
     Raises:
         ConfigError: If a kind is unknown, or a column has nothing to learn from.
@@ -127,18 +127,18 @@ def restore_tasks(
     """The auxiliary tasks of a trained network.
 
     Raises:
-        ConfigError: If a kind is not there.
+        ConfigError: If a kind is unknown, or its package cannot be loaded.
     """
     return {name: kind_of(record.kind)(name, record, settings) for name, record in records.items()}
 
 
 def marker_record(classes: Sequence[str]) -> TaskRecord:
-    """The record of the marker, of which older checkpoints kept the classes alone."""
+    """The record of the marker task; older checkpoints hold only its classes."""
     return TaskRecord(kind="classification", column=MARKER, classes=tuple(classes))
 
 
 def scores_of(kind: str) -> type[AuxiliaryTask] | None:
-    """The kind, which knows its metrics; None where it is not installed here."""
+    """The kind with its metrics; None where it is not installed."""
     try:
         return kind_of(kind)
     except ConfigError:

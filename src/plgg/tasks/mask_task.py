@@ -1,7 +1,7 @@
-"""`MaskTask`: an auxiliary task whose target is made of the tumour's mask, patch by patch.
+"""`MaskTask`: an auxiliary task whose target is computed from the mask of each patch.
 
-It needs no column of the manifest, and where the mask is unknown it teaches nothing. Its head works
-in training alone: a prediction has the outline itself.
+It needs no column of the manifest. Patches with an unknown mask give no gradient. Its head is used
+in training only.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Spacing = tuple[float, float, float]
 class MaskTask(AuxiliaryTask):
     """Base class of tasks whose target is computed from the mask of a patch.
 
-    `reads` says what its head is given: the finest `decoded` features, of which it makes a map of
-    the whole patch, or the `bottleneck`.
+    `reads` names the input of its head: the finest `decoded` features, for a map of the whole
+    patch, or the `bottleneck`.
     """
 
     reads: ClassVar[Literal["decoded", "bottleneck"]] = "decoded"
@@ -36,11 +36,11 @@ class MaskTask(AuxiliaryTask):
         return cls(name, TaskRecord(kind=cls.kind, column=COLUMN), settings)
 
     def head(self, body: BodySpec) -> nn.Module:
-        """A map of one channel."""
+        """A head that gives a map of one channel."""
         return body.make_map()
 
     def mask_target(self, mask: NDArray[np.float32], spacing_mm: Spacing) -> NDArray[np.float32]:
-        """What is to be learnt of a patch.
+        """Target of a patch.
 
         Args:
             mask: Tumour, 0 or 1, shape (I, J, K).

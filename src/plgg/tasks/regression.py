@@ -1,7 +1,7 @@
 """Regression: one number in the column's own unit, with a conformal interval.
 
-The head gives mean + std · z, mean and standard deviation being those of the training part, and the
-loss is of the standardised residual: it does not matter whether an age is in years or in days.
+The head gives mean + std · z, with mean and standard deviation of the training part, and the loss
+is that of the standardised residual. So the unit of the column does not matter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEVEL = 0.9
 
 
 class RegressionHead(nn.Module):
-    """A head of one number z, turned into the target's unit.
+    """A head with one output z, converted to the target's unit.
 
     Args:
         inner: The head that gives z.
@@ -43,26 +43,26 @@ class RegressionHead(nn.Module):
         self.register_buffer("std", torch.tensor(std))
 
     def forward(self, *seen: Any) -> Float[Tensor, "batch 1"]:  # noqa: ANN401 - as any head
-        """The number, float32."""
+        """The value in the target's unit, float32."""
         value: Tensor = self.mean + self.std * self.inner(*seen)
         return value
 
     def known(self, patient: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch 1"]:
-        """What age and sex add to it."""
+        """The part of the value from age and sex."""
         head: Any = self.inner
         value: Tensor = self.std * head.known(patient)
         return value
 
 
 class Regression(AuxiliaryTask):
-    """One number."""
+    """Regression of one number."""
 
     kind: ClassVar[str] = "regression"
     lower_is_better: ClassVar[frozenset[str]] = frozenset({"mae", "rmse"})
 
     @classmethod
     def fit(cls, name: str, column: str, targets: Column, settings: LossConfig) -> Self:
-        """With the mean and the standard deviation of the training part.
+        """Take mean and standard deviation of the training part.
 
         Raises:
             ConfigError: If a cell is no number, or fewer than two differ.
@@ -119,13 +119,13 @@ class Regression(AuxiliaryTask):
     def calibrate(
         self, answers: Array, texts: Sequence[str], patients: Sequence[str]
     ) -> dict[str, float] | None:
-        """The absolute error that a new patient keeps below with a chance of 90 %."""
+        """Fit the absolute error that a new patient stays below with a probability of 90 %."""
         errors = np.abs(answers[:, 0] - np.array([self.encode(text) for text in texts]))
         reach = conformal_quantile(errors, patients, level=LEVEL)
         return None if reach is None else {"reach": reach, "level": LEVEL}
 
     def describe(self, answer: Array, rules: Sequence[Mapping[str, float]]) -> TaskAnswer:
-        """The number, within the widest of the networks' intervals."""
+        """The number, with the widest of the networks' intervals."""
         value = float(answer[0])
         if not rules:
             return TaskAnswer(value=value)

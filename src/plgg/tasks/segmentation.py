@@ -15,16 +15,16 @@ from plgg.core.registry import Registry
 from plgg.tasks.base import Target
 
 Mask = Float[Tensor, "batch 1 i j k"]
-# The loss of each coarser outline, relative to the next finer one, as nnU-Net has it.
+# Deep supervision: weight of each coarser level relative to the next finer one, as in nnU-Net.
 _COARSER = 0.5
 
 
 class Segmentation:
-    """The outline of the tumour, from whole patches; its target is a mask.
+    """The segmentation task; its target is the mask of a patch.
 
-    Of several regions each has the loss of an outline, and those that are known count alike: the
-    mean over all regions of all patches. A region that a patch lacks gives soft Dice no gradient,
-    so what lies within the tumour always has the cross-entropy as well.
+    With several regions, the loss is the mean over all known regions of all patches. Soft Dice has
+    no gradient for a region that a patch lacks, so regions within the tumour always have the
+    cross-entropy as well.
 
     Args:
         settings: Forms of the losses.
@@ -39,9 +39,10 @@ class Segmentation:
     def loss(
         self, outputs: Mapping[str, Any], target: Target, *, n_known: int | None = None
     ) -> Tensor:
-        """Soft Dice, and voxel-wise cross-entropy where it is set; coarser outlines count less.
+        """The set loss (soft Dice by default), with voxel-wise cross-entropy if set.
 
-        The target's `known` is of shape (batch,), or (batch, regions), and `n_known` counts it.
+        With deep supervision, coarser levels have lower weights. The target's `known` has the shape
+        (batch,), or (batch, regions), and `n_known` counts it.
         """
         mask = target.value
         outlines = [outputs[self.name], *outputs.get("deep", ())]
@@ -96,7 +97,7 @@ def _with_voxels(settings: LossConfig) -> LossConfig:
 
 
 class OutlineLoss(Protocol):
-    """A loss of the outline; masks that are unknown must change no gradient."""
+    """Interface of a segmentation loss; unknown masks must give no gradient."""
 
     def __call__(
         self,
@@ -114,7 +115,7 @@ class OutlineLoss(Protocol):
             mask: Likewise, 0 to 1.
             has_mask: Shape (batch,), bool.
             settings: Of all losses.
-            n_known: Known masks of the whole batch that this is a piece of; None where it is all.
+            n_known: Known masks of the whole batch, if this is a piece of one; else None.
         """
         ...
 
@@ -143,7 +144,7 @@ SEGMENTATION_LOSSES: Registry[OutlineLoss] = Registry(
 
 
 def register_loss(name: str, loss: OutlineLoss) -> None:
-    """Make a loss of the outline known by a name that `loss.segmentation` may use.
+    """Register a segmentation loss under a name that `loss.segmentation` may use.
 
     Raises:
         ConfigError: If the name is taken by another.
@@ -172,8 +173,8 @@ def soft_dice_loss(
         has_mask: Shape (batch,), bool; patches with an unknown mask take no part.
         epsilon: ε.
         over: What the sums run over.
-        n_known: Known masks of the whole batch that this is a piece of, whose pieces add up to its
-            loss; by default this is all of it.
+        n_known: Known masks of the whole batch, if this is a piece of one, so that losses of
+            pieces add up; by default this is the whole batch.
 
     Returns:
         Scalar; 0 without gradient where no mask is known.

@@ -1,10 +1,10 @@
-"""The signed distance to the outline, a regression in each voxel of a patch.
+"""The signed distance to the tumour's boundary, a regression in each voxel of a patch.
 
-A network that must say how far the outline is has to see its shape as a whole, not each voxel by
-itself. As an auxiliary task: S. Dangi, C. Linte, Z. Yaniv, A distance map regularized CNN for
-cardiac cine MR image segmentation, Medical Physics 46, 2019; F. Navarro and others, Shape-aware
-complementary-task learning for multi-organ segmentation, MLMI 2019. Sign and scale are those of
-Y. Xue and others, Shape-aware organ segmentation by predicting signed distance maps, AAAI 2020.
+To predict distances a network must learn the shape as a whole. As an auxiliary task: S. Dangi,
+C. Linte, Z. Yaniv, A distance map regularized CNN for cardiac cine MR image segmentation, Medical
+Physics 46, 2019; F. Navarro and others, Shape-aware complementary-task learning for multi-organ
+segmentation, MLMI 2019. Sign and scale are those of Y. Xue and others, Shape-aware organ
+segmentation by predicting signed distance maps, AAAI 2020.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 from plgg.tasks.mask_task import MaskTask, Spacing
 
 REACH_MM = 10.0
-"""Farther from the outline all voxels are alike."""
+"""Distance at which the target is clipped."""
 
 
 def signed_distance(
@@ -32,8 +32,8 @@ def signed_distance(
 ) -> NDArray[np.float32]:
     """Distance to the outline over the reach: -1 deep inside, 1 far outside, 0 between.
 
-    Measured in mm from the centre of a voxel to that of the nearest one of the other side, within
-    the array alone: what lies beyond its borders is not there.
+    Measured in mm from the centre of a voxel to that of the nearest voxel on the other side of the
+    boundary, within the array; voxels beyond its borders do not count.
 
     Args:
         mask: Tumour, shape (I, J, K).
@@ -58,7 +58,7 @@ def signed_distance(
 def _within_reach(
     inside: NDArray[np.bool_], spacing_mm: Sequence[float], reach_mm: float
 ) -> tuple[slice, ...]:
-    """The box about the tumour outside of which all is farther than the reach."""
+    """Box around the tumour; all voxels outside it are farther away than the reach."""
     box = []
     for axis, step in enumerate(spacing_mm):
         others = tuple(other for other in range(inside.ndim) if other != axis)
@@ -70,10 +70,11 @@ def _within_reach(
 
 
 class SignedDistance(MaskTask):
-    """Signed distance to the outline, squared error.
+    """Signed distance to the tumour's boundary, with squared error.
 
-    Hardly a voxel is near the outline, so those within reach of it and those beyond count half
-    each. A patch of a slice knows the distance within that slice, one of a volume that in space.
+    Few voxels are near the boundary, so voxels within reach and voxels beyond it have half of the
+    loss each. Distances are measured within the patch: in 2-D for a patch of one slice, else in
+    3-D.
     """
 
     kind: ClassVar[str] = "signed_distance"
@@ -86,7 +87,7 @@ class SignedDistance(MaskTask):
     def losses(
         self, output: Float[Tensor, "batch 1 i j k"], value: Float[Tensor, "batch 1 i j k"]
     ) -> Float[Tensor, " batch"]:
-        """Mean squared error near the outline and far from it, halved; of one kind, its mean."""
+        """Mean of the squared errors near the boundary and far from it; of one, if that is all."""
         error = (output - value).square().flatten(1)
         near = (value.abs() < 1.0).flatten(1).to(error.dtype)
         far = 1.0 - near

@@ -1,8 +1,7 @@
 """Whether a slice shows tumour, a classification of each slice of a patch.
 
-A network that sees slices by themselves answers for each of them. One that sees volumes answers for
-each layer of its bottleneck along the last axis, which stands for 8 slices with four levels: these
-show tumour if one of them does.
+A 2.5-D network answers for each slice. A 3-D network answers for each layer of its bottleneck along
+the last axis, which covers 8 slices with four levels; the target is 1 if one of them shows tumour.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class SliceHead(nn.Module):
 
 
 class TumourSlice(MaskTask):
-    """Whether a slice shows tumour, by its cross-entropy."""
+    """Whether a slice shows tumour, with binary cross-entropy."""
 
     kind: ClassVar[str] = "tumour_slice"
     reads = "bottleneck"

@@ -1,1 +1,1 @@
-"""Training one network on one split: a plain loop that a kill cannot harm."""
+"""Training of one network on one split; a run that was killed can be resumed."""

@@ -1,8 +1,8 @@
-"""Stronger changes of a training patch: what is changed is sampled apart from the changing.
+"""Strong augmentation of training patches: first parameters are sampled, then they are applied.
 
-Heads turned, stretched and moved; thick slices, contrast, bias fields, noise. What is outside the
-brain stays 0 and never mixes with it; general libraries blend them at the brain's edge, and draw
-from generators of their own. Arrays only.
+Rotation, scaling and shift; thick slices, contrast, bias fields, noise. Voxels outside the brain
+stay 0 and are not interpolated with brain voxels. General libraries mix them at the brain's edge,
+and use random generators of their own. Works on arrays only.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _BLUR = 1.0  # Largest σ of a blur, in voxels.
 
 @dataclass(frozen=True)
 class Warp:
-    """A turn, a change of size along each axis and a shift, about the patch's centre.
+    """Rotation, scaling along each axis and shift about the patch's centre, and deformation.
 
     Attributes:
-        angles_deg: About the axes i, j, k.
-        factors: A patch is seen smaller where they are over 1.
+        angles_deg: Rotation about the axes i, j, k.
+        factors: Scale along each axis; over 1, the contents become smaller.
         shift: Share of each side.
-        elastic_seed: Of a smooth deformation; None for none.
+        elastic_seed: Seed of a smooth deformation; None for none.
     """
 
     angles_deg: Vector
@@ -53,13 +53,13 @@ class Warp:
 
 @dataclass(frozen=True)
 class AugmentationParameters:
-    """One strong change; None where that part is left out.
+    """Parameters of one augmentation; None where a part is not applied.
 
     Attributes:
-        warp: Of image and mask.
+        warp: Spatial transform of image and mask.
         thick: Axis and thickness in voxels of slices that are averaged.
         gamma: Exponent on the intensities between the patch's extremes.
-        bias_seed: Of a smooth field that is added.
+        bias_seed: Seed of a smooth field that is added.
         noise: Standard deviation in σ, and seed.
         smoothed: σ of a blur in the plane, in voxels; 0 for none.
     """
@@ -75,11 +75,11 @@ class AugmentationParameters:
 def sample_augmentation(
     settings: Augmentation, rng: np.random.Generator, *, in_plane: bool = False
 ) -> AugmentationParameters | None:
-    """Draw a change; None, and no number drawn, where all are switched off.
+    """Sample parameters; None, without a draw from `rng`, where all parts are switched off.
 
     Args:
-        settings: Chances and sizes.
-        rng: What chance draws from.
+        settings: Probabilities and sizes.
+        rng: Random generator.
         in_plane: Whether slices must stay in their plane, axes 0 and 1.
     """
     chances = (settings.warp, settings.anisotropy, settings.gamma, settings.bias, settings.noise)
@@ -130,18 +130,18 @@ def apply_augmentation(
     change: AugmentationParameters,
     n_sequences: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
-    """Change a patch.
+    """Apply an augmentation to a patch.
 
     Args:
         image: z-scores, shape (C, I, J, K), or (I, J, K) of one channel.
-        brain: Where they count, same shape.
+        brain: Brain mask of each channel, same shape.
         mask: Tumour, 0 or 1, shape (I, J, K), or (R, I, J, K) of several regions.
-        change: What is changed.
+        change: The parameters.
         n_sequences: How many of the channels are sequences; further ones are their neighbouring
             slices, and have the same contrast and bias field. All by default.
 
     Returns:
-        All three anew, same shapes and types; the image is 0 outside the brain.
+        New image, brain and mask of the same shapes and types; the image is 0 outside the brain.
     """
     if image.ndim == 3:
         values, inside, tumour = apply_augmentation(image[None], brain[None], mask, change)
@@ -189,7 +189,7 @@ def _changed(
 def _contrasted(
     values: Volume, inside: Volume, change: AugmentationParameters, sequence: int
 ) -> Volume:
-    """One sequence and its neighbouring slices, with a curve and a bias field of their own."""
+    """Apply gamma and a bias field of its own to one sequence and its neighbouring slices."""
     if change.gamma is not None:
         values = _adjust_gamma(values, inside, change.gamma)
     if change.bias_seed is not None:
@@ -208,7 +208,7 @@ def _noise(shape: tuple[int, ...], spread: float, seed: int) -> Tensor:
 def _warped(
     warp: Warp, image: Volume, brain: Volume, mask: Volume
 ) -> tuple[Volume, Volume, Volume]:
-    """Linear interpolation; at the brain's edge among brain voxels alone."""
+    """Warp by linear interpolation; at the brain's edge only brain voxels are interpolated."""
     sides = np.array(image.shape[2:], dtype=float)
     turn = Rotation.from_euler("xyz", warp.angles_deg, degrees=True).as_matrix()
     matrix = np.diag(1 / sides) @ turn @ np.diag(np.array(warp.factors) * sides)
@@ -228,7 +228,7 @@ def _warped(
 
 
 def _deformation(size: torch.Size, seed: int) -> Tensor:
-    """Smooth shifts in halves of a side, as `grid_sample` has them; none along a side of 1."""
+    """Smooth random shifts in the units of `grid_sample`; 0 along an axis of one voxel."""
     drawn = np.random.default_rng(seed).normal(0, _ELASTIC, (1, 3, *[_ELASTIC_NODES] * 3))
     nodes = torch.from_numpy(drawn.astype(np.float32))
     smooth = functional.interpolate(nodes, size=list(size), mode="trilinear", align_corners=True)
@@ -237,7 +237,7 @@ def _deformation(size: torch.Size, seed: int) -> Tensor:
 
 
 def _smoothed(image: Volume, brain: Volume, sigma: float) -> Volume:
-    """Blurred in the plane, among brain voxels alone."""
+    """Blur in the plane, among brain voxels only."""
     reach = max(1, round(2 * sigma))
     line = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     line = line / line.sum()
@@ -253,7 +253,7 @@ def _smoothed(image: Volume, brain: Volume, sigma: float) -> Volume:
 
 
 def _averaged(image: Volume, brain: Volume, axis: int, thickness: int) -> Volume:
-    """Running means over some slices, of brain voxels alone."""
+    """Running means over neighbouring slices, of brain voxels only."""
     kernel = [thickness if other == axis else 1 for other in range(3)]
     # An even number of slices reaches one further back than ahead.
     before, after = (thickness - 1) // 2, thickness // 2
@@ -266,7 +266,7 @@ def _averaged(image: Volume, brain: Volume, axis: int, thickness: int) -> Volume
 
 
 def _adjust_gamma(image: Volume, brain: Volume, gamma: float) -> Volume:
-    """Another curve between the brain's extremes; its mean and standard deviation stay."""
+    """Gamma curve between the brain's extremes; keeps its mean and standard deviation."""
     inside = image[brain > 0]
     if inside.numel() < 2:
         return image

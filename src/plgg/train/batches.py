@@ -1,9 +1,9 @@
-"""An epoch of batches: the cases in random order, patches cut ahead of need by threads.
+"""Batches of an epoch: the cases in random order, with patches cut in advance by threads.
 
-Epoch `e` of seed `s` is the same on every machine, however many threads cut it and wherever the
-run was resumed, because each patch has a generator of its own. A batch may be dealt out to several
-processes, and to several pieces in each; every piece knows what its batch holds as a whole, so that
-the losses of all pieces add up to that of the batch.
+Epoch `e` of seed `s` is the same on every machine, for any number of threads and after a resumed
+run, because each patch has a generator of its own. A batch may be divided among several processes,
+and into several pieces in each. Every piece has the counts of the whole batch, so that the losses
+of all pieces add up to that of the batch.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _BATCHES_AHEAD = 2
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of every batch a process sees, and in how many pieces.
+    """The part of every batch that a process trains on, and its number of pieces.
 
     Attributes:
         rank: Number of the process, from 0.
-        processes: How many share a batch.
-        pieces: Pieces that each cuts its part into.
+        processes: Number of processes that share a batch.
+        pieces: Pieces that each process divides its part into.
     """
 
     rank: int = 0
@@ -53,7 +53,7 @@ class Share:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Patches, a whole batch or a piece of one, and what is known of them.
+    """Patches and their targets, of a whole batch or a piece of one.
 
     Attributes:
         image: z-scores.
@@ -61,8 +61,8 @@ class Batch:
             a channel and a column of `known` for each label where there are any.
         conditioning_class: Index of the patient's class, whatever the patch shows, or -1.
         patient: Age and sex as `plgg.core.patient` gives them.
-        seeds: One for each patch, for what chance decides inside the network.
-        n_known: By task, known targets in the whole batch, that are learnt from.
+        seeds: One for each patch, for dropout in the network.
+        n_known: By task, the number of targets in the whole batch that are trained on.
         is_padding: Whether this is a filler without targets, so that all processes run each step.
     """
 
@@ -107,10 +107,10 @@ class EpochBatches:
         cases: Cases of the training part.
         settings: Patch size, batch size, sampling, augmentation.
         seed: Seed of the run.
-        workers: Threads that cut patches ahead.
-        share: What this process sees of each batch.
-        tasks: That are learned beside the outline; none by default.
-        inputs: What is cut out.
+        workers: Threads that cut patches in advance.
+        share: The part of each batch for this process.
+        tasks: Auxiliary tasks; none by default.
+        inputs: Channels of the patches.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class EpochBatches:
         self._classes = {name: index for index, name in enumerate(store.cohort.classes)}
         self.tasks = answering_tasks(tasks or {})
         self.of_mask = {n: t for n, t in (tasks or {}).items() if isinstance(t, MaskTask)}
-        # The number that each task is to learn of each case; NaN where it is unknown.
+        # Encoded target of each task for each case; NaN where it is unknown.
         self._values = {
             name: {
                 case: task.encode(target_text(store.by_id[case], task.record.column))
@@ -166,7 +166,7 @@ class EpochBatches:
                 yield [piece.batch(self) for piece in ahead.popleft()]
 
     def _parts(self, group: Indices, seeds: _Seeds) -> list[_Part]:
-        """This process' pieces of a batch: patches of it, and what all of it holds."""
+        """This process' pieces of a batch: indices of patches, and counts of the whole batch."""
         share = self.share
         n_masks = sum(self.store.by_id[self.cases[i]].has_mask for i in group)
         n_known = dict.fromkeys((SEGMENTATION, *self.of_mask), n_masks)
@@ -205,7 +205,7 @@ class EpochBatches:
         )
 
     def _is_labelled_patch(self, index: int, seed: np.random.SeedSequence) -> bool:
-        """Whether the tasks on the bottleneck learn from a patch."""
+        """Whether column tasks are trained on a patch: always, or only if it shows tumour."""
         if not self.tasks or self.settings.marker_from == "all":
             return True
         return shows_tumour(self.store, self._plan(index, seed))
@@ -234,25 +234,25 @@ class EpochBatches:
         return Target(torch.where(there, values, 0.0), there)
 
     def marker_index(self, case_id: str) -> int:
-        """Number of a case's class, -1 where it is unknown."""
+        """Index of a case's marker class, -1 where it is unknown."""
         marker = self.store.by_id[case_id].marker
         return self._classes[marker] if marker else UNKNOWN
 
     def image(self, case_id: str, patch: Patch) -> NDArray[np.float32]:
-        """What the network sees of a patch, with the marker's planes if it is told the marker."""
+        """Image of a patch, with planes of the true marker if they are an input."""
         if not self.inputs.marker_planes:
             return patch.image
         marker = self.store.by_id[case_id].marker
         return with_planes(patch.image, one_hot(marker, tuple(self._classes)))
 
     def patient(self, case_id: str) -> NDArray[np.float32]:
-        """What is known of a case's patient, shape (4,)."""
+        """Encoded age and sex of a case's patient, shape (4,)."""
         case = self.store.by_id[case_id]
         return patient_inputs(case.age_years, case.sex)
 
 
 def _crops(store: Store, cases: Sequence[str], settings: PatchConfig) -> list[str]:
-    """The case of each crop of an epoch: all equally often, those with a mask more if need be."""
+    """The case of each patch of an epoch: all equally often, cases with masks more if asked for."""
     crops = [*cases] * settings.per_case
     outlined = [case for case in crops if store.by_id[case].has_mask]
     share = settings.outlined_share
@@ -262,7 +262,7 @@ def _crops(store: Store, cases: Sequence[str], settings: PatchConfig) -> list[st
 
 
 def _spread(order: Indices, outlined: Sequence[bool]) -> Indices:
-    """Mix two kinds evenly: every stretch of the order holds about the same share of each."""
+    """Interleave cases with and without mask, so that each batch has a similar share of both."""
     kinds = np.asarray(outlined)
     place = np.empty(len(order))
     for kind in (True, False):
@@ -273,7 +273,7 @@ def _spread(order: Indices, outlined: Sequence[bool]) -> Indices:
 
 @dataclass(frozen=True, eq=False)
 class _PatchTargets:
-    """A patch, and what tasks learn of its mask."""
+    """A patch, and targets of tasks that are computed from its mask."""
 
     patch: Patch
     of_mask: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -281,7 +281,7 @@ class _PatchTargets:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Which patches a piece is made of; `is_padding` where it is only there to keep step."""
+    """Indices of the patches of a piece; `is_padding` marks a filler without targets."""
 
     indices: Indices
     is_padding: bool
@@ -290,7 +290,7 @@ class _Part:
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """A piece whose patches are being cut."""
+    """A piece whose patches are being cut by threads."""
 
     part: _Part
     futures: list[Future[_PatchTargets]]

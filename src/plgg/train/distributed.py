@@ -1,6 +1,6 @@
-"""The processes that train one network together, by Lightning Fabric; by default one alone.
+"""Distributed training by Lightning Fabric; by default one process without it.
 
-Started by `devices` and `nodes`, by torchrun or by SLURM.
+Processes are started by `devices` and `nodes`, by torchrun or by SLURM.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Forward = Callable[..., dict[str, Any]]
 
 
 class ProcessGroup:
-    """One process among those that share every batch.
+    """This process and the others that share every batch.
 
     Args:
-        fabric: What ties them together; None for a process alone.
+        fabric: Fabric that connects them; None for a single process.
     """
 
     def __init__(self, fabric: Fabric | None = None) -> None:
@@ -40,7 +40,7 @@ class ProcessGroup:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     def device(self, chosen: torch.device) -> torch.device:
@@ -48,7 +48,7 @@ class ProcessGroup:
         return self._fabric.device if self._fabric else chosen
 
     def share(self, pieces: int) -> Share:
-        """What this process sees of each batch."""
+        """The part of each batch for this process."""
         return Share(self.rank, self.size, pieces)
 
     def join(self, network: nn.Module) -> Forward:
@@ -81,7 +81,7 @@ class ProcessGroup:
         return [item for items in everyone for item in items]
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all processes are here."""
         if self._fabric is not None:
             self._fabric.barrier()
 
@@ -92,12 +92,12 @@ def join_process_group(
     """Start the processes, or join those that torchrun or SLURM started.
 
     Args:
-        precision: As it is set; not every kind of device has each.
+        precision: As set; the device must support it.
         devices: Processes on each node, one for each device.
-        nodes: Machines.
+        nodes: Number of machines.
 
     Raises:
-        ConfigError: If the kind of device there is cannot be several, or a package is missing.
+        ConfigError: If the device is Apple's mps, of which there is one, or a package is missing.
     """
     by_torchrun = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if devices * nodes == 1 and not by_torchrun:

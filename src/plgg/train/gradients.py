@@ -1,6 +1,6 @@
-"""The gradient of one step: micro-batches, processes, task weights; and means over an epoch.
+"""Gradients of one training step: micro-batches, processes, task weights; means over an epoch.
 
-Fills `.grad` of the network's parameters; the optimiser comes after.
+Fills `.grad` of the network's parameters; the optimiser is called elsewhere.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class StepResult:
 
     Attributes:
         losses: `loss`, the weighted total, and the loss of each task.
-        gradients: Norm of each task's unweighted gradient on the encoder, and their `cosine`, of
-            more than two tasks `cosine_ONE_OTHER`; None where they were not taken apart.
+        gradients: Norm of each task's unweighted gradient on the encoder, and their `cosine`, with
+            more than two tasks `cosine_ONE_OTHER`; None where they were not computed separately.
     """
 
     losses: dict[str, float]
@@ -49,12 +49,12 @@ class TaskGradients:
     """Gradients of a network's losses.
 
     Args:
-        network: What is trained.
+        network: The network to train.
         group: The processes that share a batch.
         runtime: Device and precision.
         tasks: Of the network, the segmentation first.
-        weighting: How the tasks are weighed.
-        cap: On the gradients of some tasks on the encoder.
+        weighting: Weighting of the tasks.
+        cap: Cap on the gradients of some tasks on the encoder.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class TaskGradients:
         self._shared = torch.cat(shared).to(runtime.device)
 
     def backward(self, pieces: Sequence[Batch], *, apart: bool = False) -> StepResult:
-        """Set the gradient of a batch.
+        """Compute the gradient of a batch.
 
         Args:
             pieces: This process' pieces of it.
-            apart: Take the tasks' gradients apart, to measure them; the sum is the same.
+            apart: Compute the tasks' gradients separately, to measure them; the sum is the same.
         """
         weights = self.weighting.weights()
         if len(weights) > 1 and (apart or self.weighting.separate or self.cap):
@@ -137,7 +137,7 @@ class TaskGradients:
     def _set(self, flat: Float[Tensor, " n"]) -> None:
         parts = torch.split(flat, [p.numel() for p in self.parameters])
         for parameter, part in zip(self.parameters, parts, strict=True):
-            # Laid out as its parameter: a fused optimiser walks both in one order.
+            # In the parameter's memory layout, as a fused optimiser requires.
             parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
 
     def _losses(self, piece: Batch) -> dict[str, Tensor]:
@@ -154,7 +154,7 @@ def _measured(rows: Float[Tensor, "tasks n"], tasks: Sequence[str]) -> dict[str,
     for one, other in pairs:
         name = "cosine" if len(pairs) == 1 else f"cosine_{tasks[one]}_{tasks[other]}"
         scale = float(norms[[one, other]].prod())
-        # Of a task without gradient on the encoder there is no direction.
+        # A task without gradient on the encoder has no direction.
         found[name] = float(rows[one] @ rows[other]) / scale if scale else 0.0
     return found
 
@@ -163,7 +163,7 @@ _Item = TypeVar("_Item")
 
 
 class RunningMeans:
-    """Running means of what the steps of an epoch showed."""
+    """Running means of losses and gradient norms over the steps of an epoch."""
 
     def __init__(self) -> None:
         self.losses: dict[str, float] = {}
@@ -178,7 +178,7 @@ class RunningMeans:
         return {name: value for name, value in self.losses.items() if name != "loss"}
 
     def add(self, found: StepResult) -> None:
-        """Take in one step."""
+        """Add one step to the means."""
         self._n_losses += 1
         self.losses = _moved(self.losses, found.losses, self._n_losses)
         if found.gradients is not None:

@@ -1,7 +1,7 @@
-"""The first weights of a run: of ImageNet, or of another run, where these are named.
+"""Initial weights of a run: random, of ImageNet, or of another run.
 
-The body must fit; a head that does not, or that the other run lacks, starts from chance and is
-named in the log.
+The backbone of the other run must fit. A head that does not fit, or that the other run lacks, is
+initialised at random, and the log says so.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 
 def resolved(config: Config) -> Config:
-    """The same settings, with the hash of the weights that the run starts from.
+    """Add path and hash of the initial weights to the settings.
 
     Raises:
         CheckpointError: If the other run holds no usable checkpoint.
-        ConfigError: If weights are to be mixed with those of no run.
+        ConfigError: If `init.interpolate` is set, and no run is named.
     """
     if config.init.run is None:
         if config.init.interpolate:
@@ -46,17 +46,18 @@ def resolved(config: Config) -> Config:
 def initial_weights(
     network: MultitaskNet, settings: InitConfig, tasks: Mapping[str, AuxiliaryTask]
 ) -> None:
-    """Put the other run's best weights into a network; nothing where no run is named.
+    """Load weights of ImageNet, or the best weights of another run, where the settings name them.
 
     Args:
-        network: With weights drawn by chance.
-        settings: Which run.
+        network: With random weights.
+        settings: Names the run, and whether to load ImageNet's weights.
         tasks: Of this run; a head is taken over only if the task is of the same kind, column and
             classes.
 
     Raises:
         CheckpointError: If the other run holds no usable checkpoint.
-        ConfigError: If its body is another, or its weights have changed since this run began.
+        ConfigError: If its backbone is another, its weights have changed since this run began, or
+            the backbone has no ImageNet weights.
     """
     if settings.imagenet:
         _from_imagenet(network)

@@ -1,8 +1,8 @@
-"""The network that is validated and kept: the average of a training, mixed with its start.
+"""Interpolation of the averaged weights of a training with its initial weights.
 
-w = s · w₀ + (1 - s) · w̄ (Wortsman et al. 2022, Robust fine-tuning of zero-shot models). Weights
-lie in one valley with those that they were reached from, and between the two the loss on what was
-not learnt is often lower than at either end.
+w = s · w₀ + (1 - s) · w̄ (Wortsman et al. 2022, Robust fine-tuning of zero-shot models). Fine-tuned
+weights lie in one basin of the loss with the initial ones, and between the two the loss on other
+data is often lower than at either end.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from plgg.train.optimisation import Average
 
 
 class InterpolatedAverage:
-    """What is validated and kept of a training.
+    """The network that is validated and saved: averaged weights, interpolated with initial ones.
 
     Args:
-        average: The average of its weights, of which nothing has been learnt yet.
-        share: Of the weights that it starts from, 0 to 1; at 0 the average itself is kept.
+        average: Average of the weights, before the first step.
+        share: Share of the initial weights, 0 to 1; at 0 the average itself is used.
     """
 
     def __init__(self, average: Average, share: float) -> None:
@@ -30,11 +30,11 @@ class InterpolatedAverage:
 
     @property
     def network(self) -> MultitaskNet:
-        """As it was when it was last mixed."""
+        """The network of the last call of `mix`."""
         return self._average.network if self._mixed is None else self._mixed
 
     def mix(self) -> MultitaskNet:
-        """Mix it anew from the average as it is now."""
+        """Compute it from the present average."""
         if self._start is None or self._mixed is None:
             return self._average.network
         began, now = self._start.state_dict(), self._average.network.state_dict()

@@ -14,7 +14,7 @@ from plgg.model.network import MultitaskNet
 
 
 def learning_rate(settings: OptimiserConfig, epoch: int) -> float:
-    """Rate during an epoch, counted from 0.
+    """Learning rate of an epoch, counted from 0.
 
     `poly` is lr · (1 - epoch / epochs)^0.9, as with the backbone's authors (Myronenko 2018);
     `cosine` falls to 0 over half a period. A warm-up rises linearly to the schedule.
@@ -32,7 +32,7 @@ def learning_rate(settings: OptimiserConfig, epoch: int) -> float:
 def make_optimiser(
     network: MultitaskNet, settings: OptimiserConfig, device: torch.device
 ) -> torch.optim.Optimizer:
-    """Adam, or AdamW (Loshchilov and Hutter 2019), with a rate of its own for the encoder."""
+    """Make Adam or AdamW (Loshchilov and Hutter 2019), with a lower rate for the encoder if set."""
     kind = torch.optim.AdamW if settings.decoupled else torch.optim.Adam
     trained = [p for p in network.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [{"params": trained, "share": 1.0}]
@@ -53,20 +53,20 @@ def make_optimiser(
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate, each group's as its share of it."""
+    """Set the learning rate, scaled by the share of each parameter group."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]
 
 
 class Average:
-    """Exponential moving average of a network's weights; the network itself where there is none.
+    """Exponential moving average of a network's weights; with decay 0 the network itself.
 
     w̄ ← d · w̄ + (1 − d) · w after each step, d = min(decay, (1 + n) / (10 + n)) after n steps, so
     that the first, random weights are soon forgotten (as in TensorFlow's and timm's averages).
 
     Args:
-        network: What is trained.
-        decay: Largest d; 0 is no average.
+        network: The network to train.
+        decay: Largest d; 0 for no average.
     """
 
     def __init__(self, network: MultitaskNet, decay: float) -> None:
@@ -84,16 +84,16 @@ class Average:
         return cast("MultitaskNet", self._averaged.module)
 
     def update(self) -> None:
-        """Take in the weights after a step."""
+        """Update the average after a step."""
         if self._averaged is not None:
             self._averaged.update_parameters(self._trained)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a resumed run needs."""
+        """State for a resumed run."""
         return {} if self._averaged is None else dict(self._averaged.state_dict())
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take up what `tensors` gave."""
+        """Restore the state that `tensors` gave."""
         if self._averaged is not None:
             self._averaged.load_state_dict(tensors)
 

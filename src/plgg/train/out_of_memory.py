@@ -1,4 +1,4 @@
-"""Memory of a training: estimated before a network is built, explained when it ran out."""
+"""Memory of a training: checked before a network is built, and errors when it runs out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from plgg.config import Config
 from plgg.core.errors import ConfigError, RunError
 from plgg.model.network import MultitaskNet, Tasks
 
-# A processor's allocator has no error class of its own, only its words.
+# PyTorch's allocator on the CPU has no error class of its own, only these messages.
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 @contextmanager
 def explain_out_of_memory(run: Path, config: Config) -> Iterator[None]:
-    """Turn an allocation that failed into a `RunError` that says what would need less.
+    """Turn a failed allocation into a `RunError` that names a setting which needs less memory.
 
     Raises:
         RunError: If memory ran out.
@@ -58,14 +58,14 @@ def _remedy(config: Config) -> str:
 
 
 _FLOAT_BYTES = 4
-# The weight, its gradient, Adam's two moments.
+# A weight, its gradient and Adam's two moments.
 _COPIES = 4
 
 
 def require_memory(
     config: Config, n_classes: int, device: torch.device, *, tasks: Tasks | None = None
 ) -> None:
-    """Check that the least that training takes is there.
+    """Check that the device has the least memory that training can take.
 
     Raises:
         ConfigError: If it is not.
@@ -84,7 +84,7 @@ def require_memory(
 
 
 def n_parameters(config: Config, n_classes: int, tasks: Tasks | None = None) -> int:
-    """Weights of the network of a config, counted without memory for them."""
+    """Number of weights of a config's network for one sequence, counted without allocating them."""
     with torch.device("meta"):
         network = MultitaskNet(
             config.model,
@@ -97,14 +97,14 @@ def n_parameters(config: Config, n_classes: int, tasks: Tasks | None = None) -> 
 
 
 def _first_features(config: Config) -> int:
-    """Numbers in the first feature map of the patches that pass together."""
+    """Elements of the first feature map of the patches of one micro-batch."""
     at_once = math.ceil(config.patches.batch / config.execution.accumulate)
     voxels = math.prod(config.patches.size) // config.model.stem**3
     return at_once * voxels * config.model.init_filters
 
 
 def memory_bytes(device: torch.device) -> int:
-    """All memory of a device; of a processor, the computer's."""
+    """Total memory of a GPU; for other devices, that of the computer."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     return int(psutil.virtual_memory().total)

@@ -1,7 +1,7 @@
-"""Patches of a stored case: what to cut is sampled apart from the cutting.
+"""Patches of a stored case: first a plan is sampled, then the patch is cut.
 
-A `PatchPlan` says all of it: place, mirrors, intensities, stronger changes. The generator is passed
-in. Arrays only; batches are made elsewhere.
+A `PatchPlan` holds position, mirroring, intensity changes and augmentation. The random generator is
+passed in. Works on arrays; batches are made elsewhere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Triple = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class PatchPlan:
-    """One patch to be cut.
+    """Plan of one patch.
 
     Attributes:
         case_id: The case.
@@ -36,10 +36,10 @@ class PatchPlan:
         shift: Added to the z-scores, in σ, inside the brain.
         more: Factors and shifts of the further channels.
         channels: Sequences that are cut out, by name.
-        dropped: Those of them that the patch goes without.
-        offsets: Of the slices that are shown (`plgg.data.inputs`).
-        lost: Which of these are missing.
-        change: Stronger changes, before the mirrors.
+        dropped: Sequences that are blanked (channel dropout).
+        offsets: Of the slice itself and its neighbours that are channels (`plgg.data.inputs`).
+        lost: Offsets of neighbours that are blanked.
+        change: Strong augmentation, applied before the mirroring.
     """
 
     case_id: str
@@ -58,7 +58,7 @@ class PatchPlan:
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """A patch cut out.
+    """A patch that was cut.
 
     Attributes:
         image: z-scores, float32, shape (C, I, J, K), C counting neighbouring slices too.
@@ -78,14 +78,14 @@ def sample_plan(
     rng: np.random.Generator,
     inputs: Inputs = FLAIR,
 ) -> PatchPlan:
-    """Draw a patch of a case: uniform over the brain box, or near a tumour voxel.
+    """Sample a plan: a patch uniformly in the brain box, or near a tumour voxel.
 
     Args:
-        store: Where the case lies.
+        store: Store of the case.
         case_id: Its name.
-        settings: Size, place and changes.
-        rng: What chance draws from.
-        inputs: Sequences and slices that are cut out.
+        settings: Size, position and augmentation.
+        rng: Random generator.
+        inputs: Sequences and neighbouring slices that are cut out.
     """
     channels = inputs.channels
     shape = store.by_id[case_id].shape
@@ -97,7 +97,7 @@ def sample_plan(
     scale = 1.0 + random.scale * rng.uniform(-1, 1)
     shift = random.shift * rng.uniform(-1, 1)
     change = sample_augmentation(random, rng, in_plane=settings.size[2] == 1)
-    # Last, so that a patch of one channel is what it was before there were several.
+    # Drawn last, so that results with one channel are those of versions without further ones.
     more = tuple(
         (1.0 + random.scale * rng.uniform(-1, 1), random.shift * rng.uniform(-1, 1))
         for _ in channels[1:]
@@ -129,7 +129,7 @@ def _present(store: Store, case_id: str, channels: tuple[str, ...]) -> list[str]
 
 
 def _dropped(present: list[str], chance: float, rng: np.random.Generator) -> tuple[str, ...]:
-    """Each channel by itself with that chance, but for one that is drawn to stay."""
+    """Channels to drop, each with that probability, except one that is drawn to stay."""
     if not chance or len(present) < 2:
         return ()
     stays = present[int(rng.integers(len(present)))]
@@ -142,7 +142,7 @@ def _uniform_start(shape: Triple, size: Triple, rng: np.random.Generator) -> Tri
 
 
 def _start(n: int, side: int, rng: np.random.Generator) -> int:
-    """Uniform where the patch fits; a smaller box lies anywhere within the patch."""
+    """Uniform start along an axis; a box smaller than the patch lies anywhere within the patch."""
     return int(rng.integers(min(0, n - side), max(0, n - side) + 1))
 
 
@@ -162,7 +162,7 @@ def _tumour_start(
 
 
 def cut(store: Store, plan: PatchPlan, labels: Sequence[Label] = ()) -> Patch:
-    """Cut a patch out of a store, reading only the part that it covers; with regions of labels."""
+    """Cut a patch and the regions of labels, reading only the part of the store it covers."""
     codes = _codes(store, plan)
     box, place = _overlap(store.by_id[plan.case_id].shape, plan)
     mask = np.zeros((max(1, len(labels)), *plan.size), dtype=np.float32)
@@ -187,7 +187,7 @@ def cut(store: Store, plan: PatchPlan, labels: Sequence[Label] = ()) -> Patch:
 def _regions(
     store: Store, case_id: str, box: tuple[slice, slice, slice], labels: Sequence[Label]
 ) -> NDArray[np.generic] | None:
-    """The regions of labels in a part of a case; without labels the tumour as the one region."""
+    """The regions of labels in a part of a case; without labels, the tumour is the only region."""
     if not labels:
         mask = store.mask(case_id, box)
         return None if mask is None else mask[None]
@@ -198,7 +198,7 @@ def _regions(
 
 
 def _codes(store: Store, plan: PatchPlan) -> NDArray[np.int8]:
-    """Codes of a patch and of its neighbouring slices, whole ones read once."""
+    """Codes of a patch and of its neighbouring slices, read in one piece."""
     reach = max(map(abs, plan.offsets))
     i, j, k = plan.start
     wide = replace(plan, start=(i, j, k - reach), size=(*plan.size[:2], plan.size[2] + 2 * reach))
@@ -214,7 +214,7 @@ def _codes(store: Store, plan: PatchPlan) -> NDArray[np.int8]:
 
 
 def shows_tumour(store: Store, plan: PatchPlan) -> bool:
-    """Whether a patch holds tumour before it is changed; True where the mask is unknown."""
+    """Whether a patch holds tumour, before augmentation; True where the mask is unknown."""
     box, _ = _overlap(store.by_id[plan.case_id].shape, plan)
     known = store.mask(plan.case_id, box)
     return known is None or bool(known.any())

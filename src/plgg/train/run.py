@@ -1,6 +1,6 @@
-"""One training run: epoch, step, validate, save; resumed where it was left.
+"""One training run: epochs, steps, validation, checkpoints; resumed after an interruption.
 
-A plain loop. It reads a store, fills a run folder, and knows nothing of evaluation or reports.
+It reads a store and writes a run folder. Evaluation and reports are done elsewhere.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def train(
         store: The preprocessed cohort.
         run: The run folder.
         config: All settings.
-        split: Who is in which part.
+        split: The cases of each part.
         workers: Threads that cut patches.
         group: The processes that train together; by default this one alone.
-        listener: Told of every step and epoch.
+        listener: Called at every step and epoch.
 
     Raises:
         ConfigError: If the store does not fit the settings.
@@ -78,7 +78,7 @@ def train(
         OutputError: If another process trains this run, or something else is in its place.
     """
     group = group or ProcessGroup()
-    # Read before a folder is made: weights to start from may be damaged.
+    # Before a folder is made, because the initial weights may be damaged.
     config = resolved(config)
     tasks = _check(store, config, split, group)
     device = group.device(choose_runtime(config.precision).device)
@@ -97,7 +97,7 @@ def _train(
     group: ProcessGroup,
     listener: Listener | None,
 ) -> None:
-    # What the network learns from is what the store holds, however it was made.
+    # The run records the preprocessing of the store, which its network is trained on.
     config = config.model_copy(update={"preprocess": store.cohort.settings})
     if group.is_main:
         start_run(run, config, split.model_dump(mode="json"), store=store.folder)
@@ -124,7 +124,7 @@ def _check(
     if not any(case.has_mask for case in learnable):
         raise ConfigError("no training case has a mask", where=store.folder, remedy="Add masks.")
     tasks = fit_tasks(config, store, split.train)
-    # What a weighting needs and is not installed is told before a folder is made.
+    # Raises for a package that is not installed, before a folder is made.
     make_weighting(config.loss, config.task_weights)
     if config.loss.dice_over == "batch" and group.size > 1:
         raise ConfigError(
@@ -205,7 +205,7 @@ class Trainer:
         self.best_dice: float | None = None
 
     def resume(self) -> None:
-        """Take up the last checkpoint, if there is one, and forget what came after it."""
+        """Restore the last checkpoint, if there is one, and remove later lines of the metrics."""
         if (self.run / "checkpoints" / "last.json").is_file():
             last = load_checkpoint(self.run, "last")
             if last.meta.classes != self.store.cohort.classes:
@@ -235,7 +235,7 @@ class Trainer:
                 )
 
     def run_epoch(self, epoch: int, listener: Listener) -> None:
-        """One epoch, counted from 1: steps, validation where it is due, checkpoints, log."""
+        """Run one epoch, counted from 1: steps, validation where due, metrics, checkpoints."""
         started = time.monotonic()
         rate = self._set_rate(epoch)
         means = self.pass_over(epoch, listener)
@@ -274,7 +274,7 @@ class Trainer:
         every = self.config.loss.gradients_every
         batches = means.waiting(self.batches.epoch(epoch))
         for step, pieces in enumerate(batches):
-            # Counted over all epochs, so that short ones are measured as well.
+            # Counted over all epochs, so that gradients are measured in short ones, too.
             count = (epoch - 1) * len(self.batches) + step
             apart = every > 0 and count % every == 0
             self.optimiser.zero_grad(set_to_none=True)
@@ -343,7 +343,7 @@ class Trainer:
         folder = self.run / "checkpoints"
         dice = scores["dice"] if scores else None
         better = dice is not None and (self.best_dice is None or dice > self.best_dice)
-        # Where no validation case has a mask there is nothing to choose by: the latest is taken.
+        # Without a validation mask there is no Dice to choose by, so the latest network is kept.
         blind = scores is not None and dice is None
         if better:
             self.best_dice = dice

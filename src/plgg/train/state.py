@@ -1,4 +1,4 @@
-"""Everything that a run must know to go on, as named tensors for a checkpoint."""
+"""State of a training run as named tensors, for checkpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from plgg.train.optimisation import Average
 
 @dataclass(frozen=True)
 class State:
-    """What changes while a network is trained."""
+    """The objects that change during training."""
 
     network: MultitaskNet
     optimiser: torch.optim.Optimizer
@@ -26,11 +26,11 @@ class State:
     kept: InterpolatedAverage
 
     def best(self) -> dict[str, Tensor]:
-        """The network that is used later."""
+        """Tensors of the network for prediction."""
         return _prefixed("model.", self.kept.network.state_dict())
 
     def last(self) -> dict[str, Tensor]:
-        """All that a resumed run needs."""
+        """Tensors for a resumed run."""
         weighting = {
             name: torch.tensor(value, dtype=torch.float64)
             for name, value in self.weighting.state().items()
@@ -43,7 +43,7 @@ class State:
         }
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take up what `last` gave.
+        """Restore the tensors that `last` gave.
 
         Raises:
             CheckpointError: If it is of another network, optimiser or weighting.

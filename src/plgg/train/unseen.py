@@ -13,17 +13,18 @@ from plgg.data.store import Store
 
 
 def require_unseen(store: Store, run: Path, split: Split) -> str | None:
-    """Refuse first weights that were taught by patients of this run's validation or test part.
+    """Refuse initial weights that were trained on patients of this run's validation or test part.
 
-    Their scores would be too good, and so would all that is calibrated on them.
+    Scores of these patients would be biased, and so would the calibration.
 
     Args:
-        store: Of the run that is to begin.
-        run: Whose weights it is to start from.
-        split: Of the run that is to begin.
+        store: Of the new run.
+        run: The run with the initial weights.
+        split: Of the new run.
 
     Returns:
-        Why it cannot be told, as of a model without a split or whose store is gone; None if it can.
+        A warning where this cannot be checked, because the other run has no split or its store is
+        gone; None otherwise.
 
     Raises:
         ConfigError: If there are such patients, or the weights are those of several networks.
@@ -62,7 +63,7 @@ def require_unseen(store: Store, run: Path, split: Split) -> str | None:
 
 
 def _home(run: Path, store: Store) -> Store | None:
-    """The store that a run was trained on, this one or another; None where it is gone."""
+    """The store that a run was trained on, `store` or another; None where it is gone."""
     said = read_environment(run).get("store")
     if not isinstance(said, str):
         return None

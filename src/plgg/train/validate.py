@@ -46,26 +46,26 @@ def validate(
     tasks: Mapping[str, AuxiliaryTask] | None = None,
     inputs: Inputs = FLAIR,
 ) -> Scores:
-    """Mean hard and soft Dice on the store's grid, and how the other tasks fare.
+    """Mean hard and soft Dice on the store's grid, and metrics of the other tasks.
 
     Args:
         network: On its device.
-        store: Where the cases lie.
+        store: Store of the cases.
         cases: Of the validation part.
         runtime: Device and precision.
-        settings: How a brain is predicted.
+        settings: Inference settings.
         group: The processes that share the cases.
-        inputs: What it sees.
-        tasks: Of the network beside the outline; by default the marker of the store's classes.
+        inputs: Input channels of the network.
+        tasks: Auxiliary tasks of the network; by default the marker of the store's classes.
 
     Returns:
-        `dice`, `soft_dice`, `marker_auc`, `marker_loss`, each None where nothing is known to
-        measure it by, and `marker_collapsed` for a network that names the marker; where there are
-        further tasks, `tasks` with the metrics of each by name, and where there are labels,
-        `labels` with the hard Dice of each by name. What selects is `dice`, of the first.
+        `dice`, `soft_dice`, `marker_auc`, `marker_loss`, each None where no truth is known, and
+        `marker_collapsed` if any marker was predicted whose truth is known; with further tasks,
+        `tasks` with the metrics of each by name, and with labels, `labels` with the hard Dice of
+        each by name. Checkpoints are selected by `dice`, which is that of the whole tumour.
 
     Raises:
-        FloatingPointError: If an answer is NaN.
+        FloatingPointError: If an output is NaN.
     """
     group = group or ProcessGroup()
     tasks = _default_tasks(network, store) if tasks is None else tasks
@@ -148,7 +148,7 @@ def _score_patient(
     said: list[NDArray[Any]] = [answer.tumour, *answer.tasks.values()]
     if any(np.isnan(values).any() for values in said):
         raise FloatingPointError(f"the network's answer for {case_id} is not a number")
-    # Until a run is trained, nothing tells which threshold serves its patients best.
+    # The best threshold is chosen only after the training.
     threshold = settings.threshold or PLAIN_THRESHOLD
     mask = store.mask(case_id)
     truths = {name: target_text(case, task.record.column) for name, task in tasks.items()}
@@ -164,7 +164,7 @@ def _score_patient(
 def _regions(
     answer: BoxPrediction, store: Store, case_id: str, labels: Sequence[Label], threshold: Threshold
 ) -> dict[str, float]:
-    """Hard Dice of the labels that a case's mask tells."""
+    """Hard Dice of the labels that a case's mask annotates."""
     numbers, made = store.labels(case_id) if labels else None, store.cohort.labels
     if numbers is None:
         return {}

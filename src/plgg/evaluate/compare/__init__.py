@@ -1,1 +1,1 @@
-"""Comparing evaluated results: paired differences with intervals and tests."""
+"""Comparison of evaluated results: paired differences with intervals and tests."""

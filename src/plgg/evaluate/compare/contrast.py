@@ -39,14 +39,14 @@ Results = Mapping[str, Mapping[str, Score]]
 
 
 Pairs = Mapping[str, Sequence[Difference]]
-"""By split, for each patient both sides, averaged over the patient's scans there."""
+"""By split, the `Difference` of each patient, averaged over the patient's scans there."""
 
 
 def pair(a: Results, b: Results) -> tuple[Pairs, Unpaired]:
-    """Pair by split and case; what cannot be paired is listed.
+    """Pair scores by split and case; cases that cannot be paired are listed.
 
     Raises:
-        RunError: If a case is one patient's in a and another's in b.
+        RunError: If a case belongs to different patients in a and b.
     """
     left, right = _flat(a), _flat(b)
     undefined = []
@@ -85,7 +85,7 @@ def _labels(keys: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Question:
-    """What is compared with what.
+    """The setup of a contrast.
 
     Attributes:
         a: Name of the baseline.
@@ -109,8 +109,8 @@ def contrast_of_patients(pairs: Pairs, unpaired: Unpaired, question: Question) -
 
     Args:
         pairs: At least one patient.
-        unpaired: What could not be paired.
-        question: What is compared with what.
+        unpaired: The cases that could not be paired.
+        question: The setup of the contrast.
     """
     splits = tuple(_joined(name, pairs[name]) for name in sorted(pairs, key=split_order))
     by_patient: dict[str, list[Difference]] = defaultdict(list)
@@ -138,8 +138,8 @@ def contrast_of_splits(
 
     Args:
         splits: At least one split.
-        unpaired: What could not be paired.
-        question: What is compared with what.
+        unpaired: The cases that could not be paired.
+        question: The setup of the contrast.
     """
     d = _differences(splits)
     interval = statistics.corrected_interval(d, question.test_to_train)
@@ -161,7 +161,7 @@ def contrast_of_splits(
 
 
 def difference_of(name: str, a: float, b: float, n: int | None) -> Difference:
-    """A `Difference`, freed of rounding noise."""
+    """Make a `Difference` without rounding noise."""
     return Difference(name, a, b, float(statistics.paired_differences(a, b)), n)
 
 
@@ -171,7 +171,7 @@ def _averaged(name: str, values: Sequence[tuple[float, float]], n: int | None) -
 
 
 def _joined(name: str, found: Sequence[Difference]) -> Difference:
-    """A split of its patients, or a patient of its splits."""
+    """Average differences: those of patients into a split, or those of splits into a patient."""
     return _averaged(name, [(one.a, one.b) for one in found], sum(one.n or 0 for one in found))
 
 
@@ -232,7 +232,7 @@ def compare_results(
         metric: Column of `cases.csv`; of a signed error the absolute value is compared.
         part: Part of a run, `validation` or `test`.
         seed: Seed of the bootstrap.
-        aim: The gain whose power is told.
+        aim: The gain and the power to compute sample sizes for.
 
     Raises:
         RunError: If there is nothing evaluated at a path, or nothing in common.
@@ -270,7 +270,7 @@ def _question_of(
 
 
 def _aligned(sources: tuple[Source, Source], metric: Metric) -> tuple[Results, Results]:
-    """Scores of both; two single folders are paired whatever their splits are called."""
+    """The scores of both sources; two single folders are paired whatever their splits' names."""
     sizes = [len(source.folders) for source in sources]
     if min(sizes) == 1 < max(sizes):
         raise RunError(

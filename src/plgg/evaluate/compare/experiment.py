@@ -1,4 +1,4 @@
-"""The arms of an experiment compared over its splits; models compared over cohorts.
+"""Compare the arms of an experiment over its splits, and models over cohorts.
 
 Reads `experiment.json` and the evaluations below it.
 """
@@ -37,7 +37,7 @@ from plgg.evaluate.compare.results import (
 from plgg.evaluate.compare.seeds import by_patient, difference, spread
 from plgg.evaluate.compare.statistics import Array, hierarchical_interval
 
-# The headline first.
+# The test part, which is the headline, first.
 PARTS = ("test", "validation")
 DICE = find_metric("dice")
 
@@ -72,19 +72,19 @@ class _Piece:
 
 _Seeds = Mapping[int, _Piece]
 _Pieces = Mapping[tuple[int, str, str], _Seeds]
-"""By split, arm and part what there is of each seed."""
+"""By split, arm and part, the evaluation of each seed."""
 
 
 def compare_experiment(
     experiment: Path, *, seed: int = 0, baseline: str | None = None, aim: Aim | None = None
 ) -> ExperimentComparison:
-    """Compare every arm of an experiment with one, on test and on validation.
+    """Compare every arm of an experiment with the baseline, on test and on validation.
 
     Args:
         experiment: Folder with `experiment.json` and `split-K/ARM/evaluation/PART`.
         seed: Seed of the bootstrap.
         baseline: The arm that the others are compared with; by default the first.
-        aim: The gain whose power is told.
+        aim: The gain and the power to compute sample sizes for.
 
     Returns:
         Mean Dice over patients and marker AUC of each split, arm and part, and paired statistics
@@ -199,7 +199,7 @@ def _mean_auc(seeds: _Seeds) -> float | None:
 
 
 def _spreads(pieces: _Pieces, arms: tuple[str, ...], splits: tuple[int, ...]) -> tuple[Spread, ...]:
-    """Of each arm, and of each one's difference from the baseline, on the test part."""
+    """Variance components of each arm's test Dice, and of its difference from the baseline."""
     of = {
         (split, arm): {s: by_patient(p.scores) for s, p in pieces[split, arm, "test"].items()}
         for split, arm in product(splits, arms)
@@ -242,14 +242,14 @@ def _summary(values: Iterable[float | None]) -> Scores:
 
 
 def _won(contrast: Contrast) -> int:
-    """Splits in the arm's favour; `contrast.splits` is None for a single one."""
+    """The number of splits that the arm won; `contrast.splits` is None for a single split."""
     if contrast.splits is None:
         return int(contrast.difference > 0)
     return contrast.splits.n_improved or 0
 
 
 def _repeated(pieces: _Pieces, arm: str) -> Iterator[str]:
-    """A caution for each group of splits that test the same patients."""
+    """A warning for each group of splits that test the same patients."""
     groups: dict[frozenset[str], list[int]] = defaultdict(list)
     for (split, of, part), seeds in pieces.items():
         if (of, part) == (arm, "test"):
@@ -261,7 +261,7 @@ def _repeated(pieces: _Pieces, arm: str) -> Iterator[str]:
 
 
 def repeated_tests(splits: Iterable[int]) -> str:
-    """That splits, by their numbers from 0, are less than so many trials."""
+    """A warning that these splits, numbered from 0, are not independent trials."""
     *most, last = (str(split + 1) for split in splits)
     return (
         f"Splits {', '.join(most)} and {last} test the same patients: over patients they count "
@@ -286,7 +286,7 @@ def _notes(arms: tuple[str, ...], contrasts: tuple[Contrast, ...], n_seeds: int)
 
 @dataclass(frozen=True)
 class TransferRow:
-    """How well models did on patients that they had not seen.
+    """The scores of the models of one cohort on the test patients of one cohort.
 
     Attributes:
         trained_on: Name of the training cohort.

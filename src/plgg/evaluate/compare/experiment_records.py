@@ -43,16 +43,16 @@ class ArmScores:
 
 @dataclass(frozen=True)
 class Spread:
-    """How much a mean test Dice, or a difference of two, owes to chance of several kinds.
+    """Standard deviations of a mean test Dice, or of a difference, by source of variation.
 
-    Standard deviations; None where there are fewer than two of a kind.
+    None where there are fewer than two seeds, splits or patients.
 
     Attributes:
         name: The arm, or `b − a`.
         n_seeds: Seeds of each split, at most.
-        seeds: Chance in training: between runs of one split that differ in their seed alone.
-        splits: Who is trained on and tested, by split: between the splits' means over seeds, less
-            what chance in training adds to these.
+        seeds: Chance in training: between runs of one split that differ only in their seed.
+        splits: Choice of training and test patients: between the splits' means over seeds, less
+            the contribution of the seeds.
         patients: Between the patients of a split, each a mean over seeds.
     """
 
@@ -65,15 +65,15 @@ class Spread:
 
 @dataclass(frozen=True)
 class MarkerGain:
-    """What an arm gains over `single`.
+    """The gain of an arm over `single`.
 
     Attributes:
         arm: `oracle` or `multitask`.
-        difference: Of the mean test Dice.
-        low: Lower end of the 95 % interval to go by; None where it is undefined.
+        difference: Difference of the mean test Dice.
+        low: Lower end of the 95 % interval that decides; None where it is undefined.
         high: Upper end.
-        p: Of the test to go by, adjusted for the number of comparisons; None likewise.
-        shown: Whether it is shown that there is a difference, and in which direction.
+        p: P value of the test that decides, adjusted for the number of comparisons; None likewise.
+        shown: Whether the difference is significant, and its direction.
     """
 
     arm: str

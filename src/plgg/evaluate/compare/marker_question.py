@@ -1,8 +1,8 @@
-"""Whether the marker can help the outline on a cohort, and whether learning it did, in a sentence.
+"""Whether the marker can help segmentation on a cohort, and whether learning it did.
 
-`oracle` is told the true marker, so what it gains over `single` is the most that information about
-the marker can give these networks; what `multitask` gains is what learning it beside the outline
-gave, be it by that information or as a regulariser.
+`oracle` has the true marker as an input, so its gain over `single` is the most that information
+about the marker can give these networks. The gain of `multitask` comes from learning the marker
+with the outline, by that information or as a regulariser.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ def _gain(contrast: Contrast) -> MarkerGain:
 
 
 def _ends(contrast: Contrast) -> tuple[float | None, float | None]:
-    """Of the interval to go by: over splits that share patients the corrected one."""
+    """The ends of the interval that decides: with several splits, of the corrected one."""
     found = contrast.splits.interval if contrast.splits else contrast.interval
     return found.ends or (None, None)
 
 
 def _conclusion_of(contrast: Contrast) -> Literal["better", "worse", "not shown"]:
-    """By the test to go by; of one split its interval has to leave zero out as well."""
+    """The conclusion by the adjusted p value; the interval must exclude zero as well."""
     low, high = _ends(contrast)
     if contrast.adjusted_p is None or contrast.adjusted_p >= ALPHA:
         return "not shown"

@@ -25,7 +25,7 @@ class Metric:
         name: Name of the column.
         better: Which direction is better; None where neither is.
         absolute: Whether its absolute value is compared.
-        bounds: Between which it lies; None where that is not known.
+        bounds: Its smallest and largest possible value; None where unknown.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Metric:
 
 
 def find_metric(name: str) -> Metric:
-    """A metric by the name of its column; one that is not known has no better direction."""
+    """The metric of a column; an unknown one has no better direction."""
     _, colon, of_task = name.partition(":")
     if colon and of_task in TASK_HIGHER:
         return Metric(name, "higher", bounds=(0.0, 1.0))

@@ -39,7 +39,7 @@ def as_family(contrasts: Sequence[Contrast], aim: Aim | None = None) -> tuple[Co
 
 
 def deciding_p(contrast: Contrast) -> float | None:
-    """P of the test to go by: the corrected t over splits; of one split, Wilcoxon over patients."""
+    """The p value that decides: corrected t over splits; with one split, Wilcoxon over patients."""
     if contrast.splits is not None and contrast.splits.corrected_t is not None:
         return contrast.splits.corrected_t.p
     return contrast.patients.wilcoxon.p if contrast.patients is not None else None

@@ -18,11 +18,11 @@ _MOST_PATIENTS = 1_000_000
 
 @dataclass(frozen=True)
 class Aim:
-    """What is to be shown.
+    """The gain to detect, and the power to detect it with.
 
     Attributes:
         gain: Mean difference.
-        power: Chance to find it, two-sided at the 5 % level.
+        power: Probability to detect it, two-sided at the 5 % level.
     """
 
     gain: float = 0.03
@@ -46,7 +46,7 @@ def power_of_t_test(n: int, effect: float, *, test_to_train: float = 0.0) -> flo
     beyond = stats.t.isf(ALPHA / 2, freedom)
     # Of the non-central t, what lies beyond the critical values.
     found = float(stats.nct.sf(beyond, freedom, centre) + stats.nct.cdf(-beyond, freedom, centre))
-    # NaN where the answer is 1 to the last digit.
+    # scipy gives NaN where the power is 1 within rounding.
     return 1.0 if math.isnan(found) else found
 
 
@@ -58,10 +58,10 @@ def smallest_n(power_at: Callable[[int], float], power: float, most: int) -> int
 
 
 def power_of(contrast: Contrast, aim: Aim) -> Power | None:
-    """What a contrast's spread says of the splits and patients that the aim needs.
+    """The numbers of splits and of patients that the aim needs, by the spread of a contrast.
 
-    Splits of one cohort share patients, so their number buys only so much: beyond it more patients
-    are needed. None where no spread is known.
+    Splits of one cohort share patients, so that more splits raise the power only up to a limit;
+    beyond it more patients are needed. None where no spread is known.
     """
     splits, patients = contrast.splits, contrast.patients
     n_splits = n_patients = None

@@ -81,7 +81,7 @@ class Difference:
         a: Its value in a, averaged over what it holds.
         b: Its value in b likewise.
         difference: b − a.
-        n: How many pairs of scans were averaged; None where a table does not tell.
+        n: Number of averaged pairs of scans; None for values from a table.
     """
 
     name: str
@@ -93,12 +93,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Unpaired:
-    """What could not be paired, as `case` or `split/case`; listed so that nothing is lost silently.
+    """The cases that could not be paired, as `case` or `split/case`.
 
     Attributes:
-        only_a: Only a has it.
-        only_b: Only b has it.
-        undefined: Both have it, but the metric is blank in one or both.
+        only_a: Cases in a only.
+        only_b: Cases in b only.
+        undefined: Cases in both, whose metric is undefined in one or both.
     """
 
     only_a: tuple[str, ...] = ()
@@ -113,11 +113,11 @@ class Unpaired:
 
 @dataclass(frozen=True)
 class Power:
-    """What it would take to find a gain that is hoped for, by the spread that was seen.
+    """The sample sizes needed to detect a target gain, by the observed spread.
 
     Attributes:
-        gain: Mean difference to be found.
-        power: Chance to find it, two-sided at the 5 % level.
+        gain: Mean difference to detect.
+        power: Probability to detect it, two-sided at the 5 % level.
         n_splits: Splits of this cohort; None where the spread is unknown or no number suffices.
         n_patients: Test patients of whom each counts once; None where the spread is unknown.
         sentence: The same in words.
@@ -150,11 +150,11 @@ class Contrast:
             trained the models.
         patient_differences: One for each patient, by name.
         split_differences: One for each split.
-        unpaired: What was left out.
+        unpaired: The cases that were left out.
         test_to_train: Ratio of the sizes of test and training part in the corrected test.
         adjusted_p: Holm-adjusted p among all arms on this part: of the corrected t test over
             splits, with one split of Wilcoxon over patients. None where that is undefined.
-        power: What a gain would take; None where no spread is known.
+        power: Sample sizes to detect a gain; None where no spread is known.
     """
 
     a: str
@@ -175,7 +175,7 @@ class Contrast:
 
 
 def as_record(comparison: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
-    """A comparison as JSON has it."""
+    """Convert a comparison into a record for JSON."""
     return asdict(comparison, dict_factory=_fields)
 
 

@@ -1,7 +1,7 @@
-"""One metric of an evaluation folder: a value for each case.
+"""Find evaluation folders, and read one metric of each case from `cases.csv`.
 
-An evaluation folder, a predictions folder that holds one, a run, or an arm of an experiment with
-all its splits.csv`.
+A path may be an evaluation folder, a predictions folder that holds one, a run, or an arm of an
+experiment with all its splits.
 """
 
 from __future__ import annotations
@@ -182,10 +182,10 @@ _NOT_FINITE = ("nan", "inf", "infinity")
 
 @dataclass(frozen=True)
 class Score:
-    """One case.
+    """The score of one case.
 
     Attributes:
-        patient_id: Whose scan it is; the case itself where that is unknown.
+        patient_id: The patient; the case itself where the patient is unknown.
         value: The metric; None where it is undefined.
     """
 
@@ -254,7 +254,7 @@ class _Marker(BaseModel):
 
 
 class _Summary(BaseModel):
-    """Of `summary.json`, what is compared."""
+    """The field of `summary.json` that is compared."""
 
     marker: _Marker | None
 

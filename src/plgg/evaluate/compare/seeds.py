@@ -1,4 +1,4 @@
-"""Chance in training told apart from splits and patients, where runs have several seeds."""
+"""Variance components of seeds, splits and patients, where runs have several seeds."""
 
 from __future__ import annotations
 
@@ -76,6 +76,6 @@ def _between(means: Sequence[Sequence[float]], within: float) -> float | None:
     if len(means) < 2:
         return None
     variance = statistics.variance([statistics.fmean(values) for values in means])
-    # A split's mean still holds a share of the chance in training.
+    # The mean of a split still contains a part of the variance between seeds.
     share = statistics.fmean(within**2 / len(values) for values in means)
     return math.sqrt(max(0.0, variance - share))

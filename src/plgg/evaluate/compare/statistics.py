@@ -26,12 +26,12 @@ TEST_TO_TRAIN = 15 / 70
 _DECIMALS = 12
 _EXACT_UP_TO = 50
 _CHUNK = 2_000_000
-# Of a non-centrality from t; beyond it the distribution cannot be computed.
+# Largest distance of a non-centrality from t; beyond it the distribution cannot be computed.
 _FURTHEST = 1e4
 
 
 def paired_differences(a: ArrayLike, b: ArrayLike) -> Array:
-    """B − a, freed of rounding noise.
+    """B − a, without rounding noise.
 
     Floating point makes 0.79 − 0.78 and 0.75 − 0.74 differ in the 17th digit; ranks must see a tie.
     """
@@ -127,9 +127,9 @@ def effect_size(d: Array) -> float | None:
 
 
 def effect_interval(d: Array, test_to_train: float = 0.0) -> Estimate:
-    """The 95 % interval of Cohen's d_z: the effects under which the t that was seen is no surprise.
+    """The 95 % interval of Cohen's d_z, by inversion of the non-central t distribution.
 
-    T of an effect δ follows the non-central t distribution with non-centrality δ / sqrt(1/n +
+    With an effect δ, t follows that distribution with non-centrality δ / sqrt(1/n +
     n_test/n_train).
 
     Source: G. Cumming and S. Finch, A primer on confidence intervals based on noncentral
@@ -146,7 +146,7 @@ def effect_interval(d: Array, test_to_train: float = 0.0) -> Estimate:
     scale = math.sqrt(1.0 / d.size + test_to_train)
     tail = (1 - LEVEL) / 2
     with warnings.catch_warnings():
-        # Of series that do not converge: no centre is found then.
+        # scipy warns of series that do not converge; no centre is found then.
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = (_centre(abs(t), d.size - 1, share) for share in (1 - tail, tail))
     if low is None or high is None:
@@ -162,7 +162,7 @@ def _centre(t: float, freedom: int, share: float) -> float | None:
     """
 
     def excess(centre: float) -> float:
-        # scipy is at home where the centre is positive; the other half is its mirror image.
+        # scipy is accurate for positive centres; the other half is its mirror image.
         if centre >= 0:
             return float(stats.nct.cdf(t, freedom, centre)) - share
         return float(stats.nct.sf(-t, freedom, -centre)) - share
@@ -200,7 +200,7 @@ def hierarchical_interval(groups: Sequence[Array], rng: np.random.Generator) -> 
 
     Args:
         groups: Differences by patient, one array for each split; none of them empty.
-        rng: Where the chance comes from.
+        rng: The random generator.
     """
     if len(groups) == 1:
         return patient_interval(groups[0], rng)

@@ -1,4 +1,4 @@
-"""The arms of a plain CSV table with one row for each split."""
+"""Compare the arms of a plain CSV table with one row for each split."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_table(path: Path, part: str | None) -> Table:
         part: Which part to read; by default `test` where the table has parts.
 
     Raises:
-        RunError: If it cannot be read so.
+        RunError: If it has another form.
     """
     names, rows = _cells(path)
     columns, chosen = _columns(names, part)
@@ -156,18 +156,18 @@ def compare_table(
 ) -> Comparison:
     """Compare every arm of a CSV table with its first, over splits.
 
-    The columns are `split` and one for each arm. Parts are told by a column `part` or by names such
-    as `single_test, multitask_test` (`test_single` likewise).
+    The columns are `split` and one for each arm. Parts are given by a column `part` or by names
+    such as `single_test, multitask_test` (`test_single` likewise).
 
     Args:
         path: The table.
         part: Which part to compare; by default `test` where the table has parts.
-        metric: What the numbers are; it only tells which direction is better.
+        metric: The metric of the numbers; it determines which direction is better.
         test_to_train: n_test / n_train of the splits, for the corrected t test.
-        aim: The gain whose power is told.
+        aim: The gain and the power to compute sample sizes for.
 
     Raises:
-        RunError: If the table cannot be read so.
+        RunError: If the table has another form.
     """
     table = read_table(path, part)
     contrasts = tuple(

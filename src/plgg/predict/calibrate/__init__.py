@@ -1,1 +1,1 @@
-"""What the validation patients of a run teach: scales, thresholds, errors."""
+"""Calibration of a run on its validation patients: temperatures, thresholds, intervals."""

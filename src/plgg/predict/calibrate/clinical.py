@@ -1,7 +1,7 @@
 """The clinical-only baseline: logistic regression on the training patients.
 
-It learns from the training part, as the network does, so that both are judged on patients that
-neither saw.
+It is fitted to the training part, as the network is, so that both are evaluated on patients that
+neither has seen.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def fit_clinical(
 ) -> ClinicalModel | None:
     """Multinomial logistic regression with a ridge of fixed strength.
 
-    Classes are not weighted: the probabilities are to be taken at their word, and how common a
-    marker is belongs to what is known without looking.
+    Classes are not weighted, so that the probabilities are calibrated and include how common each
+    class is.
 
     Args:
         rows: Inputs of each scan as `plgg.measure.clinical` gives them, shape (n, 6).
@@ -62,7 +62,7 @@ def fit_clinical(
 
 
 def _moments(rows: Inputs) -> tuple[Inputs, Inputs]:
-    """Mean and standard deviation of what is known; 0 and 1 for a column that tells nothing."""
+    """Mean and standard deviation of known values; 0 if none is known, 1 if they are constant."""
     known = np.isfinite(rows)
     n = np.maximum(known.sum(axis=0), 1)
     means = np.where(known, rows, 0.0).sum(axis=0) / n
@@ -89,7 +89,7 @@ def _floats(values: Inputs) -> tuple[float, ...]:
 def fit_clinical_of(
     store: Store, case_ids: Sequence[str], classes: Sequence[str]
 ) -> ClinicalModel | None:
-    """The baseline of those scans whose marker is known and of whom anything else is.
+    """Fit the baseline to scans whose marker and at least one input are known.
 
     Raises:
         StoreError: If a case cannot be read.

@@ -22,13 +22,13 @@ from plgg.tasks.base import AuxiliaryTask
 def choose_mask_rule(
     predictions: Path, cases: Sequence[Case], settings: InferenceConfig, progress: Progress
 ) -> MaskRule:
-    """How the tumour is to be cut out of its probability: what `fit_calibration` will choose.
+    """Choose the mask rule (threshold, smallest component) as `fit_calibration` will.
 
     Args:
-        predictions: Raw ones of the validation scans, a folder each.
-        cases: These scans, with their masks so far as there are any.
-        settings: Threshold and smallest part are chosen only where these leave them open.
-        progress: Told after each scan.
+        predictions: Raw predictions of the validation scans, a folder each.
+        cases: These scans, with their masks where there are any.
+        settings: Threshold and smallest component are chosen only where these do not set them.
+        progress: Called after each scan.
 
     Raises:
         InputError: If a prediction or a true mask is missing, broken, or on another grid.
@@ -54,20 +54,20 @@ def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one pl
     labels: Sequence[Label] = (),
     progress: Progress | None = None,
 ) -> Calibration:
-    """Fit everything that the validation patients can teach.
+    """Fit the calibration of a run to its validation patients.
 
     Args:
-        predictions: Raw ones of the validation scans, a folder each.
-        cases: These scans, with the truth so far as it is known.
-        models: For each of these scans, what the training part of the run that answered it
-            teaches without a network. The first scan's are kept.
-        settings: Threshold and smallest part are chosen only where these leave them open.
-        model_sha256: Of the network's weights.
+        predictions: Raw predictions of the validation scans, a folder each.
+        cases: These scans, with their true values where known.
+        models: For each of these scans, the marker models without a network, fitted to the
+            training part of the run that predicted it. The first scan's are kept.
+        settings: Threshold and smallest component are chosen only where these do not set them.
+        model_sha256: Hash of the network's weights.
         classes: Of the marker, in the network's order.
-        familiarity: Kept as it is.
-        tasks: Of the network, beside the outline.
-        labels: Of the network, the whole tumour first; none where that is all.
-        progress: Told after each scan.
+        familiarity: Distribution of the training features; kept as it is.
+        tasks: Auxiliary tasks of the network.
+        labels: Of the network, the whole tumour first; empty where it has no regions.
+        progress: Called after each scan.
 
     Raises:
         InputError: If a prediction or a true mask is missing, broken, or on another grid.
@@ -95,7 +95,7 @@ def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one pl
 
 
 def _label_rule(label: Label, scans: Sequence[ValidationScan], options: Options) -> MaskRule:
-    """The mask rule of a region within the tumour; the plain one where too few masks tell it."""
+    """The mask rule of a region; the default where too few masks annotate it."""
     return fit_mask([s.labels[label.name] for s in scans if label.name in s.labels], options)[0]
 
 
@@ -110,7 +110,7 @@ def _volume_rule(masks: Sequence[MaskScores], chosen: tuple[int, int]) -> Volume
 def _task_rules(
     scans: Sequence[ValidationScan], tasks: Mapping[str, AuxiliaryTask]
 ) -> dict[str, TaskRule]:
-    """What these scans teach of each task, where they are enough."""
+    """Fit the calibration of each task, where there are enough scans."""
     rules = {}
     for name, task in tasks.items():
         known = [(*scan.tasks[name], scan.patient_id) for scan in scans if name in scan.tasks]

@@ -1,4 +1,4 @@
-"""How a marker's probabilities become an answer or an abstention, and whose they are."""
+"""The marker rule: source of the probabilities, their temperature, and when to abstain."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from plgg.metrics.calibration import (
 from plgg.predict.calibrate.validation_scan import NamedMarker
 from plgg.predict.marker import COMBINED, NETWORK, RADIOMICS, MarkerModels, marker_sources
 
-# One number can be fitted to five scans; a threshold on top of it hardly to fewer.
+# Fewest scans to fit a temperature and a threshold to.
 FEWEST_SCANS = 5
-# Fewer cannot tell whose answers are better.
+# Fewest scans to choose the best source by.
 _FEWEST_TO_CHOOSE = 30
 
 
 def fit_marker(
     probabilities: NDArray[np.float64], truth: NDArray[np.int64], *, target_risk: float
 ) -> MarkerRule | None:
-    """Fit the temperature, then choose from which confidence on to answer.
+    """Fit the temperature, then choose the confidence from which on to answer.
 
-    All numbers after the fit are of the scans it was fitted to, hence a little too good; the test
-    patients tell the truth.
+    The measures are those on the scans of the fit, hence a little optimistic; unbiased ones come
+    from the test patients.
 
     Args:
-        probabilities: Of a temperature of 1, shape (n, classes).
+        probabilities: Before temperature scaling, shape (n, classes).
         truth: Class indices, shape (n,).
         target_risk: Share of wrong answers that is accepted.
 
@@ -75,7 +75,7 @@ def fit_marker(
 def fit_marker_rule(
     named: Sequence[NamedMarker], models: Mapping[str, MarkerModels], settings: InferenceConfig
 ) -> MarkerRule | None:
-    """The rule of the source that is wanted, or of the best one."""
+    """Fit the rule of the source that the settings name, or of the best one."""
     truth = np.array([scan.truth for scan in named], dtype=np.int64)
     raw = np.array([scan.probabilities for scan in named])
     network = fit_marker(raw, truth, target_risk=settings.target_risk)

@@ -28,9 +28,10 @@ class Options:
     """Search grid of the mask rule: thresholds and smallest components, both ascending.
 
     Attributes:
-        thresholds: Probabilities from which a voxel is tumour, and last that of each scan.
-        smallest_ml: Parts below are removed, unless they are all there is.
-        set_threshold: As the settings want it; None leaves it to the patients.
+        thresholds: Probabilities from which a voxel is tumour; `EXPECTED_DICE`, which chooses one
+            for each scan, is last.
+        smallest_ml: Smaller components are removed; if all are smaller, the largest stays.
+        set_threshold: Fixed by the settings; None if it is chosen on the patients.
         set_smallest_ml: Likewise.
     """
 
@@ -82,14 +83,14 @@ def _rising(thresholds: set[Threshold]) -> tuple[Threshold, ...]:
     return (*numbers, *(thresholds & {EXPECTED_DICE}))
 
 
-# Below this, the spread over patients is no measure of chance.
+# With fewer, the standard error over patients is not reliable.
 FEWEST_PATIENTS = 5
 Table = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class MaskScores:
-    """One scan under every option, shape (thresholds, sizes).
+    """Scores of one scan for every option, shape (thresholds, sizes).
 
     Attributes:
         patient_id: Whose scan it is.
@@ -112,12 +113,12 @@ def score_mask(
     voxel_volume_ml: float,
     patient_id: str,
 ) -> MaskScores:
-    """Score one scan under every option.
+    """Score one scan for every option.
 
     Args:
         probability: Of tumour on the native grid, shape (I, J, K).
-        truth: Tumour there.
-        options: What is compared.
+        truth: True mask on the same grid.
+        options: The options to compare.
         voxel_volume_ml: Volume of a native voxel.
         patient_id: Whose scan it is.
     """
@@ -129,7 +130,7 @@ def score_mask(
     for i, threshold in enumerate(options.thresholds):
         mask = outlined(p, threshold)
         for j, smallest_ml in enumerate(options.smallest_ml):
-            # What the smaller limit took the larger one would have taken too.
+            # Limits ascend, so each can start from the mask of the smaller one.
             if smallest_ml > 0:
                 mask = without_small(mask, voxel_volume_ml=voxel_volume_ml, smallest_ml=smallest_ml)
             dice[i, j] = hard_dice(mask, t)
@@ -138,7 +139,7 @@ def score_mask(
 
 
 def _cropped(seen: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest box around all that is true; connected parts stay what they are in it."""
+    """Bounding box of all true voxels; the connected components in it are the same."""
     slices = []
     for axis in range(seen.ndim):
         along = np.flatnonzero(seen.any(axis=tuple(a for a in range(seen.ndim) if a != axis)))
@@ -147,19 +148,20 @@ def _cropped(seen: NDArray[np.bool_]) -> tuple[slice, ...]:
 
 
 def fit_mask(scores: Sequence[MaskScores], options: Options) -> tuple[MaskRule, tuple[int, int]]:
-    """The option of the best mean Dice over patients, if choosing it helps at all; else the plain.
+    """Choose the option with the best mean Dice over patients, or the default if none is better.
 
-    The best of many looks good by chance, most of all on a dozen patients. So choosing is judged
-    on patients it did not see: each one's option is the best of the others. Only if their mean gain
-    over the plain option is more than its standard error is the best of all taken; equally good
-    options give way to the plainer. Fewer than 5 patients choose nothing.
+    The best of many options looks good by chance, above all on a dozen patients. So the choice is
+    cross-validated by leaving one patient out: each patient is scored with the option that is best
+    for the others. The best option is taken only if the mean gain over the default exceeds its
+    standard error; among equal options the nearest to the default is taken. With fewer than 5
+    patients it is always the default.
 
     Args:
         scores: Of each scan that has a mask.
-        options: What they were scored under.
+        options: The options that they were scored for.
 
     Returns:
-        The rule, and its place among the options.
+        The rule, and its indices in the options.
     """
     dice = _by_patient(scores, options)
     ranked = options.ranked
@@ -185,7 +187,7 @@ def _by_patient(scores: Sequence[MaskScores], options: Options) -> Table:
 
 
 def _best(dice: Table) -> int:
-    """Of options with the plainest first, shape (patients, options); among equals the plainest."""
+    """Index of the best option, the first of equals, in scores of shape (patients, options)."""
     # Sums in another order may differ in the last digit.
     return int(np.round(dice.mean(axis=0), 9).argmax())
 

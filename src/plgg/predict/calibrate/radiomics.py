@@ -1,7 +1,8 @@
-"""The marker without a network: a random forest on radiomics, place, age and sex.
+"""Marker prediction without a network: a random forest on radiomics, position, age and sex.
 
-It learns from the training part's true masks and, where the training patients were outlined by
-networks that never saw them, from those outlines as well: these are what it will be asked about.
+It is fitted to features of the training part under true masks and, where there are predictions by
+networks that were not trained on these patients, under predicted masks as well, because predicted
+masks are its later input.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def fit_forest(
 
 
 def column_means(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of what is known; 0 for a column that nobody knows."""
+    """Means of the known values of each column; 0 for a column without any."""
     known = np.isfinite(table)
     total = np.where(known, table, 0.0).sum(axis=0)
     return np.asarray(total / np.maximum(known.sum(axis=0), 1), dtype=np.float64)
@@ -85,7 +86,7 @@ def _grown(x: NDArray[np.float64], truth: NDArray[np.int64]) -> list[DecisionTre
 
 
 def _tree(grown: DecisionTreeClassifier) -> Tree:
-    """Its arrays; leaves have the feature -1."""
+    """Convert a fitted tree to its record; leaves have the feature -1."""
     inner: Any = grown.tree_
     leaf = inner.value[:, 0, :]
     leaf = leaf / leaf.sum(axis=1, keepdims=True)
@@ -107,12 +108,12 @@ def fit_forest_of(
     case_ids: Sequence[str],
     classes: Sequence[str],
 ) -> ForestModel | None:
-    """The forest of the training scans whose marker is known and of whom there are features.
+    """Fit the forest to the training scans with a known marker and features.
 
     Args:
-        store: Who has which marker.
+        store: Store with the markers of the cases.
         true_rows: Features under true masks, by case.
-        outlined_rows: Features under outlines of networks that did not see the case, by case.
+        outlined_rows: Features under masks by networks not trained on the case, by case.
         case_ids: The training part.
         classes: The network's, in its order.
     """

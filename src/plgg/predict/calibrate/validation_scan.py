@@ -1,4 +1,4 @@
-"""What was predicted of a scan whose truth is known, held against it."""
+"""Compare the prediction of a validation scan with the true mask, marker and targets."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from plgg.tasks.base import AuxiliaryTask
 
 @dataclass(frozen=True, eq=False)
 class NamedMarker:
-    """What is known of a scan's marker.
+    """Predicted and true marker of a scan.
 
     Attributes:
         probabilities: Of the classes by the network, in its order.
-        truth: Index of the true one.
-        features: Of the outlined tumour.
-        case_id: Whose.
+        truth: Index of the true class.
+        features: Radiomics of the segmented tumour.
+        case_id: The case.
     """
 
     probabilities: tuple[float, ...]
@@ -41,10 +41,10 @@ class NamedMarker:
 
 @dataclass(frozen=True, eq=False)
 class ValidationScan:
-    """One scan; None for what has no truth, or for a marker that the network does not name.
+    """One scan; `mask` and `marker` are None where the truth or the prediction is missing.
 
-    `tasks` are further answers and truths, where the latter are known; `labels` regions within the
-    tumour by name, likewise.
+    `tasks` holds answers and true values of further tasks, `labels` the scores of regions within
+    the tumour by name, both only where the truth is known.
     """
 
     mask: MaskScores | None
@@ -62,7 +62,7 @@ def read_scan(
     tasks: Mapping[str, AuxiliaryTask] | None = None,
     labels: Sequence[Label] = (),
 ) -> ValidationScan:
-    """Read what was predicted of a scan and hold it against the truth.
+    """Read the prediction of a scan and compare it with the truth.
 
     Raises:
         InputError: If a file is missing or cannot be read, lies on another grid than the truth, or
@@ -84,7 +84,7 @@ def read_scan(
 def read_masks(
     folder: Path, case: Case, options: Options, labels: Sequence[Label] = ()
 ) -> tuple[MaskScores | None, dict[str, MaskScores]]:
-    """The whole tumour, and the regions within it so far as the mask tells them.
+    """Score the whole tumour, and the regions within it that the mask annotates.
 
     Raises:
         InputError: If a file is missing or cannot be read, or lies on another grid than the truth.

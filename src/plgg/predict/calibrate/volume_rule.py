@@ -20,23 +20,23 @@ def fit_volume(
     *,
     level: float = LEVEL,
 ) -> VolumeRule | None:
-    """The error |log(true / predicted)| that a new patient keeps below with chance `level`.
+    """Fit the bound of |log(true / predicted)| that a new patient meets with probability `level`.
 
-    Split conformal (Lei et al. 2018): of n + 1 patients, the new one among them, each is as likely
-    to have any rank. Scans of one patient share its weight (Lee, Barber and Willett 2023), so that
-    many scans of one do not pass for many. A scan where a volume is 0 has an infinite error.
+    Split conformal prediction (Lei et al. 2018): among n + 1 patients, the new one included, every
+    rank is equally likely. Scans of one patient share its weight (Lee, Barber and Willett 2023), so
+    that they do not count as several patients. A scan where a volume is 0 has an infinite error.
     Checkpoint and mask rule were chosen on the same patients, which makes the interval a little
     too narrow.
 
     Args:
         true_ml: True volumes, shape (n,).
         predicted_ml: Predicted ones, by the run's own mask rule.
-        patients: Whose scans they are.
-        level: The chance.
+        patients: The patient of each scan.
+        level: Coverage of the interval.
 
     Returns:
-        The rule; None where no finite one holds: for fewer than 9 patients at 0.9, and where
-        errors are infinite in more than the share that may be missed.
+        The rule; None where no finite bound holds: for fewer than 9 patients at 0.9, and where
+        more errors are infinite than the interval may miss.
     """
     log_ratio = conformal_quantile(_errors(true_ml, predicted_ml), patients, level=level)
     if log_ratio is None:

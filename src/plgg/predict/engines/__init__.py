@@ -1,1 +1,1 @@
-"""What runs a trained network: PyTorch, or what `plgg export` has made of it."""
+"""Engines that run a trained network: PyTorch, or an export of `plgg export`."""

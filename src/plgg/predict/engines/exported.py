@@ -1,8 +1,8 @@
 """Exported networks on ONNX Runtime and OpenVINO, without their telemetry.
 
-Both report their use over the network by default: ONNX Runtime from 1.29 at its first session, and
-OpenVINO at its very import. Nothing about a patient's scan or a hospital's machine goes out from
-here, so both are told not to before they are imported.
+Both send usage data over the network by default: ONNX Runtime from 1.29 at its first session, and
+OpenVINO at its import. plgg sends nothing about a scan or a machine, so telemetry is switched off
+before they are imported.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _REPORTER = "openvino_telemetry"
 
 
 def import_onnxruntime() -> Any:  # noqa: ANN401 - a module without types
-    """The module `onnxruntime`, silent.
+    """Import `onnxruntime` without telemetry.
 
     Raises:
         ConfigError: If it is not installed.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     found = _imported("onnxruntime", extra="onnx")
-    # Older versions on Windows know this call instead of the variable.
+    # Older versions on Windows need this call instead of the variable.
     found.disable_telemetry_events()
     return found
 
 
 def import_openvino() -> Any:  # noqa: ANN401
-    """The module `openvino`, silent.
+    """Import `openvino` without telemetry.
 
     Raises:
         ConfigError: If it is not installed.
@@ -54,7 +54,7 @@ def import_openvino() -> Any:  # noqa: ANN401
 
 
 def require_onnx() -> None:
-    """Check that PyTorch can write ONNX here.
+    """Check that the packages are installed with which PyTorch writes ONNX.
 
     Raises:
         ConfigError: If one of the packages for it is not installed.
@@ -66,9 +66,9 @@ def require_onnx() -> None:
 
 @contextmanager
 def _absent(name: str) -> Iterator[None]:
-    """Make a module look as if it were not installed: OpenVINO then does without it."""
+    """Make a module look as if it were not installed; OpenVINO then works without it."""
     known = sys.modules.get(name)
-    # None is how Python is told to refuse an import.
+    # None in `sys.modules` makes Python refuse the import.
     sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
@@ -98,7 +98,7 @@ def onnx_engine(path: Path) -> Engine:
     runtime = import_onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # The arena grows by doubling and never shrinks: a measure of memory would mean nothing.
+    # The arena grows by doubling and never shrinks, so memory could not be measured.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     session = runtime.InferenceSession(
@@ -139,7 +139,7 @@ def openvino_engine(path: Path, *, bf16: bool | None = None) -> Engine:
         request.infer({"image": image[None]})
         answer = as_answer({name: request.get_tensor(name).data.copy() for name in outputs})
         del request
-        # It would keep what its largest image took, and no measure of memory would mean anything.
+        # Otherwise it keeps the memory of its largest image, and memory cannot be measured.
         compiled.release_memory()
         return answer
 

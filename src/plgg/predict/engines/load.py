@@ -26,7 +26,7 @@ def torch_engine(network: MultitaskNet, runtime: Runtime, *, alike: str = "") ->
     Args:
         network: In evaluation mode, on the runtime's device.
         runtime: Device and precision.
-        alike: What networks of the same architecture have in common; blank is nothing.
+        alike: Text that is the same for networks of one architecture; empty for none.
     """
 
     def run(image: NDArray[np.float32]) -> Answer:
@@ -44,7 +44,7 @@ Builder = Callable[[Path, Checkpoint], Engine]
 
 
 def load_engine(name: str, run: Path, checkpoint: Checkpoint) -> Engine:
-    """What runs a run's network.
+    """The engine for the network of a run.
 
     Args:
         name: One of `ENGINES`.
@@ -65,7 +65,7 @@ def load_engine(name: str, run: Path, checkpoint: Checkpoint) -> Engine:
 def _pytorch(run: Path, checkpoint: Checkpoint) -> Engine:  # noqa: ARG001 - as the others
     runtime = choose_runtime(checkpoint.meta.config.precision)
     if runtime.device.type == "cpu":
-        # A quarter of the time of a pass, see docs/export.md.
+        # Saves a quarter of the time of a pass, see docs/export.md.
         keep_freed_memory()
     network = checkpoint.network().eval()
     fold_batch_norm(network)
@@ -88,7 +88,7 @@ ENGINES: dict[str, Builder] = {"pytorch": _pytorch, "onnx": _onnx, "openvino": _
 
 
 def _paired(run: Path, checkpoint: Checkpoint, kind: Format) -> Path:
-    """The folder of an export of this very checkpoint."""
+    """Folder of the export, after a check that it was made from this checkpoint."""
     folder, remedy = export_folder(run, kind), f"Run: plgg export {run} --format {kind}."
     if not (folder / FILE).is_file():
         raise RunError(f"was not exported to {kind}", where=run, remedy=remedy)

@@ -1,8 +1,8 @@
-"""Reads a checkpoint of nnU-Net v2 as data: whatever else a pickle may hold is never run.
+"""Read a checkpoint of nnU-Net v2 as data; code in its pickle is never run.
 
 nnU-Net itself loads with `weights_only=False`, which runs any code that a file holds. Here
-PyTorch's restricted reader is used, which knows tensors, plain Python values and, beside them, the
-numbers of NumPy that nnU-Net logs.
+PyTorch's restricted unpickler is used, which accepts tensors, plain Python values and, in addition,
+the NumPy numbers that nnU-Net logs.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _MAX_EPOCH = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class NnunetCheckpoint:
-    """What a prediction needs of it.
+    """The parts of a checkpoint that a prediction needs.
 
     Attributes:
-        weights: Of the network, by name.
+        weights: State dict of the network.
         configuration: Name of the configuration in the plans, such as `2d`.
         trainer: Name of the trainer's class.
-        epoch: Epochs that were made.
-        mirror_axes: Axes that may be mirrored, of the network's input, from 0.
+        epoch: Number of finished epochs.
+        mirror_axes: Axes of the network's input that may be mirrored, from 0.
     """
 
     weights: dict[str, Tensor]
@@ -46,7 +46,7 @@ class NnunetCheckpoint:
 
 
 def load_nnunet_checkpoint(path: Path) -> NnunetCheckpoint:
-    """Read one, and nothing but data.
+    """Read a checkpoint without running code that it holds.
 
     Raises:
         CheckpointError: If it is missing, holds anything but data, or is no such checkpoint.
@@ -67,7 +67,7 @@ def load_nnunet_checkpoint(path: Path) -> NnunetCheckpoint:
 
 
 def _require_plain_archive(path: Path) -> None:
-    """A zip archive as PyTorch writes it, nothing in it packed: it cannot unpack to more.
+    """Check that it is an uncompressed zip archive, as PyTorch writes it, and not too large.
 
     Raises:
         CheckpointError: If it is not.
@@ -85,7 +85,7 @@ def _require_plain_archive(path: Path) -> None:
 
 
 def _numbers() -> list[Any]:
-    """What a NumPy number is pickled as: its maker, the type of types, and each type of number."""
+    """Globals that pickled NumPy numbers need: their constructor, `np.dtype`, and the dtypes."""
     maker = np.float64(0).__reduce__()[0]
     kinds = (
         dtypes.Float64DType,
@@ -95,7 +95,7 @@ def _numbers() -> list[Any]:
         dtypes.Int32DType,
         dtypes.BoolDType,
     )
-    # Written by NumPy before 2.0, where the same function lay elsewhere.
+    # NumPy before 2.0 had the same function in another module.
     old = (maker, "numpy.core.multiarray.scalar")
     return [maker, old, np.dtype, *kinds]
 
@@ -110,7 +110,7 @@ def _checked(raw: object, path: Path) -> NnunetCheckpoint:
 
 
 def _is_whole(value: object) -> bool:
-    """Whether a value is a tensor that claims no more numbers than the file holds of it."""
+    """Whether a value is a dense tensor whose shape is not larger than its storage."""
     return (
         type(value) is Tensor
         and value.layout == torch.strided

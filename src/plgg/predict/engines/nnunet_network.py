@@ -1,7 +1,7 @@
-"""A trained nnU-Net v2, run by nnunetv2's own predictor: its resampling, windows and mirroring.
+"""Run a trained nnU-Net v2 by nnunetv2's own predictor: its resampling, windows and mirroring.
 
-Nothing of nnunetv2 that unpickles or looks up names from files is called before these were checked:
-`nnunet_checkpoint`, `nnunet_plans`.
+Code of nnunetv2 that unpickles files or imports names from them is called only after the files were
+checked (`nnunet_checkpoint`, `nnunet_plans`).
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from plgg.predict.engines.nnunet_plans import Configuration, Description
 
 @dataclass(frozen=True, eq=False)
 class NnunetNetwork:
-    """A network that is ready.
+    """A loaded nnU-Net.
 
     Attributes:
         predictor: nnunetv2's `nnUNetPredictor`.
         configuration: Its settings, checked.
         transpose: Order of its axes, of an array (k, j, i).
-        n_labels: Its outputs: background and foreground, or regions.
-        has_regions: Whether they are regions, each by itself.
-        name: For results: what runs it, and where.
+        n_labels: Number of outputs: background and foreground classes, or regions.
+        has_regions: Whether the outputs are regions, each with its own sigmoid.
+        name: Name for results: library, configuration, device and precision.
     """
 
     predictor: Any
@@ -66,7 +66,7 @@ class NnunetNetwork:
         """
         _, i, j, k = image.shape
         self._require_affordable((i, j, k), spacing_mm)
-        # As its readers give them: axes from the last to the first.
+        # nnU-Net's readers give axes in reverse order.
         turned = np.ascontiguousarray(image.transpose(0, 3, 2, 1), dtype=np.float32)
         properties = {"spacing": [float(mm) for mm in spacing_mm[::-1]]}
         self.predictor.use_mirroring = mirror
@@ -88,7 +88,7 @@ class NnunetNetwork:
 
 
 def build_nnunet(description: Description, checkpoint: NnunetCheckpoint) -> NnunetNetwork:
-    """The network of a checkpoint, with nnunetv2's predictor around it.
+    """Build the network of a checkpoint and nnunetv2's predictor around it.
 
     Raises:
         ConfigError: If nnunetv2 is not installed.
@@ -132,7 +132,7 @@ def _configured(
     description: Description,
     checkpoint: NnunetCheckpoint,
 ) -> tuple[Any, Configuration]:
-    """nnunetv2's view of a configuration, and the same, checked."""
+    """A configuration as nnunetv2's object, and as our checked record."""
     try:
         configured = plans.get_configuration(checkpoint.configuration)
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -145,7 +145,7 @@ def _configured(
 
 
 def _n_labels(plans: Any, description: Description) -> int:  # noqa: ANN401
-    """Background and foreground, as nnunetv2 counts them."""
+    """Number of output channels, as nnunetv2 counts them."""
     try:
         return int(plans.get_label_manager(description.raw_dataset).num_segmentation_heads)
     except (RuntimeError, ValueError, LookupError, TypeError, AssertionError) as error:
@@ -162,7 +162,7 @@ def _network(
     channels: tuple[int, int],
     checkpoint: NnunetCheckpoint,
 ) -> nn.Module:
-    """The network with its weights; what plans declare costs nothing before weights bear it out."""
+    """The network with its weights; on `meta` first, so that false plans take no memory."""
     try:
         with torch.device("meta"):
             network: nn.Module = build(
@@ -204,14 +204,14 @@ def _nnunetv2() -> tuple[Any, Any, Any]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """nnunetv2 prints, and warns of what is its own affair."""
+    """Suppress nnunetv2's standard output and warnings."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def answering_folds(results: Path, fold: Path | None) -> list[Path]:
-    """The folds that answer: the one that is named, or all but `fold_all` where others are."""
+    """Folds to predict with: the one that is named, or all; `fold_all` only without others."""
     if fold is not None:
         return [fold]
     found = sorted(path for path in results.glob("fold_*") if path.is_dir())

@@ -1,7 +1,7 @@
 """`plans.json` and `dataset.json` of a trained nnU-Net, read as data.
 
-nnU-Net looks classes and functions up by the names in them, wherever Python finds them. Only names
-of its own house are let through here, and only sizes that a scan can have.
+nnU-Net imports classes and functions by names in these files, from any module. Here only names of
+its own and of PyTorch's layers are accepted, and only sizes that a scan can have.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Record(BaseModel):
 
 
 class UNetArguments(BaseModel):
-    """What one of nnU-Net's U-Nets is built with."""
+    """Constructor arguments of one of nnU-Net's U-Nets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -79,7 +79,7 @@ class UNetArguments(BaseModel):
 
 
 class Architecture(_Record):
-    """The network."""
+    """Class and arguments of the network."""
 
     network_class_name: str
     arch_kwargs: UNetArguments
@@ -90,7 +90,7 @@ class Architecture(_Record):
 
 
 class Configuration(_Record):
-    """One configuration, such as `2d`, after what it inherits."""
+    """One configuration, such as `2d`, with the values that it inherits."""
 
     preprocessor_name: Literal["DefaultPreprocessor"]
     patch_size: Annotated[
@@ -119,7 +119,7 @@ class Configuration(_Record):
 
 
 class Plans(_Record):
-    """What is the same for all configurations."""
+    """`plans.json`: settings that all configurations share, and the configurations, unchecked."""
 
     configurations: dict[str, dict[str, Any]]
     transpose_forward: tuple[Axis, Axis, Axis]
@@ -130,7 +130,7 @@ class Plans(_Record):
 
 
 class Dataset(_Record):
-    """The data set that was learned from."""
+    """`dataset.json`: labels and channels of the training data."""
 
     labels: dict[str, int | tuple[int, ...]]
     regions_class_order: tuple[int, ...] | None = None
@@ -138,15 +138,15 @@ class Dataset(_Record):
 
 
 class Description:
-    """Plans and data set of a folder of results, as nnU-Net wants them and as they were checked.
+    """Plans and data set of a results folder, raw for nnU-Net and as checked records.
 
     Args:
         results: The folder.
-        regions: Labels of the mask that it is known to have learned; without, labels that overlap
-            mean nothing to plgg.
+        regions: Labels of the export that it was trained on; without them, overlapping labels
+            are refused.
 
     Raises:
-        RunError: If a file is no such record, or asks for what nnU-Net's own planning never does.
+        RunError: If a file is no such record, or holds settings that plgg does not run.
     """
 
     def __init__(self, results: Path, regions: Sequence[Label] = ()) -> None:
@@ -169,7 +169,7 @@ class Description:
             raise _refused(results / PLANS, "its axes are not those of a volume")
 
     def _require_regions(self, regions: Sequence[Label]) -> None:
-        """The outputs are these regions in this order, as the export wrote them."""
+        """Check that the outputs are these regions in this order, as the export wrote them."""
         wanted = nnunet_labels(regions)
         names = [
             (name, [*label] if isinstance(label, tuple) else label)
@@ -183,14 +183,14 @@ class Description:
 
     @property
     def n_channels(self) -> int:
-        """Sequences that the network sees."""
+        """Input channels of the network."""
         return len(self.dataset.channel_names)
 
     def require_configuration(self, raw: dict[str, Any]) -> Configuration:
-        """One configuration, checked.
+        """Check one configuration.
 
         Args:
-            raw: As nnU-Net reads it, after what it inherits.
+            raw: As nnU-Net reads it, with the values that it inherits.
 
         Raises:
             RunError: If it is a cascade, or names what is not nnU-Net's own.

@@ -1,4 +1,4 @@
-"""A number against its limits: `good` inside the inner ones, `doubtful` inside the outer ones."""
+"""Limits of a gate's value: `good` in the inner range, `doubtful` in the outer, else `failed`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Limits:
     unit: str = ""
 
     def status(self, value: float) -> Status:
-        """What a value is; NaN has failed."""
+        """Status of a value; NaN is `failed`."""
         if self.good[0] <= value <= self.good[1]:
             return "good"
         return "doubtful" if self.usable[0] <= value <= self.usable[1] else "failed"
 
     def words(self) -> str:
-        """The good range in words."""
+        """The good range as text."""
         low, high = self.good
         if math.isinf(high):
             return f"{low:g}{self.unit} or more"
@@ -41,10 +41,10 @@ class Limits:
 
 
 def at_least(good: float, usable: float, unit: str = "") -> Limits:
-    """Limits from below."""
+    """Lower limits only."""
     return Limits((good, _INF), (usable, _INF), unit)
 
 
 def at_most(good: float, usable: float, unit: str = "") -> Limits:
-    """Limits from above."""
+    """Upper limits only."""
     return Limits((-_INF, good), (-_INF, usable), unit)

@@ -35,7 +35,7 @@ SIMILARITY = at_least(1.0075, 1.0060)
 
 
 def similarity(aligned: AlignedScan) -> Verdict:
-    """Normalised mutual information within both brains: outlines alone count for nothing."""
+    """Normalised mutual information within both brains, so that outlines alone do not count."""
     both = aligned.brain & aligned.atlas.frame.brain
     found = mutual_information(aligned.scan[both], aligned.atlas.frame.image.data[both])
     return Verdict(
@@ -48,7 +48,7 @@ def similarity(aligned: AlignedScan) -> Verdict:
     )
 
 
-# Spread of adult and of children's heads to the atlas, and of spacings that were estimated.
+# Range of adults' and children's heads relative to the atlas, and of estimated spacings.
 SCALE = Limits((0.62, 1.50), (0.55, 1.80))
 SHEAR = at_most(1.45, 1.60)
 ROTATION = at_most(30.0, 45.0, "°")
@@ -100,16 +100,16 @@ def rotation(atlas_from_native: Affine) -> Verdict:
 
 
 UPRIGHT = at_least(1.35, 1.2)
-# Noise in the shape of a brain reaches 1.0006, a turned head 1.004 or more at its best turn.
+# Noise in the shape of a brain reaches 1.0006, a head 1.004 or more in its best orientation.
 _ANYTHING = 1.002
 
 
 def orientation(aligned: AlignedScan) -> Verdict:
-    """How much more a scan shares with the atlas as it lies than turned any other way.
+    """Compare normalised mutual information as registered with that of the 23 other orientations.
 
-    The value is (NMI as it lies - 1) / (largest NMI turned - 1): 1 and below is not upright.
+    The value is (NMI as registered - 1) / (largest other NMI - 1): 1 or less is not upright.
     """
-    # The first turn is none.
+    # The first rotation is the identity.
     ours = moments(np.argwhere(aligned.brain))
     theirs = moments(np.argwhere(aligned.atlas.frame.brain))
     upright, *others = (
@@ -143,14 +143,14 @@ def _message(ratio: float, other: str) -> str:
 def _shared(
     aligned: AlignedScan, turn: NDArray[np.float64], own: Moments, theirs: Moments
 ) -> float:
-    """Mutual information after a turn about the brain, stretched back to the atlas' extents."""
+    """Mutual information after a rotation about the brain, scaled to the atlas' extents."""
     atlas = aligned.atlas.frame
     (centre, ours), (middle, extent) = own, theirs
     stretch = np.diag([float(ours @ np.abs(turn[:, axis])) / extent[axis] for axis in range(3)])
     matrix = np.eye(4)
     matrix[:3, :3] = turn @ stretch
     matrix[:3, 3] = centre - matrix[:3, :3] @ middle
-    # Beyond the box of the atlas' brain nothing is asked.
+    # Only the box of the atlas' brain is compared.
     box = bounding_box(atlas.brain)
     there, inside = corner(matrix, box), atlas.brain[box]
     i, j, k = inside.shape

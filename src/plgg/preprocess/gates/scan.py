@@ -1,7 +1,8 @@
 """Gates on a scan: brain volume for the age, field of view, sequence contrast.
 
-Measured before registration, in the scan's own millimetres. It doubts, and refuses only what no
-brain is: many cohorts were stored without their true voxel size, and registration mends that.
+Volume and field of view are measured before registration, in the scan's own millimetres, contrast
+on the atlas. A volume fails only where no brain has it: many cohorts were stored without their true
+voxel size, and registration corrects that.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _ANY_AGE = Limits((600.0, 1950.0), _POSSIBLE_ML, " mL")
 
 
 def brain_volume(brain_ml: float, age_years: float | None) -> Verdict:
-    """Volume against the age's range, or against that of all ages over one where it is unknown."""
+    """Check the volume against the range of the age, or of all ages above one if unknown."""
     limits = _ANY_AGE if age_years is None else _range(age_years)
     when = "" if age_years is None else f" at {age_years:g} years"
     return Verdict(
@@ -50,16 +51,16 @@ CUT = at_most(0.55, 0.72)
 _N_DIRECTIONS = 2000
 _N_POINTS = 6000
 _SLAB_MM = 10.0
-# Stray voxels at the very end hide no face.
+# Share of stray voxels at an end that is ignored, so that they cannot hide a cut surface.
 _STRAY = 0.002
 _SIDES = (("left", "right"), ("back", "front"), ("lower", "upper"))
 
 
 def field_of_view(brain: NDArray[np.bool_], affine: Affine) -> Verdict:
-    """Brain in the outermost slab of any direction, over the brain in the fullest slab of it.
+    """Check that the brain is not cut off: its outermost slab over its fullest, in any direction.
 
-    A whole brain ends in a small slab, a brain cut in half in the fullest of all. Slabs are 10 mm
-    thick, or a slice and a half where slices are thicker.
+    A whole brain ends in a small slab, a brain that is cut in half in its fullest one. Slabs are
+    10 mm thick, or a slice and a half where that is more.
 
     Args:
         brain: On the native grid, not empty.
@@ -81,7 +82,7 @@ def field_of_view(brain: NDArray[np.bool_], affine: Affine) -> Verdict:
 
 
 def _sampled(brain: NDArray[np.bool_], affine: Affine) -> NDArray[np.float64]:
-    """Points in the brain, spread over their voxels so that slices leave no comb; shape (N, 3)."""
+    """Random points in the brain in mm, jittered within their voxels; shape (N, 3)."""
     random = np.random.default_rng(0)
     voxels = np.flatnonzero(brain)
     chosen = random.choice(voxels, min(_N_POINTS, voxels.size), replace=False)
@@ -112,25 +113,25 @@ def _side(direction: NDArray[np.float64]) -> str:
     return _SIDES[axis][int(direction[axis] > 0)]
 
 
-# How much brighter than white matter fluid is, and how like a T1 the tissues are.
+# Limits on FLAIR: brightness of fluid relative to white matter, and correlation with a T1.
 FLUID = at_most(0.35, 0.70)
 T1_LIKE = at_most(0.45, 0.60)
-# The same, asked the other way round (docs/channels.md).
+# The reverse limits, on T2 and on T1 (docs/channels.md).
 _BRIGHT_FLUID = at_least(0.35, 0.0)
 _T1 = at_least(0.30, 0.0)
-# Myelin is not there yet: grey and white change places on every sequence.
+# Before this age myelin is missing, and grey and white matter are exchanged on every sequence.
 _MYELINATED_YEARS = 2.0
 _PURE = 0.8
 _FEWEST = 200
 
 
 def contrast(aligned: AlignedScan, age_years: float | None, sequence: str) -> tuple[Verdict, ...]:
-    """Is the scan the sequence that it is said to be? Asked of FLAIR, T1 and T2; of others nothing.
+    """Check that the contrast is that of the sequence: FLAIR, T1, T1c and T2; others have no gate.
 
     Args:
         aligned: The scan on the atlas.
         age_years: At the scan, where known.
-        sequence: As in `plgg.config.SEQUENCES`.
+        sequence: Name of it, as in `plgg.config.SEQUENCES`.
     """
     if sequence == "flair":
         return fluid(aligned), t1_like(aligned, age_years)
@@ -217,7 +218,7 @@ def _t1_like(aligned: AlignedScan) -> float:
 
 
 def _clipped(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without the tails: a bright tumour must not decide what the sequence is."""
+    """Clip the tails, so that a bright tumour does not decide which sequence it is."""
     low, high = np.percentile(values, (2.0, 98.0))
     return np.clip(values, low, high)
 
@@ -227,7 +228,7 @@ def _spread(aligned: AlignedScan) -> float:
 
 
 Gate = Callable[[Volume, NDArray[np.bool_], float | None], Verdict]
-"""Judges the native scan, its brain on that grid, and the age at the scan where it is known."""
+"""Function from the native scan, its brain mask and the age (None if unknown) to a verdict."""
 
 
 def _brain_volume(scan: Volume, brain: NDArray[np.bool_], age_years: float | None) -> Verdict:
@@ -241,11 +242,11 @@ def _field_of_view(scan: Volume, brain: NDArray[np.bool_], _: float | None) -> V
 GATES: Registry[Gate] = Registry(
     "gate", "plgg.gates", {"brain-volume": _brain_volume, "field-of-view": _field_of_view}
 )
-"""Asked before registration, in this order, until one fails; then those of installed packages."""
+"""Gates before registration, run in this order until one fails; those of plugins come last."""
 
 
 def register_gate(name: str, gate: Gate) -> None:
-    """Have a gate asked of each scan, in preprocessing and in prediction, after those there are.
+    """Add a gate that is run on each scan, in preprocessing and in prediction, after the others.
 
     Raises:
         ConfigError: If the name is taken by another.
@@ -254,10 +255,10 @@ def register_gate(name: str, gate: Gate) -> None:
 
 
 def ask_gates(scan: Volume, brain: NDArray[np.bool_], age_years: float | None) -> list[Verdict]:
-    """Verdicts on a scan before registration; none is asked after one that failed.
+    """Run the gates on a scan before registration; stop at the first that fails.
 
     Raises:
-        ConfigError: If the package of one cannot be loaded, or a gate fails to answer.
+        ConfigError: If the package of a gate cannot be loaded, or a plugin's gate raises.
     """
     verdicts: list[Verdict] = []
     for name, gate in GATES.whole().items():  # Faces cannot be told on what has no size.

@@ -28,17 +28,17 @@ def greedy(
         moving: The scan.
         start: 4×4 matrix from fixed to moving world, mm. Its scale stays where the model has none.
         model: Degrees of freedom that are added to the start.
-        masked: Whether only what lies in the brain of `fixed` counts.
+        masked: Whether to compare only within the brain of `fixed`.
 
     Returns:
         4×4 matrix from fixed to moving world, mm.
 
     Raises:
-        RuntimeError: If the engine gives up, or answers with what is no map.
+        RuntimeError: If the engine fails, or its matrix cannot be inverted.
     """
     from picsl_greedy import Greedy3D  # Its shared library is large, and few commands need it.
 
-    # The start goes into the moving image's header: the engine takes no matrix from memory.
+    # The start goes into the moving image's affine, because the engine takes no matrix in memory.
     placed = Volume(moving.image.data, np.linalg.inv(start) @ moving.image.affine)
     engine, words = Greedy3D(), io.StringIO()
     brain = fixed.image.with_data(fixed.brain.astype(np.float32))
@@ -63,7 +63,7 @@ def greedy(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the engine prints from below Python off standard output, where JSON may go."""
+    """Keep the output of the engine's C++ code off standard output, where JSON may go."""
     _flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -77,9 +77,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _flush() -> None:
-    """Empty Python's buffer of standard output, and where it can be reached that of the C library.
+    """Flush Python's buffer of standard output and, on POSIX, that of the C library.
 
-    What the engine prints waits there, and would else come out once the output is restored.
+    Otherwise the engine's buffered output would appear once standard output is restored.
     """
     sys.stdout.flush()
     if os.name == "posix":

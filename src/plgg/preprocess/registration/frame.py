@@ -22,9 +22,9 @@ _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def as_image(volume: Volume) -> sitk.Image:
-    """A float32 image whose world is LPS; the affine must not be sheared.
+    """Convert to a float32 SimpleITK image, in LPS; the affine must not be sheared.
 
-    Working images never are, and starts only turn, move and scale them.
+    Working images are not, and starts only rotate, shift and scale them.
     """
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.data.T, dtype=np.float32))
     lps = _LPS @ volume.affine
@@ -36,7 +36,7 @@ def as_image(volume: Volume) -> sitk.Image:
 
 
 def turned(matrix: Affine) -> Affine:
-    """A matrix between LPS worlds as one between RAS worlds, or the other way: it is the same."""
+    """Convert a matrix from LPS to RAS worlds or back, which is the same operation."""
     return np.asarray(_LPS @ matrix @ _LPS, dtype=np.float64)
 
 
@@ -46,10 +46,11 @@ _MARGIN = 4
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One brain to be moved: its image is 0 outside it.
+    """An image on its working grid and its brain mask, to be registered.
 
     Attributes:
-        image: float32, isotropic, axes R, A, S of the native world.
+        image: float32, isotropic, axes R, A, S of its world; 0 outside the brain where it is
+            registered to the atlas.
         brain: Boolean array of its shape.
     """
 
@@ -80,15 +81,15 @@ class AtlasView:
 
     @property
     def grid(self) -> Grid:
-        """The grid that all of it lies on."""
+        """The grid of all its images."""
         return Grid(self.frame.image.shape, self.frame.image.affine)
 
 
 def frame_of(flair: Volume, brain: NDArray[np.bool_]) -> Frame:
-    """The brain of a native scan on its working grid, its bias field taken out.
+    """Resample the brain of a native scan to its working grid and correct its bias field.
 
     Args:
-        flair: Native scan, however it lies.
+        flair: Native scan, in any orientation.
         brain: Its brain on the same voxels, not empty.
     """
     near = bounding_box(brain, margin=2)
@@ -107,7 +108,7 @@ def frame_of(flair: Volume, brain: NDArray[np.bool_]) -> Frame:
 
 
 def _levelled(image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Intensities between their 1st and 99th percentile as 0.05 to 1.05, and 0 outside the brain.
+    """Scale the 1st and 99th percentile to 0.05 and 1.05, clip there; 0 outside the brain.
 
     The background is then the darkest value, as in the atlas, even where a scan was z-scored.
     """
@@ -118,10 +119,10 @@ def _levelled(image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[n
 
 @lru_cache(maxsize=2)
 def view_of(atlas: Atlas) -> AtlasView:
-    """The atlas as registrations look at it; made once a process."""
+    """Resample the atlas to the grid that registrations use; cached in the process."""
     grid = sri24_grid(WORKING_MM)
 
-    # All of them are 0 outside the brain, also once they are smooth.
+    # All images are 0 outside the brain, and the margin holds what smoothing spreads.
     box = bounding_box(atlas.brain, margin=_MARGIN)
 
     def at_view(data: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -141,7 +142,7 @@ class AlignedScan:
 
     Attributes:
         scan: The scan's brain, 0 outside it, float32.
-        brain: Where it is.
+        brain: Its brain mask.
         atlas: The atlas, on the same grid.
         atlas_from_native: 4×4 matrix from native to atlas world, mm.
     """
@@ -153,7 +154,7 @@ class AlignedScan:
 
 
 def align(moving: Frame, atlas: AtlasView, native_from_atlas: Affine) -> AlignedScan:
-    """Carry a scan to the atlas through a matrix from atlas world to native world."""
+    """Resample a scan to the atlas grid, by a matrix from atlas world to native world."""
     to_native = native_from_atlas @ atlas.grid.affine
     share = carried(moving.brain, moving.image.affine, to_native, atlas.grid.shape)
     brain = share >= 0.5
@@ -165,5 +166,5 @@ def align(moving: Frame, atlas: AtlasView, native_from_atlas: Affine) -> Aligned
 def carried(
     data: NDArray[Any], affine: Affine, world_from_target: Affine, shape: tuple[int, int, int]
 ) -> NDArray[np.float32]:
-    """An array with its affine at the voxels of another grid, whose affine leads to its world."""
+    """Resample an array to another grid; `world_from_target` maps that grid to its own world."""
     return resample(data, index_map(affine, world_from_target), shape)

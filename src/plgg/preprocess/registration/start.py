@@ -1,6 +1,6 @@
-"""Where a registration starts: centres of mass, rotations, mutual information.
+"""Initial transforms of a registration: centres of mass, sizes, a search over rotations.
 
-`plgg.preprocess.registration` finds better ones.
+`plgg.preprocess.registration.engines` refines them.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ METHOD = "brain-centre"
 
 @dataclass(frozen=True, eq=False)
 class AtlasPosition:
-    """A native scan's brain and its way to the atlas.
+    """A native scan's brain and its transform to the atlas.
 
     Attributes:
-        brain: On the native grid, not empty.
+        brain: Mask on the native grid, not empty.
         native_to_atlas: 4×4 matrix from native world to atlas world, mm.
         method: How it was found.
-        turn: 4×4 matrix that turns the header's world upright, where the header has the head lie
-            otherwise than it does; the identity elsewhere.
+        turn: 4×4 rotation of the header's world that corrects a wrong orientation; the identity
+            where the header is right.
     """
 
     brain: NDArray[np.bool_]
@@ -121,12 +121,12 @@ def _entropy(shares: NDArray[np.float64]) -> float:
 Start = Callable[[Frame, AtlasView], Affine]
 _STRIDE = 3
 _TILTS = (-30.0, 0.0, 30.0)
-# Brains differ less than this, and headers that know no spacing rarely by more.
+# Limits of the scale: brains differ less, and headers without a true spacing rarely more.
 _SCALES = (0.75, 1.35)
 
 
 def by_centre(moving: Frame, atlas: AtlasView) -> Affine:
-    """Centre of mass onto centre of mass, sizes as the headers say."""
+    """Centre of mass onto centre of mass, without scaling."""
     return _about(moving, atlas, np.eye(3))
 
 
@@ -136,12 +136,12 @@ def by_mass(moving: Frame, atlas: AtlasView) -> Affine:
 
 
 def by_search(moving: Frame, atlas: AtlasView) -> Affine:
-    """As by mass, from the best of 27 tilts of ±30° about the three axes, by mutual information."""
+    """As `by_mass`, with the best of 27 rotations (0° or ±30° about each axis) by similarity."""
     return _searched(moving, atlas, _scale(moving, atlas))
 
 
 def by_tilt(moving: Frame, atlas: AtlasView) -> Affine:
-    """As by search, sizes as the headers say."""
+    """As `by_search`, without scaling."""
     return _searched(moving, atlas, 1.0)
 
 
@@ -156,7 +156,7 @@ def _searched(moving: Frame, atlas: AtlasView, scale: float) -> Affine:
 
 
 def by_image_centre(moving: Frame, atlas: AtlasView) -> Affine:
-    """Middle of the array onto middle of the array: blind, kept as the field's usual default."""
+    """Centre of the array onto centre of the array, whatever they show: the usual default."""
     matrix = np.eye(4)
     matrix[:3, 3] = _middle(moving.image) - _middle(atlas.frame.image)
     return matrix

@@ -1,7 +1,7 @@
-"""Turns of a head by the 24 rotations of a cube: which of them would put it upright?
+"""Search the 24 rotations of a cube for the one that puts a head upright.
 
-A header that is wrong about the orientation is wrong by such a turn. Rotations only: an image that
-is mirrored looks like a head, and no turn tells it from one.
+A wrong orientation in a header differs from the right one by such a rotation. A mirrored image
+cannot be detected so, because it looks like a head, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STRIDE = 3
 
 
 def cube_turns() -> Iterator[NDArray[np.float64]]:
-    """The 24 rotations that carry a cube's axes onto each other, as 3×3 matrices; first, none."""
+    """The 24 rotations that map a cube onto itself, as 3×3 matrices; the first is the identity."""
     for order in permutations(range(3)):
         for signs in product((1.0, -1.0), repeat=3):
             turn = np.zeros((3, 3))
@@ -34,16 +34,16 @@ def cube_turns() -> Iterator[NDArray[np.float64]]:
 
 
 def likely_turns(moving: Frame, atlas: AtlasView, most: int) -> list[Affine]:
-    """Turns about the brain's centre after which it lies as the atlas' brain does, likeliest first.
+    """Rotations about the brain's centre that may put it upright, the likeliest first.
 
-    Each is judged from where it puts the brain, its extents stretched to the atlas brain's, by
-    mutual information within both brains times their overlap. On eight clinical scans the upright
+    The score of each is the mutual information within both brains times their overlap, after the
+    brain's extents are scaled to those of the atlas brain. On eight clinical scans the upright
     position was the first of all 24.
 
     Args:
-        moving: The scan's brain, however it lies.
+        moving: The scan's brain, in any orientation.
         atlas: The atlas.
-        most: How many to give; the turn that changes nothing is not among them.
+        most: How many to give; the identity is not among them.
 
     Returns:
         4×4 matrices from native world to a world in which the head may be upright, mm.
@@ -54,12 +54,12 @@ def likely_turns(moving: Frame, atlas: AtlasView, most: int) -> list[Affine]:
 
 
 def turned(frame: Frame, turn: Affine) -> Frame:
-    """A brain in the world that a turn leads to; its voxels stay as they are."""
+    """Rotate the affine of a brain; its voxels stay as they are."""
     return Frame(Volume(frame.image.data, turn @ frame.image.affine), frame.brain)
 
 
 def named(turn: NDArray[np.float64]) -> str:
-    """A turn in words, such as `turned by 180° about the left-right axis`."""
+    """A rotation in words, such as `turned by 180° about the left-right axis`."""
     kept = [name for axis, name in enumerate(_AXES) if turn[axis, axis] == 1.0]
     if len(kept) != 1:  # Where two axes stay, they stay or are turned upside down together.
         return "with its axes exchanged"
@@ -67,7 +67,7 @@ def named(turn: NDArray[np.float64]) -> str:
 
 
 def angle_deg(turn: NDArray[np.float64]) -> float:
-    """By how much a rotation turns, about whatever axis."""
+    """Angle of a rotation about its axis, in degrees."""
     return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1.0) / 2.0, -1.0, 1.0))))
 
 
@@ -77,7 +77,7 @@ def moments(points: NDArray[Any]) -> Moments:
 
 
 def posture(turn: NDArray[np.float64]) -> str:
-    """How a head lies that a turn puts upright, in words, such as `upside down`."""
+    """How a head lies that a rotation would put upright, in words, such as `upside down`."""
     # Rows of the turn: where right, front and crown of the head are in the header's world.
     front, crown = turn[1], turn[2]
     if crown[2] == 0.0:
@@ -88,7 +88,7 @@ def posture(turn: NDArray[np.float64]) -> str:
 
 
 def _promise(moving: Frame, atlas: AtlasView) -> float:
-    """How well a brain lies as the atlas' does, before any registration."""
+    """Score of a brain's orientation before any registration: similarity times overlap."""
     stride = np.diag([_STRIDE, _STRIDE, _STRIDE, 1.0])
     part = (slice(None, None, _STRIDE),) * 3
     image, theirs = atlas.frame.image.data[part], atlas.frame.brain[part]
@@ -102,7 +102,7 @@ def _promise(moving: Frame, atlas: AtlasView) -> float:
 
 
 def _stretched(moving: Frame, atlas: AtlasView) -> Affine:
-    """Centre onto centre and extent onto extent along each axis, from atlas to native world."""
+    """Matrix from atlas to native world that matches centre and extent along each axis."""
     middle, extent = _moments(atlas.frame)
     centre, ours = _moments(moving)
     matrix = np.diag([*(ours / extent), 1.0])

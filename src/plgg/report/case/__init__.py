@@ -1,1 +1,1 @@
-"""The page of one scan: outline, volume, class and doubts in one HTML file."""
+"""The report of one scan, as HTML or PDF: outline, volume, marker and quality warnings."""

@@ -1,6 +1,6 @@
-"""What each quality check of a scan is called and looks at, in the words of a reader of scans.
+"""Names and descriptions of the quality checks, for readers of a report.
 
-The checks are the gates of `plgg.preprocess.gates`, and whether the model knows such scans.
+The checks are the gates of `plgg.preprocess.gates` and the test for out-of-distribution scans.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _NAMES = {"familiarity": TRAINING, "t1-like": "T1-like"}
 
 
 def check_name(gate: str) -> str:
-    """`brain-overlap` as words, and `familiarity` in those of the field."""
+    """The name of a check for readers, such as `brain overlap` for `brain-overlap`."""
     return _NAMES.get(gate, gate.replace("-", " "))
 
 
 def check_meaning(gate: str) -> str:
-    """What was measured; blank for the checks of other packages, which say it themselves."""
+    """What a check measures; blank for checks of other packages, whose messages explain them."""
     return _MEANING.get(gate, "")

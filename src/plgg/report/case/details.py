@@ -1,6 +1,6 @@
-"""The words of a case page: tiles, volume over time, class, certainty, verdicts, provenance.
+"""Texts of a case page: tiles, volume over time, marker, uncertainty, verdicts, provenance.
 
-Of folders only the names: a path may hold what nobody else should read.
+Folders are shown by name only, because a path may contain private information.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from plgg.report.parts import PREDICTION, REGIONS, Facts, Tile, known, status_wo
 
 
 def tiles_of(result: Result) -> tuple[Tile, ...]:
-    """In the order of reading."""
+    """The tiles of the page, in reading order."""
     marker = [_marker(result.marker)] if result.marker else []
     return (
         _volume(result),
@@ -52,7 +52,7 @@ def _volume(result: Result) -> Tile:
 
 
 def _doubts_voxels(quality: Quality | None) -> bool:
-    """Whether the brain's own volume is implausible: then every mL and mm on the page may be."""
+    """Whether the brain volume is implausible, so that the voxel size may be wrong."""
     verdicts = quality.verdicts if quality else ()
     return any(one.gate == "brain-volume" and one.status != "good" for one in verdicts)
 
@@ -99,12 +99,12 @@ def _familiarity(verdict: Verdict | None) -> Tile:
 
 
 def sentence(clause: str) -> str:
-    """A clause with a capital letter; the others stay as they are."""
+    """A clause with its first letter in upper case; the other letters are unchanged."""
     return clause[:1].upper() + clause[1:]
 
 
 def notes_of(result: Result) -> tuple[str, ...]:
-    """Each warning as a sentence, with what to do where a verdict says it."""
+    """Each warning as a sentence, followed by the remedy of its verdict if there is one."""
     remedies = {one.message: one.remedy for one in verdicts_of(result)}
     return tuple(
         f"{sentence(text)}. {remedies.get(text, '')}".strip()
@@ -113,11 +113,11 @@ def notes_of(result: Result) -> tuple[str, ...]:
 
 
 def course_of(result: Result, prior: Path | None) -> dict[str, object] | None:
-    """Volume over time, and what the last step means; None where it was compared with nothing.
+    """Volume over time and the verdict on the last change; None without a prior prediction.
 
     Args:
-        result: This scan's.
-        prior: Folder of the earlier prediction; without it, its interval is not known.
+        result: The result of this scan.
+        prior: Folder of the earlier prediction; without it, its interval is unknown.
     """
     change = result.change
     if change is None:
@@ -134,7 +134,7 @@ def course_of(result: Result, prior: Path | None) -> dict[str, object] | None:
         {
             "name": name,
             "text": volume_text(ml) + (f" ({interval_text(found)})" if found else ""),
-            # On an axis from 0 to the largest.
+            # Fractions of the largest value, on an axis from 0.
             "share": ml / most,
             "ends": (found.low_ml / most, found.high_ml / most) if found else None,
         }
@@ -169,7 +169,7 @@ def interval_text(found: VolumeInterval) -> str:
 
 
 def verdicts_of(result: Result) -> list[Verdict]:
-    """Every verdict on the scan, those that are odd first."""
+    """Every verdict on the scan, sorted from failed to good."""
     verdicts = list(result.quality.verdicts) if result.quality else []
     if result.familiarity:
         verdicts.append(result.familiarity)
@@ -178,7 +178,7 @@ def verdicts_of(result: Result) -> list[Verdict]:
 
 
 def certainty_facts(result: Result) -> Facts:
-    """How sure the outline is."""
+    """Uncertainty of the outline, and the rule that made the mask."""
     found = result.uncertainty
     agreement = "not known: one outline was asked for"
     if found.agreement is not None:
@@ -195,7 +195,7 @@ def certainty_facts(result: Result) -> Facts:
 
 
 def parts_facts(result: Result) -> Facts:
-    """The tumour's parts; none where it is one."""
+    """The connected components of the tumour; empty for fewer than two."""
     if len(result.components) < 2:
         return ()
     return tuple(
@@ -215,7 +215,7 @@ class Region:
 
 
 def label_facts(result: Result) -> tuple[Region, ...]:
-    """The regions of the tumour with their colours and volumes; none where it is one."""
+    """The regions of the tumour with their colours and volumes; empty for fewer than two."""
     if len(result.labels) < 2:
         return ()
     whole = result.labels[0].volume_ml
@@ -236,13 +236,13 @@ def _share(ml: float, whole_ml: float) -> str:
 
 
 def _place(centre_mm: tuple[float, float, float]) -> str:
-    """World coordinates with letters rather than signs."""
+    """World coordinates with the letters R/L, A/P and S/I instead of signs."""
     pairs = zip(centre_mm, ("RL", "AP", "SI"), strict=True)
     return ", ".join(f"{pair[mm < 0]} {abs(mm):.0f}" for mm, pair in pairs) + " mm"
 
 
 def model_facts(model: Model) -> Facts:
-    """One network."""
+    """Training, weights and calibration of one network."""
     trained = f"preset {model.preset}, arm {model.arm}, epoch {model.epoch}, seed {model.seed}"
     if model.split is not None:
         trained += f", split {model.split}"
@@ -254,7 +254,7 @@ def model_facts(model: Model) -> Facts:
 
 
 def scan_facts(result: Result) -> Facts:
-    """What was read, and what was done to it."""
+    """The input file and its preprocessing."""
     quality = result.quality
     return known(
         (
@@ -278,7 +278,7 @@ def _registration(result: Result) -> str:
 
 
 def run_facts(result: Result) -> Facts:
-    """How it was predicted."""
+    """Engine, threshold, settings and versions of the prediction."""
     settings = result.inference.model_dump(mode="json")
     chosen = ", ".join(
         f"{name} {'automatic' if value is None else value}" for name, value in settings.items()
@@ -292,7 +292,7 @@ def run_facts(result: Result) -> Facts:
 
 
 def time_facts(result: Result) -> Facts:
-    """Seconds of each step, and of all."""
+    """Seconds of each step, and their sum."""
     steps = tuple((name.capitalize(), _seconds(value)) for name, value in result.seconds.items())
     return (*steps, ("Together", _seconds(sum(result.seconds.values())))) if steps else ()
 
@@ -302,7 +302,7 @@ def _seconds(value: float) -> str:
 
 
 def task_facts(result: Result) -> Facts:
-    """The answer of each further task; none where there is none."""
+    """The answer of each auxiliary task."""
     return tuple((name, _answer(task)) for name, task in result.tasks.items())
 
 

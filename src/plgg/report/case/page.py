@@ -34,21 +34,21 @@ _OBLIQUE_DEGREES = 5.0
 def _page(
     result: Result, view: ScanView, *, model_card: Markup | None, prior: Path | None
 ) -> dict[str, object]:
-    """Everything that the result allows.
+    """The variables of the template.
 
     Args:
-        result: What was predicted; the template reads names and sentences from it.
+        result: The result of the prediction; the template also reads it directly.
         view: The scan and its maps.
-        model_card: Of the model, as HTML; None where there is none.
-        prior: Folder of the earlier prediction that `result.change` speaks of.
+        model_card: Model card as HTML; None without one.
+        prior: Folder of the earlier prediction that `result.change` refers to.
     """
-    # The scan's own slices first.
+    # The acquired plane first.
     first = acquired_plane(view)
     planes = (first, *(plane for plane in AXES if plane != first))
     return {
         "result": result,
         "about": result.note.removeprefix(RESEARCH_ONLY).strip(),
-        # Its name, never its path.
+        # Only the file name: a path may contain private information.
         "scan_name": Path(result.input.path).name,
         "tiles": details.tiles_of(result),
         "planes": planes,
@@ -78,7 +78,7 @@ def _page(
 
 
 def _timeline_of(result: Result) -> TimelineView | None:
-    """Matplotlib, which draws it, takes a while to load, and few scans have one."""
+    """The timeline of the result; None without one. Matplotlib, which is slow, loads only then."""
     if result.timeline is None:
         return None
     from plgg.report.timeline import timeline_view
@@ -87,7 +87,7 @@ def _timeline_of(result: Result) -> TimelineView | None:
 
 
 def _geometry(view: ScanView) -> str:
-    """Voxel size, and whether the slices are turned."""
+    """Voxel size, and a note if the slices are oblique."""
     size = " × ".join(f"{mm:.2f}".rstrip("0").rstrip(".") for mm in view.spacing_mm)
     text = f"Voxels of {size} mm (left–right, front–back, up–down)."
     tilt = tilt_degrees(view.affine)
@@ -99,7 +99,7 @@ def _geometry(view: ScanView) -> str:
     return text
 
 
-# What would lead elsewhere: a run, and its card, may come from anyone.
+# Markdown rules that link or load something: a model card may come from an untrusted source.
 _LOADING = ["image", "link", "autolink"]
 
 
@@ -118,7 +118,7 @@ def write_case_report(
         folder: Holds `result.json`, `mask.nii.gz`, `probability.nii.gz` and, for its overlay,
             `uncertainty.nii.gz`.
         scan: The native scan that was predicted.
-        model_card: Of the model, as Markdown.
+        model_card: Model card as Markdown.
         prior: Folder of the earlier prediction that the result was compared with.
 
     Returns:
@@ -137,7 +137,7 @@ def write_case_report(
 
 
 def prediction_of(folder: Path, scan: Volume, labels: Sequence[Label] = ()) -> Prediction:
-    """The maps of a prediction's folder; with labels also the regions within the tumour.
+    """Read the maps of a prediction; with labels also the regions within the tumour.
 
     Raises:
         InputError: If one is missing, or its grid is not the scan's.
@@ -170,7 +170,7 @@ def _map(path: Path, scan: Volume) -> Volume:
 
 
 def _as_html(markdown: str | None) -> Markup | None:
-    """Markdown as HTML; tags and addresses in it are view rather than obeyed."""
+    """Convert Markdown to HTML; raw HTML, links and images in it are shown as text."""
     if markdown is None:
         return None
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable(_LOADING)

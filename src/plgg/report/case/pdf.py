@@ -1,7 +1,7 @@
-"""`write_case_pdf`: the page of one scan on paper, for systems that take a PDF and no HTML.
+"""`write_case_pdf`: the report of one scan as a PDF, for systems that do not show HTML.
 
-What `report.html` says, without its views that move. It names neither the patient nor the case nor
-a file, so that it can go into a study as it is; the same files give the same bytes.
+Its contents are those of `report.html` without the interactive views. It does not name the patient,
+the case or a file, so that it can be stored in a study; the same files give the same bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LEAST_FOR_A_BLOCK = 0.2
 _MOST_WARNINGS = 8
 _MADE_FROM = "What it was made from"
 _TITLE = "Tumour outline, volume and genetic marker"
-# Without dates equal pages are equal files; letters stay letters, so that they can be searched for.
+# No dates, so that equal reports are equal files; TrueType fonts, so that the text is searchable.
 _METADATA = {"Title": _TITLE, "Creator": "plgg", "CreationDate": None, "ModDate": None}
 _STYLE = {"pdf.fonttype": 42, "font.size": 9}
 
@@ -49,7 +49,7 @@ def write_case_pdf(folder: Path, scan: Volume) -> Path:
     """Write `report.pdf` of one prediction.
 
     Args:
-        folder: Holds what `write_case_report` draws from.
+        folder: Holds the files that `write_case_report` reads.
         scan: The native scan that was predicted.
 
     Returns:
@@ -72,7 +72,7 @@ def write_case_pdf(folder: Path, scan: Volume) -> Path:
 
 
 def case_figures(result: Result, view: ScanView) -> Iterator[Figure]:
-    """The pages, one figure each: the summary, slice by slice, and what it was made from."""
+    """Yield the pages as figures: summary, slices with tumour if there are any, provenance."""
     yield _summary(result, view)
     slices = _slices(view)
     if slices is not None:
@@ -88,7 +88,7 @@ def _page(title: str) -> Figure:
 
 
 def _write(figure: Figure, top: float, lines: Iterable[str], **style: Any) -> float:  # noqa: ANN401
-    """Lines of text from a height down; where the next one goes."""
+    """Write lines of text from a height downwards; return the height of the next line."""
     for line in lines:
         for piece in textwrap.wrap(visible(line), _WIDTH_LETTERS) or [""]:
             figure.text(_LEFT, top, _plain(piece), va="top", **({"color": INK} | style))
@@ -97,7 +97,7 @@ def _write(figure: Figure, top: float, lines: Iterable[str], **style: Any) -> fl
 
 
 def _plain(text: str) -> str:
-    """Without the sign that begins a formula."""
+    """Escape the dollar sign, with which Matplotlib begins a formula."""
     return text.replace("$", r"\$")
 
 
@@ -173,7 +173,7 @@ def _draw(axes: Axes, view: ScanView, plane: Plane, position: int) -> None:
 
 
 def _slices(view: ScanView) -> Figure | None:
-    """The slices of the acquired plane that hold tumour; None without one."""
+    """Draw the slices of the acquired plane that contain tumour; None without any."""
     plane = acquired_plane(view)
     across = AXES[plane][0]
     others = tuple(axis for axis in range(3) if axis != across)
@@ -192,7 +192,7 @@ def _slices(view: ScanView) -> Figure | None:
 
 
 def _provenance(result: Result) -> Iterator[Figure]:
-    """On as many pages as it takes."""
+    """Yield the pages of certainty, scan, models, settings and quality."""
     figure = _page(_MADE_FROM)
     scan = tuple(fact for fact in details.scan_facts(result) if fact[0] != "File")
     top = 0.915

@@ -1,7 +1,7 @@
-"""Pictures of a scan: slices that need no script, and what the viewer draws from.
+"""Pictures of a scan: static slices, and the images of the interactive viewer.
 
 A slice is drawn in millimetres, so that voxels have their true shape; outlines run along the
-voxels' edges, hiding nothing. For the viewer axial slices lie side by side, row by row.
+edges of voxels and hide nothing. The viewer's images are mosaics of the axial slices, row by row.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SlicePicture:
         height_mm: Of the picture.
         pixel_mm: Width and height of a voxel.
         outline: SVG path in voxels, from the upper left corner.
-        edges: Letters.
+        edges: Orientation letters at the four edges.
         lines: Lines to draw, in mm from the upper left corner.
         inner: Colour and path, as `outline`, of each region within the tumour that is in the slice.
     """
@@ -55,7 +55,7 @@ class SlicePicture:
 
     @property
     def alt(self) -> str:
-        """What it shows, for those who cannot see it."""
+        """Alternative text of the picture."""
         tumour = "with the tumour's outline" if self.outline else "without tumour"
         left, right, top, bottom = self.edges
         return (
@@ -71,8 +71,8 @@ def slice_picture(
 
     Args:
         view: The scan and its maps.
-        plane: Which slices.
-        position: Which of them, an index along its axis.
+        plane: Orientation of the slice.
+        position: Index of the slice along the axis across it.
         lines: In voxels of the slice, from the first voxel's centre.
     """
     across, columns, rows = AXES[plane]
@@ -132,7 +132,7 @@ class Strip:
     Attributes:
         plane: Of the slices.
         stills: From the patient's head down, from the front back, or from right to left.
-        measured: Which of the pictures shows the diameters; None if none does.
+        measured: Index of the picture that shows the diameters; None if none does.
         n_slices: How many slices hold tumour.
     """
 
@@ -202,7 +202,7 @@ def mosaic(volume: NDArray[Any]) -> NDArray[Any]:
 
 
 def grey_image(pixels: NDArray[np.uint8]) -> str:
-    """Greys as a data URI of a WebP; small, errors of a few greys."""
+    """Grey values as a data URI of a WebP: small, with errors of a few grey levels."""
     raw = io.BytesIO()
     Image.fromarray(pixels).save(raw, format="webp", quality=_QUALITY, method=2)
     return uri("webp", raw.getvalue())
@@ -228,12 +228,12 @@ def _png(image: Image.Image) -> str:
 
 
 def uri(kind: str, data: bytes) -> str:
-    """Bytes of an image as an address that holds them."""
+    """Bytes of an image as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def viewer_data(view: ScanView) -> dict[str, Any]:
-    """All that the script needs.
+    """Data for the viewer's script.
 
     Returns:
         `shape`, `spacing` (mm), `start` (voxel to look at first), `across` (slices in a row of the

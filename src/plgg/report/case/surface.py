@@ -1,4 +1,4 @@
-"""Surfaces of head and tumour for the turning view.
+"""Surface meshes of head and tumour for the rotating 3-D view.
 
 Naive surface nets (Gibson 1998): one vertex in every cell that the surface crosses, at the mean of
 the crossings of the cell's edges; one face for every grid edge that it crosses. The surface is
@@ -34,11 +34,11 @@ class Net(NamedTuple):
 
 
 def surface_net(field: NDArray[Any], level: float) -> Net:
-    """Where a field passes a level.
+    """Extract the surface at which a field crosses a level.
 
     Args:
         field: Shape (I, J, K), each at least 2; above the level is inside.
-        level: Of the surface.
+        level: Value of the field on the surface.
     """
     inside = field > level
     corners = _corners(inside)
@@ -57,7 +57,7 @@ def _corners(data: NDArray[Any]) -> NDArray[Any]:
 
 
 def _offsets(field: NDArray[Any], cells: NDArray[np.intp], level: float) -> Vertices:
-    """Where in each cell its vertex lies, each coordinate from 0 to 1."""
+    """Position of the vertex within each cell, each coordinate from 0 to 1."""
     total, n = np.zeros((len(cells), 3)), np.zeros((len(cells), 1))
     for axis in range(3):
         for rest in product((0, 1), repeat=2):
@@ -76,7 +76,7 @@ def _faces(inside: NDArray[np.bool_], numbers: NDArray[np.intp], axis: int) -> F
     """Faces across the grid's edges along one axis: the four cells around each."""
     a, b, c = axis, (axis + 1) % 3, (axis + 2) % 3
     ordered, cells = inside.transpose(a, b, c), numbers.transpose(a, b, c)
-    # Edges on the field's border have not four cells around them.
+    # Edges on the border of the field have fewer than four cells around them.
     low, high = ordered[:-1, 1:-1, 1:-1], ordered[1:, 1:-1, 1:-1]
     p, q, r = np.nonzero(low != high)
     around = ((0, 0), (1, 0), (1, 1), (0, 1))
@@ -105,10 +105,10 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is turned; a part is None where there is nothing of it.
+    """The meshes of the 3-D view; None where one is empty or has too many vertices for uint16.
 
     Attributes:
-        radius_mm: Of the ball around the centre that holds everything.
+        radius_mm: Radius of the sphere around the centre that encloses both.
     """
 
     head: Mesh | None
@@ -154,7 +154,7 @@ def _padding(spacing: NDArray[np.float64], step_mm: float) -> NDArray[np.intp]:
 
 
 def _tumour_step_mm(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> float:
-    """Small tumours need a finer grid, large ones would make a large page."""
+    """Step of the grid: finer for small tumours, coarser for large ones to keep the page small."""
     side = (mask.sum() * abs(np.linalg.det(affine[:3, :3]))) ** (1 / 3)
     return float(np.clip(side / _ACROSS_TUMOUR, *_TUMOUR_MM))
 

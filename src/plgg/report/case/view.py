@@ -24,7 +24,7 @@ _TILT = float(np.sin(np.deg2rad(15.0)))
 
 
 class Edges(NamedTuple):
-    """Letters at the four edges of a picture."""
+    """Orientation letters at the four edges of a picture."""
 
     left: str
     right: str
@@ -63,11 +63,11 @@ _SMALLEST_TO_OPEN = 12
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A coarse picture of what is not background.
+    """Coarse foreground mask of a scan, and its display window.
 
     Attributes:
         inside: Boolean, on every `steps`-th voxel of the scan.
-        steps: Along each axis.
+        steps: Stride along each axis.
         low: Intensity to show black.
         high: Intensity to show white.
     """
@@ -79,7 +79,7 @@ class Head:
 
 
 def head_of(scan: Volume) -> Head:
-    """Find it: what differs from the corners, in one piece, with its holes filled.
+    """Segment the head: what differs from the corners, largest component, with holes filled.
 
     Args:
         scan: Finite intensities; the background may have any.
@@ -105,7 +105,7 @@ def _one_piece(inside: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _filled(inside: NDArray[Any]) -> NDArray[np.bool_]:
-    """Holes filled slice by slice along each axis, so that caves open at one end are filled too."""
+    """Fill holes slice by slice along each axis, including cavities that are open at one end."""
     solid = np.array(inside, dtype=np.bool_)
     for axis in range(3):
         for plane in np.moveaxis(solid, axis, 0):
@@ -140,7 +140,7 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ScanView:
-    """What is drawn; all arrays have one shape (X, Y, Z).
+    """The arrays to draw, all of one shape (X, Y, Z).
 
     Attributes:
         grey: The scan as uint8, 0 black.
@@ -149,7 +149,7 @@ class ScanView:
         uncertainty: Entropy, uint8: 255 is 1 bit; None where there is no map.
         affine: From these voxels to the world.
         native: From these voxels to the file's.
-        head: What is not background, coarsely, on a grid of its own.
+        head: Coarse foreground mask, on a grid of its own.
         inner: Regions within the tumour by name, boolean.
     """
 
@@ -184,7 +184,7 @@ class ScanView:
 
 
 def view_of(scan: Volume, prediction: Prediction) -> ScanView:
-    """Lay out a scan and its prediction for the eye.
+    """Reorient, crop, downsample and window a scan and its prediction for display.
 
     Args:
         scan: The native scan.
@@ -216,7 +216,7 @@ def view_of(scan: Volume, prediction: Prediction) -> ScanView:
 
 
 def _lying(volume: Volume) -> Volume:
-    """The same voxels with axes to the left, back and feet, as nearly as may be."""
+    """Reorient a volume to the nearest LPI axes, without resampling."""
     wanted = orientations.axcodes2ornt(("L", "P", "I"))
     turn = orientations.ornt_transform(orientations.io_orientation(volume.affine), wanted)
     data = orientations.apply_orientation(volume.data, turn)
@@ -243,7 +243,7 @@ def _box(head: Head, mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> B
 
 
 def _halvings(n_voxels: int, spacing: NDArray[np.float64]) -> tuple[int, int, int]:
-    """How many voxels become one along each axis, finest first, until few enough are left."""
+    """Downsampling factors of the axes: the finest is halved until few enough voxels are left."""
     factors = np.ones(3, dtype=int)
     while n_voxels / factors.prod() > _MOST_VOXELS:
         factors[np.argmin(spacing * factors)] *= 2

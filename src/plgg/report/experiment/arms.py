@@ -85,9 +85,10 @@ def forest_figure(contrasts: Sequence[Contrast], arms: Sequence[str]) -> Figure:
 
 
 def _window(contrasts: Sequence[Contrast]) -> Ends:
-    """The range to show: every dot and bootstrap whole, of longer lines as much again.
+    """Range of the x axis: all dots and bootstrap intervals, and at most that width beyond.
 
-    With two or three splits the corrected interval is so wide that all else would be one dot.
+    Longer lines are cut off: with two or three splits the corrected interval is so wide that the
+    rest would shrink to a dot.
     """
     inner, outer = [0.0], list[float]()
     for contrast in contrasts:
@@ -109,7 +110,7 @@ def _corrected(contrast: Contrast) -> Ends | None:
 
 
 def _draw(axes: Axes, contrast: Contrast, y: float, colour: str, ticks: Ticks) -> float:
-    """The rows of one arm; gives where the next one begins."""
+    """Draw the rows of one arm; return the y coordinate of the next arm."""
     wide = _corrected(contrast)
     if wide:
         axes.plot(wide, (y, y), color=colour, linewidth=1.1)
@@ -137,7 +138,7 @@ def _draw(axes: Axes, contrast: Contrast, y: float, colour: str, ticks: Ticks) -
 
 
 def _split_name(folder: str) -> str:
-    """Splits count from 1 for people."""
+    """Label of a split, counted from 1."""
     number = folder.removeprefix("split-")
     return f"split {int(number) + 1}" if number.isdigit() else folder
 

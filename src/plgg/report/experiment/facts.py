@@ -13,7 +13,7 @@ from plgg.report.parts import Facts, known
 
 
 def cohort_facts(store: Store) -> Facts:
-    """Who is in the store."""
+    """Patients, scans, markers, ages, sexes and sites of a store, and its grid."""
     cases = store.cohort.cases
     ages = sorted(case.age_years for case in cases if case.age_years is not None)
     facts = (
@@ -34,7 +34,7 @@ def _counted(names: Sequence[str]) -> str:
 
 
 def run_facts(experiment: Experiment, runs: Sequence[RunRecord]) -> Facts:
-    """How it was trained.
+    """Settings, time and machine of the training.
 
     Args:
         experiment: Its records.
@@ -51,10 +51,7 @@ def run_facts(experiment: Experiment, runs: Sequence[RunRecord]) -> Facts:
         ("Epochs", _range(epochs)),
         ("Settings", _settings(experiment.runs)),
         ("Time of the commands", blank(duration(record.seconds))),
-        (
-            "Time of training",
-            duration(seconds) if (seconds := sum(run.seconds for run in runs)) else "",
-        ),
+        ("Time of training", duration(seconds) if seconds else ""),
         ("Machine", _machine_of(experiment.runs)),
     )
     return known(facts)
@@ -91,7 +88,7 @@ def _settings(runs: Sequence[Run]) -> str:
 
 
 def _machine_of(runs: Sequence[Run]) -> str:
-    """System, processor, memory and card of the first run that tells."""
+    """System, processor, memory and GPU, of the first run with such a record."""
     machine = next((m for run in runs if (m := nested(run.environment, "machine"))), None)
     if not isinstance(machine, dict):
         return ""
@@ -102,12 +99,12 @@ def _machine_of(runs: Sequence[Run]) -> str:
 
 
 def version_facts(experiment: Experiment) -> Facts:
-    """Packages and their versions, of the first run that tells."""
+    """Packages and their versions, of the first run with such a record."""
     found = (nested(run.environment, "versions") for run in experiment.runs)
     versions: Record = next((record for record in found if record and isinstance(record, dict)), {})
     return tuple((str(name), str(version)) for name, version in versions.items())
 
 
 def commands(experiment: Experiment) -> tuple[str, ...]:
-    """What was typed."""
+    """The command lines that ran the experiment."""
     return tuple(command for command in experiment.record.commands if command)

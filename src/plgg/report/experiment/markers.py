@@ -1,4 +1,4 @@
-"""Figures of the markers that an arm named: confusion, probabilities, calibration."""
+"""Figures of the marker predictions of an arm: confusion, probabilities, calibration."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _in_words(counts: NDArray[np.int64], names: Sequence[str]) -> str:
 
 
 def class_list(experiment: Experiment, arm: str) -> tuple[str, ...]:
-    """The classes that an arm tells apart, as its first evaluation lists them."""
+    """The marker classes of an arm, in the order of its first evaluation."""
     for found in experiment.tests(arm):
         if found.summary.marker:
             return found.summary.marker.classes

@@ -77,7 +77,7 @@ def write_experiment_report(experiment: Path, *, store: Path | None = None) -> P
 
 
 def _compared(records: Experiment) -> ExperimentComparison | None:
-    """The statistics, made anew with the experiment's seed so that they fit what is drawn."""
+    """Compute the statistics with the experiment's seed, so that they match the figures."""
     try:
         return compare_experiment(records.folder, seed=records.record.seed)
     except PlggError as error:
@@ -99,7 +99,7 @@ def _store(records: Experiment, store: Path | None) -> Store | None:
 def _page(
     experiment: Experiment, comparison: ExperimentComparison | None, store: Store | None
 ) -> dict[str, object]:
-    """Everything that the records allow.
+    """The variables of the template.
 
     Args:
         experiment: Its records.
@@ -179,7 +179,7 @@ def _paragraphs(comparison: ExperimentComparison | None) -> list[str]:
 
 
 def _unseen_patients(experiment: Experiment) -> dict[str, Any] | None:
-    """Further patients of no split, whom every arm predicted; None where there are none."""
+    """Results on patients outside all splits, such as those of a demo; None without any."""
     if not experiment.unseen:
         return None
     evaluations = experiment.unseen.items()

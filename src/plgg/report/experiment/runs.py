@@ -33,14 +33,14 @@ State = Literal["done", "failed", "begun", "not run yet"]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What became of one run.
+    """State, scores and machine of one run.
 
     Attributes:
         split: Number of the split.
         arm: Name of the arm.
         point: Point of the grid; blank without one.
         chosen: Whether that point was chosen on this split.
-        state: How far it came.
+        state: `done`, `failed`, `begun` or `not run yet`.
         error: Why it failed, in one line; blank where it did not.
         n_epochs: Epochs so far.
         best_epoch: That of the best validation Dice, the first of equals; None before any.
@@ -77,10 +77,10 @@ class RunRecord:
 
 
 def run_records(experiment: Experiment) -> tuple[RunRecord, ...]:
-    """By split, seed, arm and point.
+    """Read the records of all runs, by split, seed, arm and point.
 
-    A point that one split has is asked for on every split, so it is listed as not run where it is
-    not there.
+    A grid point that exists on one split is expected on every split, and is listed as not run where
+    it is missing.
     """
     points = {arm: _points(experiment, arm) for arm in experiment.arms}
     return tuple(
@@ -93,7 +93,7 @@ def run_records(experiment: Experiment) -> tuple[RunRecord, ...]:
 
 
 def _points(experiment: Experiment, arm: str) -> tuple[str, ...]:
-    """The points of an arm's grid on any split, failed ones too, which may have left no run."""
+    """The grid points of an arm on any split, including failed ones, which may have no run."""
     names: dict[str, None] = {}
     for split, seed in product(range(experiment.n_splits), range(experiment.n_seeds)):
         folder = arm_folder(experiment.folder, split, arm, seed)
@@ -175,7 +175,7 @@ def runs_sentence(runs: tuple[RunRecord, ...]) -> str:
 
 
 def run_title(run: RunRecord) -> str:
-    """A run as people call it: splits count from 1."""
+    """Title of a run, with splits counted from 1."""
     point = f", {run.point}" if run.point else ""
     seed = f", seed {run.seed + 1}" if run.seed else ""
     return f"{arm_title(run.arm).lower()}{point} on split {run.split + 1}{seed}"
@@ -256,7 +256,7 @@ def _best_at(run: RunRecord) -> str:
 
 
 def named_of(machine: Mapping[str, object], *keys: str) -> list[str]:
-    """What a machine's record says under these keys, as far as it does."""
+    """The values of these keys in a machine's record; missing ones are left out."""
     return [str(machine[key]) for key in keys if machine.get(key)]
 
 
@@ -267,6 +267,6 @@ def cores_of(machine: Mapping[str, object]) -> list[str]:
 
 
 def _card_or_processor(machine: Mapping[str, object]) -> str:
-    """The card where there is one, else the processor with its cores."""
+    """The GPU if there is one, else the processor with its cores."""
     cards = named_of(machine, "gpu", "device")[:1]
     return ", ".join(cards or [*named_of(machine, "processor"), *cores_of(machine)]) or UNDEFINED

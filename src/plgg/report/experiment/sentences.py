@@ -1,7 +1,7 @@
-"""What each arm gains over the baseline, in sentences that agree with each other.
+"""Sentences on the gain of each arm over the baseline, consistent with each other.
 
-Where there are several splits, the corrected test decides; where there are several arms, its p is
-adjusted for their number.
+With several splits the corrected t test decides; with several arms its p value is adjusted for
+their number.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _FEW = 10
 
 @dataclass(frozen=True)
 class Gain:
-    """One arm beside the baseline.
+    """Texts on one arm compared with the baseline.
 
     Attributes:
         title: Which arms.
         verdict: Which is better, and whether that may be chance.
-        needed: What it would take to find a gain that is hoped for; blank where unknown.
+        needed: Number of splits or patients to detect a target gain; blank where unknown.
     """
 
     title: str
@@ -53,7 +53,7 @@ def gain(contrast: Contrast) -> Gain:
 
 
 def gain_tile(contrast: Contrast, patients: str = "") -> Tile:
-    """A difference of Dice with the interval to go by."""
+    """A tile with the difference in Dice and the interval that decides."""
     within = interval_of(contrast)
     label = f"Δ Dice, {arm_title(contrast.b).lower()} − {arm_title(contrast.a).lower()}{patients}"
     note = f"95 % interval {within}" if within else ""
@@ -61,10 +61,10 @@ def gain_tile(contrast: Contrast, patients: str = "") -> Tile:
 
 
 def gain_sentences(contrasts: Sequence[Contrast], *, n_seeds: int = 1) -> list[str]:
-    """What may be concluded, for a reader who is no statistician.
+    """Conclusions for readers without statistics.
 
-    One arm beside the baseline with its interval; of several which of them are shown to differ, as
-    their numbers stand in the figure.
+    With one arm, its difference from the baseline with the interval. With several, only which of
+    them differ significantly, since the figure shows the numbers.
     """
     if len(contrasts) == 1:
         return [_difference(contrasts[0]), _conclusion(contrasts[0], n_seeds)]
@@ -101,13 +101,13 @@ def _difference(contrast: Contrast) -> str:
 
 
 def interval_of(contrast: Contrast) -> str:
-    """The interval to go by: over splits that share patients the corrected one; may be blank."""
+    """The interval that decides: with several splits the corrected one; may be blank."""
     found = contrast.splits.interval if contrast.splits else contrast.interval
     return blank(ends(found, with_sign=True))
 
 
 def _unmeasured_chance(n_seeds: int) -> str:
-    """What a single split leaves open; seeds tell chance in training."""
+    """The source of variation that one split does not measure; seeds measure that of training."""
     return "chance in training" if n_seeds == 1 else "the choice of the training patients"
 
 
@@ -124,9 +124,9 @@ def _conclusion(contrast: Contrast, n_seeds: int) -> str:
 
 
 def is_significant(contrast: Contrast) -> bool:
-    """Whether a difference is hardly chance, by the p value that its verdict tells.
+    """Whether a difference is significant by its adjusted p value.
 
-    Of one split its interval, which so few patients make too narrow, has to leave zero out as well.
+    With one split the interval, which few patients make too narrow, must also exclude zero.
     """
     if contrast.adjusted_p is None or contrast.adjusted_p >= SIGNIFICANT:
         return False
@@ -188,7 +188,7 @@ def _score_text(
 
 
 def summary(experiment: Experiment, comparison: ExperimentComparison | None) -> list[str]:
-    """A paragraph for a reader who is no statistician."""
+    """A paragraph for readers without statistics."""
     if comparison is None:
         return ["Nothing is evaluated yet, so there is nothing to sum up."]
     sentences = [_who(experiment), _outlines(experiment, comparison)]
@@ -250,7 +250,7 @@ def is_synthetic(patients: Sequence[str]) -> bool:
 
 
 def warnings(experiment: Experiment, failed: Sequence[tuple[str, str]]) -> list[str]:
-    """What went wrong or is missing and bears on the results.
+    """Warnings about failures and missing parts that affect the results.
 
     Args:
         experiment: Its records.

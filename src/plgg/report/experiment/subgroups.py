@@ -1,6 +1,6 @@
 """Test Dice by subgroup, arm beside arm, with intervals over patients.
 
-Only scans that every arm tested, so that the arms of a group speak of the same patients.
+Only scans that every arm tested are used, so that the arms of a group share the same patients.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def subgroups(experiment: Experiment) -> tuple[Group, ...]:
 
 
 def _shared(experiment: Experiment) -> dict[str, list[CaseScores]]:
-    """Cases with a Dice by arm, those of every tested arm alone; arms without a test left out."""
+    """The cases with a Dice in every tested arm, by arm; arms without a test are left out."""
     tested = {
         arm: {
             (run.split, run.seed, case.case_id): case
@@ -77,7 +77,10 @@ def _shared(experiment: Experiment) -> dict[str, list[CaseScores]]:
 def n_left_out(experiment: Experiment) -> int:
     """Tested scans, counted once a split and seed, that not every arm has."""
     every = {
-        (r.split, r.seed, c.case_id) for arm in experiment.arms for r, c in experiment.tested(arm)
+        (run.split, run.seed, case.case_id)
+        for arm in experiment.arms
+        for run, case in experiment.tested(arm)
+        if case.dice is not None
     }
     shared = next(iter(_shared(experiment).values()), [])
     return len(every) - len(shared)

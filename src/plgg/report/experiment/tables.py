@@ -33,7 +33,7 @@ _SHOWN = (
 
 
 def measures_of_arms(columns: Sequence[tuple[str, Sequence[Sequence[Evaluation]]]]) -> Table:
-    """All measures of evaluations; of one split with its interval, of several mean ± SD.
+    """The main measures of evaluations: of one split with the interval, of several mean ± SD.
 
     Args:
         columns: Name of each column, and its evaluations: of each split those of its seeds, which
@@ -130,7 +130,7 @@ def _columns(arm: str, experiment: Experiment) -> tuple[Column[CaseScores], ...]
 
 
 def _says_something(column: Column[CaseScores], cases: Iterable[CaseScores]) -> bool:
-    """Whether a column has an entry; patients are told apart only where scans have other names."""
+    """Whether a column has an entry; for patients, whether any scan has another name than its."""
     if column.header == "Patient":
         return any(case.patient_id != case.case_id for case in cases)
     return any(column.cell(case) for case in cases)

@@ -1,4 +1,4 @@
-"""Curves over epochs, gradients of the tasks, and a searched setting."""
+"""Figures of the training: curves over epochs, gradients of the tasks, and grid searches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Points = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class Curve:
-    """What a panel shows.
+    """A curve over epochs: where its values are stored, and how it is drawn.
 
     Attributes:
         title: Its title.
@@ -57,13 +57,13 @@ CURVES = (
 
 
 def points(run: Run, curve: Curve) -> Points:
-    """Epoch and value, where there is one."""
+    """Epochs and values; epochs without a value are left out."""
     found = ((int(e["epoch"]), finite(nested(e, *curve.keys))) for e in run.epochs)
     return [(epoch, value) for epoch, value in found if value is not None]
 
 
 def training_figure(experiment: Experiment, curve: Curve) -> Figure:
-    """One curve of all runs."""
+    """Draw one curve for all runs, with the mean of each arm."""
     figure, axes = panel(curve.title, x="epoch", y=curve.label)
     for arm in experiment.arms:
         lines = [line for run in experiment.of(arm) if (line := points(run, curve))]
@@ -160,7 +160,7 @@ _SYMBOLS = {"loss.marker_weight": "λ, the weight of the marker's loss"}
 
 
 def setting_name(key: str) -> str:
-    """What a setting is called in the paper, else its key."""
+    """The symbol of a setting in the paper, else its key."""
     return _SYMBOLS.get(key, key)
 
 
@@ -224,7 +224,7 @@ def training_pictures(experiment: Experiment) -> list[Picture]:
 
 
 def gradient_pictures(experiment: Experiment) -> list[Picture]:
-    """How the two tasks pull at the encoder; none where only one task is learnt."""
+    """Pictures of the two tasks' gradients on the encoder; empty if only one task is trained."""
     found = (curve_picture(experiment, curve) for curve in gradient_curves(experiment))
     return [picture for picture in found if picture is not None]
 

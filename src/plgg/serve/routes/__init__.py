@@ -1,1 +1,1 @@
-"""The paths of the reading room's API, one noun a file."""
+"""The routes of the reading room's API, one file for each resource."""

@@ -1,4 +1,4 @@
-"""Cases: the work list, uploads, images, slices and what to look at next."""
+"""Cases: the work list, uploads, images, slices and the next case to review."""
 
 from __future__ import annotations
 
@@ -104,10 +104,10 @@ def _files(form: FormData, field: str) -> list[GivenFile]:
 
 
 def _patient(form: FormData) -> Patient:
-    """What the form says of the patient.
+    """Patient data from the form.
 
     Raises:
-        RequestError: 422, if age or sex are none.
+        RequestError: 422, if age or sex is not valid.
     """
     said = {name: str(form.get(name) or "").strip() for name in ("id", "age", "sex")}
     age = _age(said["age"]) if said["age"] else None
@@ -137,7 +137,7 @@ def _predict(room: Room, case_id: str) -> Queued:
 def predict(case_id: str, request: Request, room: TheRoom) -> Queued:
     """Predict a case again, with the model that answers now; not one that was corrected."""
     who = user_of(request)
-    with COMMIT:  # Nothing is saved between the look and the queue.
+    with COMMIT:  # No edit is saved between the check and the queuing.
         _require_predictable(room, case_id)
         room.audit.write("predict", who=who, address=address_of(request), case=case_id)
         return _predict(room, case_id)
@@ -176,7 +176,7 @@ def mask(
 ) -> Response:
     """A mask: the newest one, or that of an edit; 0 is the model's. ETag is its SHA-256."""
     room.work.require_case(case_id)
-    # Looked up once: a save in between must not lend its ETag to the mask before it.
+    # Looked up once, so that a save in between cannot give its ETag to the mask before it.
     number = newest_edit(room.work, case_id) if edit is None else edit
     path = room.work.mask(case_id, number)
     return file_answer(request, path, _NIFTI, etag=_mask_tag(room, case_id, number))

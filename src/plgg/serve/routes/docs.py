@@ -1,4 +1,4 @@
-"""The API described: as OpenAPI, and as a page without scripts that loads nothing."""
+"""Documentation of the API: as OpenAPI, and as a page without scripts and external files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ code { font-size: 0.95em; } dt { margin-top: 1rem; } dd { margin-left: 1.5rem; }
 </body>
 </html>
 """
-# Its style is in it, and it has no script.
+# The style is inline, and there is no script.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 
 
@@ -69,7 +69,7 @@ def openapi(request: Request) -> Json:
 @router.get("/docs")
 def docs(request: Request) -> HTMLResponse:
     """The API as a page."""
-    # Undefined names give nothing: not every operation has every part.
+    # Undefined names render as nothing, as not every operation has every part.
     environment = Environment(autoescape=True)
     page = environment.from_string(_PAGE).render(
         api=request.app.openapi(), named=_named, kind=_kind
@@ -78,7 +78,7 @@ def docs(request: Request) -> HTMLResponse:
 
 
 def _named(answer: dict[str, Any]) -> str:
-    """The record that an answer holds."""
+    """Name of the record in a response."""
     for content in answer.get("content", {}).values():
         return _kind(content.get("schema", {}))
     return ""

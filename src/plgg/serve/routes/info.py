@@ -21,7 +21,7 @@ router = APIRouter(prefix=PREFIX, tags=["server"])
 
 
 class Limits(BaseModel):
-    """The most of one upload, and of one scan."""
+    """Largest upload in bytes, and largest scan in voxels."""
 
     upload_bytes: int
     voxels: int
@@ -35,15 +35,15 @@ class QueueLength(BaseModel):
 
 
 class Info(BaseModel):
-    """What the server is.
+    """Version, models, limits and queue of the server.
 
     Attributes:
-        model: That answers now.
-        models: All that are known, of accepted rounds too.
-        sequences: That it wants, the reference first.
+        model: Model for new predictions.
+        models: All models, those of accepted rounds included.
+        sequences: Input sequences of the model, the reference first.
         pacs: Whether studies of a PACS can be listed and opened.
         push: Whether cases can be sent there.
-        round: The round that the model comes from; None of one that was given.
+        round: Round that the model comes from; None for an initial model.
     """
 
     version: str

@@ -112,14 +112,14 @@ def if_match(request: Request) -> str:
 
 
 def _require_savable(room: Room, case_id: str, etag: str) -> None:
-    """Refuse early what will be refused, before a mask is sent for nothing."""
+    """Check early, before the client sends a mask that would be refused."""
     room.work.require_case(case_id)
     require_predicted(room, case_id)
     require_fresh(room.work, case_id, etag)
 
 
 def _most_bytes(room: Room, case_id: str) -> int:
-    """What a mask of the case can take at most: 8 bytes a voxel, and a long header."""
+    """Largest size of a mask of the case: 8 bytes per voxel, and a long header."""
     return 8 * math.prod(need_view(room.work, case_id).shape) + 2**20
 
 
@@ -136,7 +136,7 @@ async def _received(request: Request, file: Path, most_bytes: int) -> None:
 
 
 def _redraw(room: Room, case_id: str) -> None:
-    """The thumbnail follows; that it cannot is no reason to lose a save."""
+    """Redraw the thumbnail after a save; errors are ignored."""
     try:
         redraw_thumbnail(room.work, case_id)
     except (PlggError, OSError):

@@ -42,7 +42,7 @@ class PushQueued(BaseModel):
     Attributes:
         edit: Number of the correction; 0 is the model's mask.
         objects: Names of the files.
-        job: That sends them; what became of them is its `outcome`.
+        job: Job that sends them; its `outcome` says how many were sent.
     """
 
     edit: int
@@ -61,7 +61,7 @@ def push(
     """Send the segmentation and the measurements of a case to the PACS, by a job.
 
     Allowed where the server was started with --push. What is on the PACS already is not sent again.
-    While the same is under way, that job is answered.
+    While the same objects are being sent, that job is returned.
     """
     require_push(room.work)
     require_known(room.work, case_id)
@@ -81,7 +81,7 @@ def push(
 
 
 def _require_idle(room: Room, case_id: str) -> None:
-    """The prediction is not about to be replaced."""
+    """Check that no prediction of the case is queued or running."""
     job = room.queue.of_case(case_id)
     if job is not None and not job.finished:
         raise RequestError(

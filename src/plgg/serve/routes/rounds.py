@@ -31,8 +31,8 @@ class Round(BaseModel):
     """A round.
 
     Attributes:
-        accepted: Whether its model answers from then on; None until it has ended.
-        comparison: Before and after, on patients that are in no round's training.
+        accepted: Whether its model is used from then on; None until it has ended.
+        comparison: Scores before and after, on patients that no round is trained on.
     """
 
     number: int

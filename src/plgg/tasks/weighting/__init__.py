@@ -1,1 +1,1 @@
-"""How the tasks are weighted against each other: `loss.weighting` by name."""
+"""Weighting of the tasks' losses or gradients; `loss.weighting` names a method."""

@@ -1,4 +1,4 @@
-"""What every way of weighing tasks gives the training loop."""
+"""`Weighting`: the interface between task weighting and the training loop."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Terms = Mapping[str, float]
 
 
 class Weighting(Protocol):
-    """The total to descend on, from the tasks' losses or from their gradients.
+    """Combines the tasks' losses or gradients into the one that is optimised.
 
-    All numbers it is told are those of the whole batch, the same in every process.
+    All its inputs are those of the whole batch, the same in every process.
     """
 
     separate: bool
@@ -25,19 +25,19 @@ class Weighting(Protocol):
         """Factor on each task's loss in the next step."""
 
     def combine(self, gradients: Float[Tensor, "tasks n"]) -> Float[Tensor, " n"]:
-        """One gradient on the shared encoder from those of the weighted losses.
+        """Combine the gradients of the weighted losses on the shared encoder into one.
 
         Tasks are in the order of `weights()`.
         """
 
     def after_step(self, losses: Terms, norms: Terms | None) -> None:
-        """Told after each step: losses, and norms of the unweighted gradients on the encoder."""
+        """Update after each step: losses, and norms of the unweighted gradients on the encoder."""
 
     def after_epoch(self, losses: Terms) -> None:
-        """Told after each epoch: mean losses."""
+        """Update after each epoch, by its mean losses."""
 
     def state(self) -> dict[str, float]:
-        """What a resumed run needs."""
+        """State for a resumed run."""
 
     def restore(self, state: Terms) -> None:
-        """Take up what `state` gave."""
+        """Restore the state that `state` gave."""

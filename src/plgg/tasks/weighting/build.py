@@ -1,4 +1,4 @@
-"""From `loss.weighting` to a `Weighting`."""
+"""Build the `Weighting` that `loss.weighting` names."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from plgg.tasks.weighting.loss_balancing import (
 
 
 def make_weighting(settings: LossConfig, weights: Terms) -> Weighting:
-    """The weighting that is set.
+    """Build the weighting that is set.
 
-    A single task has its weight whatever is set, and where all others have the weight 0 they are
-    left out whatever is set.
+    Weights are fixed, whatever is set, with a single task or if all tasks but the first have the
+    weight 0.
 
     Args:
-        settings: Which one, and its numbers.
-        weights: Of each task at first, the segmentation's first.
+        settings: The method and its parameters.
+        weights: Initial weight of each task, the segmentation first.
 
     Raises:
         ConfigError: If a package that it needs is not installed, or it cannot weigh these tasks.

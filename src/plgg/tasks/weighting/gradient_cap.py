@@ -1,4 +1,4 @@
-"""A cap on what auxiliary tasks may do to the shared encoder, beside the outline."""
+"""A cap on the gradients of auxiliary tasks on the shared encoder, relative to segmentation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 class GradientCap:
     """g_k ← g_k · min(1, c · |g_segmentation| / |g_k|), for gradients on the encoder.
 
-    Where an auxiliary gradient is the longer one it is shortened, and its direction kept: strategy
-    A of MetaBalance (He et al., WWW 2022, https://arxiv.org/abs/2203.06801), with a share c of the
-    outline's norm for its 1, the norms of this batch for their moving averages, and the whole
-    encoder for each layer by itself.
+    An auxiliary gradient that is too long is shortened; its direction is kept. This is strategy A
+    of MetaBalance (He et al., WWW 2022, https://arxiv.org/abs/2203.06801), except that the limit is
+    a share c of the segmentation's norm instead of 1, norms are those of this batch instead of
+    moving averages, and the encoder is treated as a whole instead of layer by layer.
 
     Attributes:
         share: c.
-        tasks: Which are capped, each by itself.
+        tasks: Tasks to cap, each separately.
 
     Example:
         >>> rows = torch.tensor([[3.0, 4.0], [0.0, 10.0]])
@@ -35,16 +35,16 @@ class GradientCap:
     def apply(
         self, gradients: Float[Tensor, "tasks n"], tasks: Collection[str]
     ) -> Float[Tensor, "tasks n"]:
-        """The gradients of the weighted losses on the encoder, none of them longer than it may be.
+        """Cap the gradients of the weighted losses on the encoder.
 
-        What is not finite stays so, and ends the run with its message.
+        Gradients that are not finite stay so, and the training then stops with a message.
 
         Args:
             gradients: A row for each task, the segmentation's first.
             tasks: Their names.
         """
         norms = gradients.norm(dim=1)
-        # Of a gradient of 0 nothing is left to shorten.
+        # The factor of a gradient of norm 0 is NaN or infinite; it is left as it is.
         factors = (self.share * norms[0] / norms).nan_to_num(nan=1.0).clamp(max=1.0)
         factors = torch.where(norms.isfinite(), factors, 1.0)
         capped = torch.tensor([task in self.tasks for task in tasks], device=gradients.device)

@@ -1,4 +1,4 @@
-"""Sums of the tasks' gradients on the shared encoder: CAGrad, and torchjd's aggregators."""
+"""Combination of the tasks' gradients on the shared encoder: CAGrad, and torchjd's aggregators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from plgg.tasks.weighting.base import Terms
 
 
 def aggregator(name: str) -> Factors:
-    """An aggregator of `AGGREGATORS`, told the inner products alone.
+    """An aggregator of `AGGREGATORS`, as a function of the inner products only.
 
     Raises:
         ConfigError: If torchjd, or what it needs for this one, is not installed.
@@ -31,8 +31,8 @@ def aggregator(name: str) -> Factors:
         ) from error
 
     def factors(products: Gramian) -> Float[Tensor, " tasks"]:
-        # PCGrad draws the order of the tasks, which of two changes nothing: leave no trace of it,
-        # and draw the same after a resumption.
+        # PCGrad draws an order of the tasks. With a seed of its own the global generator is not
+        # changed, and a resumed run draws the same.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return (len(products) if averages else 1.0) * weigh(products)
@@ -62,8 +62,8 @@ def cagrad(products: Float[Tensor, "2 2"], c: float) -> Float[Tensor, " 2"]:
     """Factors on two gradients by conflict-averse gradient descent.
 
     Liu, Liu, Jin, Stone and Liu, NeurIPS 2021, https://arxiv.org/abs/2110.14048, algorithm 1:
-    within a ball of radius c · |g₀| about the mean g₀, the gradient that serves the worse served
-    task best. It is g₀ + c · |g₀| · g_w / |g_w|, where g_w = w · g₁ + (1 − w) · g₂ minimises
+    within a ball of radius c · |g₀| about the mean g₀, the gradient with the largest improvement of
+    the worst task. It is g₀ + c · |g₀| · g_w / |g_w|, where g_w = w · g₁ + (1 − w) · g₂ minimises
     g_w · g₀ + c · |g₀| · |g_w| over 0 ≤ w ≤ 1.
 
     Args:
@@ -71,9 +71,9 @@ def cagrad(products: Float[Tensor, "2 2"], c: float) -> Float[Tensor, " 2"]:
         c: Radius of the ball over |g₀|; 0 is the plain sum.
 
     Returns:
-        2 / (1 + c) times the factors of the paper: ones where both gradients are the same, so that
-        c turns the gradient but does not lengthen it. Ones also where g_w is next to nothing: then
-        so is the sum, or one of the gradients.
+        2 / (1 + c) times the factors of the paper, which are ones for equal gradients, so that c
+        rotates the gradient but does not lengthen it. Ones also where g_w is almost 0; then the
+        sum or one of the gradients is almost 0, too.
     """
     (first, both), (_, second) = products.tolist()
     radius = c * math.sqrt(max(first + 2.0 * both + second, 0.0)) / 2.0
@@ -108,19 +108,18 @@ def _share(first: float, both: float, second: float, radius: float) -> float:
 
 Gramian = Float[Tensor, "tasks tasks"]
 Factors = Callable[[Gramian], Float[Tensor, " tasks"]]
-"""From the inner products of the gradients, of trace 1 and in float64, to a factor on each one."""
+"""Maps inner products of the gradients (trace 1, float64) to a factor for each gradient."""
 
 
 class JoinedGradient:
     """The gradient Σ c_k · g_k on the encoder, c from the inner products of the weighted g_k.
 
-    Where a task has no gradient there (its labels are unknown in the whole batch) there is nothing
-    to weigh up, and the other's is taken as it is. What is not finite stays so, for the training to
-    see.
+    Where a task has no gradient (its labels are unknown in the whole batch), or one is not finite,
+    the plain sum is taken; the training stops if that is not finite.
 
     Args:
         weights: Of each task.
-        factors: The scheme; scaled such that it gives ones where there is nothing to change.
+        factors: The method; scaled such that it gives ones where there is nothing to change.
     """
 
     separate = True
@@ -133,10 +132,10 @@ class JoinedGradient:
         return dict(self._weights)
 
     def combine(self, gradients: Float[Tensor, "tasks n"]) -> Float[Tensor, " n"]:
-        """Their sum with the scheme's factors."""
+        """Sum of the gradients with the method's factors."""
         products = gramian(gradients)
         trace = float(products.trace())
-        # No scheme makes sense of a length that is 0 or not finite.
+        # No method can handle a norm that is 0 or not finite.
         if not 0.0 < trace < float("inf") or not bool((products.diagonal() > 0.0).all()):
             return gradients.sum(dim=0)
         return self._factors(products / trace).to(gradients) @ gradients
@@ -156,7 +155,7 @@ class JoinedGradient:
 
 
 def gramian(gradients: Float[Tensor, "tasks n"]) -> Gramian:
-    """Inner products of the rows, on the processor, in float64, no cosine beyond ±1."""
+    """Inner products of the rows, on the CPU, in float64, with cosines clipped to ±1."""
     # Sums of products, not a matrix product: some devices round its factors.
     rows = torch.stack([(gradients * row).sum(dim=1) for row in gradients])
     products = rows.to(device="cpu").double()

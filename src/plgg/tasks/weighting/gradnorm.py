@@ -1,4 +1,4 @@
-"""GradNorm: weights by which both tasks pull at the encoder alike, the slower learner more."""
+"""GradNorm: weights that balance the tasks' gradient norms on the encoder by learning speed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from plgg.tasks.weighting.base import Terms
 
 
 class GradNorm:
-    """Descent of the weights w_k on Σ |w_k · n_k − Ḡ · r_k^α|.
+    """Gradient descent of the weights w_k on Σ |w_k · n_k − Ḡ · r_k^α|.
 
     Chen, Badrinarayanan, Lee and Rabinovich, ICML 2018, https://arxiv.org/abs/1711.02257. n_k is
     the norm of the task's gradient on the encoder, Ḡ the mean of w_k · n_k, and r_k the task's
-    L_k / L_k(first) relative to the mean of both. Ḡ · r_k^α is held constant, so the derivative is
+    L_k / L_k(first) relative to its mean. Ḡ · r_k^α is held constant, so the derivative is
     sign(w_k · n_k − Ḡ · r_k^α) · n_k; it is divided by the mean of the n_k, so that the rate has no
     unit. The weights are scaled to keep their sum.
 

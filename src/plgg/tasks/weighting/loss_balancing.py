@@ -47,13 +47,13 @@ class FixedWeights:
 class Proportional:
     """w_marker = λ · L̄_segmentation / L̄_marker, over the means of the epoch before.
 
-    So the marker's part of the total is λ times the segmentation's. The first epoch is trained with
-    λ; so is one that comes after an epoch in which a task had no loss.
+    So the marker's part of the total is λ times the segmentation's, and likewise for other tasks.
+    The weight is λ in the first epoch, and after an epoch in which a task had no loss.
 
     Args:
-        weights: Of each task at first, λ for the marker's; the first task's stays.
-        limit: The weights stay within this factor of the first ones, for a marker that is learned
-            by heart has a loss near 0.
+        weights: Initial weight of each task, λ for the marker; the first task's is constant.
+        limit: The weights stay within this factor of the initial ones, because the loss of an
+            overfitted marker is near 0.
     """
 
     separate = False
@@ -74,7 +74,7 @@ class Proportional:
         """Nothing changes within an epoch."""
 
     def after_epoch(self, losses: Terms) -> None:
-        """Weigh the next epoch by the losses of this one."""
+        """Set the weights of the next epoch by the losses of this one."""
         first = losses[next(iter(self._base))]
         known = all(losses[task] > 0.0 for task in self._base)
         for task in self._base:
@@ -86,17 +86,17 @@ class Proportional:
         return dict(self._factors)
 
     def restore(self, state: Terms) -> None:
-        """Take up the ratios."""
+        """Restore the ratios."""
         self._factors = {task: state[task] for task in self._base}
 
 
 class DynamicWeightAverage:
     """w_k = base_k · K · exp(r_k / T) / Σ_i exp(r_i / T), r_k = L̄_k(t − 1) / L̄_k(t − 2).
 
-    Liu, Johns and Davison, CVPR 2019, https://arxiv.org/abs/1803.10704, of K tasks and the mean
-    losses of the two epochs before. Their weights sum to K; here they are factors on the first
-    weights, so that λ keeps its meaning. In the first two epochs, and after one in which a task had
-    no loss, r = 1.
+    Liu, Johns and Davison, CVPR 2019, https://arxiv.org/abs/1803.10704, for K tasks and the mean
+    losses of the two epochs before. In the paper the weights sum to K; here they are factors on the
+    initial weights, so that λ keeps its meaning. r is 1 in the first two epochs, and where a task
+    had no loss in one of the two epochs before.
 
     Args:
         weights: Of each task at first.
@@ -138,7 +138,7 @@ class DynamicWeightAverage:
         return last | {f"ratio.{task}": ratio for task, ratio in self._ratios.items()}
 
     def restore(self, state: Terms) -> None:
-        """Take up ratios and losses."""
+        """Restore ratios and losses."""
         self._last = {task: state[f"last.{task}"] for task in self._base}
         self._ratios = {task: state[f"ratio.{task}"] for task in self._base}
 
@@ -173,7 +173,7 @@ class Uncertainty:
         return gradients.sum(dim=0)
 
     def after_step(self, losses: Terms, norms: Terms | None) -> None:  # noqa: ARG002
-        """One step of each s; a task without loss, unknown in the whole batch, tells nothing."""
+        """Update each s by one step, except for tasks without a loss in the batch."""
         for task, weight in self.weights().items():
             if losses[task] > 0.0:
                 slope = max(1.0 - weight * losses[task], -1.0)
@@ -189,5 +189,5 @@ class Uncertainty:
         return dict(self._logs)
 
     def restore(self, state: Terms) -> None:
-        """Take up every s."""
+        """Restore every s."""
         self._logs = {task: state[task] for task in self._logs}

@@ -1,1 +1,1 @@
-"""Curves of a run in TensorBoard or MLflow; `metrics.jsonl` stays the source."""
+"""Experiment tracking in TensorBoard or MLflow, from the lines of `metrics.jsonl`."""

@@ -1,4 +1,4 @@
-"""`Tracker`: what experiment trackers receive: metrics, settings, tags; never patients."""
+"""`Tracker`, and the data that it gets: metrics, settings and tags, never data of patients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from plgg import __version__
 from plgg.data.run_folder import Record, read_config, read_environment, split_number
 
 Ended = Literal["FINISHED", "FAILED", "KILLED"]
-"""How a run was left: to its end, by an error, or by the user."""
+"""How a run ended: regularly, by an error, or by the user."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TrackedRun:
 
     Attributes:
         run: Its folder.
-        name: For people.
+        name: Name to show.
         arm: Its arm in the experiment.
         group: Name of the experiment; empty without one.
         mlflow_uri: Where MLflow keeps its runs.
@@ -36,16 +36,16 @@ class TrackedRun:
 
 
 class Tracker(Protocol):
-    """Where curves are logged. Any error may come out of it; `follow` guards training."""
+    """Interface of a tracker. It may raise any error; `follow` protects the training from it."""
 
     def log(self, records: Sequence[Record]) -> None:
-        """Add the epochs, lines of `metrics.jsonl`, that are not there yet."""
+        """Add the epochs, lines of `metrics.jsonl`, that the tracker does not have yet."""
 
     def close(self, ended: Ended) -> None:
-        """End the run there."""
+        """End the run in the tracker."""
 
 
-# Servers since MLflow 1.28 take at least as much.
+# Longest value of a parameter: servers since MLflow 1.28 take at least as much.
 _LONGEST = 500
 
 
@@ -60,12 +60,12 @@ def _text(value: object) -> str:
 
 
 def last_part(path: str) -> str:
-    """A name as it is, and of a path no more than its end: folders may carry names of people."""
+    """The last part of a path, because folders may be named after people; a name as it is."""
     return PureWindowsPath(PurePosixPath(path).name).name or path
 
 
 def tags(tracked: TrackedRun) -> dict[str, str]:
-    """Split, arm, store, experiment and version; what is not known is left out."""
+    """Split, arm, store, experiment and version; unknown ones are left out."""
     store = read_environment(tracked.run).get("store")
     split = split_number(tracked.run)
     found = {
@@ -81,14 +81,14 @@ def tags(tracked: TrackedRun) -> dict[str, str]:
 def scalars(record: Record) -> dict[str, float]:
     """The numbers of one epoch, named by their path, such as `validation/dice`.
 
-    What is null was not measured and is left out; true and false are 1 and 0.
+    Null values were not measured and are left out; true and false are 1 and 0.
     """
     found = _flat({key: value for key, value in record.items() if key != "epoch"}, "/")
     return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
 
 
 def _flat(values: Mapping[str, Any], joint: str) -> dict[str, Any]:
-    """Nested values by their keys, joined."""
+    """Flatten nested values; their keys are joined by `joint`."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -99,9 +99,9 @@ def _flat(values: Mapping[str, Any], joint: str) -> dict[str, Any]:
 
 
 def end_times(records: Sequence[Record], now: float) -> list[float]:
-    """When each epoch ended, in seconds as `time.time()`, had they all been run without a pause.
+    """Estimated end of each epoch, in seconds as `time.time()`, if they had run without a pause.
 
-    The last ended now. Lines do not say when they were written, only how long they took.
+    The last one ended now. Records hold only how long each epoch took.
     """
     after = [float(record.get("seconds", 0.0)) for record in records[:0:-1]]
     return [now - later for later in accumulate(after, initial=0.0)][: len(records)][::-1]

@@ -1,4 +1,4 @@
-"""Experiment trackers beside a training run: chosen by name, never in its way."""
+"""Experiment trackers for a training run, chosen by name; their errors do not stop it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ TRACKERS: dict[str, tuple[Callable[[], None], Callable[[TrackedRun], Tracker]]] 
 
 @dataclass(frozen=True)
 class Tracking:
-    """Trackers that were chosen; it crosses to other processes.
+    """The chosen trackers; can be pickled for other processes.
 
     Attributes:
-        names: Among `TRACKERS`.
+        names: Keys of `TRACKERS`.
         group: Name of the experiment that the runs belong to; empty without one.
         mlflow_uri: Where MLflow keeps its runs. May hold a password: not to be written anywhere.
     """
@@ -39,7 +39,7 @@ class Tracking:
 
 
 def choose_trackers(wanted: Sequence[str], *, group: str = "") -> Tracking:
-    """The trackers that are named, each name alone or several joined by commas.
+    """Choose trackers by name; a text may hold several names, separated by commas.
 
     Raises:
         ConfigError: If there is no such tracker, or its package is not installed.
@@ -57,7 +57,7 @@ def choose_trackers(wanted: Sequence[str], *, group: str = "") -> Tracking:
 
 
 log = logging.getLogger(__name__)
-# A tracker that failed is left alone for so long, and for this many times what it took to fail.
+# A tracker that failed is paused for so long, or for this many times the time of the failure.
 _PAUSE_SECONDS = 60.0
 _PAUSE_FACTOR = 10.0
 
@@ -68,13 +68,13 @@ def tracked(
 ) -> Iterator[Listener]:
     """A listener for training that calls `listener` and then the trackers.
 
-    At the end, and so also of a run that had nothing left to do, they are sent what they lack.
+    At the end the trackers get the epochs that they lack, even if the run had nothing left to do.
 
     Args:
         run: The run folder.
         tracking: The trackers.
         listener: Called first.
-        name: Of the run, for people.
+        name: Name of the run to show.
         arm: Its arm in the experiment.
     """
     tracked_run = TrackedRun(run, name, arm, tracking.group, tracking.mlflow_uri)
@@ -104,7 +104,7 @@ def tracked(
 
 
 class _GuardedTracker:
-    """A tracker whose failure is logged once, and costs training little."""
+    """A tracker whose errors are caught and logged once, and delay the training little."""
 
     def __init__(self, name: str, tracker: Tracker, run: Path) -> None:
         self.name, self.tracker, self.run = name, tracker, run
@@ -117,7 +117,7 @@ class _GuardedTracker:
             self._try(lambda: self.tracker.log(read_metrics(self.run)))
 
     def close(self, ended: Ended) -> None:
-        """A last time; one that is broken is not waited for where something else is."""
+        """Log a last time and close; a broken tracker is tried again only if the run finished."""
         if not self.broken or ended == "FINISHED":
             self._try(lambda: self.tracker.log(read_metrics(self.run)))
         if not self.broken:
@@ -141,6 +141,6 @@ class _GuardedTracker:
 
 
 def _line(error: Exception) -> str:
-    """What went wrong, in one line without the password that an address may hold."""
+    """The error as one line, without the password that a URI may hold."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return re.sub(r"//[^/@\s]*@", "//", text)[:300]

@@ -1,7 +1,7 @@
 """Curves and settings in MLflow, in the experiment `plgg`.
 
-The run's id stays in `RUN/mlflow.json`, so that a resumed run goes on in the same one. MLflow
-cannot take a number back: what it has is asked for first, and only what is missing is sent.
+The run's id is kept in `RUN/mlflow.json`, so that a resumed run goes on in the same one. MLflow
+cannot delete a value, so its values are read first, and only missing ones are sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EXPERIMENT = "plgg"
 _FILE = "mlflow.json"
 # Limits of one request.
 _METRICS, _PARAMETERS = 1000, 100
-# Variables that MLflow reads at its import or at a request; these are the user's to set.
+# Variables that MLflow reads at its import or at a request; those that the user has set are kept.
 _DEFAULTS = {
     # A server that is gone is tried again later; training does not wait for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -39,7 +39,7 @@ def mlflow_uri() -> str:
 
 
 def require_mlflow() -> None:
-    """Check that MLflow, silent, and its local database are there.
+    """Check that MLflow and the packages of its local database are installed; no telemetry.
 
     Raises:
         ConfigError: If one of them is not installed.
@@ -57,14 +57,14 @@ def require_mlflow() -> None:
 
 
 def _silence() -> None:
-    # It reports its use over the network unless told not to.
+    # MLflow sends usage data over the network by default.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
 
 
 class Mlflow:
-    """A run of MLflow's; connected when there is something to log.
+    """Tracker for MLflow; it connects when there is something to log.
 
     Args:
         tracked: The run.
@@ -78,13 +78,13 @@ class Mlflow:
         self._known: dict[str, set[int]] = {}
 
     def log(self, records: Sequence[Record]) -> None:
-        """Send the numbers that MLflow does not have."""
+        """Send the values that MLflow does not have."""
         if not records:
             return
         if not self._id:
             self._connect(records[-1]["epoch"])
         run, missing = self._id, self._missing(records)
-        # After an error nobody knows what arrived, and it is asked for again.
+        # After an error it is unknown what arrived, so the next call connects and reads again.
         self._id = ""
         while batch := list(islice(missing, _METRICS)):
             self._client.log_batch(run, metrics=batch)
@@ -93,7 +93,7 @@ class Mlflow:
         self._id = run
 
     def close(self, ended: Ended) -> None:
-        """Say how the run ended."""
+        """Set how the run ended."""
         if self._id:
             self._client.set_terminated(self._id, ended)
 
@@ -115,7 +115,7 @@ class Mlflow:
         self._id = run.info.run_id
 
     def _resumed(self, epoch: int) -> Any:  # noqa: ANN401 - MLflow is optional
-        """The run of before, if it is there and not ahead of this one."""
+        """The earlier MLflow run, if it exists and is not ahead of this one."""
         from mlflow.exceptions import MlflowException
 
         known = _known_id(self.tracked.run)
@@ -131,7 +131,7 @@ class Mlflow:
             key: {metric.step for metric in self._client.get_metric_history(run.info.run_id, key)}
             for key in run.data.metrics
         }
-        # Training that was begun anew has other numbers for the same epochs.
+        # A training that was started again has other values for the same epochs.
         ahead = any(max(steps) > epoch for steps in self._known.values())
         if ahead or run.info.lifecycle_stage == "deleted":
             self._known = {}
@@ -155,7 +155,7 @@ class Mlflow:
 
 
 def _known_id(run: Path) -> str | None:
-    """The MLflow run that this one had before; None where that is not written."""
+    """Id of the earlier MLflow run of this run; None where there is none."""
     try:
         found = read_json(run / _FILE)
     except JsonError:
@@ -165,7 +165,7 @@ def _known_id(run: Path) -> str | None:
 
 
 def _experiment(client: Any) -> str:  # noqa: ANN401
-    """Id of the experiment, made if it is not there."""
+    """Id of the experiment, which is made if it does not exist."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(EXPERIMENT)
@@ -175,6 +175,6 @@ def _experiment(client: Any) -> str:  # noqa: ANN401
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            # Another run was quicker.
+            # Another run has made it meanwhile.
             found = client.get_experiment_by_name(EXPERIMENT)
     return str(found.experiment_id)

@@ -1,8 +1,7 @@
 """Curves in `RUN/tensorboard/`, for `tensorboard --logdir`.
 
-Each process writes a file of its own that begins with all epochs so far and replaces the file
-before it: whatever a kill left there, the curves are those of `metrics.jsonl`, in the single
-precision of the format.
+Each process writes a new file with all epochs so far, which replaces the earlier file. So after a
+crash, too, the curves are those of `metrics.jsonl`, in the single precision of the format.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _SUFFIX = ".plgg"
 
 
 def require_tensorboard() -> None:
-    """Check that TensorBoard's format can be written here.
+    """Check that the package for TensorBoard's format is installed.
 
     Raises:
         ConfigError: If it is not installed.
@@ -39,7 +38,7 @@ def require_tensorboard() -> None:
 
 
 class TensorBoard:
-    """A file of events; begun anew after an error.
+    """Tracker that writes an event file, and starts a new one after an error.
 
     Args:
         tracked: The run.
@@ -62,7 +61,7 @@ class TensorBoard:
                         self._writer.add_scalar(name, value, record["epoch"], ended)
             self._writer.flush()
         except OSError:
-            # Half an event would hide those after it.
+            # An event that was written in part would hide those after it.
             self.last_epoch, self._writer = 0, None
             raise
         self.last_epoch = records[-1]["epoch"]
@@ -74,11 +73,11 @@ class TensorBoard:
 
 
 def _new_writer(folder: Path) -> SummaryWriter:
-    """A new file in place of those that are there."""
+    """Start a new file and delete the earlier ones."""
     from torch.utils.tensorboard import SummaryWriter
 
     old = list(make_folder(folder).glob(f"events.out.tfevents.*{_SUFFIX}"))
-    # A TensorBoard that is open drops what it holds from the first step on.
+    # Makes an open TensorBoard drop the events that it holds, from the first step on.
     writer = SummaryWriter(str(folder), purge_step=1, filename_suffix=_SUFFIX)
     for path in old:
         path.unlink()
