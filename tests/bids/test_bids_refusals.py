@@ -111,6 +111,16 @@ def test_two_files_of_one_name_fail_rather_than_one_of_them_being_taken(study):
     assert left_out(one).status == "failed"
 
 
+def test_what_is_left_out_of_another_session_is_not_asked_for(tmp_path):
+    flairs = [f"sub-01/ses-{n}/anat/sub-01_ses-{n}_FLAIR.nii.gz" for n in (1, 2)]
+    study = write_bids(tmp_path / "study", [(path, ODD_AFFINES["ras"]) for path in flairs])
+    twin = study / flairs[1].removesuffix(".gz")
+    twin.write_bytes(b"")
+    (one,) = read_dataset(study).left_out
+    assert "ses-2" in one.name
+    assert not read_dataset(study, sessions=["1"]).left_out
+
+
 def test_an_invalid_dataset_is_refused_with_the_validators_word(study):
     assert issues_of(study) == []
     (study / "sub-01" / "anatomy.txt").write_text("a stray file")

@@ -1,5 +1,6 @@
 """Whole files or none."""
 
+import errno
 import hashlib
 import os
 
@@ -58,6 +59,20 @@ def test_a_file_and_its_name_are_brought_to_the_disk_in_this_order(tmp_path, mon
     write_text(tmp_path / "a.txt", "whole")
     file, folder = ((tmp_path / name).stat().st_ino for name in ("a.txt", "."))
     assert synced == [(file, False), (folder, True)]
+
+
+@pytest.mark.parametrize(("number", "is_told"), [(errno.ENOSPC, True), (errno.EINVAL, False)])
+def test_a_disk_that_is_full_only_when_it_is_brought_there(tmp_path, monkeypatch, number, is_told):
+    def fsync(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if is_told:
+        with pytest.raises(OutputError, match="could not be written"):
+            write_text(tmp_path / "a.txt", "whole")
+        assert names(tmp_path) == []
+    else:
+        write_text(tmp_path / "a.txt", "whole")
 
 
 def test_nan_is_no_json_and_leaves_nothing(tmp_path):

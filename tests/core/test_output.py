@@ -468,3 +468,19 @@ def test_asides_are_random_keep_suffixes_and_are_known(tmp_path):
     assert len(names) == 5
     assert {split_aside(name) for name in names} == {("new", "mask.nii.gz")}
     assert split_aside(".plgg-new-1.mask.nii.gz") is None
+
+
+def test_a_lock_that_links_to_itself_is_no_lock(tmp_path):
+    (tmp_path / LOCK).symlink_to(LOCK)
+    with pytest.raises(OutputError, match="is not a lock that plgg made"), locked(tmp_path):
+        pass
+
+
+def test_a_mark_that_is_larger_than_any_is_none(tmp_path):
+    with output_folder(tmp_path, EVALUATION):
+        (tmp_path / "cases.csv").write_text("scores")
+    with (tmp_path / MARK).open("r+b") as handle:
+        handle.truncate(2**40)
+    with pytest.raises(OutputError), output_folder(tmp_path, EVALUATION):
+        pass
+    assert (tmp_path / "cases.csv").read_text() == "scores"

@@ -1,12 +1,17 @@
 """Experiments: scores, statistics, the paper's Table 1, and experiments that are not complete."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from scored import write_experiment
 
-from plgg.core.errors import RunError
+from plgg import api
+from plgg.core.errors import ConfigError, RunError
+from plgg.data.experiment_folder import read_about, read_choice
+from plgg.evaluate.compare.contrast import compare_results
 from plgg.evaluate.compare.experiment import compare_experiment
 from plgg.evaluate.compare.table import compare_table
 from plgg.report.comparison import as_markdown, statistics_table, write_comparison, write_table1
@@ -151,3 +156,65 @@ def test_what_is_no_experiment_is_refused(tmp_path):
     (tmp_path / "experiment.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(RunError, match="nothing is evaluated yet"):
         compare_experiment(tmp_path)
+
+
+def split_of(experiment, k, arm, parts):
+    path = experiment / f"split-{k}" / arm / "split.json"
+    path.write_text(json.dumps(parts))
+    return path
+
+
+def draw(experiment):
+    """The splits that the scored cases belong to."""
+    first = {"train": ["t1", "t2"], "validation": ["v1", "v2"], "test": ["p1", "p2"]}
+    second = {"train": ["t1", "t3"], "validation": ["v3", "v4"], "test": ["p2", "p3"]}
+    for arm in ("single", "multitask"):
+        split_of(experiment, 0, arm, first)
+        split_of(experiment, 1, arm, second)
+
+
+def test_another_part_in_the_place_of_the_test_is_refused(experiment):
+    draw(experiment)
+    compare_experiment(experiment)
+    evaluation = experiment / "split-0" / "single" / "evaluation"
+    shutil.rmtree(evaluation / "test")
+    shutil.copytree(evaluation / "validation", evaluation / "test")
+    with pytest.raises(RunError, match=r"scores v1, v2, which .* does not list under test"):
+        compare_experiment(experiment)
+
+
+def test_arms_that_were_split_otherwise_are_refused(experiment):
+    draw(experiment)
+    parts = {"train": ["t1"], "validation": ["v1", "v2"], "test": ["p1", "p2"]}
+    split_of(experiment, 0, "multitask", parts)
+    with pytest.raises(RunError, match=r"multitask/split\.json: does not list the patients"):
+        compare_experiment(experiment)
+
+
+def test_text_names_what_is_not_there(experiment):
+    shutil.rmtree(experiment / "split-1" / "multitask")
+    assert "Not there yet" in as_markdown(compare_experiment(experiment))
+    shutil.rmtree(experiment / "split-1" / "single")
+    arms = (Path(f"{experiment}:{arm}") for arm in ("single", "multitask"))
+    assert "Not there yet, and left out: split-1." in as_markdown(compare_results(*arms))
+
+
+def test_an_experiment_is_compared_by_dice_alone(experiment):
+    with pytest.raises(ConfigError, match=r"by Dice, not by hd95_mm.*:ARM"):
+        api.compare(experiment, metric="hd95_mm")
+
+
+def test_a_damaged_choice_is_said(tmp_path, caplog):
+    record = {"point": "a=1", "scores": {"a=1": 0.5, "a=2": 0.7}}
+    path = tmp_path / "choice.json"
+    path.write_text(json.dumps(record))
+    assert read_choice(tmp_path) is None
+    assert "choice.json is passed over" in caplog.text
+    path.write_text(json.dumps(record | {"point": "a=2"}))
+    assert read_choice(tmp_path).point == "a=2"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_for_the_words_on_patients_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "about.txt")
+    assert read_about(tmp_path) == ()

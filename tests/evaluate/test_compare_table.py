@@ -153,3 +153,11 @@ def test_a_baseline_is_not_passed_over_where_it_means_nothing(paper):
     for second in (None, paper):
         with pytest.raises(ConfigError, match="--baseline goes with an experiment alone"):
             api.compare(paper, second, baseline="multitask")
+
+
+@pytest.mark.parametrize("value", ["55", "1e308", "-0.1"])
+def test_what_no_dice_can_be_is_refused(tmp_path, value):
+    path = tmp_path / "table.csv"
+    path.write_text(f"split,a,b\n1,0.5,{value}\n2,0.5,0.6\n")
+    with pytest.raises(RunError, match=r"is no value of dice, which lies from 0 to 1"):
+        compare_table(path)

@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import json
 import re
+import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -11,10 +13,13 @@ import pytest
 
 from helper import ODD_AFFINES, blob_brain
 from plgg.core.errors import InputError, RunError
+from plgg.core.files import sha256
 from plgg.data.manifest import Case
 from plgg.evaluate import case as score
+from plgg.evaluate.case import score_case
 from plgg.evaluate.cohort import evaluate_predictions
 from plgg.evaluate.evaluation import read_evaluation
+from plgg.evaluate.predictions import find_prediction
 
 CLASSES = ("a", "b")
 
@@ -416,3 +421,54 @@ def test_what_is_no_evaluation_is_said_so(tree, broken):
         out = out / "nowhere"
     with pytest.raises(RunError, match="plgg evaluate"):
         read_evaluation(out)
+
+
+def warnings_of(tree, case_id):
+    predictions, cases, _ = tree
+    (case,) = (case for case in cases if case.case_id == case_id)
+    return score_case(case, find_prediction(predictions, case_id)).warnings
+
+
+def test_a_prediction_that_contradicts_its_result_is_told(tree):
+    predictions, _, _ = tree
+    mask = predictions / "thick" / "mask.nii.gz"
+    said = {"case_id": "thick", "files": {"mask.nii.gz": sha256(mask)}}
+    change_result(predictions, "thick", lambda result: result.update(said))
+    assert not warnings_of(tree, "thick")
+    shutil.copy(predictions / "thick" / "result.json", predictions / "lps" / "result.json")
+    of_another, altered = warnings_of(tree, "lps")
+    assert of_another == "its result.json is of the case 'thick'"
+    assert "its mask was altered" in altered
+
+
+def test_of_two_predictions_none_is_taken(tree):
+    predictions, cases, out = tree
+    folder = predictions / "thick"
+    shutil.copy(folder / "mask.nii.gz", predictions / "thick.nii.gz")
+    # Beside a prediction of plgg, it is the scan.
+    assert not evaluate_predictions(predictions, cases, out=out).summary.failed
+    (folder / "result.json").unlink()
+    assert "has two predictions: mask.nii.gz and thick.nii.gz" in only_failed(tree, "thick")
+
+
+@pytest.mark.parametrize("name", ["mask.nii.gz", "result.json", "probability.nii.gz"])
+def test_a_link_that_leads_nowhere_is_a_failure_and_not_a_file_less(tree, name):
+    predictions, _, _ = tree
+    path = predictions / "thick" / name
+    path.unlink()
+    path.symlink_to("not/fetched")
+    only_failed(tree, "thick")
+
+
+def test_a_folder_that_may_not_be_entered_is_a_failure_of_its_case(tree, monkeypatch):
+    def barred(real):
+        def look(self, *given, **named):
+            if "thick" in self.parts[-2:-1]:
+                raise PermissionError(13, "Permission denied", str(self))
+            return real(self, *given, **named)
+
+        return look
+
+    for name in ("lstat", "stat", "open"):
+        monkeypatch.setattr(Path, name, barred(getattr(Path, name)))
+    only_failed(tree, "thick")

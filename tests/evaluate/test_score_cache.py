@@ -133,3 +133,12 @@ def test_a_file_that_plgg_did_not_write_is_not_added_to(tree):
     with pytest.raises(OutputError, match="could not be written"):
         kept.add(key, score_cases.score_case(cases[0], find_prediction(predictions, "oblique")))
     assert other.read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_in_its_place_is_refused_and_not_waited_for(tree):
+    predictions, cases, out = tree
+    out.mkdir()
+    os.mkfifo(out / KEPT)
+    with pytest.raises(OutputError, match=KEPT):
+        evaluate_predictions(predictions, cases, out=out, workers=1)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,21 @@ def test_a_killed_experiment_goes_on_to_the_same_table(store, whole, tmp_path):
     process.kill()
     process.wait()
     assert not (out / "table1.csv").exists()
+    assert not begin.begin(store, out).failed
+    assert table(out) == table(whole)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "not there"])
+def test_an_evaluation_that_was_lost_is_made_again(store, whole, tmp_path, damage):
+    out = tmp_path / "results"
+    shutil.copytree(whole, out)
+    cases = out / "split-0" / "multitask" / "evaluation" / "test" / "cases.csv"
+    if damage == "missing":
+        cases.unlink()
+    elif damage == "cut":
+        cases.write_bytes(cases.read_bytes()[:200])
+    else:
+        shutil.rmtree(cases.parent)
     assert not begin.begin(store, out).failed
     assert table(out) == table(whole)
 

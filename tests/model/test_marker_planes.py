@@ -60,6 +60,20 @@ def test_so_it_is_with_weights_of_imagenet():
 
 
 @pytest.mark.parametrize("body", BODIES)
+def test_so_it_is_with_several_regions(body):
+    config = tiny_config("arm=single", *BODIES[body])
+    single, oracle = (
+        build_network(one.model, n_classes=3, arm="single", seed=4, n_outlines=2)
+        for one in (config, with_settings(config, [TOLD]))
+    )
+    image, told = images(config, "a")
+    with torch.inference_mode():
+        expected, found = single.eval()(image), oracle.eval()(told)
+    assert expected["segmentation"].shape[1] == 2
+    assert torch.allclose(expected["segmentation"], found["segmentation"], atol=1e-5)
+
+
+@pytest.mark.parametrize("body", BODIES)
 def test_after_a_step_it_listens(body):
     config, (_, oracle) = both(body)
     optimiser = torch.optim.Adam(oracle.parameters(), lr=0.01)

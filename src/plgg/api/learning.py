@@ -259,7 +259,7 @@ def transfer(
         PlggError: If something does not fit together; nothing has been trained then.
 
     Example:
-        >>> from plgg.experiment.options import Course
+        >>> from plgg.experiment.options import TransferOptions
         >>> adults = settings.model_copy(update={"population": "adult", "seed": 4})
         >>> _ = api.phantom(folder / "adults", adults)
         >>> _ = api.preprocess(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from plgg.config import PRESETS, Config
-
-if TYPE_CHECKING:
-    pass
 
 
 def info() -> dict[str, Any]:

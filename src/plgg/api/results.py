@@ -111,6 +111,12 @@ def compare(
             where=a,
             remedy="Leave it out: results are compared with the first, a table's arms as well.",
         )
+    if b is None and a.is_dir() and metric != "dice":
+        raise ConfigError(
+            f"an experiment is compared by Dice, not by {metric}",
+            where="--metric",
+            remedy=f"Name two of its arms: plgg compare {a}:ARM {a}:ARM --metric {metric}.",
+        )
     from plgg.evaluate.compare.contrast import compare_results
     from plgg.evaluate.compare.experiment import compare_experiment
     from plgg.evaluate.compare.table import compare_table

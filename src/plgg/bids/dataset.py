@@ -90,7 +90,7 @@ def read_dataset(
             unusable += [Exclusion(scan.name, f"its name {fault}")] if fault else []
     for session in sorted(wanted - {scan.session for scan in scans}):
         raise InputError(f"has no FLAIR of {session}", where=root, remedy="Check the label.")
-    left_out = [one for one in found.left_out if _is_wanted(one.name.split("_")[0], subjects)]
+    left_out = [one for one in found.left_out if _is_asked_for(one.name, subjects, wanted)]
     ordered = tuple(sorted(scans, key=lambda scan: scan.name))
     return BidsDataset(root, ordered, (*left_out, *unusable))
 
@@ -136,6 +136,14 @@ def _require_subjects(root: Path, subjects: Iterable[str]) -> None:
 
 def _is_wanted(name: str, wanted: frozenset[str]) -> bool:
     return not wanted or name in wanted
+
+
+def _is_asked_for(name: str, subjects: frozenset[str], sessions: frozenset[str]) -> bool:
+    """Whether a scan, or a whole participant without one, is of these subjects and sessions."""
+    subject, *entities = name.split("_")
+    session = next((part for part in entities if part.startswith("ses-")), None)
+    of_session = session is None or _is_wanted(session, sessions)
+    return _is_wanted(subject, subjects) and of_session
 
 
 def _scan(root: Path, listed: ListedScan) -> BidsScan:

@@ -144,7 +144,8 @@ def transfer(
     from plgg import api
     from plgg.experiment.options import SYNTHETIC_SETTINGS, TransferOptions
 
-    if (home is None or away is None) == (phantoms is None):
+    n_stores = sum(store is not None for store in (home, away))
+    if n_stores != (2 if phantoms is None else 0):
         raise ConfigError(
             "a transfer needs two stores, or --phantoms",
             remedy="Write plgg transfer HOME AWAY --out DIR, or plgg transfer --phantoms 40 --out "

@@ -1,16 +1,20 @@
 """Entry point of the program `plgg`: exit statuses and error messages.
 
 Status 0: done. 1: done, and something in it failed or was found wrong. 2: refused, with one line
-that says what is wrong, where and what to do. 130 and 143: stopped by Ctrl-C or by the system.
+that says what is wrong, where and what to do. 130 and 143: stopped by Ctrl-C or by the system. 141:
+whatever read the output stopped reading.
 With `--json` a refusal is JSON on standard output, too.
 """
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from itertools import pairwise
 from typing import cast
@@ -19,11 +23,14 @@ from plgg.cli import stopping
 from plgg.core.errors import ConfigError, PlggError, visible
 
 REFUSED = 2
+UNREAD = 141
+_OF_STREAMS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 AGAIN = "Repeat the command to go on from here."
 
 
 def main() -> None:
     """Run the command line; an error that a user can correct is one line and status 2."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # Do not fail on names that the terminal cannot encode.
@@ -31,6 +38,15 @@ def main() -> None:
     stopping.listen()
     try:
         status = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = _stop_writing(UNREAD)
+    except OSError as error:
+        # Errors of files name them; what remains is the terminal or where it is redirected.
+        if error.filename is not None or error.errno not in _OF_STREAMS:
+            raise
+        _refuse(f"the output cannot be written: {error.strerror}.", str(error), None, None)
+        status = _stop_writing(REFUSED)
     except PlggError as error:
         _refuse(str(error), error.what, error.where, error.remedy)
         status = REFUSED
@@ -40,6 +56,21 @@ def main() -> None:
     # Skip the garbage collection at exit, which takes half a second.
     gc.freeze()
     sys.exit(status)
+
+
+def _open_closed_streams() -> None:
+    """Open the null device in the place of a standard stream that is closed."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+
+
+def _stop_writing(status: int) -> int:
+    """Let nothing be flushed at exit to an output that takes nothing."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def _run() -> int:
@@ -55,6 +86,11 @@ def _run() -> int:
         return int(app(prog_name="plgg", standalone_mode=False) or 0)
     except usage_error as error:
         return _misused(error)
+    except SystemExit as left:
+        # So click ends a program whose output nobody reads any more.
+        if isinstance(left.__context__, BrokenPipeError):
+            raise left.__context__ from None
+        raise
 
 
 # Options whose values may be empty.
@@ -89,10 +125,14 @@ def _misused(error: BaseException) -> int:
 
 
 def _refuse(line: str, message: str, where: str | None, remedy: str | None) -> None:
-    sys.stderr.write(f"plgg: {visible(line)}\n")
+    with suppress(OSError):
+        sys.stderr.write(f"plgg: {visible(line)}\n")
+        sys.stderr.flush()
     if _json_is_wanted():
         told = {"error": {"message": message, "where": where, "remedy": remedy}}
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        with suppress(OSError):
+            sys.stdout.write(json.dumps(told, indent=2) + "\n")
+            sys.stdout.flush()
 
 
 def _json_is_wanted() -> bool:

@@ -1,4 +1,4 @@
-"""Every setting of plgg: typed, frozen, unknown keys refused; defaults live here alone."""
+"""All settings of plgg as typed, frozen records with their defaults; unknown keys are refused."""
 
 from plgg.config.base import EXPECTED_DICE, SEQUENCES, Arm, Sequence, Threshold
 from plgg.config.labels import Label

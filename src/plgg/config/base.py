@@ -1,4 +1,4 @@
-"""What all settings have in common: frozen typed records, and the types that recur in them."""
+"""Base class of all settings, and the types that they share."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0, le=1e6)]
 Positive = Annotated[float, Field(gt=0.0, le=1e6)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
-"""Of what is repeated: epochs, steps, crops."""
+"""Number of repetitions: epochs, steps, crops."""
 Few = Annotated[int, Field(ge=1, le=64)]
-"""Of what is built: blocks of a level, pieces of a batch."""
+"""Number of blocks of a level of a network."""
 Width = Annotated[int, Field(ge=1, le=1024)]
-"""Channels of a layer; voxels of a side; crops of a batch."""
+"""Channels of a layer; voxels along a side; crops or pieces of a batch."""
 Triple = tuple[Width, Width, Width]
 Text = Annotated[str, Field(max_length=4096)]
 """A name, a hash or a path."""
 Arm = Literal["single", "multitask"]
 EXPECTED_DICE: Final = "expected-dice"
 Threshold = Annotated[float, Field(gt=0.0, le=1.0)] | Literal["expected-dice"]
-"""From which probability a voxel is tumour: one number, or each scan's (`plgg.measure.outline`)."""
+"""Probability from which a voxel is tumour: fixed, or chosen by scan (`plgg.measure.outline`)."""
 
 
 Sequence = Literal["flair", "t1", "t1c", "t2", "pd", "swi", "adc"]
@@ -44,11 +44,11 @@ log = logging.getLogger(__name__)
 
 
 def without_removed(raw: Any, removed: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON is any
-    """Settings of an earlier version without those that were taken out.
+    """Drop settings of an earlier version that no longer exist.
 
     Args:
-        raw: As read; left as it is where it is no record.
-        removed: Each name, and what always holds now; another value is warned of.
+        raw: Settings as read; returned unchanged if they are no record.
+        removed: Each name, and the value that is fixed now; other values give a warning.
     """
     if not isinstance(raw, dict):
         return raw

@@ -1,8 +1,8 @@
-"""Labels of the tumour's mask: named regions, each a set of the values that masks hold.
+"""Labels of the tumour's mask: named regions, each a set of values in the masks.
 
-Regions, not classes: they may lie within one another, as in BraTS, and each has an output of its
-own (sigmoid). The first is the whole tumour. Any two are nested or have no value in common, so that
-one map of numbers tells all of them.
+They are regions, not classes: they may be nested, as in BraTS, and each has an output of its own
+(sigmoid). The first is the whole tumour. Any two are nested or disjoint, so that one label map
+encodes all of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _sorted(values: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class Label(Settings):
-    """A region of the tumour: its name, and the values of a mask that are it.
+    """A region of the tumour: its name, and its values in a mask.
 
     >>> Label(name="cyst", values=3).values
     (3,)
@@ -54,7 +54,7 @@ Labels = Annotated[tuple[Label, ...], BeforeValidator(_checked), Field(max_lengt
 
 
 def require_label_rules(labels: Sequence[Label]) -> None:
-    """Check what labels must be to each other.
+    """Check that labels have valid names, and values that are nested or disjoint.
 
     Raises:
         ValueError: If a name is not plain or stands twice, or the values do not nest.
@@ -88,7 +88,7 @@ def _require_nested(before: Sequence[Label], label: Label) -> None:
 
 
 def parents(labels: Sequence[Label]) -> tuple[int, ...]:
-    """For each label the place of the smallest that it lies within; -1 for the first.
+    """For each label, the index of the smallest label that contains it; -1 for the first.
 
     >>> whole = Label(name="tumour", values=(1, 2, 3))
     >>> core = Label(name="core", values=(1, 3))
@@ -103,7 +103,7 @@ def parents(labels: Sequence[Label]) -> tuple[int, ...]:
 
 
 def within(labels: Sequence[Label], place: int) -> tuple[int, ...]:
-    """Places of a label and of all that lie within it.
+    """Indices of a label and of all labels within it.
 
     >>> within([Label(name="tumour", values=(1, 3)), Label(name="cyst", values=(3,))], 0)
     (0, 1)

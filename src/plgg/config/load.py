@@ -1,4 +1,4 @@
-"""From a preset's name, `key=value` settings or a run's JSON to a `Config`."""
+"""Make a `Config` from a preset's name, `key=value` settings or a run's JSON."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def config_from_json(text: str, *, where: str) -> Config:
 
 
 def config_from_record(raw: object, *, where: str) -> Config:
-    """A saved config whose JSON was read.
+    """Validate a saved config that is already parsed from JSON.
 
     Raises:
         ConfigError: If it does not fit this version's schema.
@@ -81,7 +81,7 @@ def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
 
 
 def _task_keys(tasks: object) -> list[str]:
-    """Of the tasks that there are, such as `tasks.grade.weight`."""
+    """Dotted keys of the tasks in a config, such as `tasks.grade.weight`."""
     names = tasks if isinstance(tasks, dict) else {}
     fields = TaskConfig.model_fields
     whole = [name for name, task in names.items() if isinstance(task, dict)]
@@ -99,7 +99,7 @@ _BARE = re.compile(r"[A-Za-z_][\w-]*")
 
 
 def _plain_words(text: str) -> Any:  # noqa: ANN401
-    """`{name: kind}` or `[flair, t2]`: JSON whose plain words have no quotes."""
+    """Parse JSON whose words have no quotes, such as `{name: kind}` or `[flair, t2]`."""
     words = {"true", "false", "null"}
     parts = re.split(r'("(?:[^"\\]|\\.)*")', text)
     quoted = [
@@ -147,5 +147,5 @@ def with_atlas(config: Config, atlas: str | None) -> Config:
 
 
 def same_preprocessing(one: PreprocessConfig, other: PreprocessConfig) -> bool:
-    """Whether scans prepared by either fit together; an atlas counts by its hash, not its place."""
+    """Whether two settings give compatible scans; atlases are compared by hash, not by path."""
     return one.model_copy(update={"atlas": other.atlas}) == other

@@ -1,4 +1,4 @@
-"""Settings of the network: the shared body and the branch on its bottleneck."""
+"""Settings of the network: the shared backbone and the marker branch on its bottleneck."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class MarkerHeadConfig(Settings):
 
 
 _HALVINGS = {"swin_unetr": 5, "efficientnet_lite0": 4}
-# Backbones that see each slice by itself.
+# 2-D backbones, which process each slice independently.
 _SLICED = frozenset({"efficientnet_lite0"})
 
 
@@ -136,19 +136,19 @@ class ModelConfig(Settings):
 
     @property
     def sliced(self) -> bool:
-        """Whether the backbone sees each slice by itself."""
+        """Whether the backbone is 2-D and processes each slice independently."""
         return self.backbone in _SLICED
 
     @property
     def divisor(self) -> int:
-        """Voxels of the image along a side of a voxel of the bottleneck, in the plane of slices."""
+        """Downsampling factor from the image to the bottleneck, in the plane of slices."""
         # Backbones from elsewhere have a level for each entry of blocks_down.
         halvings = _HALVINGS.get(self.backbone, len(self.blocks_down) - 1)
         return int(self.stem * 2**halvings)
 
     @property
     def divisors(self) -> tuple[int, int, int]:
-        """The sides of an input must be multiples of these."""
+        """Numbers that the sides of an input must be multiples of."""
         return (self.divisor, self.divisor, 1 if self.sliced else self.divisor)
 
     @model_validator(mode="after")

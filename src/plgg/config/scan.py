@@ -1,4 +1,4 @@
-"""Settings of what is done to a scan before a network sees it, and after."""
+"""Settings of the grid, of preprocessing and of inference."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class GridConfig(Settings):
 
 
 class PreprocessConfig(Settings):
-    """How a scan gets onto the grid; a model is given its scans as those it was trained on."""
+    """Preprocessing of a scan; a model requires the same settings as in its training."""
 
     atlas: Annotated[
         str,

@@ -67,12 +67,12 @@ class Config(Settings):
     validate_every: Annotated[Count, Field(ge=1, description="Epochs between validations")] = 5
 
     def __hash__(self) -> int:
-        """By content, of which the tasks are a dict."""
+        """Hash of the contents as JSON, since a dict of tasks has none."""
         return hash(self.model_dump_json())
 
     @property
     def n_inputs(self) -> int:
-        """Channels that the network sees: sequences, and neighbouring slices of each."""
+        """Number of input channels: sequences, and neighbouring slices of each."""
         return len(self.channels) * (1 + 2 * self.model.neighbours)
 
     @property
@@ -82,7 +82,7 @@ class Config(Settings):
 
     @property
     def n_outlines(self) -> int:
-        """Regions that the network outlines."""
+        """Number of regions that the network segments."""
         return max(1, len(self.labels))
 
     @property
@@ -94,12 +94,12 @@ class Config(Settings):
 
     @property
     def has_marker(self) -> bool:
-        """Whether this arm names the marker."""
+        """Whether this arm predicts the marker."""
         return MARKER in self.auxiliary
 
     @property
     def task_weights(self) -> dict[str, float]:
-        """Weight of each task's loss at first: 1 and λ, where nothing else is set."""
+        """Initial weight of each task's loss: 1 and λ, unless the settings give another."""
         weights = {SEGMENTATION: self.tasks[SEGMENTATION].weight}
         weights |= {name: task.weight for name, task in self.auxiliary.items()}
         default = {SEGMENTATION: 1.0}
@@ -124,7 +124,7 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _cap_fits(self) -> Self:
-        # Others set the lengths of the gradients themselves, before or after.
+        # Other weightings rescale the gradients themselves, before or after the cap.
         if self.model.marker.gradient_cap is not None and self.loss.weighting not in SUMMED:
             raise ValueError(
                 f"model.marker.gradient_cap needs gradients that are added up "

@@ -13,7 +13,7 @@ from plgg.config.labels import Labels, require_label_rules
 
 SEGMENTATION, MARKER = "segmentation", "marker"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-# What outputs, losses, tables and layers are called beside the tasks.
+# Names of other outputs, losses, table columns and layers.
 _TAKEN = frozenset(("loss", "image", "patient", "features", "deep", "cosine", "tumour", "tasks"))
 _TAKEN_PREFIXES = ("p_", "clinical_", "deep_", "cosine_")
 _TABLE_PREFIXES = ("network_", "radiomics_", "metric_")
@@ -67,10 +67,10 @@ def _checked(given: Any) -> Any:  # noqa: ANN401
 
 
 def checked_name(name: str) -> str:
-    """The name, if a task may be called so.
+    """Return a name if it is valid for a task.
 
     Raises:
-        ValueError: If it is no plain name, or taken.
+        ValueError: If it is invalid or reserved.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(
@@ -85,7 +85,7 @@ Tasks = Annotated[dict[str, TaskConfig], BeforeValidator(_checked)]
 
 
 def default_tasks() -> dict[str, TaskConfig]:
-    """The published method: one outline and one marker."""
+    """The tasks of the published method: segmentation and marker."""
     return {
         SEGMENTATION: TaskConfig(kind="segmentation"),
         MARKER: TaskConfig(kind="classification"),
@@ -93,7 +93,7 @@ def default_tasks() -> dict[str, TaskConfig]:
 
 
 def require_task_rules(tasks: Mapping[str, TaskConfig]) -> None:
-    """Check what tasks must be to each other.
+    """Check that tasks have one segmentation, valid labels and a valid marker.
 
     Raises:
         ValueError: If the segmentation is missing, or a task that has a fixed kind has another.
@@ -107,7 +107,7 @@ def require_task_rules(tasks: Mapping[str, TaskConfig]) -> None:
         raise ValueError("labels are of the task segmentation alone")
     require_label_rules(tasks[SEGMENTATION].labels)
     for label in tasks[SEGMENTATION].labels[1:]:
-        # In tables a region stands beside the tasks.
+        # Tables have columns for regions beside those for tasks.
         if label.name in tasks or label.name.startswith(_TABLE_PREFIXES):
             raise ValueError(
                 f"a label may not be called {label.name!r}: it has a meaning of its own"

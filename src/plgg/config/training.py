@@ -31,7 +31,7 @@ Weighting = Literal[
     "imtlg",
     "alignedmtl",
 ]
-# Those that weigh losses without a look at gradients.
+# Weightings that add weighted losses and do not combine the gradients of tasks.
 SUMMED: tuple[Weighting, ...] = ("fixed", "proportional", "uncertainty", "dwa")
 
 
@@ -151,7 +151,7 @@ class Augmentation(Settings):
     @model_validator(mode="before")
     @classmethod
     def _upgraded(cls, raw: Any) -> Any:  # noqa: ANN401 - JSON is any
-        """Configs of earlier versions call thick slices a blur."""
+        """Rename `blur` of earlier versions, which meant thick slices, to `anisotropy`."""
         if isinstance(raw, dict) and "blur" in raw:
             return {("anisotropy" if key == "blur" else key): value for key, value in raw.items()}
         return raw
@@ -164,7 +164,7 @@ class Augmentation(Settings):
 
 
 class PatchConfig(Settings):
-    """What a training step looks at."""
+    """Patches of a training step."""
 
     size: Triple = (128, 128, 112)
     batch: Width = 4
@@ -203,7 +203,7 @@ class OptimiserConfig(Settings):
     """Adam, or AdamW, and its schedule."""
 
     learning_rate: Annotated[
-        # What fp32 holds: too large a rate is told by the loss, when it is no longer finite.
+        # The range of fp32: a rate that is too large shows in a loss that is not finite.
         float,
         Field(gt=0.0, le=1e38),
     ] = 1e-4
@@ -230,7 +230,7 @@ class OptimiserConfig(Settings):
 
 
 class InitConfig(Settings):
-    """Where the first weights come from: chance, ImageNet, or another run."""
+    """Source of the initial weights: random numbers, ImageNet, or another run."""
 
     imagenet: Annotated[
         bool,
@@ -264,7 +264,7 @@ class InitConfig(Settings):
 
 
 class ExecutionConfig(Settings):
-    """How the same numbers are computed: for the memory and the time, not for the result."""
+    """Memory and time of the computation, without effect on its result."""
 
     accumulate: Annotated[
         Width,

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, files, volumes, progress, worker processes. No settings."""
+"""Shared basics: errors, files, volumes, progress, worker processes. No settings."""

@@ -1,4 +1,4 @@
-"""`CaseId` and `PatientId`: names from elsewhere that may go into a path, a table or a record.
+"""`CaseId` and `PatientId`: valid names of cases and patients, for paths, tables and records.
 
 A case's name becomes a folder's on every system that plgg runs on, hence letters, digits, '.', '_'
 and '-', the first a letter or digit, at most 100 of them, and no device of Windows.
@@ -31,7 +31,7 @@ _RENAME = "Use letters, digits, '.', '_' and '-', the first a letter or digit."
 
 
 def case_id_fault(name: str) -> str | None:
-    """Why a name cannot be a case's, in a clause; None if it can."""
+    """Why a name is not a valid case ID, in a clause; None if it is."""
     if len(name) > MAX_LENGTH:
         return f"has {len(name)} characters, and {MAX_LENGTH} is the most"
     if not _SAFE.fullmatch(name) or name.endswith("."):
@@ -48,16 +48,16 @@ def require_case_id(
     error: type[PlggError] = InputError,
     remedy: str = _RENAME,
 ) -> str:
-    """The name, if it can be that of a case.
+    """Return a name if it is a valid case ID.
 
     Args:
-        name: To be judged.
+        name: The name to check.
         where: The file and line that it comes from, for the message.
-        error: What is raised.
+        error: Class of the error.
         remedy: What to do about it, for the message.
 
     Raises:
-        PlggError: Of the kind `error`, if the name cannot be that of a case.
+        PlggError: Of the class `error`, if the name is not a valid case ID.
     """
     fault = case_id_fault(name)
     if fault:
@@ -66,7 +66,7 @@ def require_case_id(
 
 
 def safe_case_id(text: str) -> str:
-    """A name of any letters as one that a case may have; blank if nothing of it can be kept.
+    """Convert a name to the characters of a case ID; blank if none of it can be kept.
 
     Accents are dropped, and whatever else cannot stay becomes '_':
 
@@ -78,7 +78,7 @@ def safe_case_id(text: str) -> str:
 
 
 def case_id_of(text: str) -> str:
-    """What a case is called after a file's name: as like it as a case's name may be.
+    """Make a valid case ID from a file's name, as similar to it as possible.
 
     >>> case_id_of("Zoë T2 (1)"), case_id_of("日本")
     ('Zoe_T2_1', 'scan-cf2abf0c')
@@ -91,7 +91,7 @@ def case_id_of(text: str) -> str:
 
 
 def patient_id_fault(name: str) -> str | None:
-    """Why a text cannot name a patient, in a clause; None if it can."""
+    """Why a text is not a valid patient ID, in a clause; None if it is."""
     if len(name) > MAX_LENGTH:
         return f"has {len(name)} characters, and {MAX_LENGTH} is the most"
     # Control, format, surrogate and unassigned characters; line and paragraph separators.
@@ -106,7 +106,7 @@ def quoted(name: str) -> str:
 
 
 def first_twin(names: Iterable[str]) -> str | None:
-    """The first name that was there before; some file systems do not tell 'A' from 'a'."""
+    """The first duplicate name, or None; case is ignored, as by some file systems."""
     seen: set[str] = set()
     for name in names:
         if name.lower() in seen:

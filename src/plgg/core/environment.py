@@ -1,4 +1,4 @@
-"""What a result was made with: versions, processor, system. No names of people or hosts."""
+"""Versions, processor and system, as provenance of a result. No names of people or hosts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The errors that plgg raises for what a user can mend.
+"""The errors that plgg raises for faults that a user can correct.
 
-Each says what is wrong, where (a case, a file) and what to do. The command line turns these, and
-only these, into one line and exit status 2; anything else is a bug and keeps its traceback.
-This file knows nothing of the other rooms.
+Each says what is wrong, where (a case, a file) and what to do. The command line prints these, and
+only these, as one line with exit status 2; any other exception is a bug and keeps its traceback.
+This module imports no other part of plgg.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-# Control characters, line and paragraph ends, what turns the direction of writing or is invisible,
-# and halves of characters that a name in another encoding leaves.
+# Control characters, line and paragraph separators, controls of writing direction, invisible
+# characters, and surrogates, as in file names of another encoding.
 _HIDDEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
     r"|[\ud800-\udfff]"
@@ -20,20 +20,20 @@ _HIDDEN = re.compile(
 
 
 def visible(text: str) -> str:
-    r"""The text as one line in which nothing is hidden: a tab is `\t`, an escape `\x1b`.
+    r"""Escape hidden characters, so that a text is one line: a tab is `\t`, an escape `\x1b`.
 
-    Names of files and cells of tables come from elsewhere; a terminal would obey what is in them.
+    File names and table cells are untrusted, and a terminal would execute control sequences.
     """
     return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def shortened(text: str) -> str:
-    """The text, its middle left out where it is longer than anyone reads: 1000 letters."""
+    """Leave out the middle of a text of more than 1000 characters."""
     return text if len(text) <= 1000 else f"{text[:600]} … {text[-300:]}"
 
 
 class PlggError(Exception):
-    """Base of all errors that a user can mend.
+    """Base class of all errors that a user can correct.
 
     Args:
         what: What is wrong, in one clause.
@@ -52,7 +52,7 @@ class PlggError(Exception):
         super().__init__(visible(f"{place}{self.what}.{advice}"))
 
     def __reduce__(self) -> tuple[Callable[..., PlggError], tuple[object, ...]]:
-        """Cross from a worker process with all three parts."""
+        """Pickle all three parts, for errors that come from a worker process."""
         return _rebuilt, (type(self), self.what, self.where, self.remedy)
 
 

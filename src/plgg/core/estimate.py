@@ -20,9 +20,9 @@ class Estimate:
         value: The number.
         low: Lower end of the interval.
         high: Upper end.
-        n: Of how many cases or patients; None where its place says so.
+        n: Number of cases or patients; None where the context gives it.
         note: Why an end is undefined; None where both are defined.
-        method: How the interval was made; blank where its place says so.
+        method: Method of the interval; blank where the context gives it.
         n_undefined: Resamples on which the number was undefined; they were left out.
     """
 
@@ -40,7 +40,7 @@ class Estimate:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def mapped(self, transform: Callable[[float], float]) -> Estimate:
-        """Number and ends through a rising function, such as from logarithms to ratios."""
+        """Apply an increasing function to number and ends, such as from logarithms to ratios."""
         value, low, high = (
             None if number is None else transform(number)
             for number in (self.value, self.low, self.high)

@@ -1,4 +1,4 @@
-"""Packages that are installed only where they are wanted: `pip install "plgg[EXTRA]"`."""
+"""Optional dependencies, installed by `pip install "plgg[EXTRA]"`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from plgg.core.errors import ConfigError
 
 
 def require_extra(extra: str, packages: Sequence[str]) -> None:
-    """Check that what an extra brings is installed.
+    """Check that the packages of an extra are installed.
 
     Args:
-        extra: Its name.
-        packages: That it brings, as they are imported.
+        extra: Name of the extra.
+        packages: Import names of its packages.
 
     Raises:
         ConfigError: If one is not installed.

@@ -1,13 +1,13 @@
-"""Writing whole files or none: written aside under a random name, synced to disk, renamed.
+"""Write files atomically: under a random temporary name, synced to disk, then renamed.
 
-Whole folders are written by `plgg.core.folders`, and what may be written where is judged by
-`plgg.core.output`.
+`plgg.core.folders` writes whole folders, and `plgg.core.output` checks what may be written where.
 
     write_json(run / "split.json", record)
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from plgg.core.errors import OutputError
 
+_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _ASIDE = re.compile(r"\.plgg-(new|old)-[0-9a-f]{16}\.(.+)", flags=re.DOTALL)
 
 
@@ -45,7 +46,7 @@ def make_folder(path: Path) -> Path:
 
 @contextmanager
 def disk_answers(path: Path) -> Iterator[None]:
-    """While a place is looked at: what the disk refuses to say becomes one line.
+    """Convert file-system errors, while a path is inspected, to an `OutputError`.
 
     Raises:
         OutputError: For example, if a name is too long, a link leads in a circle, or a folder may
@@ -54,7 +55,7 @@ def disk_answers(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        # Of links that lead in a circle Python 3.11 raises the latter, which has no words of it.
+        # For cyclic links, Python 3.11 raises a RuntimeError, which has no `strerror`.
         said = getattr(error, "strerror", None) or "its links lead in a circle"
         raise OutputError(
             f"cannot be looked at ({said})",
@@ -65,10 +66,10 @@ def disk_answers(path: Path) -> Iterator[None]:
 
 @contextmanager
 def disk_writes(path: Path, *, remedy: str = "Check free space and permissions.") -> Iterator[None]:
-    """While something is written: what the disk refuses becomes one line.
+    """Convert file-system errors, while something is written, to an `OutputError`.
 
     Args:
-        path: What is written, for the message.
+        path: Path of the output, for the message.
         remedy: What to do then.
 
     Raises:
@@ -77,17 +78,17 @@ def disk_writes(path: Path, *, remedy: str = "Check free space and permissions."
     try:
         yield
     except OSError as error:
-        # Of many files at once there is no one reason.
+        # A `shutil.Error` of many files has no single reason.
         many = isinstance(error, shutil.Error)
         why = "not all of it could be copied" if many else error.strerror or error
         raise OutputError(f"could not be written ({why})", where=path, remedy=remedy) from error
 
 
 def require_no_file(folder: Path) -> None:
-    """Check that where a folder is to be written there is none yet, or a folder.
+    """Check that the path of an output folder is free or already a folder.
 
     Raises:
-        OutputError: If a file is there, or the path can be none.
+        OutputError: If a file is there, or the path is invalid.
     """
     with disk_answers(folder):
         is_other = folder.exists() and not folder.is_dir()
@@ -96,7 +97,7 @@ def require_no_file(folder: Path) -> None:
 
 
 def aside_name(path: Path, kind: Literal["new", "old"] = "new") -> Path:
-    """A random name beside `path` for what is not finished (`new`) or no longer needed (`old`).
+    """A random name beside `path` for unfinished (`new`) or replaced (`old`) files and folders.
 
     It keeps the suffixes of `path`, because libraries choose the format by them.
     """
@@ -104,7 +105,7 @@ def aside_name(path: Path, kind: Literal["new", "old"] = "new") -> Path:
 
 
 def split_aside(name: str) -> tuple[str, str] | None:
-    """The kind (`new`, `old`) of a name that `aside_name` gave, and what it stands for.
+    """Split a name of `aside_name` into its kind (`new`, `old`) and original; None for others.
 
     >>> split_aside(".plgg-new-0123456789abcdef.mask.nii.gz")
     ('new', 'mask.nii.gz')
@@ -115,10 +116,10 @@ def split_aside(name: str) -> tuple[str, str] | None:
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, renamed to it only if the block ends well.
+    """Yield a temporary path beside `path`, renamed to it only if the block succeeds.
 
-    The file is on the disk before it takes its name, so that a power cut leaves the old one or the
-    new one. A link in the place of `path` is replaced; where it leads to is left alone.
+    The file is synced to disk before it is renamed, so that a power cut leaves the old one or the
+    new one. If `path` is a link, the link is replaced and its target is left alone.
 
     Raises:
         OutputError: If the disk refuses, for example because it is full.
@@ -137,7 +138,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copy a folder whole or not at all; what is in the target's place must be nothing.
+    """Copy a folder atomically; the target must not exist.
 
     Raises:
         OutputError: If the disk refuses.
@@ -153,9 +154,9 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file's content, or a folder's list of names, to the disk.
+    """Sync a file's contents, or a folder's entries, to disk (fsync).
 
-    Not every system can do so for folders (Windows), nor every disk; then it is left to them.
+    It has no effect where that is unsupported: for folders on Windows, and on some file systems.
     """
     folder = path.is_dir()
     try:
@@ -166,26 +167,26 @@ def sync(path: Path) -> None:
         raise
     try:
         os.fsync(handle)
-    except OSError:
-        # Some network and virtual file systems have no fsync; a full disk was told by the write.
-        if not folder and not path.is_file():
+    except OSError as error:
+        # Some network and virtual file systems have no fsync. A full disk may be found out here.
+        if not folder and error.errno not in _NO_FSYNC:
             raise
     finally:
         os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
+    """Write a text file atomically.
 
-    What is no Unicode, as parts of file names may be (PEP 383), is written as an escape of JSON, so
-    that `read_json` gives it back as it was.
+    Surrogates, as in file names that are no Unicode (PEP 383), are written as JSON escapes, so that
+    `read_json` restores them.
     """
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, record: Any) -> None:  # noqa: ANN401 - JSON is any
-    """Write a JSON file whole or not at all; NaN is refused, since it is not JSON."""
+    """Write a JSON file atomically; NaN is refused, since it is not JSON."""
     write_text(path, json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 

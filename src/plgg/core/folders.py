@@ -1,10 +1,11 @@
-"""Replacing a whole folder: only one that carries plgg's mark and holds nothing but plgg's files.
+"""Replace a whole folder, if it has plgg's mark and contains only files of plgg.
 
     with replaced(out / case_id, PREDICTION, inputs=[scan]) as aside:
         ...write into aside...
 
-The new folder is written aside and takes its place once it is whole and on the disk; the old one is
-moved aside first and deleted last, file by file. What plgg did not write is never deleted.
+The new folder is written under a temporary name, and renamed once it is complete and synced to
+disk. The old one is renamed first and deleted last, file by file. Files that plgg did not write are
+never deleted.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ class FolderKind:
     """A kind of folder that plgg writes as a whole.
 
     Attributes:
-        name: What it is called in messages.
+        name: Its name in messages.
         files: Patterns of the files in it, relative, with `/`.
-        mark: The JSON file by which it is known.
-        format: What that says under `format`; None where the file's name alone counts, because
-            only plgg writes where these folders stand.
-        hashes: Where the mark keeps the SHA-256 of the files, by name: a file that was altered
-            since is somebody's work, and the folder is not replaced. None where it is to be.
+        mark: The JSON file that identifies it.
+        format: Value of `format` in the mark; None if its name is sufficient, because only plgg
+            writes into the parent of such folders.
+        hashes: Key in the mark of the SHA-256 of the files, by name: a folder with a file that was
+            altered since is not replaced. None to replace it anyway.
     """
 
     name: str
@@ -106,7 +107,7 @@ MODEL = FolderKind(
         "fold-*/checkpoints/best*.json",
         "fold-*/checkpoints/best*.safetensors",
         "fold-*/calibration.json",
-        # Of a round of corrections, which stays where the patients are.
+        # From a round of corrections, whose model stays at the site of the patients.
         "fold-*/split.json",
     ),
     "ensemble.json",
@@ -116,15 +117,15 @@ MODEL = FolderKind(
 
 @contextmanager
 def replaced(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()) -> Iterator[Path]:
-    """A new folder beside this one, which takes its place if nothing goes wrong.
+    """Yield a temporary folder, which replaces a folder if the block succeeds.
 
     Args:
-        folder: To be made or replaced.
-        kind: What it is.
-        inputs: What is read meanwhile; none may lie in the folder.
+        folder: Folder to create or replace.
+        kind: Kind of the folder.
+        inputs: Files that are read meanwhile; none may be in the folder.
 
     Raises:
-        OutputError: If something else is there, or the disk refuses; nothing is touched then.
+        OutputError: If something else is there, or writing fails; nothing is changed then.
     """
     require_replaceable(folder, kind, inputs=inputs)
     with scratch_folder(folder) as aside, disk_writes(folder):
@@ -136,9 +137,9 @@ def replaced(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()) -> 
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """A new folder of a random name beside `path`, gone at the end if it is still there.
+    """Yield a new temporary folder beside `path`, and delete it at the end if it still exists.
 
-    While it is in use no other command takes it for a leftover.
+    It is locked, so that no other command deletes it as a leftover.
 
     Raises:
         OutputError: If it cannot be made.
@@ -169,7 +170,7 @@ def _put_in_place(aside: Path, folder: Path, kind: FolderKind) -> None:
 
 
 def require_replaceable(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()) -> None:
-    """Check that a folder is not there, is empty, or is plgg's own and unaltered.
+    """Check that a folder does not exist, is empty, or is an unaltered one of plgg.
 
     Raises:
         OutputError: If it is anything else, or an input lies in it.
@@ -181,7 +182,7 @@ def require_replaceable(folder: Path, kind: FolderKind, *, inputs: Iterable[Path
 
 
 def require_untaken(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()) -> None:
-    """Check that a folder is not there, is empty, or carries plgg's mark of this kind.
+    """Check that a folder does not exist, is empty, or has plgg's mark of this kind.
 
     Raises:
         OutputError: If it is anything else, or an input lies in it.
@@ -200,7 +201,7 @@ def require_untaken(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = 
 
 
 def _lies_in(path: Path, folder: Path) -> bool:
-    """Whether a path leads into a folder, by its own name or by what it is a link to."""
+    """Whether a path is inside a folder, by its own name or as a link."""
     places = {path.absolute(), path.resolve()}
     roots = {folder.absolute(), folder.resolve()}
     return any(place.is_relative_to(root) for place in places for root in roots)
@@ -216,7 +217,7 @@ def _ownership_fault(folder: Path, kind: FolderKind) -> str | None:
         if names and _marked(folder, kind) is None and folder.is_dir():
             return f"holds {_listed(names)}, which plgg did not write: it is no {kind.name}"
     except FileNotFoundError:
-        # Another process, which holds what it lies in, replaces it at this moment.
+        # Another process, which has locked the parent folder, is replacing it.
         return None
     return None
 
@@ -236,7 +237,7 @@ def _altered_fault(folder: Path, kind: FolderKind) -> str | None:
 
 
 def _names(folder: Path) -> list[str]:
-    """Everything below a folder but folders that hold something; links are not followed."""
+    """Files, links and empty folders below a folder; links are not followed."""
     return [
         path.relative_to(folder).as_posix()
         for path in sorted(folder.rglob("*"))
@@ -256,7 +257,7 @@ def _is_own(folder: Path, name: str, kind: FolderKind) -> bool:
 
 
 def _marked(folder: Path, kind: FolderKind) -> Mapping[str, object] | None:
-    """What the mark says; None where it is missing or another's."""
+    """Contents of the mark; None if it is missing or of another kind."""
     path = folder / kind.mark
     if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_MARK_BYTES:
         return None
@@ -271,7 +272,7 @@ def _marked(folder: Path, kind: FolderKind) -> Mapping[str, object] | None:
 
 
 def _altered(folder: Path, record: Mapping[str, object], kind: FolderKind) -> str | None:
-    """The first file that is not what it was when it was written."""
+    """The first file that was altered since it was written; None if there is none."""
     hashes = record.get(kind.hashes) if kind.hashes else None
     for name, wanted in hashes.items() if isinstance(hashes, dict) else ():
         path = folder / name
@@ -281,7 +282,7 @@ def _altered(folder: Path, record: Mapping[str, object], kind: FolderKind) -> st
 
 
 def remove_own(folder: Path, kind: FolderKind) -> None:
-    """Delete plgg's files of a folder, and it if nothing else is in it; nothing is raised."""
+    """Delete plgg's files in a folder, and the folder if it is empty then; nothing is raised."""
     for path in sorted(folder.rglob("*"), reverse=True):
         name = path.relative_to(folder).as_posix()
         with suppress(OSError):
@@ -296,10 +297,10 @@ def remove_own(folder: Path, kind: FolderKind) -> None:
 
 
 def clear_leftovers(folder: Path, kind: FolderKind | None = None) -> None:
-    """Remove what killed processes left in a folder that this process holds; nothing is raised.
+    """Delete leftovers of killed processes in a folder that this process has locked.
 
-    What was half-written goes. A folder that was moved aside when its successor did not yet stand
-    is put back; otherwise it goes, too, if it is of this kind.
+    Unfinished files and folders are deleted. An old folder without a replacement is restored; else
+    it is deleted if it is of this kind. Nothing is raised.
     """
     for path in sorted(folder.glob(".plgg-*")) if folder.is_dir() else ():
         parts = split_aside(path.name)
@@ -318,7 +319,7 @@ def clear_leftovers(folder: Path, kind: FolderKind | None = None) -> None:
 
 
 def _is_in_use(path: Path) -> bool:
-    """Whether another command is at work with it: not all of them hold the folder it lies in."""
+    """Whether another command is using it: not all commands lock the parent folder."""
     return (path.is_dir() or path.name.endswith(BESIDE)) and is_in_use(path)
 
 

@@ -1,4 +1,4 @@
-"""Jobs in worker processes, here or on Ray: one door for every command that has cases to do.
+"""Run jobs in worker processes, on this machine or on Ray.
 
     for outcome in run_jobs(jobs, do, start=load, workers=4, out=store):
         ...
@@ -26,7 +26,7 @@ Workers = int | RayWorkers
 
 
 def require_workers(workers: Workers) -> None:
-    """Check that those who are to do the work can be had at all, before anything is written.
+    """Check that the workers are available, before anything is written.
 
     Raises:
         ConfigError: If Ray is asked for and not installed.
@@ -46,16 +46,17 @@ def run_jobs(
     seconds: float | None = None,
     gib: float | None = None,
 ) -> Iterator[JobOutcome[Result]]:
-    """Do jobs in worker processes; nothing is raised for one job.
+    """Run jobs in worker processes; the failure of a job is its outcome and is not raised.
 
     Args:
-        jobs: What to do; each can be pickled.
-        do: Does one; a function of a module, as `start` is. Called with what `start` gave.
-        start: Makes a process ready, once in each.
-        workers: Who does them.
-        out: Folder that they write into; with Ray every node must see it.
-        inputs: What else every node must see.
-        seconds: After which a job is killed; None for no limit.
+        jobs: The jobs; they must be picklable.
+        do: Runs a job; a module-level function, like `start`. Its first argument is what `start`
+            returned.
+        start: Initialises a worker process, once in each.
+        workers: Number of processes, or workers of Ray.
+        out: Output folder of the jobs; with Ray every node must see it.
+        inputs: Further paths that every node must see.
+        seconds: Time limit of a job, which is killed then; None for no limit.
         gib: Memory of a process at which its job is killed; None for no limit here, and on Ray for
             the worker's share of its node.
 
@@ -77,7 +78,7 @@ def run_jobs(
 
 
 def _in_order(done: Iterable[tuple[int, JobOutcome[Result]]]) -> Iterator[JobOutcome[Result]]:
-    """Outcomes in the order of their numbers, from 0; only those that are early are held."""
+    """Outcomes in the order of their numbers, from 0; early ones are buffered."""
     early: dict[int, JobOutcome[Result]] = {}
     following = 0
     for number, outcome in done:

@@ -1,7 +1,7 @@
-"""Loading large packages without looking for garbage meanwhile.
+"""Import large packages without garbage collection.
 
-Torch alone makes half a million objects that live as long as the process. Python counts new objects
-and looks through all of them again and again, a fourth of the time that loading takes.
+Torch alone creates half a million objects that live as long as the process. The garbage collector
+would scan them again and again, which takes a quarter of the import time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Nothing is looked for while the block imports; afterwards as before.
+    """Disable garbage collection within the block, if it was enabled before.
 
     Example:
         >>> with loading():

@@ -1,12 +1,12 @@
-"""One process at a time in an output folder; a second one is refused with the holder's name.
+"""Lock an output folder for one process; a second process gets an error that names the holder.
 
     with locked(run):
         ...
 
-Several may share a folder, each with a part of it (`locked_part`); then nobody holds it whole.
+Several processes may each lock a part of a folder (`locked_part`); then none can lock it whole.
 
-The lock is the operating system's (`filelock`), so that it is free once its process has ended, how
-ever it ended. The file `.plgg.lock` stays in the folder: it says who holds it, nothing else.
+The lock is the operating system's (`filelock`), which releases it when the process ends for any
+reason. The file `.plgg.lock` stays in the folder and only names the holder.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from plgg.core.files import make_folder
 
 LOCK = ".plgg.lock"
 BESIDE = ".lock"
-# A holder says who it is within this time, unless it is not plgg, or cannot write.
+# A holder writes its name within this time, unless it is not plgg or cannot write.
 _UNNAMED_SECONDS = 1.0
-# The tasks of a job array begin together, and each holds the whole folder for a moment.
+# The tasks of a job array start together, and each locks the whole folder for a moment.
 _PART_SECONDS = 60.0
 _PART = ".plgg-part-"
-# What a lock says begins so; most of the time it is empty.
+# Beginning of the contents of a lock, which is empty most of the time.
 _BEGIN = b'{"command": '
-# Folders that this process holds: a command may reach the same folder twice on its way.
+# Number of times that this process holds each lock: a command may lock the same folder twice.
 _HELD: dict[tuple[int, Path], int] = {}
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, which is made if need be; a process that holds it already goes on.
+    """Lock a folder, which is created if necessary; a process may lock it several times.
 
     Raises:
         OutputError: If another process holds it or a part of it, or it cannot be written to.
@@ -56,10 +56,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_part(folder: Path, part: str) -> Iterator[None]:
-    """Hold a part of a folder, beside processes that hold other parts.
+    """Lock a part of a folder, while other processes lock other parts.
 
     Args:
-        folder: Made if need be.
+        folder: Created if necessary.
         part: Names the part: letters, digits and hyphens.
 
     Raises:
@@ -68,7 +68,7 @@ def locked_part(folder: Path, part: str) -> Iterator[None]:
     make_folder(folder)
     path = folder / f"{_PART}{part}{BESIDE}"
     with ExitStack() as held:
-        # The whole for a moment: while somebody else has it, there are no parts.
+        # The whole folder for a moment: parts are refused while another process has all of it.
         with _held(folder / LOCK, folder, named=False):
             held.enter_context(_held(path, folder, named=True))
         yield
@@ -76,8 +76,8 @@ def locked_part(folder: Path, part: str) -> Iterator[None]:
 
 @contextmanager
 def _held(path: Path, folder: Path, *, named: bool) -> Iterator[bool]:
-    """Hold a lock of a folder; whether this process did not hold it already."""
-    key = os.getpid(), path.resolve()
+    """Acquire a lock of a folder; yields whether this process did not hold it before."""
+    key = os.getpid(), path.parent.resolve() / path.name
     if key in _HELD:
         _HELD[key] += 1
         try:
@@ -101,7 +101,7 @@ def _held(path: Path, folder: Path, *, named: bool) -> Iterator[bool]:
 
 
 def _end_parts(folder: Path) -> None:
-    """Remove the locks of parts, now that the folder is held whole.
+    """Remove the locks of parts, after the whole folder was locked.
 
     Raises:
         OutputError: If a living process holds one.
@@ -122,9 +122,9 @@ def _end_parts(folder: Path) -> None:
 
 @contextmanager
 def in_use(aside: Path) -> Iterator[None]:
-    """Show other processes, by a lock beside a folder that is not finished, that it is no leftover.
+    """Lock an unfinished folder, so that other processes do not delete it as a leftover.
 
-    Where the disk knows no locks it cannot be shown.
+    It has no effect on file systems without locks.
     """
     path = _lock_beside(aside)
     lock = FileLock(path, timeout=0, thread_local=False)
@@ -139,7 +139,7 @@ def in_use(aside: Path) -> Iterator[None]:
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a folder that is not finished, or the lock beside it, is a living process's."""
+    """Whether an unfinished folder, or the lock beside it, belongs to a living process."""
     beside = path if path.is_file() else _lock_beside(path)
     if not beside.is_file():
         return False
@@ -157,10 +157,10 @@ def _lock_beside(aside: Path) -> Path:
 
 
 def _require_own(path: Path) -> None:
-    """Check that what stands in the lock's place is one: to lock a file empties it.
+    """Check that a lock's path is free or a lock of plgg, because locking empties the file.
 
     Raises:
-        OutputError: If it is a link, a folder or a pipe, or says something that no lock says.
+        OutputError: If it is a link, a folder or a pipe, or has other contents than a lock.
     """
     if not _may_be_lock(path):
         raise OutputError(
@@ -200,7 +200,7 @@ def _acquired(path: Path, folder: Path, seconds: float) -> FileLock:
 
 
 def _acquire(lock: FileLock, path: Path, seconds: float) -> None:
-    """Acquire it; while its holder has not said who it is, or has just ended, try again."""
+    """Acquire a lock; retry while its holder has not written its name yet or has just ended."""
     until = time.monotonic() + seconds
     while True:
         try:
@@ -219,13 +219,13 @@ def _holder() -> dict[str, str | int]:
 
 
 def _note(path: Path, text: str) -> None:
-    """Say in the file who holds it; that it cannot be said is no reason to stop."""
+    """Write the holder into the lock file; errors are ignored."""
     with suppress(OSError):
         path.write_text(text, encoding="utf-8")
 
 
 def _held_by(path: Path) -> str | None:
-    """Who holds it; None where nobody says so, or who said so was killed since."""
+    """Description of a lock's holder; None if none is recorded or its process no longer runs."""
     try:
         holder = json.loads(path.read_text(encoding="utf-8")[:1000])
         if holder["host"] == platform.node() and not psutil.pid_exists(int(holder["process"])):

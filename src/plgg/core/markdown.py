@@ -1,4 +1,4 @@
-r"""Text from data as Markdown that shows it: no markup, no HTML, no link comes of it.
+r"""Escape text from data for Markdown, so that it makes no markup, HTML or links.
 
 >>> escaped("a|b <img> *c*")
 'a\\|b &lt;img> \\*c\\*'
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from plgg.core.errors import visible
 
-# What opens a tag, an entity, emphasis, code, a link, a cell; and what GitHub takes for an address.
+# Characters that begin a tag, an entity, emphasis, code, a link or a cell; and autolinks of GitHub.
 _RULES = (
     (re.compile(r"([\\`|\[\]*])"), r"\\\1"),
     (re.compile(r"&(?=#|\w+;)"), "&amp;"),
@@ -27,7 +27,7 @@ _RULES = (
 
 
 def escaped(text: str) -> str:
-    """Text in one line that Markdown shows as it is, also in the cell of a table."""
+    """Escape a text to one line that Markdown shows unchanged, also in the cell of a table."""
     shown = visible(" ".join(text.split()))
     for pattern, instead in _RULES:
         shown = pattern.sub(instead, shown)

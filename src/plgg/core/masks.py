@@ -1,4 +1,4 @@
-"""Binary masks: whole labels from voxels stored with rounding, and holes that are filled."""
+"""Masks: read integer labels from values with rounding errors, and fill holes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from plgg.core.errors import InputError
 
 
 def filled(mask: NDArray[Any]) -> NDArray[np.bool_]:
-    """A mask with its holes: what no way through faces of voxels leads out of.
+    """Fill the holes of a mask: background that has no path through voxel faces to the outside.
 
-    SciPy's `binary_fill_holes` gives the same by growing the outside, which takes longer on a head.
+    SciPy's `binary_fill_holes` gives the same result by dilation, which is slower on a head.
 
     Args:
         mask: Boolean, of any shape.
     """
-    # The margin joins all that is outside into one piece, which holds the first corner.
+    # Padding connects the outside to one component, which contains the first corner.
     labels, _ = ndimage.label(np.pad(mask, 1) == 0)
     inner = (slice(1, -1),) * mask.ndim
     return np.asarray(labels[inner] != labels.flat[0], dtype=np.bool_)
@@ -34,14 +34,14 @@ _BINARY = (
 
 
 def whole_labels(data: NDArray[Any]) -> NDArray[Any] | None:
-    """The labels of a mask, each rounded to the whole number that it lies within 0.001 of.
+    """Round the values of a mask to integers, if each is within 0.001 of one.
 
     Args:
         data: Voxels of any shape and any real type.
 
     Returns:
-        An array of the same shape and type in which every value is whole (the same array if it
-        was so already); None if a value is no label: a fraction, NaN or infinite.
+        An array of the same shape and type with integer values (the same array if they were
+        integers already); None if a value is no label: a fraction, NaN or infinite.
 
     Example:
         >>> whole_labels(np.array([0.0, 0.9999999, 3.0000458]))
@@ -61,9 +61,9 @@ def whole_labels(data: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def mask_labels(data: NDArray[Any]) -> NDArray[Any]:
-    """The labels of a tumour mask, whichever way it was stored; > 0 is tumour.
+    """Labels of a tumour mask, with tolerance for rounding and scaling; > 0 is tumour.
 
-    A mask of one value besides 0 is that value's, however it is scaled (1, 255, 0.996).
+    A mask with a single value besides 0 is binary, whatever that value is (1, 255, 0.996).
 
     Args:
         data: Voxels of any shape and any real type.

@@ -1,9 +1,9 @@
-"""Jobs on Ray: a worker or a node that dies costs its job another try, and no other job anything.
+"""Run jobs on Ray: if a worker or a node dies, its job is retried and no other job is affected.
 
     for number, outcome in on_ray(jobs, do, start=load, workers=RayWorkers("auto")):
         ...
 
-The driver holds the jobs and hands each worker one at a time; what comes back is small.
+The driver has the queue and sends each worker one job at a time; results are small.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 State = TypeVar("State")
 Result = TypeVar("Result")
-# Tries more for a job whose process died; an error of the job itself is not tried again.
+# Retries of a job whose process died; a job that raises an error is not retried.
 MOST_RETRIES = 3
 _POLL_SECONDS = 1.0
 
@@ -39,25 +39,25 @@ def on_ray(
     gib: float | None = None,
     shared: SharedFolder | None = None,
 ) -> Generator[tuple[int, JobOutcome[Result]], None, None]:
-    """Do jobs in processes that Ray places; nothing is raised for one job.
+    """Run jobs in processes that Ray places; the failure of a job is its outcome, not raised.
 
     Args:
-        jobs: What to do; each can be pickled.
-        do: Does one; a function of a module that the nodes have, as `start` is.
-        start: Makes a process ready, once in each.
-        workers: Where, how many, with what.
-        seconds: After which a job is killed; None for no limit.
-        gib: Memory of a process at which its job is killed; by default its share of its node, and
-            twice what it asks for at least. None for no limit where it asks for none.
-        shared: What each worker must see before its first job.
+        jobs: The jobs; they must be picklable.
+        do: Runs a job; a function of a module that is installed on the nodes, like `start`.
+        start: Initialises a worker process, once in each.
+        workers: Cluster, number and resources of the workers.
+        seconds: Time limit of a job, which is killed then; None for no limit.
+        gib: Memory limit of a process, whose job is killed then; by default its share of its node,
+            and at least twice what it requests. None for no limit if it requests none.
+        shared: Paths that each worker must see before its first job.
 
     Yields:
-        The number of each job and its outcome, as they are done. A job whose process was killed is
-        tried again `MOST_RETRIES` times.
+        The number of each job and its outcome, in order of completion. A job whose process was
+        killed is retried up to `MOST_RETRIES` times.
 
     Raises:
         ConfigError: If Ray is not installed or not reached, has no room for a worker, or a worker
-            does not see what is to be shared.
+            does not see the shared paths.
         PlggError: What `start` raised.
         WorkerError: If no worker can be started.
     """
@@ -78,7 +78,7 @@ def on_ray(
 
 
 def _maker(ray: Any, cpus: int, room: Room) -> Callable[..., Any]:  # noqa: ANN401
-    """Makes hosts on nodes that have room."""
+    """Return a function that makes hosts on nodes with enough resources."""
     memory = {} if room.reserved_gib is None else {"memory": int(room.reserved_gib * 2**30)}
     hosts = ray.remote(num_cpus=cpus, num_gpus=room.gpus, max_restarts=0, **memory)(RayHost)
     made: Callable[..., Any] = hosts.remote
@@ -86,7 +86,7 @@ def _maker(ray: Any, cpus: int, room: Room) -> Callable[..., Any]:  # noqa: ANN4
 
 
 class _HostPool:
-    """Hosts, what each has in hand, and the jobs that wait."""
+    """Hosts with their current jobs, and the queue of jobs."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class _HostPool:
         self._tries: Counter[int] = Counter()
         self._n_lost_at_start = 0
         self._idle: list[Any] = []
-        # What is awaited: a host that starts (None), or the number of the job that it has in hand.
+        # By Ray reference: a host, and the number of its current job; None while the host starts.
         self._busy: dict[Any, tuple[Any, int | None]] = {}
 
     def outcomes(self) -> Generator[tuple[int, JobOutcome[Any]], None, None]:
@@ -114,7 +114,7 @@ class _HostPool:
                     yield found
 
     def _done(self) -> list[Any]:
-        """What has come of what is awaited, within a moment."""
+        """References whose results arrive within `_POLL_SECONDS`."""
         try:
             done: list[Any] = self._ray.wait(list(self._busy), timeout=_POLL_SECONDS)[0]
         except self._ray.exceptions.RayError as error:
@@ -156,7 +156,7 @@ class _HostPool:
         return number, told
 
     def _lost(self, number: int | None, why: str) -> tuple[int, JobOutcome[Any]] | None:
-        """A process is gone of which nobody asked it: its job is tried again."""
+        """Handle a host that ended unexpectedly: retry its job, or return the failure."""
         if number is None:
             self._n_lost_at_start += 1
             if self._n_lost_at_start > MOST_RETRIES:
@@ -181,6 +181,6 @@ class _HostPool:
 
 
 def _last_line(error: Exception) -> str:
-    """What Ray says, without its traceback."""
+    """Message of an error of Ray, without its traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1].rstrip(".") if lines else type(error).__name__

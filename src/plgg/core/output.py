@@ -1,16 +1,15 @@
-"""`output_folder`: the door to every folder that a command writes into.
+"""`output_folder`: lock and mark a folder before a command writes into it.
 
     with output_folder(out, PREDICTIONS):
         ...
 
-The folder is locked, so that no two processes write into it, and marked with `.plgg.json`, so that
-a later command knows it for plgg's own. In a folder without the mark the names that plgg writes
-must be free; whatever else is there stays as it is.
+The lock prevents two processes from writing into the folder. The mark `.plgg.json` identifies it as
+plgg's own for later commands. In a folder without the mark, no file may have a name that plgg
+writes; all other files stay as they are.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from plgg.core.errors import OutputError
 from plgg.core.files import disk_answers, require_no_file, write_json
 from plgg.core.folders import PREDICTION, STORED_CASE, FolderKind, clear_leftovers
 from plgg.core.lock import locked, locked_part
+from plgg.core.records import JsonError, read_json
 from plgg.core.regular import open_regular
 
 MARK = ".plgg.json"
@@ -32,12 +32,12 @@ class OutputKind:
     """A kind of folder that a command writes into.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         owns: Patterns of the names that plgg writes there.
-        known_by: Pattern of a file by which a folder without the mark is known, since earlier
-            versions did not write one; and its `format`, or of a table how its header begins.
-        inside: Folders in it where killed processes may leave something, and the kind of folders
-            that are replaced there.
+        known_by: Pattern of a file that identifies a folder without the mark, as of earlier
+            versions; and its `format`, or the beginning of a table's header.
+        inside: Folders in it that may contain leftovers of killed processes, and the kind of
+            folders that are replaced there.
     """
 
     name: str
@@ -124,13 +124,13 @@ MADE_IMAGES = OutputKind("images made for a manifest", ("*.nii", "*.nii.gz"))
 def output_folder(
     folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = (), part: str | None = None
 ) -> Iterator[Path]:
-    """Hold a folder, marked as plgg's own of this kind, for as long as it is written into.
+    """Lock a folder and mark it as an output of plgg, while the block writes into it.
 
     Args:
-        folder: Made if need be. It may be of several kinds at once.
-        kind: What is written there.
+        folder: Created if necessary. It may be of several kinds at once.
+        kind: Kind of the output.
         inputs: Files that are read meanwhile; none may be one that is written.
-        part: Hold only this part of it, beside processes that write other parts.
+        part: Lock only this part of it, while other processes write other parts.
 
     Raises:
         OutputError: If a name that is to be written is taken by what plgg did not write or by an
@@ -140,7 +140,7 @@ def output_folder(
     require_free(folder, kind, inputs=inputs)
     if part is not None:
         with locked_part(folder, part):
-            # What others write aside is no leftover: who holds the whole folder clears it up.
+            # Temporary files of other parts are no leftovers; only a lock of the whole clears them.
             _mark(folder, kind)
             yield folder
         return
@@ -150,7 +150,7 @@ def output_folder(
         try:
             yield folder
         finally:
-            # Once more: what a killed command's worker was still about to tidy up at the beginning.
+            # Again, because a worker of a killed command may still have been running at first.
             _clear(folder, kind)
 
 
@@ -160,7 +160,7 @@ def _clear(folder: Path, kind: OutputKind) -> None:
 
 
 def require_free(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ()) -> None:
-    """Check that plgg may write into a folder; it is left as it is.
+    """Check that plgg may write into a folder, without changes to it.
 
     Raises:
         OutputError: As `output_folder`.
@@ -174,7 +174,7 @@ def require_free(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ())
 
 def _fault(folder: Path, kind: OutputKind, inputs: Iterable[Path]) -> tuple[str, str] | None:
     """Why plgg may not write into a folder, and what to do; None if it may."""
-    # In this order: another process, which holds the folder, marks it before it writes.
+    # In this order: another process, which has locked the folder, marks it before it writes.
     taken = sorted(path.name for pattern in kind.owns for path in folder.glob(pattern))
     if taken and kind.name not in _kinds(folder) and not _known(folder, kind):
         return (
@@ -216,7 +216,7 @@ def _known(folder: Path, kind: OutputKind) -> bool:
 
 
 def _begins(path: Path, header: str) -> bool:
-    """Whether a table begins so; not where it cannot be read."""
+    """Whether a table begins with a header; False if it cannot be read."""
     try:
         with open_regular(path) as handle:
             return handle.read(len(header.encode())) == header.encode()
@@ -225,9 +225,9 @@ def _begins(path: Path, header: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, object]:
-    """A record; empty where there is none that can be read."""
+    """Read a JSON object; empty if it cannot be read."""
     try:
-        record = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError, RecursionError):
+        record = read_json(path)
+    except JsonError:
         return {}
     return record if isinstance(record, dict) else {}

@@ -1,4 +1,4 @@
-"""Paths from users and from records: whether they exist, and kept inside their folder.
+"""Checks of paths from users and from records: that they exist, and stay inside their folder.
 
 >>> below(Path("/store"), "cases", "P01")
 PosixPath('/store/cases/P01')
@@ -23,18 +23,18 @@ _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 
 
 def below(root: Path, *names: str, error: type[PlggError] = InputError) -> Path:
-    """The path of `names` under `root`, whose links do not lead out of it.
+    """Join names to a root folder, and refuse a path that leads out of it, also by links.
 
     Args:
-        root: A folder; it need not be there yet.
+        root: A folder; it need not exist yet.
         *names: Names of folders and of a file, one each.
-        error: What is raised.
+        error: Class of the error.
 
     Returns:
-        `root` followed by the names, as it was given: nothing in it is resolved.
+        `root` followed by the names, without resolving links.
 
     Raises:
-        PlggError: Of the kind `error`, if a name is none, or the path leads out of `root`.
+        PlggError: Of the class `error`, if a name is invalid, or the path leads out of `root`.
     """
     path = root.joinpath(*names)
     if any(file_name_fault(name) for name in names) or not _stays(path, root):
@@ -79,12 +79,12 @@ RelativePath = Annotated[str, AfterValidator(_relative_path)]
 """Plain names with `/` between them in a pydantic record: never absolute, never upwards."""
 
 
-# Atlases that are called by a name; the reader of atlases knows them.
+# Atlases that have a name; `plgg.data.atlas` loads them.
 _NAMED_ATLASES = ("built-in", "sri24")
 
 
 def require_there(paths: Iterable[Path], *, error: type[PlggError] = InputError) -> None:
-    """Something is at each path.
+    """Check that all paths exist.
 
     Args:
         paths: As they were typed.
@@ -99,7 +99,7 @@ def require_there(paths: Iterable[Path], *, error: type[PlggError] = InputError)
 
 
 def require_folder(path: Path, *, error: type[PlggError] = InputError) -> None:
-    """A folder is at a path.
+    """Check that a path is a folder.
 
     Args:
         path: As it was typed.
@@ -114,17 +114,17 @@ def require_folder(path: Path, *, error: type[PlggError] = InputError) -> None:
 
 
 def require_output(folder: Path | None) -> None:
-    """A folder may be written at a path; None is none and is accepted.
+    """Check that a path can be an output folder; None is accepted.
 
     Raises:
-        OutputError: If a file is there, or the path can be none.
+        OutputError: If a file is there, or the path is invalid.
     """
     if folder is not None:
         require_no_file(folder)
 
 
 def require_store(folder: Path) -> None:
-    """A folder may be a store.
+    """Check that a folder looks like a store.
 
     Raises:
         StoreError: If it cannot be one.
@@ -138,7 +138,7 @@ def require_store(folder: Path) -> None:
 
 
 def require_run(run: str | Path | None) -> None:
-    """A folder may be a trained run; None is none and is accepted.
+    """Check that a folder looks like a trained run or an ensemble; None is accepted.
 
     Raises:
         CheckpointError: If it cannot be one.
@@ -154,7 +154,7 @@ def require_run(run: str | Path | None) -> None:
 
 
 def require_priors(folders: Iterable[Path]) -> None:
-    """Folders may be earlier predictions.
+    """Check that folders look like earlier predictions.
 
     Raises:
         InputError: If one cannot be.
@@ -164,7 +164,7 @@ def require_priors(folders: Iterable[Path]) -> None:
 
 
 def require_model(folder: Path) -> None:
-    """A folder may be a model to predict with: a run, an ensemble, or trained results of nnU-Net.
+    """Check that a folder looks like a run, an ensemble, or trained results of nnU-Net.
 
     Raises:
         CheckpointError: If it cannot be one.
@@ -190,7 +190,7 @@ def require_model(folder: Path) -> None:
 
 
 def require_prior(folder: Path | None) -> None:
-    """A folder may be an earlier prediction; None is none and is accepted.
+    """Check that a folder looks like an earlier prediction; None is accepted.
 
     Raises:
         InputError: If it cannot be one.
@@ -204,12 +204,12 @@ def require_prior(folder: Path | None) -> None:
 
 
 def named_atlas(atlas: str) -> bool:
-    """Whether an atlas is called by a name, not by a path."""
+    """Whether an atlas is given by its name, not by a path."""
     return atlas in _NAMED_ATLASES
 
 
 def require_atlas(atlas: str | None) -> None:
-    """An atlas is one of the named, or something is at its path; None is accepted.
+    """Check that an atlas is a known name or an existing path; None is accepted.
 
     Raises:
         InputError: If not.

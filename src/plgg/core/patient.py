@@ -1,4 +1,4 @@
-"""What is known of a patient besides the scan: as numbers, and when that was."""
+"""Age and sex of a patient as inputs of a network, and a check of the date of a scan."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _IS_MALE = {
 
 
 def male(sex: str | None) -> float:
-    """1 or 0 by a word for the sex in one of some languages; NaN for any other.
+    """Parse the sex, in several languages: 1 for male, 0 for female, NaN for any other word.
 
     >>> male("Male"), male("Mädchen")
     (1.0, 0.0)
@@ -46,10 +46,10 @@ def male(sex: str | None) -> float:
 
 
 def require_past(day: date | None) -> None:
-    """Refuse the date of a scan that is yet to come; a day is left for the time of other places.
+    """Refuse a scan date in the future, with a tolerance of one day for time zones.
 
     Args:
-        day: A time of that day will do.
+        day: Date of the scan, also as a datetime; None is accepted.
 
     Raises:
         ConfigError: If it is later than tomorrow.
@@ -62,7 +62,7 @@ def require_past(day: date | None) -> None:
 
 
 def patient_inputs(age_years: float | None, sex: str | None) -> NDArray[np.float32]:
-    """Age and sex in the order of `PATIENT_INPUTS`, shape (4,); 0 where unknown, which is told."""
+    """Age and sex in the order of `PATIENT_INPUTS`, shape (4,); unknown ones are 0 and flagged."""
     values = (np.nan if age_years is None else age_years / 10.0, male(sex))
     pairs = [(0.0, 0.0) if np.isnan(value) else (value, 1.0) for value in values]
     return np.array(pairs, dtype=np.float32).ravel()

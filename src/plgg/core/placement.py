@@ -1,7 +1,7 @@
-"""`Placement`: where a stored box lies on the atlas grid and how it came from the native scan.
+"""`Placement`: the affines between a stored brain box, the atlas and the native scan.
 
-This is all that is needed to put anything back on the patient's own grid. Arithmetic of matrices
-only: resampling is done by the room `preprocess`.
+They are sufficient to resample anything back to the native grid of the patient, which
+`plgg.preprocess` does.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Rows = tuple[tuple[float, ...], ...]
 Side = Annotated[int, Field(ge=1, le=65_535)]
 Shape = tuple[Side, Side, Side]
 _MOST_VOXELS = 2**31
-# Volume of a voxel in mm³, or of what a map makes of 1 mm³: beyond, nothing can be put back.
+# Smallest determinant of an invertible affine: the volume of a voxel, or a scaling of volumes.
 _LEAST_DETERMINANT = 1e-9
-# In mm: ten kilometres.
+# Largest coefficient of an affine, in mm: ten kilometres.
 _LARGEST = 1e7
 
 

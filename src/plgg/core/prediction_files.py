@@ -1,4 +1,4 @@
-"""The files of a prediction folder by name, for whoever writes or reads one.
+"""File names of a prediction folder.
 
 PREDICTIONS/CASE/mask.nii.gz, labels.nii.gz, probability.nii.gz, uncertainty.nii.gz
 PREDICTIONS/CASE/result.json, report.html, report.pdf

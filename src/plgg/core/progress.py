@@ -1,6 +1,6 @@
-"""What a long job tells while it goes on, for whoever draws it: a bar, a log, nothing.
+"""Progress of long jobs, for any display: a bar, a log, or none.
 
-Jobs are handed a `Watch` and know nothing of terminals.
+Jobs report to a `Watch` and do not depend on a terminal.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ class Progress(Protocol):
     """Called after each item with how many are done, of how many, and how many failed."""
 
     def __call__(self, done: int, total: int, failed: int = 0) -> None:
-        """Tell."""
+        """Report progress."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A training step was made.
+    """Event after a training step.
 
     Attributes:
         epoch: Counted from 1.
-        epochs: All of them.
+        epochs: Number of epochs.
         step: Counted from 1 within the epoch.
         steps: Steps of an epoch.
         losses: Mean of each term over the epoch so far.
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """An epoch was finished and saved; `record` is its line of metrics.jsonl."""
+    """Event after an epoch was finished and saved; `record` is its line of metrics.jsonl."""
 
     record: dict[str, Any]
 
@@ -50,7 +50,7 @@ Listener = Callable[[Step | EpochEnd], None]
 
 
 class Watch(Protocol):
-    """Someone to be told."""
+    """Receiver of the progress of jobs."""
 
     def task(self, label: str) -> AbstractContextManager[Progress]:
         """Follow a job of countable items."""
@@ -59,11 +59,11 @@ class Watch(Protocol):
         """Follow a training run."""
 
     def say(self, message: str) -> None:
-        """A sentence between jobs."""
+        """Show a sentence between jobs."""
 
 
 class Silent:
-    """A watch that draws nothing."""
+    """A watch that shows nothing."""
 
     @contextmanager
     def task(self, label: str) -> Iterator[Progress]:  # noqa: ARG002
@@ -81,7 +81,7 @@ class Silent:
 
 @dataclass
 class Clock:
-    """Seconds of each step of a job, in their order; of all times that it was made."""
+    """Timer of the steps of a job: total seconds of each, in order of their first use."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -96,6 +96,6 @@ class Clock:
             self.seconds[name] = round(spent, 3)
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """What steps took that another clock timed."""
+        """Add the seconds of steps that another clock measured."""
         for name, spent in seconds.items():
             self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 3)

@@ -1,7 +1,7 @@
-"""`RayHost`: what stands on a node of Ray and gives a worker process its jobs.
+"""`RayHost`: a Ray actor that runs jobs in a worker process on its node.
 
-The work is done in a process of its own, as on one machine, so that a case that hangs or eats the
-memory is stopped there and told in the same words, and what Ray itself imports stays out of it.
+Jobs run in a separate process, as on one machine, so that a case that hangs or exhausts memory is
+stopped with the same messages, and imports of Ray stay out of it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from plgg.core.workers import JobOutcome, WorkerPool
 
 
 class RayHost:
-    """One worker process of a node, and who hands it its jobs.
+    """Ray actor with one worker process.
 
     Args:
-        do: Does a job.
-        start: Makes a process ready.
+        do: Runs a job.
+        start: Initialises a process.
         limits: Seconds of a job and GiB of its process; None for no limit.
-        shared: What must be seen from the node; None where nothing is.
+        shared: Paths that the node must see; None for none.
         folder: Working folder of the driver, which paths may be relative to.
     """
 
@@ -42,7 +42,7 @@ class RayHost:
         self._pool = WorkerPool(do, partial(_start_in, folder, start), 1, limits)
 
     def ready(self) -> PlggError | None:
-        """Why nothing can be done here; None if it can."""
+        """Why jobs cannot run on this node; None if they can."""
         try:
             if self._shared is not None:
                 self._shared.require()
@@ -51,7 +51,7 @@ class RayHost:
         return None
 
     def do(self, job: object) -> JobOutcome[Any] | PlggError:
-        """What became of a job; an error where the worker process cannot start."""
+        """Run a job and return its outcome, or an error if the worker process cannot start."""
         number = self._pool.submit(job)
         try:
             return self._pool.outcome(number)
@@ -61,7 +61,7 @@ class RayHost:
 
 
 def _start_in(folder: Path, start: Callable[[], Any]) -> Any:  # noqa: ANN401
-    """Make the process ready in the driver's working folder, where the node has it."""
+    """Initialise the process in the driver's working folder, if the node has it."""
     with suppress(OSError):
         os.chdir(folder)
     return start()

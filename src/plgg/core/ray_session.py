@@ -1,7 +1,7 @@
-"""Ray, started on this machine or joined: asked for by name, imported here alone.
+"""Start Ray on this machine or connect to a cluster; only this module imports Ray.
 
-with ray_session(RayWorkers()) as session:
-    session.slots(RayWorkers())
+with ray_session(workers.address) as ray:
+    room = room_for(ray, workers)
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class RayWorkers:
         address: Of a cluster, such as `auto` or `ray-head:6379`; None starts Ray on this machine.
         cpus: Processor cores of a worker.
         gpus: GPUs of a worker, or a share of one; None takes one where there are any.
-        gib: Memory of its node that a worker asks for, in GiB; None asks for none.
-        most: Workers side by side; None for as many as there is room for.
+        gib: Memory of its node that a worker requests, in GiB; None requests none.
+        most: Largest number of parallel workers; None for as many as there is room for.
 
     Example:
         >>> RayWorkers("auto").cpus
@@ -46,13 +46,13 @@ class RayWorkers:
 
 @dataclass(frozen=True)
 class Room:
-    """What a cluster has for workers.
+    """Resources of a cluster for workers.
 
     Attributes:
-        workers: How many fit side by side, at least one.
-        gpus: Of each.
-        reserved_gib: Memory that each is to ask Ray for; None for none.
-        share_gib: Of the smallest node that holds a worker, memory for each of its own.
+        workers: How many fit in parallel, at least one.
+        gpus: GPUs of each.
+        reserved_gib: Memory that each requests from Ray; None for none.
+        share_gib: Memory of a node divided by its number of workers, the least of all nodes.
     """
 
     workers: int
@@ -63,7 +63,7 @@ class Room:
 
 @contextmanager
 def ray_session(address: str | None) -> Iterator[Any]:
-    """Ray, connected; left as it was found where the program had started it already.
+    """Connect to Ray, and shut it down at the end, unless the program had started it already.
 
     Raises:
         ConfigError: If Ray is not installed or cannot be reached.
@@ -90,9 +90,9 @@ def imported_ray() -> Any:  # noqa: ANN401 - Ray is optional
     """
     # Before the import, which reads it: no telemetry.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # Ray would let its workers stand back for whatever else the machine does; these are the work.
+    # By default, Ray lowers the priority of its workers.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    # A worker that asks for no GPU sees none, and need not be told that this will change.
+    # A worker that requests no GPU sees none; without Ray's warning that this will change.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     try:
         import ray
@@ -104,7 +104,7 @@ def imported_ray() -> Any:  # noqa: ANN401 - Ray is optional
 def _connect(ray: Any, address: str | None) -> None:  # noqa: ANN401
     try:
         ray.init(
-            # Without a word Ray would join whatever cluster it last heard of.
+            # By default, Ray would connect to the cluster that it used last.
             address=address or "local",
             include_dashboard=None if address else False,
             log_to_driver=False,
@@ -132,21 +132,21 @@ def _quieten() -> None:
 
 
 def _handlers() -> dict[int, Any]:
-    """What the program does on signals; only its main thread may change it."""
+    """Signal handlers of the program; only its main thread may set them."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
 
 def _restore(handlers: dict[int, Any]) -> None:
-    """Ray would end the program in its own way."""
+    """Restore the signal handlers of the program, which Ray replaces by its own."""
     for number, handler in handlers.items():
         with suppress(TypeError, ValueError):
             signal.signal(number, handler)
 
 
 def room_for(ray: Any, wanted: RayWorkers) -> Room:  # noqa: ANN401
-    """How many workers fit, and what each gets. What no machine has would be waited for for ever.
+    """Count the workers that fit, and their resources. Ray would wait for ever for missing ones.
 
     Raises:
         ConfigError: If no machine has the cores or the GPUs of one worker.
@@ -162,7 +162,7 @@ def room_for(ray: Any, wanted: RayWorkers) -> Room:  # noqa: ANN401
     slots = [_slots(node, wanted.cpus, gpus) for node in able]
     memory = [node.get("memory", 0.0) / _GIB for node in able]
     share = min(gib / n for gib, n in zip(memory, slots, strict=True))
-    # A machine that is smaller than what is asked for does one case at a time all the same.
+    # A machine with less memory than requested still runs one case at a time.
     reserved = wanted.gib if wanted.gib and max(memory) >= wanted.gib else None
     if wanted.gib:
         slots = [min(n, int(g / wanted.gib)) for n, g in zip(slots, memory, strict=True)]

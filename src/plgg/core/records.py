@@ -1,12 +1,12 @@
-"""JSON that may come from anywhere: read through one door, sealed by its own SHA-256.
+"""Read untrusted JSON safely, and seal records by a SHA-256 of their own contents.
 
     plan = read_record(
         folder / "experiment.json", ExperimentRecord, error=RunError,
         what="cannot be read as an experiment", remedy="Repeat plgg experiment.",
     )
 
-Refused are files that are none or too large, text that is no UTF-8 or no JSON, what nests deep,
-numbers without bounds, NaN and Infinity, a key that stands twice, and what does not fit the model.
+Rejected are irregular or very large files, text that is not UTF-8 or not JSON, deep nesting, huge
+numbers, NaN and Infinity, duplicate keys, and contents that do not fit the model.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 class JsonError(ValueError):
-    """What is no JSON that plgg reads, and why, in a clause.
+    """Contents that are not JSON, or that plgg rejects.
 
     Args:
-        fault: That clause.
+        fault: The reason, in a clause.
         is_missing: Whether there is no such file at all.
     """
 
@@ -64,19 +64,19 @@ def read_record(
     absent: PlggError | None = None,
     upgrade: Callable[[Any], Any] | None = None,
 ) -> Record:
-    """A JSON file as a typed record.
+    """Read a JSON file as a typed record.
 
     Args:
         path: The file.
-        model: What it must fit.
-        error: What is raised.
-        what: What the file then is not, in a clause: `is not a store of this version`.
+        model: Class of the record.
+        error: Class of the error.
+        what: What is wrong then, in a clause: `is not a store of this version`.
         remedy: What to do about it, in a sentence.
         absent: Raised instead where there is no such file.
-        upgrade: Turns the contents of an older version into those of this one.
+        upgrade: Converts the contents of an older version to those of this one.
 
     Raises:
-        PlggError: Of the kind `error`, whatever is wrong with the file; or `absent`.
+        PlggError: Of the class `error`, for any fault of the file; or `absent`.
     """
     try:
         raw = read_json(path)
@@ -88,7 +88,7 @@ def read_record(
 
 
 def as_record(raw: object, model: type[Record]) -> Record:
-    """Contents of a JSON file as a typed record.
+    """Validate the contents of a JSON file as a typed record.
 
     Raises:
         JsonError: If they do not fit.
@@ -100,7 +100,7 @@ def as_record(raw: object, model: type[Record]) -> Record:
 
 
 def misfit(error: ValidationError | RecursionError) -> str:
-    """The first of what does not fit, in a clause: `cases.0.case_id: field required`."""
+    """The first error of validation, in a clause: `cases.0.case_id: field required`."""
     if isinstance(error, RecursionError):
         return "nested too deep"
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -117,10 +117,10 @@ def _upgraded(raw: object, upgrade: Callable[[Any], Any]) -> Any:  # noqa: ANN40
 
 
 def parse_json(text: str) -> Any:  # noqa: ANN401 - JSON is any
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Raises:
-        JsonError: If it is none, nests deep, or holds what is refused.
+        JsonError: If it is not JSON, nested too deep, or has rejected values.
     """
     try:
         value = json.loads(
@@ -142,10 +142,10 @@ def parse_json(text: str) -> Any:  # noqa: ANN401 - JSON is any
 
 
 def read_text(path: Path) -> str:
-    """The text of a regular file of UTF-8.
+    """Read a regular file as UTF-8.
 
     Raises:
-        JsonError: If there is none, or it is too large.
+        JsonError: If it is missing, not readable as UTF-8, or too large.
     """
     try:
         with open_regular(path) as handle:
@@ -190,7 +190,7 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _nests(value: object) -> bool:
-    """Whether lists and records lie in each other deeper than any record of plgg has them."""
+    """Whether lists and objects are nested deeper than `MAX_DEPTH`."""
     level = _containers([value])
     for _ in range(MAX_DEPTH):
         if not level:
@@ -208,7 +208,7 @@ def _containers(values: Iterable[Any]) -> list[dict[str, Any] | list[Any]]:
 
 
 def _cut(text: str, most: int = _SHOWN) -> str:
-    """Printable, and not longer than a line has room for."""
+    """Make a text printable, and shorten it to fit into one line."""
     plain = text if text.isprintable() else ascii(text)[1:-1]
     return plain if len(plain) <= most else f"{plain[:most]}…"
 
@@ -217,7 +217,7 @@ SEAL = "seal"
 
 
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """A record of JSON with its SHA-256 added under `seal`.
+    """Add the SHA-256 of a JSON record to it, under the key `seal`.
 
     >>> unsealed(sealed({"spacing_mm": 2.0}))
     {'spacing_mm': 2.0}
@@ -226,10 +226,10 @@ def sealed(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def unsealed(record: Any) -> Any:  # noqa: ANN401 - JSON is any
-    """The record without its seal; one that has none is taken as it is.
+    """Verify and remove the seal of a record; a record without one is returned unchanged.
 
     Raises:
-        ValueError: If it is not what was sealed.
+        ValueError: If the record was altered after it was sealed.
     """
     if not isinstance(record, dict) or SEAL not in record:
         return record

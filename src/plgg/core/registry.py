@@ -1,4 +1,4 @@
-"""Registries: what settings choose by name, to which other packages may add by entry points.
+"""Registries of components that settings choose by name; other packages add to them.
 
     [project.entry-points."plgg.metrics"]
     jaccard = "my_package.metrics:jaccard"
@@ -24,17 +24,17 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
 class Registry(dict[str, T]):
-    """What is known by name: plgg's own, and that of packages, loaded when it is asked for.
+    """Entries by name: plgg's own, and those of installed packages, loaded on demand.
 
-    A package is found by whichever process asks, worker processes included; what a script adds by
-    `add` is known to its own process alone.
+    Packages are found in every process, worker processes included. Entries that a script adds by
+    `add` exist in its own process only.
 
     Args:
-        what: An entry is, for messages.
-        group: Of the entry points that add to it.
-        own: Those of plgg.
+        what: Kind of an entry, for messages.
+        group: Group of the entry points that add to it.
+        own: Entries of plgg.
         fits: Whether an object can be an entry.
-        reserved: Names that none may have, since they mean something else.
+        reserved: Names that no entry may have, since they mean something else.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Registry(dict[str, T]):
 
         Args:
             name: Small letters, digits, `_` and `-`.
-            entry: What is meant by the name.
-            where: The package that it is of, for messages.
+            entry: The entry.
+            where: The package that it belongs to, for messages.
 
         Raises:
-            ConfigError: If the name is none, or another entry has it.
+            ConfigError: If the name is invalid, or another entry has it.
         """
         if not _NAME.fullmatch(name):
             raise ConfigError(
@@ -95,7 +95,7 @@ class Registry(dict[str, T]):
         return self[name]
 
     def whole(self) -> Registry[T]:
-        """Itself, with those of all installed packages, which follow plgg's own by name.
+        """Load the entries of all installed packages, after plgg's own; returns the registry.
 
         Raises:
             ConfigError: If the package of one cannot be loaded, or its name is taken.
@@ -112,7 +112,7 @@ class Registry(dict[str, T]):
 
     @contextmanager
     def calling(self, name: str) -> Iterator[None]:
-        """While an entry is called: what it raises becomes one line that names it.
+        """Convert exceptions, while an entry is called, to an error that names the entry.
 
         Raises:
             ConfigError: If an entry that is not plgg's own fails.

@@ -1,4 +1,4 @@
-"""Regular files only: opening never waits on a pipe, and a folder of looping links has an end."""
+"""Open regular files only, without blocking on a pipe, and list folders with cyclic links."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def is_there(path: Path) -> bool:
-    """Whether something is at a path; a path that no file can have is no error."""
+    """Whether a path exists; False for an invalid path."""
     try:
         path.stat()
     except (OSError, ValueError):
@@ -24,7 +24,7 @@ def is_there(path: Path) -> bool:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a path is a regular file that can be looked at, or a link to one."""
+    """Whether a path is a regular file or a link to one; False if that cannot be determined."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
@@ -130,7 +130,7 @@ def require_readable(path: Path, *, folders: bool = False) -> None:
 
 
 def _why_not_there(path: Path, error: OSError | ValueError) -> tuple[str, str]:
-    """What is wrong with a path that has no status, and what to do."""
+    """Message and remedy for a path whose status cannot be read."""
     number = getattr(error, "errno", None)
     link = _link_target(path)
     if number == errno.ELOOP:

@@ -1,7 +1,7 @@
 """Resampling between grids through one affine map of voxel indices.
 
-SimpleITK does the work, on images of unit geometry, so that any invertible affine will do, sheared
-ones too.
+SimpleITK resamples images of unit geometry, so that any invertible affine is accepted, also one
+with shear.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _MOST = 10_000
 
 @dataclass(frozen=True)
 class Shard:
-    """A part.
+    """One of the parts of a list.
 
     Attributes:
         number: From 1.
@@ -29,10 +29,10 @@ class Shard:
 
     @classmethod
     def parse(cls, words: str) -> Shard:
-        """A part as it is typed: `3/20`.
+        """Parse a part, such as `3/20`.
 
         Raises:
-            ConfigError: If it is none.
+            ConfigError: If it is invalid.
         """
         parts = words.split("/")
         if len(parts) == 2 and all(part.isascii() and part.isdecimal() for part in parts):
@@ -46,7 +46,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """For a file: `3-of-20`."""
+        """Name of the part in file names: `3-of-20`."""
         return f"{self.number}-of-{self.of}"
 
     def of_items(self, items: Sequence[Item]) -> list[Item]:

@@ -1,4 +1,4 @@
-"""Whether the workers of a cluster see the folders that the driver sees.
+"""Check that the workers of a cluster see the same folders as the driver.
 
 The driver writes a token into the output folder, and every worker reads it before its first job:
 a path that exists on two machines need not be one folder.
@@ -30,13 +30,13 @@ _REMEDY = (
 
 @dataclass(frozen=True)
 class SharedFolder:
-    """What a worker must see.
+    """Paths that a worker must see.
 
     Attributes:
         folder: The output folder.
         token: A file in it.
-        text: What that says.
-        inputs: What else must be there.
+        text: Contents of the token.
+        inputs: Further paths that must exist.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class SharedFolder:
     inputs: tuple[Path, ...] = ()
 
     def require(self) -> None:
-        """Check, on the machine that this is called on.
+        """Check the paths on the machine that calls this.
 
         Raises:
             ConfigError: If the folder is another one there, or an input is not there.
@@ -70,13 +70,12 @@ class SharedFolder:
 
 @contextmanager
 def shared_folder(folder: Path, *, inputs: Iterable[Path] = ()) -> Iterator[SharedFolder]:
-    """A token in a folder, there for as long as the block lasts.
+    """Write a token into a folder, and delete it at the end of the block.
 
-    Its name is that of a file that is being written, so that one which a killed driver leaves is
-    removed by the next.
+    It has the name of a temporary file, so that the next driver deletes it if this one is killed.
 
     Args:
-        folder: That is written into; it is there.
+        folder: The output folder, which must exist.
         inputs: Files and folders that every worker reads.
 
     Raises:

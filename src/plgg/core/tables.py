@@ -1,8 +1,8 @@
-"""CSV tables: any encoding and delimiter in, formula-safe cells out, one list of placeholders.
+"""Read CSV tables with any delimiter, write formula-safe cells, and recognise placeholders.
 
-Commas, semicolons or tabs; UTF-8 with or without a byte-order mark; any line ends. Nothing that
-could be misread passes: a column that is there twice, a row of more cells than columns, bytes that
-are no text, a quotation mark that is never closed.
+Delimiters are commas, semicolons or tabs; the encoding is UTF-8 with or without a byte-order mark;
+line ends are any. Ambiguous tables are refused: with duplicate columns, rows of more cells than
+columns, bytes that are no text, or an unclosed quotation mark.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_BYTES = 2**26
 
 _BLANKS = " \t\r\n\v\f\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _LINE_END = re.compile(r"\r\n|\r|\n")
-# A first line by which Excel is told the delimiter.
+# A first line that declares the delimiter to Excel.
 _SAID_DELIMITER = re.compile(r'"?sep=([,;\t])"?(?:\r\n|\r|\n)', re.IGNORECASE)
 _SAVE = "Save it as CSV in UTF-8."
 
@@ -37,7 +37,7 @@ class Line:
     Attributes:
         number: Its (last) line in the file, from 1.
         cells: One for each column; blank where the row ends early.
-        n_cells: How many it has itself, blank ones after the last column left out.
+        n_cells: Number of cells in the file, without blank ones after the last column.
     """
 
     number: int
@@ -63,7 +63,7 @@ class Table:
 
 
 def column_key(name: str) -> str:
-    """A column's name without what hands write differently: case and the kind of blanks.
+    """Normalise a column's name for comparison: case and kinds of blanks.
 
     >>> column_key(" Scan  ID")
     'scan_id'
@@ -78,16 +78,16 @@ def read_csv(
     key: Callable[[str], str] = column_key,
     once: Collection[str] | None = None,
 ) -> Table:
-    """Read a table, or say in one line why it cannot be one.
+    """Read a table.
 
     Args:
         path: The file.
-        error: What is raised.
-        key: Two columns are one if their names have the same key.
-        once: Columns that may stand there once only; None for all that have a name.
+        error: Class of the error.
+        key: Two columns are duplicates if their names have the same key.
+        once: Columns that must not be duplicates; None for all that have a name.
 
     Raises:
-        PlggError: Of the kind `error`, if there is no such file, or it is not to be read safely.
+        PlggError: Of the class `error`, if there is no such file, or it cannot be read safely.
     """
     text = _text(path, error)
     (number, header), *lines = [*_lines(text, path, error)] or [(1, [])]
@@ -119,7 +119,7 @@ def _text(path: Path, error: type[PlggError]) -> str:
 
 
 def _lines(text: str, path: Path, error: type[PlggError]) -> Iterator[tuple[int, list[str]]]:
-    """The lines that hold something, each with its number."""
+    """The lines that are not blank, each with its number."""
     handle, said = io.StringIO(text, newline=""), _SAID_DELIMITER.match(text)
     if said:
         handle.seek(said.end())
@@ -138,13 +138,13 @@ def _lines(text: str, path: Path, error: type[PlggError]) -> Iterator[tuple[int,
 
 
 def _delimiter(text: str) -> str:
-    """The one that occurs most often in the header."""
+    """The delimiter that occurs most often in the header."""
     start = re.sub(r'"[^"]*"', "", text[:100_000]).lstrip("\r\n")
     return max(",;\t", key=_LINE_END.split(start, maxsplit=1)[0].count)
 
 
 def _reason(said: str) -> tuple[str, str]:
-    """What the csv module means, and what to do."""
+    """Message and remedy for an error of the csv module."""
     if "limit" in said:
         what = f"cannot be read as CSV: a cell has more than {csv.field_size_limit():,} characters"
         return what, "Look for a quotation mark that is never closed."
@@ -215,19 +215,19 @@ _QUOTED = re.compile(r'[,;"\t\r\n]|\A\s|\s\Z')
 
 
 def defused(text: str) -> str:
-    """A text that no spreadsheet takes for a formula; numbers stay as they are."""
+    """Escape a text so that no spreadsheet takes it for a formula; numbers stay as they are."""
     return text if _NUMBER.fullmatch(text) else _LIVE.sub("'", text)
 
 
 def plain(text: str) -> str:
-    """The text that `defused` was given."""
+    """Undo `defused`."""
     return _DEFUSED.sub("", text)
 
 
 def number(text: str) -> float | None:
-    """The number that a cell says; None where it says none.
+    """Parse a cell as a number; None if it is none.
 
-    Python alone would take more for numbers than hands write:
+    It accepts less than Python's `float`:
 
         >>> number("0.5"), number("1_0"), number("nan")
         (0.5, None, None)
@@ -236,7 +236,7 @@ def number(text: str) -> float | None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Write a table whole or not at all; None gives an empty cell.
+    """Write a table atomically; None gives an empty cell.
 
     Args:
         path: Where to write.
@@ -287,7 +287,7 @@ _SUSPICIOUS = re.compile(
 
 
 def known(text: str | None) -> str | None:
-    """The text without blanks around it, or None where it only says that nothing is known.
+    """Strip a text; None if it is blank or a placeholder for an unknown value.
 
     >>> known(" BRAF fusion "), known("[Not Available]"), known("n.d."), known("-")
     ('BRAF fusion', None, None, None)
@@ -297,7 +297,7 @@ def known(text: str | None) -> str | None:
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a text that is not blank stands for nothing known."""
+    """Whether a text that is not blank is a placeholder for an unknown value."""
     plain = unicodedata.normalize("NFKC", text).strip()
     if _FAILED.fullmatch(plain) or _SIGNS.fullmatch(plain):
         return True
@@ -305,7 +305,7 @@ def is_placeholder(text: str) -> bool:
 
 
 def is_suspicious(text: str) -> bool:
-    """Whether a known text looks as if it said that nothing is known, or that it is not sure.
+    """Whether a text looks like a placeholder, or like an uncertain value.
 
     >>> is_suspicious("BRAF fusion?"), is_suspicious("-9"), is_suspicious("BRAF V600E")
     (True, True, False)

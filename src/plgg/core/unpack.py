@@ -1,4 +1,4 @@
-"""The bytes of one file, plain or gzip, read once in pieces: counted, hashed, never all at once.
+"""Stream the bytes of one file, plain or gzip, in pieces, and hash them in the same pass.
 
 The SHA-256 is of the file as it lies on disk, so that an image and its hash come from the same
 bytes. Of gzip, every member's checksum and length are verified by the time its end is reached.
@@ -21,15 +21,15 @@ GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 2**20
 _GZIP = 16 + zlib.MAX_WBITS
 _MOST_MEMBERS = 2**17
-"""Of one file: blocks of 64 KiB, as bgzip writes them, up to 8 GiB."""
+"""Gzip members of one file: 8 GiB in blocks of 64 KiB, as bgzip writes them."""
 
 
 class Plain:
-    """A file's own bytes.
+    """Reader of a file without compression.
 
     Attributes:
         size: Of the file, in bytes.
-        trailing: Whether something that is no part of the contents follows them.
+        trailing: Whether other bytes follow the contents.
     """
 
     def __init__(self, handle: BinaryIO) -> None:
@@ -45,18 +45,18 @@ class Plain:
         return piece
 
     def sha256(self) -> str:
-        """Of the whole file; reads what is left of it."""
+        """SHA-256 of the whole file; reads the rest of it."""
         while self.read(_CHUNK):
             pass
         return self._digest.hexdigest()
 
 
 class Gzip:
-    """What a gzip file unpacks to.
+    """Reader of a gzip file.
 
     Attributes:
-        size: Of the file as it is packed, in bytes.
-        trailing: Whether bytes that are no gzip follow its last member; padding by zeros is none.
+        size: Size of the compressed file, in bytes.
+        trailing: Whether other bytes than padding with zeros follow the last gzip member.
 
     Raises:
         EOFError: From `read`, if the file ends within a member.
@@ -73,7 +73,7 @@ class Gzip:
         self.trailing = False
 
     def read(self, n_bytes: int) -> bytes:
-        """The next bytes; fewer only at the end. None are unpacked beyond them."""
+        """The next bytes; fewer only at the end. No more than these are decompressed."""
         pieces: list[bytes] = []
         wanted = n_bytes
         while wanted > 0 and not self._ended:
@@ -83,7 +83,7 @@ class Gzip:
         return b"".join(pieces)
 
     def sha256(self) -> str:
-        """Of the whole file as it is packed."""
+        """SHA-256 of the whole compressed file."""
         return self._source.sha256()
 
     def _piece(self, wanted: int) -> bytes:
@@ -114,7 +114,7 @@ class Gzip:
 
 @contextmanager
 def unpacking(path: Path) -> Iterator[Plain | Gzip]:
-    """Open a file and, if its first bytes are gzip's, unpack it on the way.
+    """Open a file for streaming; it is decompressed if its first bytes are those of gzip.
 
     Raises:
         InputError: If it is not a regular file, or cannot be opened.

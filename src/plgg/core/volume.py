@@ -1,8 +1,8 @@
-"""`Volume`: one 3-D image and where it lies; the only image type that passes between rooms.
+"""`Volume`: a 3-D image with its affine; the only image type that modules of plgg exchange.
 
 Axis order is stated here once: `data[i, j, k]` with `affine @ (i, j, k, 1)` in millimetres, in
 NIfTI's world (x to the patient's Right, y Anterior, z Superior: RAS+). Voxel centres have integer
-indices. This file knows nothing of files, of the atlas or of tensors.
+indices. Files, the atlas and tensors are handled elsewhere.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Volume:
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000.0)
 
     def crop(self, box: Box) -> Volume:
-        """The part within a box of voxels, where it lies; what is left is contiguous.
+        """Crop to a box of voxels, with the affine adapted; the result is contiguous.
 
         >>> Volume(np.zeros((4, 4, 4)), np.eye(4)).crop((slice(1, 3),) * 3).affine[0, 3]
         1.0
@@ -73,7 +73,7 @@ class Volume:
         return Volume(np.ascontiguousarray(self.data[box]), corner(self.affine, box))
 
     def with_data(self, data: NDArray[Any]) -> Volume:
-        """The same place with other contents; the shape must not change."""
+        """The same grid with other data; the shape must not change."""
         if data.shape != self.data.shape:
             raise InputError(f"shape {data.shape} does not fit the grid {self.data.shape}")
         return replace(self, data=data)

@@ -1,7 +1,7 @@
-"""One worker process: started afresh, given job after job, and killed from outside if need be.
+"""One worker process: spawned, given one job after another, and killed if necessary.
 
-`Worker` is the parent's handle; `_serve` is what runs in the process. Every answer is pickled, and
-read back once, inside the process, so that nothing that cannot cross ever reaches the parent.
+`Worker` is the parent's handle; `_serve` runs in the process. Every answer is pickled and unpickled
+once inside the process, so that one that cannot be sent becomes an error there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Kind = Literal["ready", "broken", "result", "error"]
 _GIB = 2**30
 _GRACE_SECONDS = 5.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
-# A main script is hidden for the moment of a start, which two threads must not do at once.
+# The main script is hidden during a start, which two threads must not do at once.
 _STARTING = threading.Lock()
 
 
@@ -39,8 +39,8 @@ class Worker:
     """A process that waits for jobs.
 
     Args:
-        start: Called once in the process; what it gives is handed to every job.
-        do: Called with that and a job.
+        start: Called once in the process; its result is passed to every job.
+        do: Called with that result and a job.
 
     Attributes:
         job: Number of the job in hand; None while it starts or is idle.
@@ -63,15 +63,15 @@ class Worker:
         self.since = time.monotonic()
 
     def send(self, number: int, job: object, *, alone: bool = False) -> None:
-        """Hand it a job."""
+        """Send a job."""
         packed = pickle.dumps(job)
         self._begin_job(number, alone=alone)
         self._send_bytes(packed)
 
     def send_in_thread(self, number: int, job: object) -> None:
-        """Hand it a job without waiting until it is read; it may be ended meanwhile.
+        """Send a job in a thread, without blocking; the process may be killed meanwhile.
 
-        A pipe holds less than a scan, and a process that still starts reads nothing.
+        A scan is larger than the buffer of a pipe, and a starting process does not read yet.
 
         Raises:
             Exception: What pickling the job raised.
@@ -84,13 +84,13 @@ class Worker:
         self.job, self.alone, self.since = number, alone, time.monotonic()
 
     def _send_bytes(self, packed: bytes) -> None:
-        # One that is gone is found out when it is looked at next; a connection that is closed in
-        # the middle of it has no number any more, which Python says as a type.
+        # A dead process is noticed at the next look. A connection that is closed while it sends has
+        # no file descriptor any more, for which Python raises a TypeError.
         with contextlib.suppress(OSError, TypeError):
             self.connection.send_bytes(packed)
 
     def receive(self) -> tuple[Kind, Any] | None:
-        """What it sent; None where it is gone."""
+        """Receive its next message; None if the process has ended."""
         try:
             kind, value = pickle.loads(self.connection.recv_bytes())  # noqa: S301 - from a child
         except (EOFError, OSError):
@@ -99,22 +99,22 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """Number of the process."""
+        """Process ID."""
         return self._process.pid
 
     @property
     def gone(self) -> bool:
-        """Whether the process has ended and left nothing to be heard."""
+        """Whether the process has ended and there is no message left."""
         return self._process.exitcode is not None and not self._poll()
 
     @property
     def seconds(self) -> float:
-        """How long it has been at what it does now."""
+        """Seconds since it began its current job or its start."""
         return time.monotonic() - self.since
 
     @property
     def gib(self) -> float:
-        """Memory that is its own alone, in GiB; 0 where that cannot be told."""
+        """Memory of the process that it does not share, in GiB; 0 if unknown."""
         try:
             held = psutil.Process(self.pid).memory_info()
         except psutil.Error:
@@ -137,7 +137,7 @@ class Worker:
         return self._process.exitcode == -int(getattr(signal, "SIGKILL", 0)) != 0
 
     def kill(self) -> None:
-        """End the process and those that it started, at once."""
+        """Kill the process and its children."""
         for process in _family(self.pid):
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -190,24 +190,24 @@ def _without_main() -> Iterator[None]:
 
 
 def _serve(connection: Connection, start: Callable[[], Any], do: Callable[[Any, Any], Any]) -> None:
-    """What runs in the process: start, then one answer a job, until the parent closes its end."""
+    """Main loop in the process: start, then answer each job, until the parent closes its end."""
     follow_parent()
     try:
         state = start()
         connection.send_bytes(_packed("ready", None))
-    except Exception as error:  # noqa: BLE001 - told to the parent, who raises it
+    except Exception as error:  # noqa: BLE001 - sent to the parent, which raises it
         connection.send_bytes(_packed("broken", sendable(error)))
         return
-    # The end of the pipe is the end of the work.
+    # A closed pipe means that there are no more jobs.
     with contextlib.suppress(EOFError, OSError):
         while True:
             connection.send_bytes(_answer(connection.recv_bytes(), state, do))
 
 
 def follow_parent() -> None:
-    """Let a process that was started to work end with its parent alone, however that ends.
+    """Make a worker ignore Ctrl-C, and exit when its parent ends for any reason.
 
-    Ctrl-C on a terminal reaches all processes; the first one ends the others and says so.
+    Ctrl-C on a terminal reaches all processes; the parent ends the others and reports it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -215,15 +215,15 @@ def follow_parent() -> None:
 
 @contextmanager
 def sheltered() -> Iterator[None]:
-    """Processes that are started within leave Ctrl-C to their parent from their first moment.
+    """Block Ctrl-C in processes that are started within, from their first moment.
 
-    The parent itself gets it once the block has ended.
+    The parent receives it once the block has ended.
     """
     with _signals_held():
         if not hasattr(signal, "pthread_sigmask"):  # Windows
             yield
             return
-        # Python's tracker of resources, started by the first process, would take the shelter away.
+        # Python's resource tracker, started with the first process, would unblock the signal.
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -234,7 +234,7 @@ def sheltered() -> Iterator[None]:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Hold back what signals raise in the main thread, whichever thread the system gives them to.
+    """Defer the signal handlers of the main thread to the end of the block.
 
     A queue that is interrupted while it takes its lock would hold it for ever.
     """
@@ -256,7 +256,7 @@ def _signals_held() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent is killed must not go on alone."""
+    """Exit when the parent ends, so that no worker outlives a killed parent."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -279,7 +279,7 @@ def _packed(kind: Kind, value: object) -> bytes:
 
 
 def sendable(error: Exception) -> PlggError | str:
-    """The error itself where it is one that a user can mend and survives being sent."""
+    """The error itself if it is a `PlggError` that can be pickled; else its description."""
     try:
         if isinstance(error, PlggError) and pickle.loads(pickle.dumps(error)):  # noqa: S301
             return error
@@ -289,7 +289,7 @@ def sendable(error: Exception) -> PlggError | str:
 
 
 def describe_error(error: Exception) -> str:
-    """An exception as one line for people, whatever it is."""
+    """Describe any exception in one line for users."""
     try:
         words = " ".join(str(error).split())
     except Exception:  # noqa: BLE001 - even saying what it is may fail

@@ -1,10 +1,10 @@
-"""Jobs in worker processes: a job that fails, hangs, eats memory or dies costs only itself.
+"""Run jobs in worker processes: one that fails, hangs or exhausts memory affects no other job.
 
     for outcome in in_workers(jobs, do, start=load, workers=4, seconds=1800, gib=8):
         ...
 
-Results come in the order of the jobs. A process is used for job after job; what is dear to make (an
-atlas, a network) is made once in each by `start` and handed to `do`.
+Results come in the order of the jobs. Each process runs many jobs: `start` loads expensive objects
+(an atlas, a network) once in each, and they are passed to `do`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ Job = TypeVar("Job")
 State = TypeVar("State")
 Result = TypeVar("Result")
 Failure = Literal["error", "time", "memory", "killed", "crashed"]
-# Memory is looked at this often: what a process can take in between is a fraction of a GiB.
+# Interval of memory checks: a process can allocate only a fraction of a GiB in between.
 _LOOK_SECONDS = 0.1
-# A process that has not started by then never will.
+# Time limit for the start of a process.
 _START_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
 class JobOutcome(Generic[Result]):
-    """What became of a job.
+    """Outcome of a job: its result or its failure.
 
     Attributes:
-        result: What it gave; None where it failed.
+        result: Its return value; None where it failed.
         reason: Why it failed, in one line; None where it did not.
         failure: What kind of failure that is: it raised, was too slow or too large, or its process
             was killed from outside, crashed or ended by itself.
-        error: What it raised, where that is one of plgg's errors; it keeps its kind and its parts.
+        error: The exception, if it is one of plgg's errors, with its class and its parts.
     """
 
     result: Result | None = None
@@ -48,10 +48,10 @@ class JobOutcome(Generic[Result]):
     error: PlggError | None = None
 
     def required(self) -> Result:
-        """The result of a job without which the others are no use.
+        """The result; raises an error if the job failed.
 
         Raises:
-            PlggError: What the job raised; a `WorkerError` where it failed in another way.
+            PlggError: The error of the job; a `WorkerError` where it failed in another way.
         """
         if self.failure is not None:
             raise self.error or WorkerError(
@@ -69,15 +69,16 @@ def in_workers(
     seconds: float | None = None,
     gib: float | None = None,
 ) -> Generator[JobOutcome[Result], None, None]:
-    """Do jobs in processes of their own; nothing is raised for one job.
+    """Run jobs in worker processes; the failure of a job is its outcome and is not raised.
 
     Args:
-        jobs: What to do; each can be pickled.
-        do: Does one; a function of a module, as `start` is. Called with what `start` gave.
-        start: Makes a process ready, once in each.
-        workers: Processes side by side, at least one.
-        seconds: After which a job is killed; None for no limit.
-        gib: Memory of a process at which its job is killed; None for no limit.
+        jobs: The jobs; they must be picklable.
+        do: Runs a job; a module-level function, like `start`. Its first argument is what `start`
+            returned.
+        start: Initialises a worker process, once in each.
+        workers: Number of parallel processes, at least one.
+        seconds: Time limit of a job, which is killed then; None for no limit.
+        gib: Memory limit of a process, whose job is killed then; None for no limit.
 
     Yields:
         The outcome of each job, in their order. A job whose process was killed from outside, as the
@@ -99,12 +100,12 @@ def in_workers(
 
 
 class WorkerPool:
-    """Worker processes that stay for job after job; whoever made it closes or kills it.
+    """Pool of worker processes for many jobs; its creator must close or kill it.
 
     Args:
-        do: Does a job.
-        start: Makes a process ready.
-        most: Processes side by side.
+        do: Runs a job.
+        start: Initialises a process.
+        most: Largest number of parallel processes.
         limits: Seconds of a job and GiB of a process; None for no limit.
     """
 
@@ -133,7 +134,7 @@ class WorkerPool:
         return number
 
     def outcome(self, number: int) -> JobOutcome[Any]:
-        """What became of a job, once; others go on meanwhile.
+        """Wait for the outcome of a job, which can be asked for once; others go on meanwhile.
 
         Raises:
             PlggError: What `start` raised.
@@ -147,7 +148,7 @@ class WorkerPool:
         return self._found.pop(number)
 
     def close(self) -> None:
-        """Let the processes end, which are idle."""
+        """End the idle processes."""
         for worker in self._workers:
             worker.close()
 
@@ -221,7 +222,7 @@ class WorkerPool:
             self._end(worker, "memory", reason)
 
     def _lost(self, worker: Worker) -> None:
-        """A process is gone of which nobody asked it."""
+        """Handle a process that ended unexpectedly; a killed job is retried alone."""
         reason = worker.exit_reason()
         others = len(self._workers) > 1
         if worker.job is not None and worker.killed and others and not worker.alone:
@@ -238,7 +239,7 @@ class WorkerPool:
         self._done(worker, JobOutcome(reason=reason, failure=failure))
 
     def _went_without(self, reason: str) -> None:
-        """A process that does not start is not started again."""
+        """Go on without a process that did not start, or raise an error if none is left."""
         self._most -= 1
         if not self._workers or self._most < 1:
             raise WorkerError(

@@ -1,8 +1,8 @@
-"""Memory that one image may take, judged from its header, and the field of view it must cover.
+"""Limits of one image, checked by its header: memory when unpacked, and field of view.
 
-A file of 3 MB can promise or unpack to many GiB. Whoever reads an image asks `require_affordable`
-first. The limit is the setting `execution.scan_gib` (`--scan-gib`), which a command puts in force
-for what it reads:
+A file of 3 MB can unpack to many GiB, so every reader calls `require_affordable` first. The limit
+is the setting `execution.scan_gib` (`--scan-gib`), which a command applies to the files that it
+reads:
 
     with scan_limit(config.execution.scan_gib):
         scan = open_scan(path)
@@ -30,13 +30,13 @@ _limit: ContextVar[int] = ContextVar("scan_limit_bytes", default=DEFAULT_LIMIT_B
 
 
 def limit_in_force() -> int:
-    """The most bytes that one image may unpack to, here and now."""
+    """Current limit of the unpacked size of one image, in bytes."""
     return _limit.get()
 
 
 @contextmanager
 def scan_limit(gib: float | None) -> Iterator[None]:
-    """Let images that this thread reads within the block unpack to so many GiB at most.
+    """Limit the unpacked size of images that this thread reads within the block.
 
     Args:
         gib: The most; None leaves the limit as it is.
@@ -55,7 +55,7 @@ def require_affordable(
     where: str | Path,
     limit_bytes: int | None = None,
 ) -> int:
-    """Refuse an array that would take more memory than allowed, or whose size is none.
+    """Refuse an array that would take more memory than allowed, or that has an invalid shape.
 
     Args:
         shape: Elements along each axis, as a header declares it; of one axis, a count of bytes.

@@ -1,8 +1,8 @@
-"""`Calibration`: what the validation patients of a run taught about its answers.
+"""`Calibration`: rules that are fitted to the validation patients of a run, and their file.
 
     RUN/calibration.json
 
-Made by `plgg.predict.calibrate`, used by `plgg.predict`. Plain records and their file.
+`plgg.predict.calibrate` fits them, and `plgg.predict` applies them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _line(values: tuple[float, ...]) -> str:
     return " ".join(str(int(value)) if value == int(value) else repr(value) for value in values)
 
 
-# Many numbers are one line of a file, not one each: a tenth of the size.
+# In JSON, a list of numbers is one string on one line, which makes the file ten times smaller.
 _Written = PlainSerializer(_line, when_used="json")
 Reals = Annotated[tuple[float, ...], BeforeValidator(_numbers), _Written]
 Integers = Annotated[tuple[int, ...], BeforeValidator(_numbers), _Written]
@@ -54,10 +54,10 @@ class MaskRule(_Record):
     Attributes:
         threshold: Probability from which a voxel is tumour, or `expected-dice` of each scan.
         smallest_ml: Smaller components are removed, unless they are all there is.
-        dice: Mean of the validation patients so, on their native scans; a little too good where
-            the rule was chosen by them. None without masks.
-        plain_dice: Theirs at 0.5 with all components.
-        n: Scans that had a mask to judge by.
+        dice: Mean Dice of the validation patients with this rule, on their native scans; slightly
+            optimistic where they chose the rule. None without masks.
+        plain_dice: Their mean Dice at threshold 0.5 with all components.
+        n: Validation scans with a true mask.
     """
 
     threshold: Threshold
@@ -90,7 +90,7 @@ class Bin(_Record):
 
 
 class RiskPoint(_Record):
-    """If only answers at least this confident were given: the share given, the share wrong."""
+    """Point of a risk-coverage curve: share of scans answered, and share of wrong answers."""
 
     threshold: float
     coverage: Fraction
@@ -100,22 +100,22 @@ class RiskPoint(_Record):
 class MarkerRule(_Record):
     """How marker probabilities are scaled, and when they are withheld.
 
-    The numbers after scaling are of the scans that it was fitted to, hence a little too good.
+    Metrics after scaling are of the scans that it was fitted to, hence slightly optimistic.
 
     Attributes:
         temperature: Logits are divided by it (Guo et al. 2017).
         target_risk: Share of wrong answers that is accepted.
-        answer_from: Answers are given from this confidence; None if no threshold keeps the risk.
+        answer_from: Lowest confidence of an answer; None if no threshold meets the target risk.
         coverage: Share of the validation scans that got an answer.
         risk: Share of wrong ones among these; None if there were none.
         ece_before: Expected calibration error before, and after.
         bins_before: Reliability before, and after.
         curve: Risk over coverage.
         n: Validation scans with a known marker.
-        source: Who answers: the network, the forest on radiomics, or the mean of both and of the
-            clinical data, combined.
-        network_temperature: That of the network alone; None where it is `temperature`.
-        log_loss: On the validation scans, by source; what was not compared is not there.
+        source: Model that answers: `network`, `radiomics` (the forest), or `combined`, the mean of
+            both and of the clinical model.
+        network_temperature: Temperature of the network alone; None where it is `temperature`.
+        log_loss: Log loss on the validation scans by source, of the sources that were compared.
     """
 
     temperature: Annotated[float, Field(gt=0.0)]
@@ -137,7 +137,7 @@ class MarkerRule(_Record):
 
 
 class ClinicalModel(_Record):
-    """Multinomial logistic regression on what is known without looking at the tumour's texture.
+    """Multinomial logistic regression on age, sex, tumour place and volume, without texture.
 
     Attributes:
         classes: As the network's.
@@ -170,9 +170,9 @@ class Tree(_Record):
     """A decision tree; node 0 is the root, and a node's children come after it.
 
     Attributes:
-        feature: Number of the input that each node asks for; -1 for a leaf.
+        feature: Index of the input that each node splits on; -1 for a leaf.
         threshold: Inputs up to it go left.
-        left: Number of the child; -1 for a leaf.
+        left: Index of the child node; -1 for a leaf.
         right: Likewise.
         leaf: Probability of each class; empty for an inner node.
     """
@@ -189,7 +189,7 @@ class Tree(_Record):
         if {len(self.threshold), len(self.left), len(self.right), len(self.leaf)} != {n} or not n:
             raise ValueError("its nodes are incomplete")
         for node, feature in enumerate(self.feature):
-            # Children come later, so that no walk can go on for ever.
+            # Children come after their parent, so every path down the tree ends.
             children = (self.left[node], self.right[node])
             if feature >= 0 and not all(node < child < n for child in children):
                 raise ValueError("its nodes are no tree")
@@ -202,9 +202,9 @@ class ForestModel(_Record):
     Attributes:
         classes: As the network's.
         inputs: Names of the features: `plgg.measure.radiomics.RADIOMICS_INPUTS`.
-        means: What stands for one that is unknown.
-        trees: Whose mean is the answer.
-        n: Rows that it was grown on.
+        means: Values that replace unknown features.
+        trees: The decision trees, whose probabilities are averaged.
+        n: Rows that it was trained on.
     """
 
     classes: ClassNames
@@ -226,12 +226,12 @@ class ForestModel(_Record):
 
 
 class TrainingDistribution(_Record):
-    """What scans of the training cohort look like to the network.
+    """Features of the training scans, and limits of the distance of a new scan to them.
 
     Attributes:
         references: Pooled features of the training scans, one row each.
-        doubtful_above: Distances beyond are unlike most of the cohort.
-        failed_above: Distances beyond are unlike any of it.
+        doubtful_above: Distance above which a scan is unlike most of the cohort.
+        failed_above: Distance above which a scan is unlike any of the cohort.
     """
 
     references: tuple[Reals, ...]
@@ -246,12 +246,12 @@ class TrainingDistribution(_Record):
 
 
 class TaskRule(_Record):
-    """What the validation patients taught of a task other than outline and marker.
+    """Calibration of an auxiliary task, fitted to the validation patients.
 
     Attributes:
-        kind: Of the task, which knows what the numbers mean: of a classification the `temperature`,
-            of a regression the `reach` of its interval and the `level` of that.
-        numbers: By name.
+        kind: Kind of the task, which defines the numbers: `temperature` of a classification,
+            `reach` and `level` of the interval of a regression.
+        numbers: Parameters by name.
         n: Validation scans with a known target.
     """
 
@@ -261,7 +261,7 @@ class TaskRule(_Record):
 
 
 class Calibration(_Record):
-    """All of it; parts are None where the validation patients could not teach them.
+    """The contents of `calibration.json`; rules that could not be fitted are None.
 
     `labels` are the mask rules of regions within the tumour, by name.
     """
@@ -280,12 +280,12 @@ class Calibration(_Record):
 
 
 def write_calibration(run: Path, calibration: Calibration) -> None:
-    """Write it into a run's folder, whole or not at all."""
+    """Write `calibration.json` into a run's folder, atomically."""
     write_json(run / FILE, calibration.model_dump(mode="json"))
 
 
 def read_calibration(run: Path) -> Calibration | None:
-    """That of a run; None if it was never made.
+    """Read the calibration of a run; None if there is no file.
 
     Raises:
         RunError: If the file cannot be read as one.

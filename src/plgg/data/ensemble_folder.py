@@ -1,4 +1,4 @@
-"""The ensemble folder: runs that answer together, one for each fold of a cohort.
+"""The ensemble folder: runs whose predictions are averaged, one for each fold of a cohort.
 
 ENSEMBLE/ensemble.json                       its members
 ENSEMBLE/fold-K/                             a run, validated on the patients of fold K
@@ -21,7 +21,7 @@ from plgg.core.records import read_record
 
 FILE = "ensemble.json"
 OUT_OF_FOLD = "out-of-fold"
-"""Predictions of each patient by the run that never saw it."""
+"""Predictions of each patient by the run that was not trained on that patient."""
 
 
 class EnsembleRecord(BaseModel):
@@ -29,11 +29,11 @@ class EnsembleRecord(BaseModel):
 
     Attributes:
         members: Names of the runs' folders.
-        folds: Of how many folds the cohort was made.
-        seed: That they were drawn with.
-        name: What the model is called, where it is installed as one.
-        about: What everyone who reads a result of it must know.
-        learnt_from: SHA-256 of the corrected scans that taught it since it was trained.
+        folds: Number of folds of the cohort.
+        seed: Seed of the folds.
+        name: Name of the model, if it is to be installed.
+        about: Note for readers of its results.
+        learnt_from: SHA-256 of the corrected scans that it was fine-tuned on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -66,7 +66,7 @@ def read_ensemble(folder: Path) -> EnsembleRecord:
     """Read `ensemble.json`.
 
     Raises:
-        RunError: If there is none, or it is of no version that is known.
+        RunError: If the file is missing or of an unknown version.
     """
     return read_record(
         folder / FILE,
@@ -79,10 +79,10 @@ def read_ensemble(folder: Path) -> EnsembleRecord:
 
 
 def member_runs(folders: Iterable[Path]) -> list[Path]:
-    """The runs of all that may be named as a model: runs themselves, and ensembles.
+    """List the runs of models: each is a run, or an ensemble of several.
 
     Raises:
-        RunError: If an ensemble cannot be read, or leads out of its folder.
+        RunError: If an ensemble cannot be read, or a member lies outside its folder.
     """
     runs: list[Path] = []
     for folder in folders:

@@ -1,27 +1,29 @@
-"""The experiment folder: what was planned, and where the run of each split and arm lies.
+"""The experiment folder: its plan, and the folder of the run of each split and arm.
 
 EXP/experiment.json                          the plan
 EXP/split-K/ARM/                             a run
 EXP/split-K/ARM/POINT/, ARM/choice.json      with a grid: a run for each point, and the chosen
 EXP/seed-S/split-K/ARM/ …                    the same of further seeds, S above the first
 RUN/failure.json, RUN/failure.log            of a run that failed, until it succeeds
-EXP/about.txt                                what a reader must know of the patients
+EXP/about.txt                                notes on the patients, for readers of the report
 EXP/unseen/ARM/evaluation/                   of a demo: an arm on patients of no split
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plgg.core.errors import RunError
 from plgg.core.files import write_json, write_text
 from plgg.core.paths import FileName
-from plgg.core.records import JsonError, as_record, read_json, read_record
+from plgg.core.records import JsonError, as_record, read_json, read_record, read_text
 from plgg.data.run_folder import is_run
 
+log = logging.getLogger(__name__)
 MAX_SPLITS = 1000
 
 
@@ -57,11 +59,11 @@ class ExperimentRecord(BaseModel):
 
 
 class Choice(BaseModel):
-    """The contents of `choice.json`: which point of a grid was chosen, by what.
+    """The contents of `choice.json`: the chosen point of a grid, and the criterion.
 
     Attributes:
-        point: The chosen one.
-        scores: Of each point; None where it failed.
+        point: Name of the chosen point.
+        scores: Score of each point; None where its run failed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -71,6 +73,13 @@ class Choice(BaseModel):
     point: FileName
     by: str = "validation Dice"
     scores: dict[FileName, float | None]
+
+    @model_validator(mode="after")
+    def _is_best(self) -> Choice:
+        known = [score for score in self.scores.values() if score is not None]
+        if self.scores and self.scores.get(self.point) != max(known, default=None):
+            raise ValueError("the chosen point is not the best of its scores")
+        return self
 
 
 class Failure(BaseModel):
@@ -85,7 +94,7 @@ class Failure(BaseModel):
 
 
 def write_about(folder: Path, text: str) -> None:
-    """Write what a reader of the report must know of the patients; a blank line ends a paragraph.
+    """Write notes on the patients for readers of the report; a blank line ends a paragraph.
 
     Raises:
         OutputError: If it cannot be written.
@@ -94,16 +103,16 @@ def write_about(folder: Path, text: str) -> None:
 
 
 def read_about(folder: Path) -> tuple[str, ...]:
-    """Those paragraphs; none where nothing was written."""
+    """Read the paragraphs of `about.txt`; empty if there is no such file."""
     try:
-        text = (folder / "about.txt").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = read_text(folder / "about.txt")
+    except JsonError:
         return ()
     return tuple(" ".join(part.split()) for part in text.split("\n\n") if part.strip())
 
 
 def unseen_folder(folder: Path, arm: str) -> Path:
-    """Where an arm's evaluation on patients of no split lies, beside their predictions."""
+    """Folder of an arm's evaluation on patients outside all splits, beside their predictions."""
     return folder / "unseen" / arm / "evaluation"
 
 
@@ -131,25 +140,25 @@ def write_experiment(folder: Path, record: ExperimentRecord) -> None:
     """Write the plan of an experiment."""
     raw = record.model_dump(mode="json")
     if record.n_seeds == 1:
-        # As earlier versions wrote it, so that they can read it.
+        # Left out at its default, so that earlier versions can read the file.
         del raw["n_seeds"]
     write_json(folder / "experiment.json", raw)
 
 
 def seed_folder(experiment: Path, seed: int) -> Path:
-    """Where the splits of a seed lie, counted from 0: the first one's in the experiment itself."""
+    """Folder of the splits of a seed, from 0; for seed 0, the folder of the experiment itself."""
     return experiment / f"seed-{seed}" if seed else experiment
 
 
 def arm_folder(experiment: Path, split: int, arm: str, seed: int = 0) -> Path:
-    """Where an arm's run on a split lies, or the runs of its grid; of a seed, counted from 0."""
+    """Folder of an arm's run on a split, or of the runs of its grid; seeds count from 0."""
     return seed_folder(experiment, seed) / f"split-{split}" / arm
 
 
 def run_of(experiment: Path, split: int, arm: str, seed: int = 0) -> Path:
-    """The run that stands for an arm on a split: the chosen point of a grid, or the only one.
+    """Folder of an arm's run on a split: the chosen point of a grid, or the only run.
 
-    It need not be there yet.
+    It need not exist yet.
     """
     folder = arm_folder(experiment, split, arm, seed)
     choice = read_choice(folder)
@@ -157,10 +166,15 @@ def run_of(experiment: Path, split: int, arm: str, seed: int = 0) -> Path:
 
 
 def read_choice(folder: Path) -> Choice | None:
-    """The chosen point of a grid; None where none is chosen yet."""
+    """The chosen point of a grid; None where none is chosen yet, or its record is damaged."""
     try:
         return as_record(read_json(folder / "choice.json"), Choice)
-    except JsonError:
+    except JsonError as error:
+        if not error.is_missing:
+            path = folder / "choice.json"
+            log.warning(
+                "%s is passed over: it %s; plgg experiment chooses again", path, error.fault
+            )
         return None
 
 
@@ -171,12 +185,12 @@ def points_of(experiment: Path, split: int, arm: str) -> dict[str, Path]:
 
 
 def _is_point(run: Path) -> bool:
-    """Whether a folder is called as a point of a grid is: `KEY=VALUE,KEY=VALUE`."""
+    """Whether a folder is named like a point of a grid: `KEY=VALUE,KEY=VALUE`."""
     return all("=" in part for part in run.name.split(","))
 
 
 def note_failure(run: Path, error: str, trace: str) -> None:
-    """Keep why a run failed, and how often it has."""
+    """Record the error of a failed run, and count its attempts."""
     known = read_failure(run)
     attempts = known.attempts + 1 if known else 1
     write_text(run / "failure.log", trace)
@@ -192,7 +206,7 @@ def read_failure(run: Path) -> Failure | None:
 
 
 def forget_failure(run: Path) -> None:
-    """A run that succeeded has not failed."""
+    """Delete the failure record of a run, as after a successful attempt."""
     for name in ("failure.json", "failure.log"):
         (run / name).unlink(missing_ok=True)
 

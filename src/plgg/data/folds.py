@@ -1,7 +1,7 @@
-"""Folds of a cohort: by patient, alike in marker, masks and tumour volume.
+"""Stratified folds of a cohort: by patient, balanced by marker, known mask and tumour volume.
 
-Of an ensemble each fold is validated by the network that was trained on the others; in cross
-validation each is tested once.
+In an ensemble, each network validates on one fold and trains on the others. In cross validation,
+each fold is the test part once.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ MIN_FOLDS = 2
 def fold_of(
     cases: Sequence[StoredCase], n_folds: int, *, seed: int, volumes: Mapping[str, float]
 ) -> dict[str, int]:
-    """The fold of each patient, from 0; all scans of a patient are in one.
+    """Assign each patient to a fold, from 0; all scans of a patient are in the same fold.
 
-    Patients are put in order by marker, by whether a mask is known and by tumour volume, and each
-    stretch of `n_folds` of them is dealt out over all folds by chance, so that folds are of one
-    size within one, and alike in these three.
+    Patients are sorted by marker, by whether a mask is known and by tumour volume. Each block of
+    `n_folds` patients is distributed over all folds at random, so that fold sizes differ by one at
+    most and all three are balanced.
 
     Args:
         cases: The cohort.
         n_folds: How many.
-        seed: What chance draws from.
+        seed: Seed of the random assignment.
         volumes: Tumour volume of each case with a mask, in any unit.
 
     Raises:
@@ -58,13 +58,13 @@ def fold_of(
 def make_fold_split(
     cases: Sequence[StoredCase], folds: Mapping[str, int], *, k: int, seed: int, test: bool
 ) -> Split:
-    """The split of fold `k`: tested, or only validated on.
+    """Make the split in which fold `k` is the test part or the validation part.
 
     Args:
         cases: The cohort.
         folds: The fold of each patient.
-        k: Which.
-        seed: That the folds were drawn with.
+        k: Number of the fold, from 0.
+        seed: Seed that the folds were made with.
         test: Whether fold `k` is the test part, and the next one the validation part, for cross
             validation; else it is the validation part, and all others are trained on, for an
             ensemble.
@@ -92,7 +92,7 @@ def make_fold_split(
 
 
 def fold_splits(store: Store, n_folds: int, *, seed: int, test: bool) -> list[Split]:
-    """A split for each fold of a store, alike in markers, masks and tumour volumes.
+    """Make a split for each fold of a store, balanced by marker, mask and tumour volume.
 
     Raises:
         ConfigError: If there are too few patients.

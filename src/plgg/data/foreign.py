@@ -1,6 +1,7 @@
-"""Files that are no image: recognised by their first bytes; any reader's error as one refusal.
+"""Files that are not NIfTI: recognise their format by magic bytes, with advice on conversion.
 
-Each kind comes with what to do about it. Nothing is read beyond the bytes that are handed in.
+`refusing` converts the errors of any reader to one `InputError`. Nothing is read beyond the bytes
+that are passed in.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ _UNPACK = "Unpack it and name the image in it."
 
 @dataclass(frozen=True)
 class ForeignFormat:
-    """A file of another kind.
+    """A file format other than NIfTI.
 
     Attributes:
         what: One clause, such as `is FreeSurfer's MGH format`.
-        remedy: How to come to a NIfTI file.
+        remedy: How to convert it, or what to do instead.
     """
 
     what: str
@@ -92,24 +93,24 @@ _NAMES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 
 
 def foreign(start: bytes, path: Path) -> ForeignFormat:
-    """What a file is that does not begin as NIfTI does.
+    """Recognise the format of a file that does not begin as NIfTI does.
 
     Args:
-        start: Its first bytes, unpacked where it is gzip; some hundred tell.
-        path: Of the file.
+        start: Its first few hundred bytes, decompressed if it is gzip.
+        path: Path of the file.
     """
     kind = _by_content(start) or _by_name(path.name.lower()) or _unknown(start)
     return ForeignFormat(kind.what, _filled(kind.remedy, path))
 
 
 def pointer(start: bytes) -> ForeignFormat | None:
-    """What a file is that only stands for another one, such as git-annex's; None if it does not."""
+    """Recognise a pointer file, such as of Git LFS or git-annex; None for any other file."""
     found = _first(_WORDS, lambda word: word in start) if _is_text(start) else None
     return found if found and "pointer" in found.what else None
 
 
 def half_of_a_pair(path: Path) -> ForeignFormat:
-    """What to say of a header whose voxels lie in another file."""
+    """Describe the header file of a pair, whose voxels are in another file."""
     what = "is the header of a .hdr/.img pair (NIfTI or Analyze), without the voxels"
     return ForeignFormat(what, _filled(_PAIR, path))
 
@@ -155,13 +156,13 @@ def _filled(remedy: str, path: Path) -> str:
 
 @contextmanager
 def refusing(refusal: Callable[[], InputError]) -> Iterator[None]:
-    """Turn whatever a reader raises at a damaged or hostile file into one refusal.
+    """Convert any exception of a reader at a damaged or hostile file to one error.
 
     pydicom, its decoders, zipfile, nibabel and Pillow raise some twenty kinds of exception at such
     files, and not all are documented.
 
     Raises:
-        InputError: What `refusal` gives; an error of plgg's own passes as it is.
+        InputError: The error that `refusal` returns; plgg's own errors pass unchanged.
     """
     try:
         yield

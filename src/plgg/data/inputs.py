@@ -1,7 +1,7 @@
-"""What a network sees of a case: sequences, and neighbouring slices as further channels.
+"""Input channels of a network: MR sequences, and neighbouring slices as further channels.
 
-channels of the image, those of the slice before, those of the slice behind, …; of a network that
-is told the true marker (the arm oracle) last a constant plane for each class
+The order is: channels of the slice itself, of the slice before, of the slice behind, … In the arm
+oracle, which has the true marker as input, a constant plane for each class comes last.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Number = TypeVar("Number", np.int8, np.float32)
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network sees.
+    """Input channels of a network.
 
     Attributes:
-        channels: Sequences.
-        neighbours: Slices on each side of a voxel's own.
-        neighbour_mm: How far apart.
-        marker_planes: Whether the true marker is told, as planes behind all channels.
-        labels: Regions of the mask that go along with it; none for the tumour alone.
+        channels: MR sequences.
+        neighbours: Neighbouring slices on each side.
+        neighbour_mm: Distance between neighbouring slices.
+        marker_planes: Whether the true marker is an input, as planes after all channels.
+        labels: Regions of the mask as segmentation targets; empty for the tumour alone.
     """
 
     channels: tuple[str, ...] = ("flair",)
@@ -38,7 +38,7 @@ class Inputs:
 
     @classmethod
     def of(cls, config: Config) -> Inputs:
-        """As the settings say."""
+        """Make the inputs that the settings specify."""
         model = config.model
         return cls(
             config.channels,
@@ -49,7 +49,7 @@ class Inputs:
         )
 
     def offsets(self, slice_mm: float) -> tuple[int, ...]:
-        """Of the slices that are shown, where these lie that far apart."""
+        """Offsets of the slices to stack, for an image with this distance between slices."""
         return neighbour_offsets(self.neighbours, self.neighbour_mm, slice_mm)
 
 
@@ -57,17 +57,17 @@ FLAIR = Inputs()
 
 
 def neighbour_offsets(n: int, distance_mm: float, slice_mm: float) -> tuple[int, ...]:
-    """Which slices are shown, counted from the one at hand; that one first.
+    """Offsets of a slice and its neighbours, in slices; 0, the slice itself, comes first.
 
     Args:
         n: Neighbours on each side.
         distance_mm: From each to the next.
-        slice_mm: Distance of the slices that there are.
+        slice_mm: Distance between the slices of the image.
 
     >>> neighbour_offsets(1, 5.5, 2.0)
     (0, -3, 3)
     """
-    # Where it lies between two, the last bits of a distance must not decide.
+    # Rounded first: half-way between two slices, floating-point error must not decide.
     step = max(1, round(round(distance_mm / slice_mm, 6)))
     return (0, *(side * number * step for number in range(1, n + 1) for side in (-1, 1)))
 
@@ -75,12 +75,12 @@ def neighbour_offsets(n: int, distance_mm: float, slice_mm: float) -> tuple[int,
 def with_neighbours(
     image: NDArray[Number], offsets: Sequence[int], *, outside: int = 0
 ) -> NDArray[Number]:
-    """An image whose channels are those of its slices and of their neighbours.
+    """Stack each slice with its neighbours along the channel axis.
 
     Args:
         image: Shape (C, I, J, K).
         offsets: As `neighbour_offsets` gives them.
-        outside: What stands for a slice beyond the ends.
+        outside: Value of slices beyond the ends.
 
     Returns:
         Shape (C · len(offsets), I, J, K).
@@ -113,7 +113,7 @@ def one_hot(marker: str | None, classes: Sequence[str]) -> NDArray[np.float32]:
 
 
 def with_planes(image: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """An image with a constant plane behind its channels for each of some values.
+    """Append a constant channel to an image for each of some values.
 
     Args:
         image: Shape (C, I, J, K).

@@ -1,4 +1,4 @@
-"""Models that come as packages: found by the entry-point group `plgg.models`.
+"""Find models that are installed as packages, by the entry-point group `plgg.models`.
 
     [project.entry-points."plgg.models"]
     glioma-flair = "plgg_glioma_flair:FOLDER"
@@ -24,12 +24,12 @@ class InstalledModel:
     """A model that is installed.
 
     Attributes:
-        name: By which `--model` knows it.
-        folder: Where it lies.
-        package: That brings it, with its version.
-        licence: Of the weights, as the package says.
-        about: What everyone who reads a result of it must know.
-        members: How many networks answer.
+        name: Name for `--model`.
+        folder: Path of the model.
+        package: Name and version of the package that contains it.
+        licence: Licence of the weights, from the package's metadata.
+        about: Note for readers of its results.
+        members: Number of networks.
     """
 
     name: str
@@ -41,10 +41,10 @@ class InstalledModel:
 
 
 def installed_models() -> list[InstalledModel]:
-    """All that are installed and can be read, by name.
+    """List all installed models, sorted by name.
 
     Raises:
-        ConfigError: If the package of one is broken.
+        ConfigError: If one cannot be loaded.
     """
     found = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
@@ -68,10 +68,10 @@ def installed_models() -> list[InstalledModel]:
 
 
 def model_folder(named: Path | None) -> Path:
-    """The folder of a model: as named, or one that is installed.
+    """Find the folder of a model by its path, or by the name of an installed model.
 
     Args:
-        named: A folder, the name of an installed model, or None for the one that is installed.
+        named: A folder, the name of an installed model, or None for the only installed model.
 
     Raises:
         ConfigError: If none is named and none or several are installed.
@@ -96,7 +96,7 @@ def model_folder(named: Path | None) -> Path:
 
 
 def model_folders(named: Path | str | Sequence[Path] | None) -> list[Path]:
-    """The folders of models, each named by a path or as one that is installed.
+    """Find the folders of models, each by its path or by the name of an installed model.
 
     Raises:
         ConfigError: As `model_folder`.

@@ -1,8 +1,8 @@
-"""Maps of a mask's labels: the number of each voxel's innermost region, 0 outside the tumour.
+"""Label maps: each voxel has the number of its innermost region, 0 outside the tumour.
 
-Region 1 is the whole tumour; the others follow as the settings list them (`plgg.config.labels`).
-Since regions nest or do not meet, a map tells all of them: a region is its own number and those of
-what lies within it.
+Region 1 is the whole tumour; the others follow in the order of the settings (`plgg.config.labels`).
+Regions are nested or disjoint, so one map encodes all of them: a region is the voxels with its own
+number or with that of a region within it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from plgg.data.manifest import Case, HasColumns
 from plgg.data.nifti.image import read_volume
 
 COLUMN = "mask_labels"
-"""Column of the manifest: labels that a mask tells, where it does not tell all of them."""
+"""Column of the manifest: labels that a mask annotates, where these are not all labels."""
 Numbers = NDArray[np.uint8]
 
 
 def known_labels(case: HasColumns, labels: Sequence[Label]) -> tuple[str, ...]:
-    """Labels that the mask of a case tells: those of the column `mask_labels`, or all.
+    """Names of the labels that the mask of a case annotates: the column `mask_labels`, or all.
 
     The whole tumour is always among them.
 
@@ -54,14 +54,14 @@ def known_labels(case: HasColumns, labels: Sequence[Label]) -> tuple[str, ...]:
 
 
 def numbered(values: NDArray[Any], labels: Sequence[Label], known: Sequence[str]) -> Numbers:
-    """The values of a mask as numbers of regions; what is not known has none.
+    """Convert the values of a mask to a label map; regions that are not annotated are left out.
 
-    A mask that tells the whole tumour alone holds it in all values above 0, whatever they are.
+    If a mask annotates the whole tumour only, all its values above 0 are tumour.
 
     Args:
-        values: Whole labels of any real type, any shape.
+        values: Integer values of any real type, any shape.
         labels: Regions.
-        known: Names of those that the mask tells.
+        known: Names of the labels that the mask annotates.
 
     Raises:
         InputError: If it holds values, and none of them is the tumour's.
@@ -81,7 +81,7 @@ def numbered(values: NDArray[Any], labels: Sequence[Label], known: Sequence[str]
 
 
 def _label_values(labels: Sequence[Label], place: int, known: Sequence[str]) -> list[int]:
-    """Values of a label; of one that is not known those of known ones within it, to hold them."""
+    """Values of a label; for an unknown label, the values of known labels within it."""
     told = [labels[n] for n in within(labels, place) if labels[n].name in known]
     return [value for label in told for value in label.values]
 
@@ -92,11 +92,11 @@ def _listed(values: NDArray[Any]) -> str:
 
 
 def resolved(masks: Sequence[NDArray[np.bool_]], labels: Sequence[Label]) -> Numbers:
-    """Overlapping masks as one map: each within what it must lie in, later ones over earlier.
+    """Merge overlapping masks into one label map: clip each to its parent; later ones overwrite.
 
     Args:
-        masks: Of each label, boolean, of one shape; the first is taken as it is.
-        labels: As many.
+        masks: Boolean mask of each label, of one shape; the first is not clipped.
+        labels: Labels of the masks.
     """
     numbers = np.asarray(masks[0], dtype=np.uint8)
     for place, (mask, parent) in enumerate(zip(masks, parents(labels), strict=True)):
@@ -106,13 +106,13 @@ def resolved(masks: Sequence[NDArray[np.bool_]], labels: Sequence[Label]) -> Num
 
 
 def true_regions(case: Case, labels: Sequence[Label], mask: Volume) -> dict[str, Volume]:
-    """The true regions of a case, so far as they are known, by name; boolean.
+    """Boolean masks of the known true regions of a case, by name.
 
     Args:
         case: From a store with labels, or from a manifest whose masks hold the labels' values.
-        labels: That are asked for.
-        mask: Its true mask as whole labels. Of a store it holds the whole tumour alone, on the
-            voxels of the map of regions.
+        labels: Labels to return.
+        mask: Its true mask with integer values. In a store, it is the whole tumour alone, on the
+            grid of the label map.
 
     Raises:
         InputError: If the mask holds values, and none of them is the tumour's.
@@ -135,18 +135,18 @@ def true_regions(case: Case, labels: Sequence[Label], mask: Volume) -> dict[str,
 
 
 def region(numbers: NDArray[Any], labels: Sequence[Label], place: int) -> NDArray[np.bool_]:
-    """Where a region lies, those within it included.
+    """Mask of a region, which includes the regions within it.
 
     Args:
-        numbers: A map of numbers, any shape.
-        labels: As it was made with.
-        place: Of the region among them.
+        numbers: A label map, any shape.
+        labels: Labels of the map.
+        place: Index of the region among them.
     """
     return np.isin(numbers, [n + 1 for n in within(labels, place)])
 
 
 def required_values(case: HasColumns, labels: Sequence[Label]) -> tuple[Label, ...]:
-    """The labels whose values a mask must hold; none where any value above 0 is the tumour."""
+    """Labels to check the values of a mask against; none where any value above 0 is tumour."""
     whole_alone = bool(labels) and len(labels) > 1 and len(known_labels(case, labels)) == 1
     return () if whole_alone else tuple(labels)
 
@@ -158,5 +158,5 @@ def unnamed_values(values: NDArray[Any], labels: Sequence[Label]) -> list[float]
 
 
 def labels_text(labels: Sequence[Label]) -> str:
-    """Labels as a user writes them."""
+    """Format labels as in the settings."""
     return ", ".join(f"{one.name}: [{', '.join(map(str, one.values))}]" for one in labels) or "none"

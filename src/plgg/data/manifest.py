@@ -1,10 +1,11 @@
 """The manifest: a cohort as a CSV file with one row a scan.
 
 Columns `patient_id, flair` and, each optional and possibly blank, `mask, marker, scan_id, site,
-age_years, sex`, and paths of other sequences: `t1, t1c, t2, pd, swi, adc`. One sequence at least
-must be there; the mask lies on the reference, which is the FLAIR where that is used. A blank mask
-or marker is unknown, and so is one that only says so (`plgg.core.tables`). Case and blanks in a
-column's name do not matter; other columns are kept as text, for the tasks that name them.
+age_years, sex`, and paths of other sequences: `t1, t1c, t2, pd, swi, adc`. At least one sequence is
+required. The mask is on the grid of the reference, which is the FLAIR where that is used. A blank
+mask or marker is unknown, and so is a placeholder such as `n/a` (`plgg.core.tables`). Case and
+blanks in a column's name do not matter. Other columns are read as text, for the tasks that name
+them.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ READ = (*COLUMNS, *OTHERS)
 
 @dataclass(frozen=True)
 class StoredLabels:
-    """A map of a mask's regions, as a store holds it.
+    """The label map of a case in a store.
 
     Attributes:
-        path: Of the numbers on the native grid (`plgg.data.labels`).
-        labels: That it was made with.
-        known: Names of those that the mask tells.
+        path: Path of the map on the native grid (`plgg.data.labels`).
+        labels: Labels that it was made with.
+        known: Names of the labels that the mask annotates.
     """
 
     path: Path
@@ -49,7 +50,7 @@ class Case:
 
     Attributes:
         case_id: Unique name of the scan: the patient, and the scan where a patient has several.
-        patient_id: Scans of one patient never part into different splits.
+        patient_id: Name of the patient, whose scans are always in the same part of a split.
         flair: Path of the FLAIR; None where there is none.
         mask: Path of the tumour mask; None where unknown.
         marker: Name of the molecular class; None where unknown.
@@ -57,8 +58,8 @@ class Case:
         age_years: Age at the scan in years; None where unknown.
         sex: As the manifest writes it; None where unknown.
         others: Paths of the other sequences, by name.
-        columns: What the manifest's other columns say, where they say something.
-        stored_labels: Regions of the mask, of a case of a store that was made with labels.
+        columns: Known values of the manifest's other columns.
+        stored_labels: Label map, for a case of a store that was made with labels.
     """
 
     case_id: str
@@ -80,10 +81,10 @@ class Case:
         return flair | {name: self.others[name] for name in OTHERS if name in self.others}
 
     def sequences(self, channels: Sequence[str] = SEQUENCES) -> dict[str, Path]:
-        """Paths of those of some sequences that there are; the first is the reference.
+        """Paths of the requested sequences that the case has; the first is the reference.
 
         Raises:
-            InputError: If there is none of them.
+            InputError: If it has none of them.
 
         >>> case = Case("a", "a", Path("f.nii"), others={"t2": Path("t2.nii")})
         >>> list(case.sequences(("t2", "t1", "flair")))
@@ -117,7 +118,7 @@ def read_manifest(path: Path) -> list[Case]:
 
 
 def read_table(path: Path) -> Table:
-    """The manifest as text, with the columns that are needed; known names as `COLUMNS` has them.
+    """Read the manifest as text, check its columns and normalise the names of known ones.
 
     Raises:
         ManifestError: If it cannot be read as a table, lacks a needed column, or has a column that
@@ -143,7 +144,7 @@ def read_table(path: Path) -> Table:
 def _case(row: dict[str, str], where: str, folder: Path) -> Case:
     cells = {name: known(row.get(name)) for name in READ}
     patient = row["patient_id"]
-    # As the cell has it: a file's name may be written in another Unicode form.
+    # The raw cell: a file name may be in another Unicode form than its normalised text.
     images: dict[str, Path] = {
         n: folder / row[n] for n in SEQUENCES if cells[n] or row.get(n) == "."
     }
@@ -172,25 +173,25 @@ def _case(row: dict[str, str], where: str, folder: Path) -> Case:
 
 
 def _other_columns(row: Mapping[str, str]) -> dict[str, str]:
-    """Cells that are not plgg's own and say something, by their columns."""
+    """Known values of columns that are not plgg's own, by column."""
     cells = {name.strip(): known(text) for name, text in row.items() if name not in READ}
     return {name: text for name, text in cells.items() if name and text is not None}
 
 
 TARGET_COLUMNS = ("marker", "site", "age_years", "sex")
-"""Columns of plgg's own that a task may name."""
+"""Standard columns that can be the target of a task."""
 
 
 class HasColumns(Protocol):
-    """What targets are read from: a row of a manifest, or a case of a store."""
+    """A record with targets of tasks: a row of a manifest, or a case of a store."""
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """The columns that are not plgg's own."""
+        """Values of the columns that are not plgg's own."""
 
 
 def target_text(case: HasColumns, column: str) -> str | None:
-    """What a column says of a case, as text; None where it is unknown.
+    """The value of a case in a column, as text; None where it is unknown.
 
     >>> target_text(Case("a", "a", Path("a.nii"), age_years=7.5, columns={"grade": "2"}), "grade")
     '2'
@@ -248,7 +249,7 @@ def write_manifest(path: Path, cases: Iterable[Case], *, scan_ids: dict[str, str
         scan_ids: `scan_id` of each case by `case_id`; a case that is not named gets a blank.
     """
     cases = list(cases)
-    # After the columns that every manifest has, so that one of a FLAIR alone stays what it was.
+    # After the standard columns, so that a manifest of FLAIRs alone has the same header as before.
     others = [name for name in OTHERS if any(name in case.others for case in cases)]
     rows = (
         [

@@ -1,4 +1,4 @@
-"""What plgg writes into a data set for nnU-Net, so that what was trained on it can be used again.
+"""Files of an exported nnU-Net data set, and the record to predict with nnU-Nets trained on it.
 
 OUT/DatasetNNN_NAME/imagesTr/CASE_0000.nii.gz    one a channel; uint8, 0 is outside the brain
 OUT/DatasetNNN_NAME/labelsTr/CASE.nii.gz         1 is tumour; of a store with labels the number
@@ -59,17 +59,17 @@ NNUNET_DATASET = FolderKind(
 
 
 class NnunetExport(BaseModel):
-    """How the scans of a data set were prepared, and which were kept apart for tests.
+    """Preprocessing, labels and splits of an exported data set.
 
     Attributes:
         channels: Sequences, in the order of nnU-Net's channels.
-        labels: Regions of the mask, in the order of the outputs; empty where the tumour is all.
-        grid: Of the store; a scan to be predicted is brought to the same.
-        preprocess: Likewise; the atlas counts by its hash.
-        splits: plgg's, over the cases with a mask; nnU-Net's fold K is the split at place K.
+        labels: Regions of the mask, in the order of the outputs; empty for the tumour alone.
+        grid: Grid of the store, which scans are also resampled to for prediction.
+        preprocess: Preprocessing settings, likewise; the atlas is identified by its hash.
+        splits: plgg's splits of the cases with a mask; split K is nnU-Net's fold K.
         folds: Whether they are the folds of a cross validation.
-        seed: That they were drawn with.
-        left_out: Cases without a mask, or with one that does not tell all labels.
+        seed: Seed of the splits.
+        left_out: Cases without a mask, or with one that does not annotate all labels.
         files: SHA-256 of each file by its path; only in `plgg.json`.
     """
 
@@ -95,7 +95,7 @@ class NnunetExport(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_no_labels(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As versions before there were labels read and write it, where there are none."""
+        """Leave out empty labels, for versions that had no labels."""
         record: dict[str, Any] = dump(self)
         if not record.get("labels"):
             record.pop("labels", None)
@@ -103,10 +103,10 @@ class NnunetExport(BaseModel):
 
 
 def nnunet_labels(labels: SequenceOf[Label]) -> dict[str, Any]:
-    """Labels as `dataset.json` has them: of several regions lists, and who paints over whom.
+    """Labels in the format of `dataset.json`; several regions have lists and an order of classes.
 
     Args:
-        labels: Of a store, the whole tumour first; none or one where the tumour is all.
+        labels: Labels of a store, the whole tumour first; none or one for the tumour alone.
 
     Example:
         >>> whole, cyst = Label(name="tumour", values=(1, 2)), Label(name="cyst", values=(2,))
@@ -121,7 +121,7 @@ def nnunet_labels(labels: SequenceOf[Label]) -> dict[str, Any]:
 
 
 def results_folder(path: Path) -> Path | None:
-    """The folder of trained results that a path means, itself or one of its folds; None if none.
+    """Find the nnU-Net results folder of a path, itself or the parent of a fold; None if none.
 
     Example:
         >>> results_folder(Path("nowhere")) is None
@@ -135,18 +135,18 @@ def results_folder(path: Path) -> Path | None:
 
 
 def fold_number(fold: Path) -> int | None:
-    """The number of a fold's folder; None of `fold_all`."""
+    """Number of a fold by its folder's name; None for `fold_all`."""
     number = fold.name.removeprefix(FOLD)
     return int(number) if number.isascii() and number.isdigit() and len(number) < 4 else None
 
 
 def read_nnunet_export(results: Path) -> NnunetExport | None:
-    """How the scans were prepared that a trained nnU-Net learned from; None if plgg does not know.
+    """Read the export record of the data that an nnU-Net was trained on; None if there is none.
 
-    It is asked of `plgg.json` in the folder, else of what nnU-Net copied there with `dataset.json`.
+    It is in `plgg.json` in the folder, or in the `dataset.json` that nnU-Net copied there.
 
     Raises:
-        RunError: If it is said, but not as this version says it.
+        RunError: If the record does not fit this version.
     """
     own = results / RECORD
     path, inner = (own, None) if own.is_file() else (results / DATASET, KEY)

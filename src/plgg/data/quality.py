@@ -1,7 +1,6 @@
-"""`Quality`: what was looked at when a scan was brought to the atlas, and what was found.
+"""`Quality`: verdicts of the gates and registration attempts of one scan.
 
-Plain records that go into the store, the pictures and the pages. The gates that make them are in
-`plgg.preprocess.gates`; nothing is judged here.
+Records for the store, the QC pictures and the reports. The gates are in `plgg.preprocess.gates`.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ class _Record(BaseModel):
 
 
 class Verdict(_Record):
-    """What one gate says.
+    """Verdict of one gate.
 
     Attributes:
         gate: Its name, such as `brain-overlap`.
         status: `failed` keeps the case out of the store.
-        value: What was measured; None where nothing could be.
-        limits: What it is held against, in words, such as `0.85 or more`.
-        message: One clause for people.
+        value: Measured value; None where there is none.
+        limits: Limits of the value, in words, such as `0.85 or more`.
+        message: One clause for readers.
         remedy: What to do, where there is something to do.
     """
 
@@ -40,14 +39,14 @@ class Verdict(_Record):
 
 
 class Attempt(_Record):
-    """One try at registration.
+    """One attempt at registration.
 
     Attributes:
         engine: `greedy` or `simpleitk`.
-        model: Degrees of freedom by name.
+        model: Transform model, which has 6, 7 or 12 degrees of freedom; `none` has none.
         start: How it was initialised.
         seconds: Wall time.
-        accepted: Whether its gates let it pass.
+        accepted: Whether it passed its gates.
         reason: Why it was not accepted; empty otherwise.
     """
 
@@ -60,13 +59,13 @@ class Attempt(_Record):
 
 
 class Quality(_Record):
-    """All of it for one case.
+    """Verdicts and registration attempts of one case.
 
     Attributes:
         status: The worst of the verdicts.
-        verdicts: One a gate.
-        attempts: Tries at registration, in their order.
-        stripping: What took the skull off: `none` (it was off), `deepbet` or `hd-bet`.
+        verdicts: One verdict for each gate.
+        attempts: Attempts at registration, in their order.
+        stripping: Tool of skull stripping: `none` (stripped already), `deepbet` or `hd-bet`.
         atlas: Name of the atlas.
         seconds: Wall time of each step.
     """

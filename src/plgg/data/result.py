@@ -1,7 +1,7 @@
-"""`Result`: what is said of one scan; the contents of `result.json`.
+"""`Result`: the prediction of one scan, as in `result.json`.
 
-The JSON schema of this record is published as docs/result.schema.json. Plain records: nothing is
-computed here, and nothing of networks is known.
+The JSON schema of this record is published as docs/result.schema.json. This file has records only
+and computes nothing.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Input(_Record):
     """The scan.
 
     Attributes:
-        path: Where it lay; the link by which a DICOM SEG finds its source.
-        kind: What was read.
-        sha256: Of its bytes.
-        chosen: Of DICOM, which series was taken and why.
-        sequences: That the model was given; the first is the reference.
+        path: Its path, by which a DICOM SEG finds its source.
+        kind: Its format.
+        sha256: SHA-256 of its bytes.
+        chosen: For DICOM, which series was chosen and why.
+        sequences: Sequences that the model used; the first is the reference.
     """
 
     path: str
@@ -58,7 +58,7 @@ class Diameters(_Record):
         largest_mm: Longest line inside one slice.
         perpendicular_mm: Longest line across it, at a right angle, in the same slice.
         depth_mm: Extent of the tumour at a right angle to that plane.
-        product_mm2: Of the first two, the bidimensional measure.
+        product_mm2: Product of the first two, the bidimensional measure.
         ends_mm: World points, RAS+: two of the largest line, two of the perpendicular.
     """
 
@@ -84,7 +84,7 @@ class Component(_Record):
 
 
 class VolumeInterval(_Record):
-    """Where the true volume lies with a stated chance, judged by errors on validation patients."""
+    """Interval of the true volume at a stated level, from errors on validation patients."""
 
     low_ml: NonNegativeFloat
     high_ml: NonNegativeFloat
@@ -93,13 +93,13 @@ class VolumeInterval(_Record):
 
 
 class Uncertainty(_Record):
-    """How sure the outline is; the map is `uncertainty.nii.gz`, entropy in bits.
+    """Uncertainty of the segmentation; the map is `uncertainty.nii.gz`, entropy in bits.
 
     Attributes:
         expected_dice: Dice that the mask would have if every voxel's probability were exact and
             voxels independent, faint ones outside the mask left out; None without a mask.
-        n_views: Answers that were averaged: members of an ensemble times sizes times mirror images.
-        agreement: Mean Dice between pairs of these answers' masks; None for a single one.
+        n_views: Predictions that were averaged: members of an ensemble × zooms × mirror images.
+        agreement: Mean Dice between pairs of their masks; None for a single one.
     """
 
     expected_dice: Probability | None
@@ -108,13 +108,13 @@ class Uncertainty(_Record):
 
 
 class Change(_Record):
-    """Against an earlier prediction of the same patient.
+    """Change since an earlier prediction of the same patient.
 
     Attributes:
-        prior: Its folder.
-        volume_ml: Then.
-        difference_ml: Now less then.
-        percent: Of the volume then; None if that was 0.
+        prior: Folder of the earlier prediction.
+        volume_ml: Earlier volume.
+        difference_ml: Current minus earlier volume.
+        percent: Difference in percent of the earlier volume; None if that was 0.
         product_percent: Change of the bidimensional product; None without diameters, or where the
             planes differ.
         beyond_error: Whether the two volumes' intervals are disjoint; None without intervals.
@@ -136,23 +136,23 @@ class TimePoint(_Record):
     """One scan of a patient's timeline.
 
     Attributes:
-        name: Of its prediction.
+        name: Name of its prediction.
         prior: Folder of its prediction; None for the scan whose result this is.
         scan_date: None where it is not known.
         days: Since the first scan.
-        volume_ml: Of the mask.
-        volume_interval: As that result has it.
-        product_mm2: Of the diameters, in the timeline's plane; 0 without tumour, None where it
-            cannot be measured in that plane.
+        volume_ml: Volume of the mask.
+        volume_interval: Interval of the volume in that result.
+        product_mm2: Product of the diameters, in the timeline's plane; 0 without tumour, None where
+            it cannot be measured in that plane.
         is_measurable: Whether both diameters are 10 mm or more.
         baseline_percent: Change of the product since the first scan.
-        nadir_percent: Since the smallest product of the scans before.
+        nadir_percent: Change of the product since the smallest one of the scans before.
         volume_percent: Change of the volume since the first scan.
-        response: By the product alone.
-        is_confirmed: Whether later scans bear it out; None where there is nothing to confirm, or
-            the dates are not known.
-        confirmation: That in words; empty where there is nothing to confirm.
-        statement: What the category rests on, in a sentence.
+        response: Response category by the product alone.
+        is_confirmed: Whether later scans confirm it; None where there is nothing to confirm, or the
+            dates are not known.
+        confirmation: The same in words; empty where there is nothing to confirm.
+        statement: Reason for the category, in a sentence.
     """
 
     name: str
@@ -176,12 +176,12 @@ class Timeline(_Record):
     """The scans of one patient in their order, with response categories after RAPNO.
 
     Attributes:
-        plane: Of the slices in which all products were measured; None without a tumour.
+        plane: Plane of the slices in which all products were measured; None without a tumour.
         points: The scans.
         best_response: The best category of any scan.
-        best_confirmed: The best that later scans bear out.
-        warnings: What makes the scans hard to compare.
-        note: What the criteria ask for and plgg does not know.
+        best_confirmed: The best category that later scans confirm.
+        warnings: Differences that make the scans hard to compare.
+        note: Requirements of the criteria that plgg cannot check.
     """
 
     criteria: str
@@ -194,19 +194,19 @@ class Timeline(_Record):
 
 
 class Marker(_Record):
-    """What the model says of the genetic marker.
+    """Prediction of the genetic marker.
 
     Attributes:
         classes: In the model's order.
         probabilities: By class; calibrated if `calibrated` says so.
         predicted: The most probable class, also where it is withheld.
         calibrated: Whether the temperature was fitted on validation patients.
-        withheld: Whether the answer is too unsure, or the scan too strange, to be relied on.
-        statement: One sentence for people.
+        withheld: Whether the answer is too uncertain, or the scan too unusual, to be relied on.
+        statement: One sentence for readers.
         clinical_only: Probabilities from age, sex, tumour place and volume alone, where known.
-        source: Whose answer it is: the network's, that of a forest on radiomics, or of both and
-            the clinical data combined.
-        network: Probabilities by the network, where another answers or there is a forest.
+        source: Model of the answer: the network, a forest on radiomics, or both and the clinical
+            data combined.
+        network: Probabilities by the network, where another model answers or there is a forest.
         radiomics: Probabilities by the forest, where there is one.
     """
 
@@ -223,16 +223,16 @@ class Marker(_Record):
 
 
 class TaskAnswer(_Record):
-    """What is said of one scan by a task beside outline and marker.
+    """Answer of an auxiliary task on one scan.
 
     Attributes:
         value: The number, in the column's unit; None where the kind has none.
-        low: Lower end of its interval, judged by errors on validation patients; None without.
+        low: Lower end of its interval, from errors on validation patients; None without one.
         high: Upper end.
-        level: The chance with which the interval holds the truth.
-        predicted: The class that is named; None where the kind has none.
-        probabilities: Of each class; calibrated if `calibrated` says so.
-        calibrated: Whether validation patients taught how sure the answer is.
+        level: Probability that the interval contains the true value.
+        predicted: The predicted class; None where the kind has none.
+        probabilities: Probability of each class; calibrated if `calibrated` says so.
+        calibrated: Whether the uncertainty of the answer was calibrated on validation patients.
     """
 
     value: float | None = None
@@ -245,11 +245,11 @@ class TaskAnswer(_Record):
 
 
 class TaskResult(TaskAnswer):
-    """An answer, and what it is an answer to.
+    """An answer with its task.
 
     Attributes:
         kind: classification, regression, or one that was registered.
-        column: Of the manifest that it was learned from.
+        column: Column of the manifest with the training targets.
     """
 
     kind: str
@@ -260,16 +260,16 @@ ThresholdRule = Literal["fixed", "expected-dice"]
 
 
 class LabelResult(_Record):
-    """A region of the tumour; its voxels in `labels.nii.gz` bear its number or one within it.
+    """A region of the tumour; its voxels in `labels.nii.gz` have its number or one within it.
 
     Attributes:
-        name: As the settings of the training name it.
-        number: In `labels.nii.gz`.
-        values: That the training masks hold there; regions whose values are among another's lie
-            within it.
-        volume_ml: Of the region, those within it included.
-        threshold: Probability from which a voxel is of the region.
-        smallest_ml: Components below were removed.
+        name: Name in the settings of the training.
+        number: Number in `labels.nii.gz`.
+        values: Values in the training masks; regions whose values are among another's are within
+            it.
+        volume_ml: Volume of the region, which includes those within it.
+        threshold: Probability from which a voxel is in the region.
+        smallest_ml: Components below this volume were removed.
     """
 
     name: str
@@ -281,11 +281,11 @@ class LabelResult(_Record):
 
 
 class Model(_Record):
-    """One network that answered; several are an ensemble.
+    """One network of the prediction; several are an ensemble.
 
     Attributes:
-        sha256: Of its weights.
-        calibration_sha256: Of its calibration; None if it has none.
+        sha256: SHA-256 of its weights.
+        calibration_sha256: SHA-256 of its calibration; None if it has none.
     """
 
     sha256: str
@@ -298,30 +298,30 @@ class Model(_Record):
 
 
 class Result(_Record):
-    """All of it.
+    """The prediction of one scan: the contents of `result.json`.
 
     Attributes:
-        age_years: At the scan, where it was given.
-        sex: Where it was given.
-        scan_date: Of the scan, where it was given: it is never taken from a header.
-        timeline: With the earlier predictions, where several were given.
+        age_years: Age at the scan; None if unknown.
+        sex: Sex of the patient; None if unknown.
+        scan_date: Date of the scan, if the user gave it: it is never taken from a header.
+        timeline: Timeline with the earlier predictions, where several were given.
         threshold: Probability from which a voxel is tumour.
-        threshold_rule: Whether it is fixed, or this scan's own, where the expected Dice is highest.
-        smallest_ml: Components below were removed.
-        models: Who answered; probabilities are the mean of theirs.
-        engine: What ran them, and in which precision.
-        inference: The settings.
-        tasks: What is said of further tasks, by name.
+        threshold_rule: Whether it is fixed, or chosen for this scan by the highest expected Dice.
+        smallest_ml: Components below this volume were removed.
+        models: Networks, whose probabilities are averaged.
+        engine: Inference engine and its precision.
+        inference: Settings of the inference.
+        tasks: Answers of further tasks, by name.
         labels: Regions of the tumour, the whole of it first; empty where any value above 0 of a
             mask is it.
-        radiomics: Features of the outlined tumour, by name, in the atlas' space; what cannot be
-            told is not there.
-        familiarity: Whether the scan is like those of the training cohort; None if not known.
+        radiomics: Features of the segmented tumour, by name, in the atlas' space; undefined ones
+            are left out.
+        familiarity: Whether the scan is similar to the training cohort; None if not known.
         quality: Verdicts on the scan and its registration.
         seconds: Wall time of each step.
         files: SHA-256 of the images as they were written: one that was altered since is not
             replaced.
-        note: What everyone who reads it must know, of the model too.
+        note: Note for every reader of the result, of the model too.
     """
 
     format: Literal["plgg-result"] = "plgg-result"
@@ -359,17 +359,17 @@ class Result(_Record):
 
 
 def labels_of(result: Result) -> tuple[Label, ...]:
-    """The regions of a result as settings."""
+    """The regions of a result as `Label` settings."""
     return tuple(Label(name=one.name, values=one.values) for one in result.labels)
 
 
 def threshold_setting(result: Result) -> float | str:
-    """The threshold where it was fixed, else the rule that each scan's is chosen by."""
+    """The fixed threshold, or the name of the rule that chooses one for each scan."""
     return result.threshold if result.threshold_rule == "fixed" else result.threshold_rule
 
 
 def probability_file(label: Label) -> str:
-    """Name of the file with the probability of a region within the tumour."""
+    """File name of the probability map of a region within the tumour."""
     return f"probability_{label.name}.nii.gz"
 
 

@@ -1,4 +1,4 @@
-"""The run folder: what a training run leaves behind, and what a later command reads.
+"""The run folder: the files of a training run, and functions to read and write them.
 
 RUN/config.json, split.json, environment.json
 RUN/metrics.jsonl            one line an epoch
@@ -26,7 +26,7 @@ _COPY_AGAIN = "Copy the run again, or train again."
 
 
 class SplitRecord(BaseModel):
-    """The contents of `split.json`: the cases of each part; what else it holds is left alone."""
+    """The contents of `split.json`: the cases of each part; further keys are allowed."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -36,7 +36,7 @@ class SplitRecord(BaseModel):
 
 
 class Epoch(BaseModel):
-    """What every line of `metrics.jsonl` has; what else it holds is left alone."""
+    """Required keys of each line of `metrics.jsonl`; further keys are allowed."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -66,7 +66,7 @@ def start_run(run: Path, config: Config, split: Record, *, store: Path) -> None:
 
 def _refuse_other(run: Path, config: Record, split: Record) -> None:
     known = read_config(run).model_dump(mode="json")
-    # How the same numbers are computed may change from one day to the next.
+    # Settings of `execution` do not change the results, so they may differ.
     changed = [key for key in config if config[key] != known[key] and key != "execution"]
     if read_split(run) != split:
         changed.append("split")
@@ -132,7 +132,7 @@ def read_part(run: Path, part: str) -> tuple[str, ...]:
 
 
 def split_number(run: Path) -> int | None:
-    """Which split a run was trained on; None where that is not written."""
+    """Number of the split that a run was trained on; None if it is not recorded."""
     if not (run / "split.json").is_file():
         return None
     number = read_split(run).get("k")
@@ -140,7 +140,7 @@ def split_number(run: Path) -> int | None:
 
 
 def read_environment(run: Path) -> Record:
-    """Versions, machine and store of a run; empty where they are not written, or not readable."""
+    """Versions, machine and store of a run; empty if they are missing or unreadable."""
     try:
         found = read_json(run / "environment.json")
     except JsonError:
@@ -149,7 +149,7 @@ def read_environment(run: Path) -> Record:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder was begun as a run."""
+    """Whether a folder is a run, complete or not."""
     return (folder / "config.json").is_file() and (folder / "checkpoints").is_dir()
 
 
@@ -166,7 +166,7 @@ def append_metrics(run: Path, record: Record) -> None:
 
 
 def read_metrics(run: Path) -> list[Record]:
-    """The epochs so far; a last line that a kill cut short is left out.
+    """Read the epochs so far; an incomplete last line, as after a kill, is skipped.
 
     Raises:
         RunError: If another line is no epoch.

@@ -1,6 +1,6 @@
-"""A native scan, whatever it is kept as: NIfTI, or DICOM as a folder, a zip or one file.
+"""Read a native scan from NIfTI, or from DICOM as a folder, a zip or one file.
 
-The one door through which scans come in.
+`open_scan` is the entry point for all scans of patients.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from plgg.data.nifti.image import is_nifti, read_nifti, stem
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A scan as it was found.
+    """A scan, with information from its header.
 
     Attributes:
         volume: float32, in its own orientation, RAS+ in mm.
-        chosen: Of DICOM, which series was taken and why; identifies no one.
-        doubts: What its header leaves in doubt, one clause each.
-        age_years: Of DICOM, at the scan, where the header says.
-        sex: Of DICOM, `F` or `M`, where the header says.
-        sha256: Of the bytes that it was read from, as `scan_sha256` gives it; None for DICOM, of
-            which only some files are read.
-        says_how: Whether its header says how it lies; if not, left, front and up are guesses.
+        chosen: For DICOM, which series was chosen and why; without patient identifiers.
+        doubts: Warnings about its header, one clause each.
+        age_years: Age at the scan, from a DICOM header; None if unknown.
+        sex: `F` or `M`, from a DICOM header; None if unknown.
+        sha256: Hash of its bytes, as `scan_sha256` computes it; None for DICOM, of which only some
+            files are read.
+        says_how: Whether its header gives an orientation; if not, left, front and up are guesses.
     """
 
     volume: Volume
@@ -46,14 +46,14 @@ class Scan:
 
 
 def open_scan(path: Path, sequence: str = "flair") -> Scan:
-    """Read one scan, and say what was chosen and what is in doubt.
+    """Read one scan, with the choice of the DICOM series and warnings about the header.
 
     Args:
         path: A NIfTI file, or a folder, a zip or an enhanced file of DICOM.
-        sequence: Which one is looked for among several series.
+        sequence: MR sequence to choose among several DICOM series.
 
     Raises:
-        InputError: If there is nothing, or nothing that can be read as one upright scan.
+        InputError: If nothing is there, or it cannot be read as one scan on a regular grid.
     """
     require_readable(path, folders=True)
     with refusing(lambda: _unreadable(path)):
@@ -96,7 +96,7 @@ def read_scan(path: Path) -> Volume:
 
 
 def scan_name(path: Path) -> str:
-    """What a scan is called after its path: the name without a NIfTI's or a zip's suffix."""
+    """Name of a scan: its file or folder name without the suffix of NIfTI, zip or DICOM."""
     if is_nifti(path):
         return stem(path)
     name = path.name.removesuffix(".zip").removesuffix(".dcm")

@@ -1,7 +1,7 @@
-"""Splitting a cohort 70/15/15 by patient, stratified by marker, as often as asked.
+"""Repeated 70/15/15 splits of a cohort by patient, stratified by marker.
 
-The split depends on the patients, the seed and its number only, so all arms of an experiment get
-the same.
+A split depends on the patients, the seed and its number only, so all arms of an experiment use the
+same splits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from plgg.data.store_records import StoredCase
 SHARES = (0.70, 0.15, 0.15)
 MIN_PATIENTS = 5
 _MOST_DRAWS = 50
-# Each is drawn after all before it, so that they test different patients.
+# Split k requires the draws of all splits before it, so that test parts differ.
 MOST_SPLITS = 1000
 Counts = NDArray[np.int64]
 
@@ -61,7 +61,7 @@ def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
     small that all draws have been made (`same_tests`).
 
     Raises:
-        ConfigError: If there are too few patients for three parts, or so many splits are not drawn.
+        ConfigError: If there are too few patients for three parts, or `k` is out of range.
     """
     if not 0 <= k < MOST_SPLITS:
         raise ConfigError(
@@ -91,7 +91,7 @@ def same_tests(splits: Iterable[Split], cases: Iterable[StoredCase]) -> list[tup
 
 
 def _apart(strata: list[list[str]], n: int, *, k: int, seed: int) -> dict[str, int]:
-    """Draw number `k`, which tests other patients than those before it if any draw does."""
+    """Draw split `k`; its test patients differ from those of all splits before it if possible."""
     tested: set[frozenset[str]] = set()
     dealt: dict[str, int] = {}
     for number in range(k + 1):
@@ -105,7 +105,7 @@ def _apart(strata: list[list[str]], n: int, *, k: int, seed: int) -> dict[str, i
 
 
 def _keys(number: int) -> Iterable[tuple[int, ...]]:
-    """What the draws of a split are seeded with; the first decides unless it is a repetition."""
+    """Spawn keys of the draws of a split; later ones are used if a test part is repeated."""
     return [(number,), *((number, again) for again in range(1, _MOST_DRAWS))]
 
 
@@ -146,16 +146,16 @@ def _table(sizes: Counts, quotas: Counts, rng: np.random.Generator) -> Counts:
     """Patients of each stratum (row) in each part (column), every cell within 1 of its share.
 
     Controlled rounding (Cox and Ernst 1982): each share is rounded up or down such that rows and
-    columns keep their sums. The linear programme of it has whole numbers at its corners.
+    columns keep their sums. All vertices of this linear programme are integers.
     """
     share = np.outer(sizes, quotas) / sizes.sum()
-    # Exact integers stay, whatever the last bit of the division.
+    # Exact integers stay, in spite of floating-point error in the division.
     low = np.floor(share + 1e-9).astype(np.int64)
     gain = (share - low).ravel()
     rows, columns = np.indices(share.shape).reshape(2, -1)
     sums = np.vstack([rows == r for r in range(len(sizes))] + [columns == c for c in range(3)])
     wanted = np.concatenate([sizes - low.sum(axis=1), quotas - low.sum(axis=0)])
-    # Chance breaks ties, so that the answer does not hang on the solver.
+    # Random numbers break ties, so that the result does not depend on the solver.
     cost = -gain - 1e-3 * rng.random(gain.size)
     from scipy.optimize import linprog  # It takes a while to load, and a prediction splits nothing.
 

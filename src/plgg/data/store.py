@@ -3,14 +3,14 @@
     STORE/cohort.json                 grid, classes, and one record a case
     STORE/cases/CASE/image.b2nd       coded z-scores of the brain box (int8, C×I×J×K, chunked)
     STORE/cases/CASE/mask.b2nd        tumour on the same grid (absent where unknown)
-    STORE/cases/CASE/labels.b2nd      numbers of its regions likewise (where labels are set)
+    STORE/cases/CASE/labels.b2nd      label map on the same grid (where labels are set)
     STORE/cases/CASE/case.json        placement and provenance; written last, so it marks the end
     STORE/cases/CASE/truth.nii.gz     tumour on the native grid (absent where unknown)
-    STORE/cases/CASE/labels.nii.gz    numbers of its regions there (where labels are set)
-    STORE/qc/CASE.png                 a picture to look at, of failed cases too
-    STORE/qc.html                     all of them with their verdicts, to be sorted
+    STORE/cases/CASE/labels.nii.gz    label map on the native grid (where labels are set)
+    STORE/qc/CASE.png                 a picture for visual QC, of failed cases too
+    STORE/qc.html                     all pictures with their verdicts, sortable
 
-Arrays are cut into 32³ chunks, so that a patch decodes only what it covers.
+Arrays are stored in 32³ chunks, so that a patch decompresses only the chunks that it covers.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from plgg.data.store_arrays import OUTSIDE, Box, read_array
 from plgg.data.store_records import CaseRecord, Cohort, StoredCase
 
 LABELS = "labels.nii.gz"
-"""Numbers of the regions on the native grid, in a store as in a prediction."""
+"""File name of the label map on the native grid, in a store and in a prediction."""
 _AGAIN = "Preprocess again: the same command makes anew what is damaged."
 
 
 class Store:
-    """A store that is read; images are opened when asked for.
+    """A store opened for reading; images are loaded on demand.
 
     Args:
         folder: The store's folder.
@@ -63,14 +63,14 @@ class Store:
     ) -> NDArray[np.int8]:
         """Codes of some channels of a case, or of a part of it; shape (C, I, J, K).
 
-        One that the case lacks is outside everywhere.
+        A channel that the case lacks is `OUTSIDE` everywhere.
         """
         case = self.by_id[case_id]
         whole = box or (slice(None),) * 3
         there = case.channels or ()
         rows = [there.index(name) for name in wanted if name in there]
         found: dict[str, NDArray[np.int8]] = {}
-        if case.channels is None:  # Stored before there were channels.
+        if case.channels is None:  # A store of an earlier version, without a channel axis.
             found["flair"] = self._array(case_id, "image.b2nd", np.int8, box)
         elif rows:
             part = (slice(min(rows), max(rows) + 1), *whole)
@@ -86,16 +86,16 @@ class Store:
         return self._array(case_id, "mask.b2nd", np.uint8, box)
 
     def labels(self, case_id: str, box: Box | None = None) -> NDArray[np.uint8] | None:
-        """Numbers of the regions of a case (`plgg.data.labels`), or of a part of it.
+        """Label map of a case (`plgg.data.labels`), or of a part of it.
 
-        None where the mask is unknown; of a store without labels the mask is the one region.
+        None where the mask is unknown; in a store without labels, the mask itself.
         """
         if not self.cohort.labels or not self.by_id[case_id].has_mask:
             return self.mask(case_id, box)
         return self._array(case_id, "labels.b2nd", np.uint8, box)
 
     def placement(self, case_id: str) -> Placement:
-        """What puts the case's box back on the native scan."""
+        """Placement of the case, which maps its brain box to the native scan."""
         if case_id not in self._placements:
             self._placements[case_id] = read_record(self.folder, case_id).placement
         return self._placements[case_id]
@@ -148,7 +148,7 @@ class Store:
         return read_array(path, dtype=dtype, shape=shape, box=box)
 
     def _unaltered(self, case_id: str, name: str) -> Path:
-        """The path of a file, whose hash is compared once a process."""
+        """Path of a file after a check of its hash, which is repeated only if the file changes."""
         path = case_folder(self.folder, case_id) / name
         state = _state(path)
         if state is None or self._seen.get(path) != state:
@@ -176,8 +176,8 @@ def require_unaltered(store: Path, record: CaseRecord, names: Iterable[str] | No
 
     Args:
         store: The store's folder.
-        record: The case's.
-        names: Of the files; all by default. Stores of earlier versions have no hashes.
+        record: Record of the case.
+        names: Names of the files; all by default. Stores of earlier versions have no hashes.
 
     Raises:
         StoreError: If one is missing or was altered.

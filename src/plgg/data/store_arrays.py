@@ -1,7 +1,7 @@
-"""Arrays of a store: z-scores as one byte a voxel, and reading that trusts no file.
+"""Arrays of a store: z-scores quantised to int8, and a reader that validates every file.
 
-The rounding error (uniform, 0.014 σ) is far under the noise of any scan. One code is kept for
-"outside the brain".
+The quantisation error (uniform, 0.014 σ) is far below the noise of any scan. One code is reserved
+for "outside the brain".
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ OUTSIDE = np.int8(-128)
 
 
 def encode(z_score: NDArray[Any], brain: NDArray[np.bool_]) -> NDArray[np.int8]:
-    """z-scores to codes of the same shape; voxels outside the brain get their own code."""
+    """Quantise z-scores to codes of the same shape; `OUTSIDE` marks voxels outside the brain."""
     codes = np.clip(np.round(z_score / STEP), -127, 127).astype(np.int8)
     codes[~brain] = OUTSIDE
     return codes
 
 
 def decode(codes: NDArray[np.int8]) -> NDArray[np.float32]:
-    """Codes to z-scores, 0 outside the brain as is usual after a z-score over the brain."""
+    """Convert codes to z-scores; 0 outside the brain, as usual after a z-score over the brain."""
     z_score = codes.astype(np.float32) * np.float32(STEP)
     z_score[codes == OUTSIDE] = 0.0
     return z_score
@@ -34,7 +34,7 @@ def decode(codes: NDArray[np.int8]) -> NDArray[np.float32]:
 
 Box = tuple[slice, slice, slice]
 _AGAIN = "Delete the case's folder and preprocess again."
-# What the reader has been seen to raise, or may, where bytes were altered.
+# Exceptions that Blosc2 raises, or may raise, on corrupt files.
 _BROKEN = (
     OSError,
     RuntimeError,
@@ -60,7 +60,7 @@ def read_array(
         box: The part that is wanted; None for all.
 
     Raises:
-        StoreError: If it is no regular file, no plain array of this type and shape, or damaged.
+        StoreError: If it is not a file, not a plain array of this type and shape, or damaged.
     """
     import blosc2  # It takes a while to load, and a prediction of a scan reads no store.
 
@@ -78,10 +78,10 @@ def read_array(
 
 
 def _fault(array: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str | None:  # noqa: ANN401
-    """Why what was opened is not the array that is expected, in a clause; None if it is."""
+    """Why an opened file is not the expected array, in a clause; None if it is."""
     import blosc2
 
-    # Exactly this class: what is derived from it may fetch or compute what it gives.
+    # Exactly this class: a subclass may fetch its data from elsewhere or compute it.
     if type(array) is not blosc2.NDArray:
         return "is a Blosc2 file, but holds no plain array"
     if array.dtype != dtype or tuple(array.shape) != shape:

@@ -1,4 +1,4 @@
-"""Whether a store was made as the settings of a run want it."""
+"""Check that a store was made with the grid, channels and labels that a run needs."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def require_channels(store: Store, channels: Sequence[str]) -> None:
 
 
 def require_labels(store: Store, labels: Sequence[Label]) -> None:
-    """Refuse labels that a store was not made with; of those it has, some may be left out.
+    """Refuse labels that a store was not made with; a subset of its labels is accepted.
 
     Raises:
-        ConfigError: If the whole tumour is another, or a label is not among the store's.
+        ConfigError: If the whole tumour is defined otherwise, or a label is not in the store.
     """
     made = store.cohort.labels
     if not labels or (made and labels[0] == made[0] and set(labels) <= set(made)):

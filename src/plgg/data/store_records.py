@@ -1,4 +1,4 @@
-"""Records of a store: `cohort.json`, `case.json`, and what they say of a case."""
+"""Records of a store: the contents of `cohort.json` and `case.json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from plgg.core.placement import BoundedShape, Placement, Rows
 from plgg.core.records import unsealed
 from plgg.data.quality import Quality, Status
 
-# How the first version's stores were made; their files do not say it.
+# Preprocessing settings of stores of version 1, whose files do not record them.
 VERSION_1 = PreprocessConfig(registration="centre", stripping="none")
 
 
@@ -21,9 +21,9 @@ GridKind = Literal["atlas", "slices"]
 
 
 class StoredImage(BaseModel):
-    """Another sequence of a case: its path, its hash, and what the check warned of.
+    """A sequence of a case other than the reference: its path, hash and warnings of the check.
 
-    `used` is whether it could be registered to the reference; else the case has it not.
+    `used` is whether it could be registered to the reference; if not, the case lacks it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,14 +35,14 @@ class StoredImage(BaseModel):
 
 
 class StoredCase(BaseModel):
-    """What `cohort.json` says of one case; labels that are unknown are None.
+    """Record of one case in `cohort.json`; unknown values are None.
 
-    `flair` is the path of its reference, whatever sequence that is, and `channels` are those of its
-    array; None where that is a FLAIR without an axis for channels, of stores of earlier versions.
-    `status` is the worst verdict on its way into the store: `good`, `doubtful`, or None where
-    nothing was judged (stores of the first version). `flair_warnings` and `mask_warnings` are what
-    the check warned of when it was stored. `columns` are the manifest's others, for tasks. `labels`
-    are those of the cohort's that its mask tells.
+    `flair` is the path of the reference, whatever its sequence. `channels` are the channels of the
+    image array; None for a FLAIR array without a channel axis, in stores of earlier versions.
+    `status` is the worst verdict of the gates, `good` or `doubtful`; None in stores of version 1,
+    which had no gates. `flair_warnings` and `mask_warnings` are warnings of the check when the case
+    was stored. `columns` are further columns of the manifest, for tasks. `labels` are the labels of
+    the cohort that its mask annotates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -68,13 +68,13 @@ class StoredCase(BaseModel):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """All that the check warned of."""
+        """All warnings of the check."""
         others = (warning for image in self.others.values() for warning in image.warnings)
         return (*self.flair_warnings, *others, *self.mask_warnings)
 
 
 class FailedCase(BaseModel):
-    """A case that could not be stored, why, and what was measured until then."""
+    """A case that could not be stored: the reason, and the verdicts until then."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -86,8 +86,8 @@ class FailedCase(BaseModel):
 class Cohort(BaseModel):
     """The contents of `cohort.json`.
 
-    Scans from elsewhere must be prepared with the same spacing and settings to fit it. Where there
-    are `labels`, the masks are the first one's region.
+    Other scans are compatible only if they are preprocessed with the same spacing and settings. In
+    a store with `labels`, the masks are the region of the first label.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -163,7 +163,7 @@ class CaseRecord(BaseModel):
 
 
 def voxels_of(kind: GridKind, spacing_mm: float) -> str:
-    """A grid in words."""
+    """Describe a grid in words."""
     if kind == "atlas":
         return f"{spacing_mm:g} mm voxels"
     return f"slices of at least {spacing_mm:g} mm"

@@ -1,4 +1,4 @@
-"""Writing a store: each case whole or not at all, and `cohort.json` at the end."""
+"""Write a store: each case atomically, and `cohort.json` at the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_case(
     labels: tuple[NDArray[np.uint8], Volume] | None = None,
     inputs: Sequence[Path] = (),
 ) -> None:
-    """Write one case, whole or not at all, with the SHA-256 of every file.
+    """Write one case atomically, with the SHA-256 of every file.
 
     Args:
         store: The store's folder.
@@ -38,8 +38,8 @@ def write_case(
         image: Coded z-scores, shape (C, I, J, K), or (I, J, K) of a FLAIR alone.
         mask: Tumour on the same grid; None where it is unknown.
         truth: Tumour on the native grid; None where it is unknown.
-        labels: Numbers of its regions on both grids; None without labels.
-        inputs: What it is made from; none may lie in the case's folder.
+        labels: Label maps on both grids; None without labels.
+        inputs: Files that it is made from; none may lie in the case's folder.
 
     Raises:
         OutputError: If something else is in the folder's place, or it cannot be written.
@@ -74,7 +74,7 @@ def _write_array(path: Path, data: NDArray[Any]) -> None:
             urlpath=str(path),
             mode="w",
         )
-    except RuntimeError as error:  # All that it says of a full disk.
+    except RuntimeError as error:  # Blosc2 raises nothing more specific for a full disk.
         raise OSError(f"Blosc2: {error}") from error
 
 

@@ -24,7 +24,12 @@ from plgg.data.nifti.image import read_volume
 from plgg.data.scan import Scan
 from plgg.data.store import read_record
 from plgg.evaluate.labels import reported_labels, score_labels
-from plgg.evaluate.predictions import Prediction, ReportedResult, read_reported
+from plgg.evaluate.predictions import (
+    Prediction,
+    ReportedResult,
+    contradictions,
+    read_reported,
+)
 from plgg.evaluate.records import CaseScores, Region, Side
 from plgg.evaluate.tasks import ScorerOf, no_scorer, score_tasks
 from plgg.metrics.further import score_registered
@@ -98,6 +103,12 @@ def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = no_scor
         InputError: If a file cannot be read or is no mask, or the grids of prediction and truth
             do not match.
     """
+    if prediction.other_mask is not None:
+        raise InputError(
+            f"has two predictions: {prediction.mask.name} and {prediction.other_mask.name}",
+            where=case.case_id,
+            remedy="Keep the one that is meant.",
+        )
     predicted = _predicted_mask(prediction.mask)
     warnings = tuple(f"of the prediction, {one.message}" for one in impossible_size(predicted))
     scores: dict[str, Any] = {
@@ -112,6 +123,7 @@ def score_case(case: Case, prediction: Prediction, scorer_of: ScorerOf = no_scor
     said = None if prediction.result is None else read_reported(prediction.result)
     labels, truths = reported_labels(said), dict[str, Volume]()
     if said is not None:
+        warnings = (*contradictions(said, prediction, case.case_id), *warnings)
         scores |= _reported_scores(said) | {"tasks": score_tasks(case, said.tasks, scorer_of)}
     if case.mask is not None:
         true = usable_mask(

@@ -157,6 +157,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     except (JsonError, RunError) as error:
         fault = error.fault if isinstance(error, JsonError) else error.what
         raise RunError(f"{_ALTERED} ({fault})", where=table, remedy=_AGAIN) from error
+    if len(rows) != summary.n_cases:
+        fault = f"{len(rows)} rows of {summary.n_cases}"
+        raise RunError(f"{_ALTERED} ({fault})", where=table, remedy=_AGAIN)
     return Evaluation(rows, summary)
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from plgg.config.tasks import checked_name
+from plgg.core.case_id import quoted
 from plgg.core.errors import InputError
+from plgg.core.files import sha256
 from plgg.core.prediction_files import LABELS, MASK, PROBABILITY, RESULT
 from plgg.core.records import read_record
 from plgg.data.result import TaskAnswer
@@ -26,12 +28,18 @@ Millilitres = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Files of one case; None where there is no such file."""
+    """Files of one case; None where there is no such file.
+
+    Attributes:
+        mask: The mask; it may turn out to be unreadable.
+        other_mask: Another mask of the case, so that nobody knows which is meant.
+    """
 
     mask: Path
     probability: Path | None = None
     result: Path | None = None
     labels: Path | None = None
+    other_mask: Path | None = None
 
 
 class NamedMarker(BaseModel):
@@ -94,6 +102,8 @@ class ReportedResult(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    case_id: Any = None
+    files: Any = None
     marker: NamedMarker | None = None
     volume_interval: VolumeRange | None = None
     tasks: dict[TaskName, ReportedTask] = {}
@@ -101,17 +111,39 @@ class ReportedResult(BaseModel):
 
 
 def find_prediction(predictions: Path, case_id: str) -> Prediction | None:
-    """Find the files of a case in a folder of predictions; None without a mask."""
+    """Find the files of a case in a folder of predictions; None without a mask.
+
+    A link that leads nowhere and a folder that may not be entered count as files: scoring them
+    fails with the reason, and no case is passed over.
+    """
     folder = predictions / case_id
-    if (folder / MASK).is_file():
-        return Prediction(
-            folder / MASK,
-            _if_there(folder / PROBABILITY),
-            _if_there(folder / RESULT),
-            _if_there(folder / LABELS),
-        )
-    flat = _if_there(predictions / f"{case_id}.nii.gz") or _if_there(predictions / f"{case_id}.nii")
-    return Prediction(flat) if flat else None
+    flat = [predictions / f"{case_id}{suffix}" for suffix in (".nii.gz", ".nii")]
+    masks = [path for path in (folder / MASK, *flat) if _if_there(path)]
+    if not masks:
+        return None
+    if masks[0] != folder / MASK:
+        return Prediction(masks[0], other_mask=next(iter(masks[1:]), None))
+    result = _if_there(folder / RESULT)
+    return Prediction(
+        masks[0],
+        _if_there(folder / PROBABILITY),
+        result,
+        _if_there(folder / LABELS),
+        # Beside a prediction of plgg, CASE.nii.gz may be the scan itself.
+        None if result else next(iter(masks[1:]), None),
+    )
+
+
+def contradictions(said: ReportedResult, prediction: Prediction, case_id: str) -> tuple[str, ...]:
+    """What a result says of its case and mask that is not so, in sentences without a full stop."""
+    found = []
+    if isinstance(said.case_id, str) and said.case_id != case_id:
+        found.append(f"its result.json is of the case {quoted(said.case_id)}")
+    hashes = said.files if isinstance(said.files, dict) else {}
+    hashed = hashes.get(prediction.mask.name)
+    if isinstance(hashed, str) and hashed != sha256(prediction.mask):
+        found.append("its mask was altered, or exchanged, after it was predicted")
+    return tuple(found)
 
 
 def read_reported(path: Path) -> ReportedResult:
@@ -130,4 +162,10 @@ def read_reported(path: Path) -> ReportedResult:
 
 
 def _if_there(path: Path) -> Path | None:
-    return path if path.is_file() else None
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:  # It cannot be looked at: reading it says why.
+        return path
+    return path

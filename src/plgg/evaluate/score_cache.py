@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 KEPT = "scores.jsonl"
 # A symbolic link is not followed, because it could lead outside the folder.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+# Nor is waited for the reader of a pipe.
+_APPEND |= getattr(os, "O_NONBLOCK", 0)
 
 
 class _Line(BaseModel):

@@ -10,10 +10,12 @@ from plgg.config import Config
 from plgg.core.errors import PlggError
 from plgg.core.files import make_folder
 from plgg.core.progress import Watch
+from plgg.core.regular import is_regular
 from plgg.data.experiment_folder import forget_failure, note_failure
 from plgg.data.run_folder import is_run, read_config
 from plgg.data.split import Split
 from plgg.data.store import Store
+from plgg.evaluate.evaluation import read_evaluation
 from plgg.experiment.plan import Job
 from plgg.experiment.scoring import PARTS, score_run
 from plgg.train.run import train
@@ -26,13 +28,14 @@ _END = "model_card.md"
 
 def is_finished(job: Job, store: Store) -> bool:
     """Whether a run is complete, with the settings of the job."""
-    evaluated = all((job.run / "evaluation" / part).is_dir() for part in PARTS)
-    if not (is_run(job.run) and (job.run / _END).is_file() and evaluated):
+    if not (is_run(job.run) and is_regular(job.run / _END)):
         return False
     try:
         known = read_config(job.run)
+        for part in PARTS:
+            read_evaluation(job.run / "evaluation" / part)
     except PlggError:
-        # The error is reported when the run is executed.
+        # The error is reported when the run is executed; an evaluation is made again.
         return False
     wanted = job.config.model_copy(update={"preprocess": store.cohort.settings})
     return _compared(known) == _compared(wanted)

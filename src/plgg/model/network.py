@@ -97,7 +97,8 @@ class MultitaskNet(nn.Module):
         guided = MARKER in self.auxiliary and settings.marker.guides_outline
         self.guide = Guide(n_classes, self.backbone.widths[0], out) if guided else None
         if n_planes:
-            widen_input(self.backbone, n_seen * out, n_planes * out)
+            cells = settings.stem**3
+            widen_input(self.backbone, n_seen * cells, n_planes * cells)
 
     def forward(
         self,

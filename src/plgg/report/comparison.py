@@ -40,6 +40,8 @@ def as_markdown(comparison: Comparison | ExperimentComparison) -> str:
     notes = [*_reasons(contrasts), *filter(None, map(_left_out, contrasts))]
     notes += (c.power.sentence for c in contrasts[:1] if c.power is not None)
     tables = [found.to_markdown()] if found.rows else []
+    if isinstance(comparison, ExperimentComparison) and comparison.missing:
+        notes.append(_missing(comparison))
     paragraphs = [*map(escaped, blocks), *tables, *map(escaped, (*notes, *comparison.notes))]
     return "\n\n".join(paragraphs) + "\n"
 

@@ -105,8 +105,10 @@ def write_timeline(path: Path, timeline: Timeline, notes: Sequence[str]) -> None
             "is there, and is no timeline that plgg made", where=path, remedy="Name another file."
         )
     page = timeline_page(timeline, notes)
+    encoded = page.encode("utf-8")
     with disk_answers(path):
-        is_there = path.is_file() and path.read_bytes() == page.encode("utf-8")
+        same_size = path.is_file() and path.stat().st_size == len(encoded)
+        is_there = same_size and path.read_bytes() == encoded
     if not is_there:
         write_text(path, page)
 

@@ -186,5 +186,5 @@ def log_text(jobs: list[Job], lines: int) -> str:
 
 
 def _line(job: Job) -> str:
-    what = job.case if job.kind == "predict" else f"round {job.round}"
+    what = f"round {job.round}" if job.kind == "round" else job.case
     return " ".join(filter(None, (job.created, job.kind, what, job.state, job.error)))

@@ -138,10 +138,10 @@ class Runner:
         return True
 
     def _end(self, job: Job, end: JobEnd) -> None:
+        self._queue.end(job.id, end.error, refused=end.refused, outcome=end.outcome)
         if job.kind == "push" and self._audit is not None:
             what = "pushed" if end.error is None else "push failed"
             self._audit.write(what, case=job.case, edit=job.edit, job=job.id)
-        self._queue.end(job.id, end.error, refused=end.refused, outcome=end.outcome)
 
     def _lost(self, worker: Worker, job: Job) -> None:
         """Queue the job again if its process died before it ended."""

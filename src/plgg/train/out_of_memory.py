@@ -84,13 +84,14 @@ def require_memory(
 
 
 def n_parameters(config: Config, n_classes: int, tasks: Tasks | None = None) -> int:
-    """Number of weights of a config's network for one sequence, counted without allocating them."""
+    """Number of weights of a config's network, counted without allocating them."""
     with torch.device("meta"):
         network = MultitaskNet(
             config.model,
             n_classes=n_classes,
             arm=config.arm,
             tasks=tasks,
+            n_sequences=len(config.channels),
             n_outlines=config.n_outlines,
         )
     return sum(parameter.numel() for parameter in network.parameters())

@@ -1,7 +1,7 @@
 """The atlas that scans are registered to: its image, its brain and its tissues on SRI24's grid.
 
 Built in (`plgg.data.atlas.template`), SRI24 itself (a folder, or downloaded once), or one stripped
-template in SRI24's space. Whatever it is, it comes laid on one grid, with a hash of what it shows.
+template in SRI24's space. Each is resampled to the same grid and has a hash of its contents.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from plgg.data.atlas.template import mni_to_sri24, template_brain, template_map
 from plgg.data.nifti.image import SUFFIXES, is_nifti, read_volume, stem
 
 BUILT_IN, SRI24 = "built-in", "sri24"
-# Of SRI24 as published, laid on the grid: image and brain; map of tissues (0 to 3, uint8).
+# Hashes of SRI24 as published, on the grid: image and brain; tissue map (0 to 3, uint8).
 SRI24_SHA256 = "3d47bd902baad116a94474963832f9fc7a4ecb5ab53956a200da7a64de41703b"
 SRI24_TISSUES_SHA256 = "41756d0e26e3bf35205e5a79e93587e2c83b14572d301a47ff6e9bdea2484231"
 
@@ -44,16 +44,16 @@ Share = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """One atlas on SRI24's grid ; its arrays are shared and cannot be written to.
+    """One atlas on SRI24's grid; its arrays are shared and read-only.
 
     Attributes:
         name: `built-in`, `SRI24`, or the name of the file or folder.
         image: float32, 0 outside the brain.
         brain: Boolean array of the grid's shape.
-        grey: Share of grey matter in [0, 1] on the grid; None where it is not known.
-        white: Share of white matter, likewise.
-        csf: Share of cerebrospinal fluid, likewise.
-        sha256: Of image and brain as they lie on the grid, wherever they came from.
+        grey: Fraction of grey matter in [0, 1] on the grid; None if unknown.
+        white: Fraction of white matter, likewise.
+        csf: Fraction of cerebrospinal fluid, likewise.
+        sha256: Hash of image and brain on the grid, whatever their source.
         source: `built-in`, `sri24`, or the absolute path.
     """
 
@@ -68,7 +68,7 @@ class Atlas:
 
 
 def load_atlas(where: str | Path = BUILT_IN) -> Atlas:
-    """The atlas of that name or at that path; loaded once a process.
+    """Load an atlas by name or path, once in each process.
 
     Args:
         where: `built-in`; `sri24`, which is downloaded the first time; a folder that holds SRI24;
@@ -108,7 +108,7 @@ def _loaded(source: str, path: Path | None) -> Atlas:
 def _built_in() -> Atlas:
     template, to_world = template_map("t1"), mni_to_sri24() @ template_map("t1").affine
     box = box_of(template.data > 0, to_world)
-    # In steps of 1/4096: the last bit of a sum is not the same on every processor, the hash is.
+    # Rounded to 1/4096: the last bit of a sum depends on the processor, and the hash must not.
     image = np.rint(template_brain(*grid_part(box)).data * 4096.0) / 4096.0
     brain = image > 0
     grey, white = (
@@ -188,7 +188,7 @@ def _from_file(path: Path) -> Atlas:
 
 
 def _finite(path: Path) -> Volume:
-    """An image in which what is no number is 0, as some tools write it around the brain."""
+    """Read an image and replace NaN and infinity, which some tools write as background, by 0."""
     image = read_volume(path)
     return image.with_data(np.nan_to_num(image.data, posinf=0.0, neginf=0.0))
 
@@ -228,7 +228,7 @@ def _labels(atlas: Atlas) -> NDArray[np.uint8]:
 
 
 def _sha256(*arrays: NDArray[np.float32] | NDArray[np.bool_] | NDArray[np.uint8]) -> str:
-    """Of the arrays' values in C order and little-endian, so of neither file nor machine."""
+    """Hash of the arrays' values in C order and little-endian, independent of file and machine."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())

@@ -1,8 +1,8 @@
 """The SRI24 atlas from its publisher: downloaded once, checked, kept in the cache.
 
 The atlas is under CC BY-SA 3.0 and is not part of plgg (Rohlfing et al. 2010, Human Brain Mapping
-31:798). What is kept is judged by its voxels, not by its archive, so a repacked archive is still
-the same atlas.
+31:798). Downloaded files are verified by their voxels, not by their archive, so a repacked archive
+is accepted.
 """
 
 from __future__ import annotations
@@ -64,18 +64,18 @@ def cache_folder() -> Path:
 
 
 def fetch(archives: Sequence[Archive], kept: Path, *, read: Callable[[Path], Read]) -> Read:
-    """What `read` makes of one file of each archive, downloaded if any is not there yet.
+    """Read one file of each archive with `read`, after a download if any is not in the cache.
 
     Args:
         archives: What to download.
-        kept: Folder in which the files are kept.
+        kept: Cache folder of the files.
         read: Called with a folder that holds the files; raises `PlggError` if they are wrong.
 
     Returns:
-        What `read` returns. What it refuses is never kept.
+        What `read` returns. Files that it refuses are never kept.
 
     Raises:
-        ConfigError: If there is nothing to download with.
+        ConfigError: If the package for downloads is not installed.
         InputError: If a download fails, if an archive cannot be unpacked or lacks its file, or if
             `read` refuses.
         OutputError: If the folder cannot be written to.
@@ -99,12 +99,12 @@ def fetch(archives: Sequence[Archive], kept: Path, *, read: Callable[[Path], Rea
 
 def _download(archive: Archive, folder: Path) -> Path:
     pooch = _downloader()
-    # It would tell of every download on standard error, in words of its own.
+    # By default, pooch logs every download to standard error.
     pooch.get_logger().setLevel("WARNING")
     _LOGGER.info("downloading %s (CC BY-SA 3.0) into %s", archive.url, folder.parent)
     try:
         return Path(pooch.retrieve(archive.url, None, fname=archive.name, path=folder))
-    except OSError as error:  # All that requests raises is one.
+    except OSError as error:  # All exceptions of requests are OSErrors.
         response = getattr(error, "response", None)
         if response is not None:  # Its connection would stay open.
             response.close()

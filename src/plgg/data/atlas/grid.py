@@ -1,6 +1,6 @@
-"""The SRI24 grid (Rohlfing et al. 2010), and laying an image on it.
+"""The SRI24 grid (Rohlfing et al. 2010), and resampling of an image to it.
 
-Also tells whether a brain lies in SRI24's space at all.
+Also checks whether a brain is in SRI24's space at all.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def on_sri24_grid(volume: Volume) -> NDArray[np.float32]:
 
 
 def box_of(inside: NDArray[np.bool_], affine: Affine) -> Box:
-    """The part of SRI24's grid that can see any of the voxels that are `inside`.
+    """Bounding box on SRI24's grid of the voxels that are `inside`, with an interpolation margin.
 
     Args:
         inside: Boolean array, not empty.
@@ -79,7 +79,7 @@ def interpolated(
 ) -> NDArray[np.float32]:
     """Linear interpolation of an array at the voxels of a grid; 0 beyond its outermost centres.
 
-    The sums are those of SciPy, to the last bit of float32: the atlas' hash rests on them.
+    The result equals SciPy's to the last bit of float32, because the atlas' hash depends on it.
 
     Args:
         data: Array of shape (I, J, K).
@@ -97,7 +97,7 @@ def interpolated(
 
 
 def in_box(part: NDArray[Any], box: Box) -> NDArray[np.float32]:
-    """A part of SRI24's grid within the whole, 0 around it."""
+    """Pad a part of SRI24's grid with 0 to the whole grid."""
     whole = np.zeros(SHAPE, dtype=np.float32)
     whole[box] = part
     return whole
@@ -130,7 +130,7 @@ def check_place(brain: Volume, where: Path) -> None:
 
 
 def _only_turns(linear: NDArray[Any]) -> bool:
-    """Whether a matrix of whole numbers does no more than flip and swap axes."""
+    """Whether an integer matrix only flips and permutes axes."""
     ones = np.abs(linear)
     return bool((ones.sum(axis=0) == 1).all() and (ones.sum(axis=1) == 1).all())
 

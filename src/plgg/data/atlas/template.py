@@ -2,7 +2,7 @@
 
 The maps come inside nilearn's wheel, so nothing is downloaded. They are read as files: what nilearn
 itself needs (pandas, requests, …) need not be installed. One stored affine brings them into the
-world of the SRI24 atlas; how it was found is told in docs/adr/0002-built-in-template.md.
+world of the SRI24 atlas; docs/adr/0002-built-in-template.md describes how it was computed.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _FILES = {"t1": "t1", "grey": "gm", "white": "wm"}
 
 
 def _map_file(name: TemplateMap) -> Path:
-    """Where nilearn keeps a map; the package is found, not imported."""
+    """Path of a map in the package nilearn, which is located but not imported."""
     spec = find_spec("nilearn")
     for folder in (spec and spec.submodule_search_locations) or ():
         stem = f"mni_icbm152_{_FILES[name]}_tal_nlin_sym_09a_converted.nii.gz"

@@ -1,1 +1,1 @@
-"""Checking a cohort before anything is spent on it: files, grids, masks, labels, duplicates."""
+"""Check a cohort before preprocessing: files, grids, masks, labels, duplicates."""

@@ -1,4 +1,4 @@
-"""One case of a cohort: its files read once, looked at, and kept only as numbers."""
+"""Check one case of a cohort: read its files once, and keep only findings and statistics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CaseCheck:
-    """What is kept of a case once its images are let go.
+    """Result of the check of a case, without its images.
 
     Attributes:
         case: The manifest's row.
@@ -48,10 +48,10 @@ class CaseCheck:
 
 
 def check_case(case: Case, labels: Sequence[Label] = ()) -> CaseCheck:
-    """Read a case's images once and keep what the check of a cohort needs of them.
+    """Read a case's images once and check them.
 
-    Its mask is held against the values of some labels, where there are any.
-    Whatever goes wrong with a case becomes a finding of it; nothing is raised.
+    The values of its mask are checked against `labels`, if there are any.
+    Any error becomes a finding of the case; nothing is raised.
     """
     try:
         return _check_files(case, labels)
@@ -142,7 +142,7 @@ def _hash(volume: Volume | None) -> str | None:
     if volume is None:
         return None
     low, high = float(volume.data.min()), float(volume.data.max())
-    # What is unreadable in two scans alike does not make them one.
+    # Two constant or non-finite images are not copies of one scan.
     if low == high or not (math.isfinite(low) and math.isfinite(high)):
         return None
     turned = nib.apply_orientation(volume.data, nib.io_orientation(volume.affine))

@@ -1,7 +1,4 @@
-"""A whole manifest checked: each image read once, duplicates between rows found.
-
-Works on hashes.
-"""
+"""Check a whole manifest: read each image once, and find duplicates between rows by hash."""
 
 from __future__ import annotations
 
@@ -100,10 +97,10 @@ def check_manifest(
         progress: Called with (done, all) after each case.
         workers: Threads that read images; each holds one case in memory.
         scan_gib: GiB that one scan or mask may unpack to; the setting's default if None.
-        labels: Regions of the masks, whose values these are held against.
+        labels: Regions that the masks' values are checked against.
 
     Returns:
-        What was found; a case that cannot be read is a finding and does not end the check.
+        The report; a case that cannot be read is a finding and does not end the check.
 
     Raises:
         ManifestError: If the manifest itself cannot be read.

@@ -1,7 +1,7 @@
-"""What can be wrong with an image: its voxels, its affine, and whether the skull is still on.
+"""Checks of an image: its voxels, its affine, and whether it is skull-stripped.
 
-Pure functions on `Volume`. Whether the skull is on is told by `plgg.data.check.image`; it is no
-fault, for preprocessing takes it off.
+Pure functions on `Volume`. A raw head (`looks_raw`) is no fault, because preprocessing strips the
+skull.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _SAMPLE = 10_000
 
 
 def inspect_image(volume: Volume, title: str = "FLAIR") -> list[Finding]:
-    """Look for what makes a scan unusable or doubtful.
+    """Check a scan for faults that make it unusable or doubtful.
 
     Args:
         volume: A scan, skull-stripped or not.
-        title: What its sequence is called in the findings.
+        title: Name of its sequence in the findings.
 
     Returns:
-        Findings without a case; empty for a healthy scan. A finding that makes the later ones
-        meaningless comes alone.
+        Findings without a case; empty for a sound scan. A finding that makes the later ones
+        meaningless is returned alone.
     """
     fatal = _contents(volume.data, title)
     if fatal:
@@ -45,7 +45,7 @@ def inspect_image(volume: Volume, title: str = "FLAIR") -> list[Finding]:
         *_inverted(volume.data),
     ]
     why = looks_raw(volume)
-    # The volume of what is not background tells of the brain only where that is the brain.
+    # In a raw head, the volume of all foreground is not that of the brain.
     return findings + ([_raw_head(why)] if why else _brain_volume(volume))
 
 
@@ -154,11 +154,11 @@ def _other_background(value: float) -> list[Finding]:
 
 
 def _inverted(data: NDArray[Any]) -> list[Finding]:
-    """A negative slope, or a picture in which small values are bright."""
+    """Find inverted intensities: a negative slope, or an image in which small values are bright."""
     background = background_value(data)
     tissue = data[data != background]
     below = float(np.mean(tissue < background))
-    # A scan without a background, such as a raw one with an offset, has nothing to lie below.
+    # Without a background, as in a raw scan with an offset, there is no value to compare with.
     if below < MOST_BELOW_BACKGROUND or tissue.size > (1 - MIN_BACKGROUND_SHARE) * data.size:
         return []
     return [
@@ -187,10 +187,10 @@ _ENDS = [0, -1]
 
 
 def background_value(data: NDArray[Any]) -> float:
-    """The one value that stands outside the brain: 0, unless the image says otherwise.
+    """Value of the background: usually 0.
 
-    It says otherwise where all eight corners hold one other value and so do at least 10 % of all
-    voxels, as when a whole stripped image was z-scored.
+    It is another value where all eight corners and at least 10 % of all voxels have that value, as
+    when a whole stripped image was z-scored.
 
     Args:
         data: Array of shape (I, J, K), finite.
@@ -204,7 +204,7 @@ def background_value(data: NDArray[Any]) -> float:
 
 
 def looks_raw(volume: Volume) -> str | None:
-    """Why a FLAIR looks as if the skull were still on; None where it looks stripped.
+    """Why a FLAIR looks like a raw head; None where it looks skull-stripped.
 
     Args:
         volume: A FLAIR of finite voxels.

@@ -1,8 +1,8 @@
-"""What can be wrong with a tumour mask, alone and against its image: grid, size, values.
+"""Checks of a tumour mask, alone and against its image: grid, size, values.
 
-A mask drawn in another program often comes back with its axes in another order and its header
-right: the same voxels at the same places. Positions decide, so any orientation and any oblique
-affine will do.
+Other programs often save a mask with its axes in another order and a matching header, so that its
+voxels are at the same positions. World positions decide, so any orientation and any oblique affine
+is accepted.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from plgg.data.labels import COLUMN, unnamed_values
 
 
 def axes_of(volume: Volume) -> str:
-    """Where the axes run to, for example `LPS`."""
+    """Orientation of the axes, for example `LPS`."""
     return "".join(nib.aff2axcodes(volume.affine))
 
 
 def turned_onto(volume: Volume, grid: Volume) -> Volume | None:
-    """The volume with its voxels in the order of a grid's, where both lie at the same places.
+    """Reorient a volume to the axes of a grid, if the voxels of both are at the same positions.
 
     Args:
-        volume: To be turned.
-        grid: Whose shape and affine are wanted.
+        volume: Volume to reorient.
+        grid: Volume with the wanted shape and affine.
 
     Returns:
-        The same values under the grid's affine; None where the places differ by over 0.1 mm.
+        The same values with the grid's affine; None if positions differ by over 0.1 mm.
     """
     turned = nearest_axes(volume, grid)
     return Volume(turned.data, grid.affine) if same_grid(turned, grid) else None
 
 
 def nearest_axes(volume: Volume, grid: Volume) -> Volume:
-    """The volume with its axes permuted and flipped to run as nearly as they can as the grid's.
+    """Permute and flip the axes of a volume to the closest orientation to that of a grid.
 
-    Nothing moves in the world: the affine follows.
+    World positions do not change, since the affine is adapted.
     """
     onto = nib.io_orientation(index_map(grid.affine, volume.affine))
     data = nib.apply_orientation(volume.data, onto)
@@ -55,7 +55,7 @@ def nearest_axes(volume: Volume, grid: Volume) -> Volume:
 
 
 def same_axes(a: Volume, b: Volume) -> bool:
-    """Whether the axes of two grids run as nearly as they can the same ways."""
+    """Whether two grids have the same closest orientation."""
     onto = nib.io_orientation(index_map(b.affine, a.affine))
     return bool(np.array_equal(onto, [[0, 1], [1, 1], [2, 1]]))
 
@@ -67,11 +67,11 @@ _RESAMPLE = "Resample the mask onto its FLAIR with nearest-neighbour interpolati
 
 @dataclass(frozen=True, eq=False)
 class MaskCheck:
-    """A mask and what there is to say of it.
+    """A mask and the findings of its check.
 
     Attributes:
-        findings: Without a case; empty for a healthy mask.
-        labels: Whole labels, in the FLAIR's axis order where they lie on its voxels; None where
+        findings: Findings without a case; empty for a sound mask.
+        labels: Integer labels, in the FLAIR's axis order where they are on its voxels; None where
             the values are no labels.
     """
 
@@ -87,13 +87,12 @@ def inspect_mask(mask: Volume, flair: Volume | None) -> list[Finding]:
 def check_mask(
     mask: Volume, flair: Volume | None, *, says_how: bool = True, labels: Sequence[Label] = ()
 ) -> MaskCheck:
-    """Look for what makes a tumour mask unusable or doubtful.
+    """Check a tumour mask for faults that make it unusable or doubtful.
 
     Args:
         mask: The mask on its own grid.
-        flair: The scan it belongs to; None where that is not at hand, and then only the mask's own
-            values and size are looked at.
-        says_how: Whether the mask's header says how it lies. A mask is never turned by a guess.
+        flair: The scan it belongs to; None to check only the mask's own values and size.
+        says_how: Whether the mask's header gives an orientation; if not, it is never reoriented.
         labels: Regions by their values; none where any value above 0 is tumour.
     """
     try:
@@ -110,7 +109,7 @@ def check_mask(
         return MaskCheck((*findings, *size, *(_misplaced(mask, flair) if flair else ())), whole)
     if not same_axes(whole, flair):
         findings.append(_turned(whole, flair))
-    if not np.isfinite(flair.data).all():  # Nobody knows which voxels are its background.
+    if not np.isfinite(flair.data).all():  # Its background is unknown.
         return MaskCheck((*findings, *impossible_size(placed)), placed)
     brain = flair.data != background_value(flair.data)
     size = impossible_size(placed, brain)
@@ -141,7 +140,7 @@ def _values(mask: NDArray[Any], labels: Sequence[Label]) -> list[Finding]:
 
 
 def _unnamed(mask: NDArray[Any], labels: Sequence[Label]) -> list[Finding]:
-    """Values that no label has: what bears them is taken as healthy."""
+    """Report values that no label has; their voxels count as background."""
     values = unnamed_values(mask, labels)
     if not values:
         return []
@@ -181,7 +180,7 @@ def _guessed(flair: Volume) -> Finding:
 
 
 def _misplaced(mask: Volume, flair: Volume) -> list[Finding]:
-    """Why a mask does not lie on its FLAIR's voxels; nothing if it does."""
+    """Findings on a mask that is not on its FLAIR's grid; empty if it is."""
     if turned_onto(mask, flair) is not None:
         return []
     turned, alike = nearest_axes(mask, flair), same_axes(mask, flair)
@@ -262,7 +261,7 @@ MOST_OF_BRAIN = 0.80
 
 
 def impossible_size(mask: Volume, brain: NDArray[np.bool_] | None = None) -> list[Finding]:
-    """Why a mask cannot be a tumour's by its size; nothing where it can.
+    """Findings on a mask that is too large to be a tumour; empty if it is not.
 
     Args:
         mask: Labels; > 0 is tumour.
@@ -297,7 +296,7 @@ def impossible_size(mask: Volume, brain: NDArray[np.bool_] | None = None) -> lis
 
 
 def _covered(tumour: NDArray[np.bool_], brain: NDArray[np.bool_] | None) -> float:
-    """Share of the brain that is tumour; 0 where it is not known."""
+    """Fraction of the brain that is tumour; 0 if the brain is unknown."""
     if brain is None or not brain.any():
         return 0.0
     return float(np.count_nonzero(tumour & brain)) / float(np.count_nonzero(brain))

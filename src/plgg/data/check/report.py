@@ -1,4 +1,4 @@
-"""`Finding` and `CheckReport`: what a check of a cohort says."""
+"""`Finding` and `CheckReport`: the results of a check of a cohort."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check has to say.
+    """One error, warning or note of a check.
 
     Attributes:
         severity: `error`: cannot be used as it is; `warning`: probably not what is meant; `note`:
@@ -35,7 +35,7 @@ class Finding:
     remedy: str
 
     def __post_init__(self) -> None:
-        # Names of files and cells of tables may hold what a terminal would obey.
+        # File names and table cells may contain control characters for a terminal.
         object.__setattr__(self, "message", visible(self.message))
 
 
@@ -50,7 +50,7 @@ def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def listed(names: Iterable[str], *, most: int = 5) -> str:
-    """Names in one line, the rest counted."""
+    """Join names in one line; those beyond `most` are counted."""
     known = list(names)
     shown = ", ".join(known[:most])
     return shown if len(known) <= most else f"{shown} and {len(known) - most} more"
@@ -61,7 +61,7 @@ Range = Mapping[str, float]
 
 @dataclass(frozen=True)
 class CaseRow:
-    """One scan in numbers; what could not be read is None.
+    """Statistics of one scan; values that could not be read are None.
 
     Attributes:
         case_id: Name of the scan.
@@ -70,8 +70,8 @@ class CaseRow:
         site: Its hospital or scanner; None where unknown.
         shape: Voxels along each axis.
         spacing_mm: Distance between voxels along each axis.
-        orientation: Where the axes run to, for example `LPS`.
-        brain_ml: Volume of what is not 0.
+        orientation: Orientation of the axes, for example `LPS`.
+        brain_ml: Volume of the voxels that are not background.
         tumour_ml: Volume of the mask; None where it is unknown or unusable.
         n_errors: Errors found in its files.
         n_warnings: Warnings likewise.
@@ -92,7 +92,7 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a check of a cohort leaves.
+    """Report of the check of a cohort.
 
     Attributes:
         manifest: The file that was checked.
@@ -121,12 +121,12 @@ class CheckReport:
 
     @property
     def n_errors(self) -> int:
-        """Number of findings that keep something from being used."""
+        """Number of errors."""
         return self._count("error")
 
     @property
     def n_warnings(self) -> int:
-        """Number of findings that are probably not what is meant."""
+        """Number of warnings."""
         return self._count("warning")
 
     def _count(self, severity: Severity) -> int:

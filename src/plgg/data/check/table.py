@@ -1,6 +1,6 @@
-"""What can be wrong with a manifest: columns, classes, blanks, contradictions.
+"""Checks of a manifest: columns, classes, blanks, contradictions.
 
-The reader leaves unknown columns alone, so a misspelt one would silently be no column at all.
+The reader accepts unknown columns, so a misspelt standard column would be ignored silently.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def check_columns(path: Path) -> list[Finding]:
 
 
 def read_unchecked(path: Path) -> list[Case]:
-    """The scans of a manifest, for commands that do not check it.
+    """Read a manifest for commands that do not check it.
 
-    What a check would warn of in its columns is logged.
+    Warnings about its columns are logged.
 
     Raises:
         ManifestError: If the manifest cannot be read.
@@ -103,7 +103,7 @@ def _short(table: Table) -> list[Finding]:
 
 
 def _unknown(table: Table) -> list[Finding]:
-    """What was written where nothing is known, so that no class is lost without a word."""
+    """Report placeholders that are taken as blank, so that no class is lost silently."""
     counts = Counter(
         cell
         for row in table.rows()
@@ -113,7 +113,7 @@ def _unknown(table: Table) -> list[Finding]:
     if not counts:
         return []
     shown = listed(f"{cell!r} ({n})" for cell, n in counts.most_common())
-    # Beside `+`, a `-` is a result; it is still taken as blank, but not in passing.
+    # Beside `+`, a `-` is probably a result: it is taken as blank, but with a warning.
     signs = {row.get("marker", "") for row in table.rows()} & {"+", "-", "−", "–"}
     return [
         Finding(
@@ -233,7 +233,7 @@ def _spellings(cases: Sequence[Case]) -> list[Finding]:
 
 
 def _marker_key(name: str) -> str:
-    """A class without what hands and spreadsheets write differently: 1, 1.0 and 01 are one."""
+    """Normalise the spelling of a class for comparison: 1, 1.0 and 01 are equal."""
     plain = unicodedata.normalize("NFKC", name)
     if re.fullmatch(r"[+-]?\d+([.,]\d+)?", plain, re.ASCII):
         return f"{float(plain.replace(',', '.')):g}"
@@ -241,7 +241,7 @@ def _marker_key(name: str) -> str:
 
 
 def _patient_key(name: str) -> str:
-    """A patient's name without signs and without the zeros that spreadsheets drop."""
+    """Normalise a patient's name: without punctuation and leading zeros, as in spreadsheets."""
     return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "-", name))
 
 
@@ -292,7 +292,7 @@ def _sex(case: Case) -> str | None:
 
 
 def _alike(names: Iterable[str], simplify: Callable[[str], str]) -> list[list[str]]:
-    """Groups of different names that become one when simplified; case is not told apart."""
+    """Groups of different names that are equal when simplified; case is ignored."""
     groups: dict[str, set[str]] = defaultdict(set)
     for name in names:
         # A name of signs only ('+' and '-') has nothing left to compare.

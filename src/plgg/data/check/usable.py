@@ -1,6 +1,6 @@
-"""What preprocessing and prediction ask before they work on a scan, in the words of the check.
+"""Read a scan for preprocessing or prediction, with the same checks as of a cohort.
 
-The first error refuses the scan; warnings go along in its `doubts`.
+The first error is raised; warnings are passed on in the scan's `doubts`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _GEOMETRY_DOUBT = (
 
 @dataclass(frozen=True, eq=False)
 class ScanCheck:
-    """A scan that was read, and what there is to say of it.
+    """A scan and the findings of its check.
 
     Attributes:
-        scan: As read; of a mask the whole labels, on the FLAIR's voxels where they lie there.
-        findings: Of its header and of its voxels, without a case.
+        scan: The scan as read; a mask has integer labels, reoriented to the FLAIR's voxels.
+        findings: Findings on its header and on its voxels, without a case.
     """
 
     scan: Scan
@@ -44,7 +44,7 @@ class ScanCheck:
 
 
 def require_usable(case: Case, channels: Sequence[str] = SEQUENCES) -> tuple[Volume, Volume | None]:
-    """Read a case's images and refuse what a check calls an error.
+    """Read a case's images and raise the first error of their check.
 
     Args:
         case: A row of the manifest.
@@ -63,9 +63,9 @@ def require_usable(case: Case, channels: Sequence[str] = SEQUENCES) -> tuple[Vol
 def usable_scans(
     case: Case, channels: Sequence[str] = SEQUENCES, labels: Sequence[Label] = ()
 ) -> tuple[Scan, Scan | None]:
-    """As `require_usable`, with what was read besides the images: doubts, hashes.
+    """As `require_usable`, but with warnings and hashes of the scans.
 
-    `labels` are regions of the mask, whose values it is held against.
+    `labels` are the regions that the mask's values are checked against.
 
     Raises:
         InputError: For the first error that is found in the FLAIR, then in the mask.
@@ -78,11 +78,11 @@ def usable_scans(
 
 
 def usable_image(path: Path, sequence: str = "flair") -> Scan:
-    """Read a scan and refuse what a check calls an error; its `doubts` hold the warnings.
+    """Read a scan and raise the first error of its check; its `doubts` are the warnings.
 
     Args:
-        path: Where it lies.
-        sequence: What it is said to be.
+        path: Path of the scan.
+        sequence: Its sequence, by the manifest or the user.
 
     Raises:
         InputError: For the first error that is found in it.
@@ -91,12 +91,12 @@ def usable_image(path: Path, sequence: str = "flair") -> Scan:
 
 
 def usable_scan(scan: Scan, sequence: str, where: Path) -> Scan:
-    """Refuse of a scan that was read what a check calls an error; its `doubts` hold the warnings.
+    """Raise the first error of the check of a scan that was read; its `doubts` are the warnings.
 
     Args:
-        scan: As it was read.
-        sequence: What it is said to be.
-        where: It comes from, for the message.
+        scan: The scan as read.
+        sequence: Its sequence, by the manifest or the user.
+        where: Path of the scan, for the message.
 
     Raises:
         InputError: For the first error that is found in it.
@@ -111,11 +111,11 @@ def usable_scan(scan: Scan, sequence: str, where: Path) -> Scan:
 
 
 def usable_mask(path: Path, flair: Volume | None, labels: Sequence[Label] = ()) -> Scan:
-    """Read a tumour mask and refuse what a check calls an error; its `doubts` hold the warnings.
+    """Read a tumour mask and raise the first error of its check; its `doubts` are the warnings.
 
     Args:
-        path: Where it lies.
-        flair: Whose mask it is; None where that is not at hand.
+        path: Path of the mask.
+        flair: The scan it belongs to; None if it is not available.
         labels: Regions by their values; none where any value above 0 is tumour.
 
     Raises:
@@ -127,13 +127,13 @@ def usable_mask(path: Path, flair: Volume | None, labels: Sequence[Label] = ()) 
 
 
 def check_scan(scan: Scan, sequence: str = "flair") -> ScanCheck:
-    """What is to be said of a scan of a sequence."""
+    """Check the header and the voxels of a scan."""
     title = TITLES[sequence]
     return ScanCheck(scan, (*_header(scan, title), *inspect_image(scan.volume, title)))
 
 
 def check_mask_scan(scan: Scan, flair: Volume | None, labels: Sequence[Label] = ()) -> ScanCheck:
-    """What is to be said of a mask."""
+    """Check the header and the voxels of a mask."""
     found = check_mask(scan.volume, flair, says_how=scan.says_how, labels=labels)
     mask = scan if found.labels is None else replace(scan, volume=found.labels)
     return ScanCheck(mask, (*_header(scan, "mask"), *found.findings))
@@ -150,7 +150,7 @@ def _refuse_error(findings: Sequence[Finding], path: Path) -> None:
 
 
 def _header(scan: Scan, role: str) -> list[Finding]:
-    """What the header chose or left in doubt."""
+    """Findings on the header: its warnings, and the DICOM series that was chosen."""
     code, remedy = _DICOM_DOUBT if scan.chosen else _GEOMETRY_DOUBT
     found = [
         Finding("warning", code, None, f"of the {role}, {doubt}", remedy) for doubt in scan.doubts

@@ -1,4 +1,4 @@
-"""Which of several stacks is the wanted sequence, and why: by headers alone, never by pixels."""
+"""Choose the stack of a sequence among several by headers only, never by pixels, and say why."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _bare(kind: str) -> str:
 
 
 def _over(first: Stack, others: list[Stack], title: str) -> str:
-    """What it was preferred to, and by which rule."""
+    """Which stacks it was preferred to, and by which rule."""
     names = " and ".join(_short(stack) for stack in others[:3])
     mine, theirs = _rank(first), _rank(others[0])
     if mine[0] != theirs[0]:

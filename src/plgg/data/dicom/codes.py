@@ -1,7 +1,7 @@
 """Codes of the measurement report: those of DICOM, SNOMED CT and UCUM, and plgg's own, `99PLGG`.
 
-A private code is used only where the standard schemes have none (docs/dicom-objects.md). Classes of
-the marker and gates have their own names as codes: models bring them.
+A private code is used only where the standard schemes have none (docs/dicom-objects.md). The codes
+of marker classes and of gates are made from their names.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ OWN = {
     "doubtful": "Doubtful",
     "failed": "Failed",
 }
-"""plgg's own codes and what they mean; classes of the marker and gates come from the model."""
+"""plgg's own codes and their meanings, but for marker classes and gates."""
 
 
 def private_code(value: str, meaning: str | None = None) -> CodedConcept:
     """A private code.
 
     Args:
-        value: One of `OWN`, or with a meaning any other: the name of a class or a gate.
+        value: A key of `OWN`; or, with a meaning, any other code, as for a class or a gate.
         meaning: What it means.
     """
     from highdicom.sr import CodedConcept
@@ -50,12 +50,12 @@ def private_code(value: str, meaning: str | None = None) -> CodedConcept:
 
 
 def _one_value(text: str) -> str:
-    """Text without what parts two values in DICOM, and without spaces that it takes off."""
+    """Text without the separator of DICOM values (backslash) and without spaces around it."""
     return text.replace("\\", "/").strip() or "?"
 
 
 def marker_class(name: str) -> CodedConcept:
-    """The code of a class of the marker: its own name, or a hash of one that can be no code."""
+    """The code of a marker class: its name, or a hash of a name that is no valid code."""
     code = name if _one_value(name) == name else hashlib.sha256(name.encode()).hexdigest()[:16]
     return private_code(code, name)
 
@@ -73,7 +73,7 @@ def unit(value: str, meaning: str) -> CodedConcept:
 
 
 def scheme() -> Dataset:
-    """What the private designator stands for, for the Coding Scheme Identification Sequence."""
+    """The private scheme as an item of the Coding Scheme Identification Sequence."""
     item = Dataset()
     item.CodingSchemeDesignator = SCHEME
     item.CodingSchemeName = "Codes of plgg"

@@ -1,13 +1,13 @@
 """Closed contours around a mask, slice by slice, in the patient's millimetres.
 
-A contour runs half-way between the centres of voxels inside and outside, so that a reader who asks
-which centres lie inside gets the mask again. A hole is joined to its outer contour by a bridge of
-no width (the keyhole of PS3.3 C.8.8.6.3), which every reader of CLOSED_PLANAR fills rightly.
+A contour runs half-way between the centres of voxels inside and outside, so the voxels whose
+centres are inside are exactly the mask. A hole is joined to its outer contour by a bridge of no
+width (the keyhole of PS3.3 C.8.8.6.3), which every reader of CLOSED_PLANAR fills correctly.
 
     for slice_index, points in contours(mask):
         ...points of shape (N, 3), LPS...
 
-contourpy traces the contours and tells the outer ones from holes.
+contourpy traces the contours and distinguishes outer ones from holes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
 def contours(mask: Volume) -> Iterator[tuple[int, Points]]:
-    """The contours of every slice along the last axis that holds something.
+    """The contours of every slice along the last axis that is not empty.
 
     Args:
         mask: Boolean, with its affine in RAS+.
@@ -44,7 +44,7 @@ def contours(mask: Volume) -> Iterator[tuple[int, Points]]:
 
 
 def slice_contours(inside: NDArray[np.bool_]) -> list[Points]:
-    """The contours of one slice in voxels, shape (N, 2) each; holes are joined to what is around.
+    """The contours of one slice in voxels, shape (N, 2) each; holes are joined to outer contours.
 
     Args:
         inside: Of shape (I, J).

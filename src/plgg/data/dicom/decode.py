@@ -1,8 +1,8 @@
-"""Pixel data of one DICOM file: its declared size checked, decompressed, padding marked.
+"""Decode the pixel data of one DICOM file: check its size, decompress it, find padding.
 
-Each compression has one decoder, named here, so that a scan does not depend on what else is
-installed. Damage must end in an exception: GDCM may end the whole process instead, so it is
-used only where nothing else can, after a look at the stream itself.
+Each compression has one decoder, named here, so that a scan does not depend on other installed
+packages. Damaged data must raise an exception. GDCM may crash the process instead, so it is used
+only where there is no other decoder, after a check of the stream itself.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
 
 
 def encoding_fault(dataset: Dataset) -> str | None:
-    """Why nobody can know where in the file's bytes the values are, in a clause; None if one can.
+    """Why the pixel encoding is ambiguous or unsupported, in a clause; None if it is neither.
 
-    A stored value fills its lowest bits. Old scanners filled the highest, and said so; readers
-    that look at the lowest alone, as nearly all do, see something else.
+    A stored value fills its lowest bits. Old scanners filled the highest bits and declared that,
+    but almost all readers ignore it and decode wrong values.
     """
     syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "")
     if not syntax:
@@ -105,7 +105,7 @@ def check_lossless_jpeg(jpeg: bytes, *, rows: int, columns: int, bits: int) -> N
         bits: Allocated for one pixel, 8 or 16.
 
     Raises:
-        ValueError: If anything is not as it must be.
+        ValueError: If it is damaged or another image.
     """
     frame, tables, restarts = b"", set[int](), False
     for marker, body, end in segments(jpeg):
@@ -147,7 +147,7 @@ def _checked_frame(body: bytes, rows: int, columns: int, bits: int) -> bytes:
 
 
 def _checked_tables(body: bytes) -> set[int]:
-    """Numbers of the code tables of a segment; each must be a code of differences."""
+    """Numbers of the Huffman tables of a segment; each must be one of lossless JPEG."""
     found = set()
     while body:
         counts = body[1:17]
@@ -170,7 +170,7 @@ def _check_scan(body: bytes, frame: bytes, tables: set[int]) -> None:
 
 
 def _check_entropy(data: bytes, *, restarts: bool) -> None:
-    """The codes must run to the end-of-image marker without another one between."""
+    """Check that coded data run to the end-of-image marker without another marker between."""
     for found in _END.finditer(data):
         marker = found[1][0]
         if restarts and 0xD0 <= marker <= 0xD7:
@@ -220,7 +220,7 @@ def _jpeg_2000(frame: bytes) -> tuple[int, int, int]:
 
 
 def is_padding(stored: NDArray[Any], ends: tuple[int, int] | None) -> NDArray[np.bool_]:
-    """Which stored values stand for "nothing was measured".
+    """Which stored values are padding.
 
     Args:
         stored: Pixels before rescaling.

@@ -31,9 +31,9 @@ def write_document(
     Args:
         path: The file.
         pdf: The document; it names no patient.
-        frames: Of the source.
+        frames: Frames of the source scan.
         segmentation: The SEG that it shows.
-        origin: What made that.
+        origin: Provenance of the SEG.
 
     Raises:
         InputError: If the headers lack what it must refer to.

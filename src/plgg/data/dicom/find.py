@@ -1,7 +1,7 @@
-"""Where DICOM files lie: in a folder at any depth, in a zip, or alone. First step of `read_dicom`.
+"""Find DICOM files in a folder at any depth, in a zip, or a single one: first step of `read_dicom`.
 
-A DICOM file is known by the letters DICM at byte 128, never by its name. A zip is not unpacked to
-disk.
+A DICOM file is recognised by the letters DICM at byte 128, never by its name. A zip is not unpacked
+to disk.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class DicomFiles:
     alone: bool = False
 
     def label(self, name: str) -> str:
-        """A name for one file in a message, free of what people put in file names."""
+        """Name of a file in a message: its number, since file names may identify people."""
         return (
             f"file {list(self.openers).index(name) + 1} of {len(self.openers)} (in order of name)"
         )
@@ -96,7 +96,7 @@ class DicomFiles:
 
 
 def _unreadable(start: bytes) -> ForeignFormat | None:
-    """What a file is that stands for DICOM and cannot be read as it is; None for any other."""
+    """Recognise DICOM without a preamble and pointer files, which cannot be read; else None."""
     if _BARE.match(start):
         return ForeignFormat(
             "is DICOM without the beginning that a file needs (128 bytes and DICM)",
@@ -108,8 +108,8 @@ def _unreadable(start: bytes) -> ForeignFormat | None:
 def is_dicom(path: Path) -> bool:
     """Whether a path is a DICOM file, or a folder or zip that holds one.
 
-    A damaged zip counts as one, so that its reader says what is wrong. Looks at the first few
-    hundred files only. NIfTI files and a program's own records are not opened at all.
+    A damaged zip counts as one, so that its reader reports the fault. In a folder or zip, only the
+    first few hundred files are read, and none with the suffix of an image or record (`_OTHERS`).
     """
     if not is_there(path):
         return False
@@ -143,7 +143,7 @@ def dicom_files(path: Path) -> Iterator[DicomFiles]:
 
 
 def _begins_as_dicom(start: bytes) -> bool:
-    """Whether first bytes have the mark of DICOM, or are a data set's without it."""
+    """Whether first bytes are those of DICOM, with or without the preamble."""
     return start[_MARK_AT:_MARK_END] == _MARK or _BARE.match(start) is not None
 
 
@@ -209,7 +209,7 @@ def _in_zip(archive: zipfile.ZipFile, path: Path) -> DicomFiles:
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Members that may be DICOM, by name; what macOS adds beside each file is left out.
+    """Members that may be DICOM, by name, without the hidden files that macOS adds.
 
     Where a name is there several times, the later ones have a number appended.
     """
@@ -223,7 +223,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _holds_dicom(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Whether a member has the mark, or may have it but cannot be looked into."""
+    """Whether a member begins as DICOM, or cannot be read, so that it may."""
     start = beginning(archive, member, _MARK_END)
     return start is None or _begins_as_dicom(start)
 

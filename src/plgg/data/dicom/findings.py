@@ -1,4 +1,4 @@
-"""`Findings`: what a measurement report says of one tumour, and how it follows from a `Result`."""
+"""`Findings`: content of a measurement report on one tumour, and how a `Result` provides it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class LabelVolume:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is reported; nothing in it names the patient or the case.
+    """Content of the measurement report; nothing in it identifies the patient or the case.
 
     Attributes:
-        volume_ml: Of the mask.
+        volume_ml: Volume of the mask.
         volume_interval: None where it was not calibrated, or a person drew the outline.
         diameters: None without a tumour.
         marker: None where the model names none, or the outline is not the model's.
-        verdicts: On the scan, its registration, and whether it is like the training scans.
+        verdicts: Verdicts on the scan, its registration and its similarity to training scans.
         comments: Further sentences.
         labels: Regions within the tumour; empty where a person drew the outline.
     """
@@ -46,9 +46,9 @@ class Findings:
 
     @property
     def sha256(self) -> str:
-        """Of all of it, so that a report of other numbers is another object."""
+        """Hash of all values, so that a report with other values is another DICOM object."""
         whole = {name: _plain(value) for name, value in vars(self).items()}
-        # Without labels the same object as before there were any.
+        # Left out without labels, so that the object is the same as of versions without labels.
         if not self.labels:
             del whole["labels"]
         return hashlib.sha256(canonical(whole).encode()).hexdigest()
@@ -63,7 +63,7 @@ def _plain(value: object) -> object:
 
 
 def findings_of(result: Result) -> Findings:
-    """What was found in a scan."""
+    """Make the findings of a result."""
     said = {verdict.message for verdict in verdicts_of(result)}
     more = [
         text
@@ -82,13 +82,13 @@ def findings_of(result: Result) -> Findings:
 
 
 def verdicts_of(result: Result) -> tuple[Verdict, ...]:
-    """All that was judged of the scan."""
+    """All verdicts on the scan: those of the gates, and its familiarity."""
     gates = result.quality.verdicts if result.quality else ()
     return (*gates, result.familiarity) if result.familiarity else tuple(gates)
 
 
 def gate_statement(verdict: Verdict) -> str:
-    """What a gate measured; in its own words only where it objects, for they name a fault."""
+    """Value and limits of a gate that is good, else its message, which describes the fault."""
     if verdict.status != "good":
         return verdict.message
     value = "not measured" if verdict.value is None else f"measured {verdict.value:.4g}"

@@ -1,9 +1,9 @@
 """`Picture`: one slice of one DICOM file as its header describes it, and `read_pictures`.
 
-Classic and enhanced (multi-frame) files become the same list here, so that nothing after this
-knows the difference. Lengths in mm, in DICOM's own world (x to the patient's Left, y Posterior,
-z Superior). Fields that identify a patient are read only where slices must be told apart, and are
-kept out of every `repr`.
+Classic and enhanced (multi-frame) files become the same list here, so that later steps treat them
+alike. Lengths are in mm, in DICOM's own world (x to the patient's Left, y Posterior, z Superior).
+Fields that identify a patient are read only to distinguish slices, and are left out of every
+`repr`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _KEYWORDS = (
 _TAGS = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
 _TAGS += [GE_CREATOR, GE_KIND]
 MOST_OFF_UNIT = 0.05
-"""By which a rounded direction cosine may miss a length of 1."""
+"""Largest deviation of the length of rounded direction cosines from 1."""
 
 _SPACING_MM = (0.01, 1000.0)
 _FARTHEST_MM = 1e6
@@ -69,7 +69,7 @@ _FARTHEST_MM = 1e6
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Where a slice lies.
+    """Position and orientation of a slice.
 
     Attributes:
         position: Centre of its first pixel, (3,).
@@ -116,10 +116,10 @@ class Picture:
         frames: How many its file holds.
         n_acquired: Images that its acquisition is said to have.
         concatenation: Of which its file is a part.
-        stands_for: Images that this one is the only sign of: all frames of a file that does not
-            say where they lie, else 1.
-        colour: What it is if it is not one number a pixel, growing with brightness; else None.
-        padding: The two stored values between which nothing was measured; signs may be lost.
+        stands_for: Number of images that it represents: all frames of a file that does not give
+            their positions, else 1.
+        colour: Kind of pixels if they are not plain grey values (MONOCHROME2); else None.
+        padding: The two ends of the range of stored values for padding; signs may be lost.
         contrast: Whether a contrast agent is named.
         modality: For example `MR`.
         number: SeriesNumber.
@@ -129,12 +129,12 @@ class Picture:
         sex: `F` or `M`.
         pixels: Whether the file goes on after its header.
         mr: Whether it is stored as an MR image.
-        instance: Identifies the file's content; not for showing.
-        series: Identifies the series; not for showing.
-        patient: Identifies the patient; not for showing.
-        study: Identifies the study; not for showing.
-        space: Identifies the world of the positions; not for showing.
-        acquired: Sorts by date and time; not for showing.
+        instance: SOPInstanceUID; never in messages.
+        series: SeriesInstanceUID, else the series number; never in messages.
+        patient: PatientID; never in messages.
+        study: StudyInstanceUID; never in messages.
+        space: FrameOfReferenceUID; never in messages.
+        acquired: Date and time, for sorting; never in messages.
     """
 
     file: str
@@ -286,6 +286,6 @@ def _plane(layers: list[Any]) -> Plane | None:
 
 
 def _unit(direction: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """A direction made exactly one long; None where it is no rounded unit vector."""
+    """Normalise a direction to length 1; None if it is not a rounded unit vector."""
     length = float(np.linalg.norm(direction))
     return direction / length if abs(length - 1.0) <= MOST_OFF_UNIT else None

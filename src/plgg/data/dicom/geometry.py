@@ -1,4 +1,4 @@
-"""Slice positions to one affine, or a refusal that says what is wrong; and back into headers.
+"""Affine of a stack from its slice positions, or an error; and slice positions for new headers.
 
 Distances come from the positions, never from SliceThickness or SpacingBetweenSlices, which are
 often wrong.
@@ -21,13 +21,13 @@ from plgg.data.dicom.frame import Picture, Plane
 from plgg.data.dicom.header import first, number
 
 MOST_TILT_DEGREES = 0.5
-"""Of the line through the slices against their normal; below it the affine holds the tilt."""
+"""Angle between the stacking direction and the slices' normal; the affine has smaller tilts."""
 
 MOST_OFF_MM = 0.2
-"""By which a slice may lie beside the regular lattice: headers round their positions."""
+"""Largest deviation of a slice from the regular grid: headers round their positions."""
 
 MOST_OFF_SHARE = 0.05
-"""The same as a share of the step from slice to slice, where that is more."""
+"""The same as a fraction of the slice spacing, where that is more."""
 
 _NEVER_OFF_SHARE = 0.25
 _MOST_SKEW = 5e-3  # Of direction cosines that were rounded to two or three digits.
@@ -48,8 +48,8 @@ def lattice(pictures: tuple[Picture, ...], path: Path) -> tuple[NDArray[np.intp]
         Indices into `pictures` in the order of the volume's last axis, and the RAS+ affine in mm.
 
     Raises:
-        InputError: If sizes, pixel spacings or orientations are mixed, places are missing, taken
-            twice or uneven, or the stack leans.
+        InputError: If sizes, pixel spacings or orientations are mixed, slices are missing,
+            duplicated or unevenly spaced, or the stack is tilted.
     """
 
     def refuse(what: str, remedy: str) -> InputError:
@@ -66,7 +66,7 @@ def lattice(pictures: tuple[Picture, ...], path: Path) -> tuple[NDArray[np.intp]
     _refuse_lean(positions[order], normal, step, refuse)
     affine = np.eye(4)
     affine[:3, :3] = np.stack([planes[0].across, planes[0].down, step], axis=1)
-    # The middle, so that no slice's rounding moves the whole.
+    # From the mean position, so that the rounding of one slice does not shift the volume.
     affine[:3, 3] = positions.mean(axis=0) - step * (len(planes) - 1) / 2
     affine = _LPS_TO_RAS @ affine
     return order, affine
@@ -134,13 +134,13 @@ def _refuse_incomplete(pictures: tuple[Picture, ...], refuse: Refuse) -> None:
 
 
 def tolerance_mm(step: float) -> float:
-    """How far a slice may lie beside its place in a stack of this step, in mm."""
+    """Largest deviation of a slice from the grid at this slice spacing, in mm."""
     return min(max(MOST_OFF_MM, MOST_OFF_SHARE * step), _NEVER_OFF_SHARE * step)
 
 
 def _refuse_uneven(along: NDArray[np.float64], refuse: Refuse) -> None:
     gaps = np.diff(along)
-    # Most gaps are a whole step even where many places are taken twice.
+    # The upper quartile is a whole step even if many slices are duplicated.
     twice = int((gaps < max(0.01, 0.05 * float(np.quantile(gaps, 0.75)))).sum())
     if twice:
         raise refuse(
@@ -153,7 +153,7 @@ def _refuse_uneven(along: NDArray[np.float64], refuse: Refuse) -> None:
     missing = np.diff(places).astype(int) - 1
     step, start = np.polyfit(places, along, 1)
     off = float(np.abs(along - start - step * places).max())
-    # Where more gaps than not hold a missing slice, nobody knows what the step was.
+    # If slices are missing in most gaps, the true spacing is unknown.
     if off > tolerance_mm(step) or 2 * np.count_nonzero(missing) > missing.size:
         raise refuse(
             "the distances between its slices are uneven"
@@ -190,7 +190,7 @@ def _refuse_lean(
     lean = _degrees(step, normal)
     allowed = tolerance_mm(float(np.linalg.norm(step)))
     aside = float(np.linalg.norm(step - (step @ normal) * normal)) * (len(positions) - 1)
-    # In a thin stack, positions that are rounded lean by more.
+    # In a thin stack, the rounding of positions gives larger angles.
     if lean > MOST_TILT_DEGREES and aside > 2 * allowed:
         raise refuse(
             f"its slices are stacked {lean:.1f}° aslant (a tilted gantry or a sheared stack)",
@@ -219,7 +219,7 @@ _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def place_slices(headers: Sequence[Dataset], affine: Affine) -> None:
-    """Put classic headers, one a slice, on the lattice.
+    """Write the geometry of a regular grid into classic headers, one for each slice.
 
     Args:
         headers: In the order of the volume's last axis; changed.
@@ -232,10 +232,10 @@ def place_slices(headers: Sequence[Dataset], affine: Affine) -> None:
 
 
 def place_frames(header: Dataset, frames: Sequence[int], affine: Affine) -> None:
-    """Cut an enhanced header down to some frames, and put these on the lattice.
+    """Reduce an enhanced header to some frames, and write the geometry of a regular grid into it.
 
     Args:
-        header: Changed; of its functional groups only the geometry is left.
+        header: Modified in place; only the geometry is kept of its functional groups.
         frames: Which of its frames each slice of the volume is, from 0.
         affine: Of the volume, voxel to world, RAS+ in mm.
     """

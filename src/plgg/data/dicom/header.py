@@ -1,4 +1,4 @@
-"""DICOM header values as plain Python, classic or enhanced, without a name of the patient."""
+"""Values of classic and enhanced DICOM headers as plain Python types, without patient names."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def acquired(header: Layer) -> str:
 
 
 def sop_class(header: Layer) -> str:
-    """What kind of object the file is."""
+    """SOP class UID of the file."""
     return str(header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID") or "")
 
 
 def not_grey(header: Layer) -> str | None:
-    """What the image is if it is not one number a pixel, growing with brightness; else None."""
+    """Kind of the image if its pixels are not plain grey values (MONOCHROME2); else None."""
     kind = str(header.get("PhotometricInterpretation") or "MONOCHROME2").strip().upper()
     samples = whole(header.get("SamplesPerPixel"), 1)
     if header.get("ModalityLUTSequence"):
@@ -76,7 +76,7 @@ def not_grey(header: Layer) -> str | None:
 
 
 def padding(header: Layer) -> tuple[int, int] | None:
-    """The two stored values between which nothing was measured; their signs may be lost."""
+    """The two ends of the range of stored values for padding; their signs may be lost."""
     value, limit = (_stored(header.get(f"PixelPadding{end}")) for end in ("Value", "RangeLimit"))
     if value is None:
         return None
@@ -181,7 +181,7 @@ def numbers(value: Any, count: int) -> NDArray[np.float64] | None:  # noqa: ANN4
 def age_years(text: str) -> float | None:
     """Years from DICOM's age string, such as `007Y`, `018M`, `003W` or `012D`.
 
-    None where it says nothing: nobody is written down as 000Y, nor lives to be 999.
+    None where it is missing or implausible, such as 000Y or 999Y.
     """
     found = re.fullmatch(r"\s*([0-9]{1,3})([YMWD])\s*", text.upper())
     if found is None:
@@ -203,7 +203,7 @@ _WORDS = {
 }  # fmt: skip
 _AGENT = r"(?:gd|gad|gado\w*|[ck]ontrast\w*|km|mdc|ce|c\b)"
 _EVENT = r"(?:op|surg|rt|rad|chem|treat|ther|bio|resect|shunt|trauma)"
-# In this order; what one finds is taken out of the text before the next looks.
+# Searched in this order; each match is removed from the text before the next search.
 _INSIDE = (
     ("flair", "flair"), ("tirm", "tirm"), (r"dark[^a-z0-9]?fluid", "darkfluid"),
     (rf"\b(?:pre|post)[\s./-]*{_EVENT}\w*", None),

@@ -1,4 +1,4 @@
-"""A DICOM file judged before it is parsed: its memory, and a guard around the readers."""
+"""Limits of a DICOM file, checked before it is parsed, and suppression of readers' warnings."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from plgg.core.errors import InputError
 from plgg.data.budget import GIB, limit_in_force
 
 LARGEST_VALUE_BYTES = 2**28
-"""Of one value in a header; what is larger is not read. Groups of 10 000 frames take 20 MiB."""
+"""Largest value in a header; larger ones are not read. Groups of 10 000 frames take 20 MiB."""
 
 MOST_ITEMS = 500_000
-"""Of all sequences of one file: an item of 8 bytes takes a thousand once it is parsed."""
+"""Items of all sequences of one file: an item of 8 bytes takes a thousand bytes once parsed."""
 
 _META_AT, _LARGEST_META_BYTES = 132, 2**20
 _ITEM_MARKS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
@@ -29,10 +29,10 @@ _CHUNK_BYTES = 2**22
 
 
 def require_parsable(handle: BinaryIO, path: Path) -> bool:
-    """Refuse a file that inflates beyond the budget, or holds absurdly many items.
+    """Refuse a file that inflates beyond the memory limit, or has far too many sequence items.
 
     Args:
-        handle: A DICOM file; put back to its first byte.
+        handle: A DICOM file; rewound to its first byte.
         path: For messages.
 
     Returns:
@@ -63,7 +63,7 @@ def require_parsable(handle: BinaryIO, path: Path) -> bool:
 
 
 def _inflated(handle: BinaryIO, path: Path) -> Iterator[bytes]:
-    """What the rest of a file inflates to, a piece at a time and no more than the budget."""
+    """Inflate the rest of a file piece by piece, at most to the memory limit."""
     inflating, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while packed := inflating.unconsumed_tail or handle.read(_CHUNK_BYTES):
         piece = inflating.decompress(packed, _CHUNK_BYTES)

@@ -45,7 +45,7 @@ _TO_LPS = np.array([-1.0, -1.0, 1.0])
 def volume_group(
     findings: Findings, frames: SourceFrames, segmentation: Dataset, origin: Origin
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    """The segment, its volume with the interval, what made it, and for what it may be used."""
+    """Group of the tumour: segment, volume with interval, algorithm, and comments on its use."""
     volume = _volume(findings.volume_ml, findings.volume_interval)
     group = _segment_group(segmentation.SegmentSequence[0], volume, frames, segmentation, origin)
     _comment(group, findings.comments)
@@ -75,7 +75,7 @@ def _segment_group(
     segmentation: Dataset,
     origin: Origin,
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
-    """TID 1411 of one segment of the SEG, found on the images that it was drawn on."""
+    """TID 1411 of one segment of the SEG, with references to its source images."""
     from highdicom.sr import (
         CodedConcept,
         FindingSite,
@@ -146,7 +146,7 @@ def _volume(volume_ml: float, interval: VolumeInterval | None) -> Measurement:
 
 
 def _measurement(name: Named, value: float, of: Named, **more: Any) -> Measurement:  # noqa: ANN401
-    """A number: four decimals for people, all of them for programs."""
+    """A measurement with four decimals as text, and with full precision as a float."""
     from highdicom.sr import Measurement
 
     found = Measurement(name, float(value), of, **more)
@@ -235,7 +235,7 @@ def _line(ends: tuple[Point, Point], frame_of_reference: str) -> CoordinatesForM
 def marker_group(
     findings: Findings, frames: SourceFrames, origin: Origin
 ) -> MeasurementsAndQualitativeEvaluations | None:
-    """The marker: its class and all probabilities, or that and why it is withheld."""
+    """Group of the marker: its class and all probabilities, or why it is withheld."""
     from highdicom.sr import MeasurementsAndQualitativeEvaluations
     from pydicom.sr.codedict import codes
 
@@ -267,7 +267,7 @@ def _marker(marker: Marker) -> list[QualitativeEvaluation]:
 
 
 def _probabilities(marker: Marker) -> list[Measurement]:
-    """One a class, which is named by a modifier of the concept."""
+    """One probability for each class, which a concept modifier names."""
     from highdicom.sr import CodeContentItem, RelationshipTypeValues
     from pydicom.sr.codedict import codes
 
@@ -286,7 +286,7 @@ def _probabilities(marker: Marker) -> list[Measurement]:
 def quality_group(
     findings: Findings, frames: SourceFrames, origin: Origin
 ) -> MeasurementsAndQualitativeEvaluations | None:
-    """The verdict of every gate, with what it says."""
+    """Group of the verdicts of all gates, with their texts."""
     from highdicom.sr import (
         ContentSequence,
         MeasurementsAndQualitativeEvaluations,

@@ -1,4 +1,4 @@
-"""`write_measurements`: what was measured as a DICOM SR, template TID 1500, beside the SEG.
+"""`write_measurements`: write measurements as a DICOM SR, template TID 1500, beside the SEG.
 
 A Comprehensive 3D SR, because the ends of the diameters are points in the patient's space
 (SCOORD3D), which an Enhanced SR cannot hold. The groups of it are in `measurement_groups`.
@@ -121,7 +121,7 @@ def _content(
 
 
 def _context(origin: Origin) -> ObservationContext:
-    """Who observed: the program, also where a person has corrected the outline that it measured."""
+    """The observer: the program, even if a person has corrected the outline that it measured."""
     from highdicom.sr import (
         DeviceObserverIdentifyingAttributes,
         ObservationContext,

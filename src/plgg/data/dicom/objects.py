@@ -1,4 +1,4 @@
-"""The DICOM objects that plgg gives back to a study: their names, and where they lie.
+"""File names of the DICOM objects that plgg adds to a study, and how to find them in a folder.
 
     for path in own_objects(Path("predictions/P01")):
         send(path)

@@ -1,4 +1,4 @@
-"""`Origin`: what an answer was made from and by, from which the UIDs of its objects follow.
+"""`Origin`: provenance of a prediction, from which the UIDs of its DICOM objects are derived.
 
     origin = origin_of(result)
     series = origin.uid("segmentation series", frames)
@@ -23,11 +23,11 @@ NAME = "plgg"
 
 @dataclass(frozen=True)
 class Correction:
-    """That a mask is a model's after a person has corrected it.
+    """Manual correction of a model's mask.
 
     Attributes:
-        number: Of the edit, from 1.
-        reader: Who corrected it; only where they want to be named.
+        number: Number of the edit, from 1.
+        reader: Name of the reader; None unless they want to be named.
     """
 
     number: int
@@ -36,13 +36,13 @@ class Correction:
 
 @dataclass(frozen=True)
 class Origin:
-    """How an answer came about.
+    """Provenance of a prediction.
 
     Attributes:
         models: Each as `NAME, SHA-256 of the weights, SHA-256 of the calibration`.
         settings: Those that change the answer, as JSON.
-        given: What else was known and changes it, such as the age; goes into UIDs, never into text.
-        correction: Where a person has changed it.
+        given: Further inputs that change it, such as the age; used in UIDs, never in text.
+        correction: Manual correction; None without one.
     """
 
     models: tuple[str, ...] = ()
@@ -51,12 +51,12 @@ class Origin:
     correction: Correction | None = None
 
     def uid(self, kind: str, frames: SourceFrames, *content: object) -> str:
-        """The UID of what was made in this way of some frames.
+        """Derive the UID of an object that was made from some frames with this provenance.
 
         Args:
             kind: Such as `segmentation series`.
             frames: The source.
-            content: What more it depends on; the same UID must never name two contents.
+            content: Whatever else its content depends on; a UID must never name two contents.
         """
         source = [str(header.SOPInstanceUID) for header in frames.headers]
         made = [plgg.__version__, self.models, self.settings, self.given]
@@ -64,7 +64,7 @@ class Origin:
 
     @property
     def device_uid(self) -> str:
-        """Of the program with these models, as an observer."""
+        """UID of the program with these models, as a device observer."""
         return derived_uid("device", plgg.__version__, self.models)
 
     @property
@@ -78,7 +78,7 @@ UNKNOWN = Origin()
 
 
 def origin_of(result: Result, correction: Correction | None = None) -> Origin:
-    """How a result came about."""
+    """Provenance of a result."""
     models = tuple(
         f"{model.preset} {model.arm}, weights sha256 {model.sha256}, "
         f"calibration sha256 {model.calibration_sha256 or 'none'}"

@@ -1,7 +1,7 @@
-"""`read_dicom`: a folder, zip or enhanced file of DICOM to one `Volume`, with nothing of who it is.
+"""`read_dicom`: read a folder, zip or enhanced file of DICOM into one anonymous `Volume`.
 
-The one place of this package that opens pixels. No name, identifier, date or unique identifier
-leaves it: not in what is returned, not in errors, not through the reader's own warnings.
+This is the only module of the package that reads pixels. No name, identifier, date or UID leaves
+it, neither in results nor in errors or warnings of the reader.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from plgg.data.foreign import refusing
 
 @dataclass(frozen=True, eq=False)
 class DicomScan:
-    """One scan and what may be said of it.
+    """One scan, with information from its header that identifies no one.
 
     Attributes:
         volume: float32, rescaled, RAS+ in mm.
@@ -35,7 +35,7 @@ class DicomScan:
             last axis; an enhanced file that holds many slices is named once.
         series: Short description that identifies no one.
         why: Why this series was chosen, in one clause.
-        doubts: What its headers leave in doubt, such as that it is no FLAIR; one clause each.
+        doubts: Warnings about its headers, such as that it is no FLAIR; one clause each.
         age_years: Age at the scan, where the header says.
         sex: `F` or `M`, where the header says.
     """
@@ -58,8 +58,8 @@ def read_dicom(path: Path, *, series: int | None = None, sequence: str = "flair"
         sequence: What is looked for, as in `plgg.config.SEQUENCES`.
 
     Raises:
-        InputError: If there is no DICOM, a file is damaged, the FLAIR cannot be told, the slices
-            do not make one regular, upright stack, or it would take too much memory.
+        InputError: If there is no DICOM, a file is damaged, the FLAIR is ambiguous, the slices are
+            not one regular stack without tilt, or it would take too much memory.
     """
     with silenced_readers(), dicom_files(path) as files:
         found = choose_series(files, series=series, sequence=sequence)
@@ -136,16 +136,16 @@ def _undecoded(name: str, files: DicomFiles) -> InputError:
 def _refuse_other_copies(
     frames: NDArray[Any], kept: list[Picture], copies: list[Picture], files: DicomFiles
 ) -> None:
-    """Refuse files that carry the identifier of one that was read, but other pixels.
+    """Refuse files that have the SOP instance UID of a file that was read, but other pixels.
 
     Args:
         frames: Stored values of that file.
-        kept: Pictures of that file that were read.
-        copies: Pictures of other files that are to be the same, file by file.
-        files: Where all of them lie.
+        kept: Slices of that file that were read.
+        copies: Their duplicates in other files, grouped by file.
+        files: All DICOM files.
 
     Raises:
-        InputError: If one is not the same.
+        InputError: If the pixels of one differ.
     """
     by_frame = {picture.frame: picture for picture in kept}
     decoded: dict[str, NDArray[Any]] = {}

@@ -47,11 +47,11 @@ def write_segmentation(
         mask: Tumour on the grid that `plgg.data.scan.read_scan(source)` gives, boolean.
         source: The folder, zip or enhanced file that the scan was read from.
         sequence: Which of its series was read.
-        origin: What made the mask.
+        origin: Provenance of the mask.
 
     Raises:
-        InputError: If the source is gone, is another scan than the mask's, or lacks what a
-            segmentation must refer to.
+        InputError: If the source is missing or another scan than the mask's, or lacks attributes
+            that a segmentation refers to.
     """
     frames = source_frames(source, mask, sequence)
     save(path, segmentation(frames, mask, source, origin))
@@ -65,15 +65,15 @@ def segmentation(
     base: Dataset | None = None,
     inner: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Segmentation:
-    """A mask as DICOM SEG.
+    """Make a DICOM SEG of a mask.
 
     Args:
-        frames: Of the source.
-        mask: Tumour on their lattice, boolean.
-        source: Where they lie, for messages.
-        origin: What made the mask.
-        base: Of a corrected mask, the SEG that was corrected.
-        inner: Regions within the tumour by name, boolean, on the same lattice.
+        frames: Frames of the source scan.
+        mask: Tumour on their grid, boolean.
+        source: Path of the source, for messages.
+        origin: Provenance of the mask.
+        base: For a corrected mask, the SEG that was corrected.
+        inner: Regions within the tumour by name, boolean, on the same grid.
 
     Raises:
         InputError: If the headers lack what a segmentation must refer to.
@@ -106,7 +106,7 @@ def _segmentation(
     kind, correction = "segmentation", origin.correction
     of_base = () if base is None else (str(base.SOPInstanceUID),)
     series = of_base if correction is None else (*of_base, correction.number, correction.reader)
-    # The same mask twice is one object; another mask is never named as this one.
+    # Equal masks have the same UID, different masks never.
     content = (*series, mask_sha256(mask), *regions_sha256(mask, inner))
     what = "outlined by plgg" if correction is None else f"corrected by hand, edit {_of(origin)}"
     return Segmentation(
@@ -135,13 +135,13 @@ def _segmentation(
 
 
 def regions_sha256(mask: Volume, inner: Mapping[str, NDArray[np.bool_]]) -> tuple[str, ...]:
-    """What identifies the regions within a mask: their names with the SHA-256 of their voxels."""
+    """Names of the regions within a mask with the SHA-256 of their voxels, for UIDs."""
     hashes = (mask_sha256(mask.with_data(region)) for region in inner.values())
     return tuple(f"{name} {digest}" for name, digest in zip(inner, hashes, strict=True))
 
 
 def _pixels(mask: Volume, inner: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.uint8]:
-    """Frames of the tumour alone, or with a last axis for its segments."""
+    """Frames of the tumour alone, or with a last axis for several segments."""
     regions = [mask.data > 0, *inner.values()]
     planes = [region.transpose(2, 1, 0).astype(np.uint8) for region in regions]
     return planes[0] if not inner else np.stack(planes, axis=-1)
@@ -157,7 +157,7 @@ def _edit(origin: Origin) -> str:
 
 def _creator(origin: Origin) -> str:
     reader = origin.correction.reader if origin.correction else None
-    # A name's own signs, or more letters than a part of it may have, would make another name.
+    # Without the delimiters of a DICOM person name, and no longer than a component of it may be.
     plain = "".join(
         letter for letter in reader or "" if letter not in "\\^=" and letter.isprintable()
     )
@@ -165,13 +165,13 @@ def _creator(origin: Origin) -> str:
 
 
 def _name_dimensions(found: Segmentation, uid: str) -> None:
-    """Give the organisation of dimensions a UID that is the same at every call."""
+    """Set a deterministic UID of the dimension organisation."""
     for item in (*found.DimensionOrganizationSequence, *found.DimensionIndexSequence):
         item.DimensionOrganizationUID = uid
 
 
 def _name_frames(found: Segmentation, frames: tuple[int, ...]) -> None:
-    """Turn references to slices into references to the frames that the file itself has."""
+    """Replace slice numbers in references by the frame numbers of the source file."""
     for group in found.PerFrameFunctionalGroupsSequence:
         source = group.DerivationImageSequence[0].SourceImageSequence[0]
         source.ReferencedFrameNumber = frames[int(source.ReferencedFrameNumber) - 1] + 1
@@ -187,13 +187,13 @@ def _segment(frames: SourceFrames, origin: Origin, base: Dataset | None) -> Segm
 def _inner_segment(
     number: int, name: str, frames: SourceFrames, origin: Origin
 ) -> SegmentDescription:
-    """A region within the tumour: by its name, and coded where that is a usual one."""
+    """Segment of a region within the tumour, with a standard code where its name has one."""
     tracking = origin.uid(f"region {name}", frames)
     return _description(number, region_title(name), _property(name), tracking, origin)
 
 
 def region_title(name: str) -> str:
-    """What a label within the tumour is called in a study; never as the whole tumour is.
+    """Title of a label within the tumour, always different from that of the whole tumour.
 
     >>> region_title("solid_part"), region_title("tumour")
     ('Solid part', 'Tumour (inner label)')
@@ -203,7 +203,7 @@ def region_title(name: str) -> str:
 
 
 def _property(name: str) -> Code:
-    """The coded kind of a region: what its name says, else a part of the neoplasm."""
+    """SNOMED CT code of a region by its name; neoplasm for other names."""
     from pydicom.sr.codedict import codes
 
     known = {
@@ -243,19 +243,19 @@ def _description(
 
 
 def _parameters(origin: Origin) -> dict[str, str] | None:
-    """Of the algorithm; the text of one attribute holds at most 10 240 characters."""
+    """Parameters of the algorithm, one for each model: one text holds at most 10 240 characters."""
     named = {f"model {n}": model for n, model in enumerate(origin.models, start=1)}
     return {**named, "settings": origin.settings} if named else None
 
 
 def _tracking(base: Dataset | None) -> str | None:
-    """The corrected tumour is the one that was outlined."""
+    """Tracking UID of the tumour in the SEG that was corrected; None if there is none."""
     segments = base.get("SegmentSequence") if base is not None else None
     return str(segments[0].get("TrackingUID") or "") or None if segments else None
 
 
 def _refer_to(found: Segmentation, base: Dataset, origin: Origin) -> None:
-    """Say of a corrected mask which SEG it came from (General Reference, Common Instance)."""
+    """Refer from a corrected mask to the original SEG (General Reference, Common Instance)."""
     from highdicom.sr import CodedConcept
     from pydicom.sr.codedict import codes
 

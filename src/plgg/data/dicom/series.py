@@ -1,4 +1,4 @@
-"""`choose_series`: the FLAIR among DICOM files, by their headers alone, laid out as one stack."""
+"""`choose_series`: find the FLAIR among DICOM files by their headers, as one sorted stack."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ _VOXEL_BYTES, _STORED_BYTES = 4, 2
 
 @dataclass(frozen=True, eq=False)
 class ChosenSeries:
-    """The series that is read, before its pixels are.
+    """The chosen series, before its pixels are read.
 
     Attributes:
-        stack: All of it.
+        stack: The stack of its slices.
         why: Why this one, in one clause.
-        doubts: What speaks against its being the FLAIR, or all of it; one clause each.
+        doubts: Reasons to doubt that it is the FLAIR, or complete; one clause each.
         pictures: Its slices in the order of the volume's last axis.
-        copies: Pictures of other files that are to be the same images, by file name of the one
-            that was kept.
+        copies: Duplicates of its slices in other files, by name of the file that is kept.
         affine: Of the volume, voxel to world, RAS+ in mm.
     """
 
@@ -48,9 +47,9 @@ class ChosenSeries:
 def choose_series(
     files: DicomFiles, *, series: int | None = None, sequence: str = "flair"
 ) -> ChosenSeries:
-    """The FLAIR, or another sequence, among DICOM files, by their headers alone.
+    """Choose the FLAIR, or another sequence, among DICOM files by their headers only.
 
-    The same at every call.
+    The choice is deterministic.
 
     Raises:
         InputError: As `read_dicom`.
@@ -83,7 +82,7 @@ def choose_series(
 
 
 def held_sequences(path: Path) -> frozenset[str]:
-    """The sequences of `plgg.config.SEQUENCES` that headers of some series at a path claim.
+    """Sequences of `plgg.config.SEQUENCES` that occur at a path, by the headers of its series.
 
     Raises:
         InputError: If the files cannot be read.
@@ -122,7 +121,7 @@ def _damaged(name: str, files: DicomFiles) -> InputError:
 
 
 def _without_copies(pictures: list[Picture]) -> tuple[list[Picture], dict[str, list[Picture]]]:
-    """The pictures without those that repeat another one, and these by the file they repeat."""
+    """Remove duplicates of slices, and return them by name of the file that is kept."""
     first: dict[Hashable, Picture] = {}
     copies: dict[str, list[Picture]] = {}
     for picture in pictures:
@@ -134,7 +133,7 @@ def _without_copies(pictures: list[Picture]) -> tuple[list[Picture], dict[str, l
 
 
 def _identity(picture: Picture) -> Hashable:
-    """What copies of one image share. A place, too: some tools give all files one identifier."""
+    """Key of an image and its copies, with the position: some tools give all files one UID."""
     return (picture.instance, picture.series, picture.frame, picture.place, picture.echo_ms)
 
 

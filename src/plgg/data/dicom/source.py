@@ -1,8 +1,8 @@
-"""The frames that a scan was read from, as a DICOM object that refers to them needs them.
+"""Headers of the frames that a scan was read from, for DICOM objects that refer to them.
 
-Besides the objects themselves the one place where identifiers are kept: these belong into the
-patient's own study. Headers only, no pixels, and of people and places only what every object of a
-study must repeat.
+Beside these objects, which belong to the patient's own study, only this module keeps identifiers.
+It reads headers, no pixels, and keeps only what every object of a study must repeat of people and
+places.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SEXES = ("F", "M", "O", "")
 _IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _TOLERANCE_MM = 1e-3
 
-# What may go on into another object of the study; what else says who and where is left.
+# Attributes that are copied into another object of the study; others on people are left out.
 _OF_THE_PATIENT = frozenset(
     ("PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence",
      "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight")
@@ -55,7 +55,7 @@ _PEOPLE_AND_PLACES = (
 
 @dataclass(frozen=True, eq=False)
 class SourceFrames:
-    """Headers of a volume's slices, on the volume's own lattice.
+    """Headers of a volume's slices, on the regular grid of the volume.
 
     Attributes:
         headers: One a slice in the volume's order; or a single enhanced one, cut down to the
@@ -72,7 +72,7 @@ def source_frames(path: Path, like: Volume, sequence: str = "flair") -> SourceFr
 
     Args:
         path: A folder, a zip or an enhanced file.
-        like: Anything on the grid of that scan.
+        like: Any volume on the grid of that scan.
         sequence: Which of the series was read.
 
     Raises:
@@ -103,7 +103,7 @@ def source_frames(path: Path, like: Volume, sequence: str = "flair") -> SourceFr
 
 
 def lacking(path: Path) -> InputError:
-    """What to raise for headers that cannot carry a segmentation; quotes none of them."""
+    """Error for headers that a segmentation cannot refer to; it quotes no values."""
     return InputError(
         "its headers lack what a DICOM SEG must refer to",
         where=path,
@@ -145,7 +145,7 @@ def _header(name: str, files: DicomFiles) -> Dataset:
 
 
 def _leave_out(header: Dataset) -> None:
-    """Take away what says more of people and places than an object of the study must."""
+    """Delete attributes on people and places that an object of the study need not repeat."""
     for element in list(header):
         in_group = element.tag.group in _GROUPS_OF_PEOPLE
         if element.keyword in _PEOPLE_AND_PLACES or (

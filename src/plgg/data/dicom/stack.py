@@ -1,4 +1,4 @@
-"""`Stack`: the pictures that make one image, and what can be said of it without naming anyone.
+"""`Stack`: the pictures of one image, and properties of it that identify no one.
 
 A series is one stack, unless its images are of several kinds, such as a scan and its localizer or
 phase, or its places are taken more than once and echoes or types tell the layers apart. `geometry`
@@ -53,7 +53,7 @@ class Stack:
 
     @property
     def first(self) -> Picture:
-        """The picture that speaks for the series."""
+        """The picture whose header represents the series."""
         return self.pictures[0]
 
     @property
@@ -71,12 +71,12 @@ class Stack:
 
     @property
     def n_images(self) -> int:
-        """How many it holds, those included that do not say where they lie."""
+        """Number of images, including those without a position."""
         return sum(picture.stands_for for picture in self.pictures)
 
     @property
     def acquired(self) -> str:
-        """Sorts by date and time; not for showing."""
+        """Date and time, for sorting; never in messages."""
         return min(picture.acquired for picture in self.pictures)
 
     @property
@@ -124,7 +124,7 @@ class Stack:
 
     @property
     def sequence(self) -> str:
-        """What the words of its description and its times make it, were it a scan."""
+        """Sequence by the words of its description and by its times."""
         words, echo, inversion = self.first.words, self.first.echo_ms, self.first.inversion_ms
         if self.named_flair or self.timed_flair:
             return "a FLAIR"
@@ -172,7 +172,7 @@ class Stack:
         return "a derived FLAIR" if self.sequence == "a FLAIR" else f"derived, {self.sequence}"
 
     def describe(self) -> str:
-        """One line that identifies the series to its owner and to nobody else."""
+        """Describe the series in one line, without patient identifiers."""
         first = self.first
         number = "unnumbered series" if first.number is None else f"series {first.number}"
         name = " ".join([*first.words, *([self._plane] if first.plane else [])])

@@ -39,7 +39,7 @@ COLOURS = (
     *((255, 61, 240), (53, 214, 255), (255, 210, 61), (89, 240, 138)),
     *((255, 148, 64), (185, 162, 255), (255, 255, 255), (255, 107, 107)),
 )
-"""Of the tumour and the labels within it in their order, as the pages have them."""
+"""Colours of the tumour and of the labels within it, the same as on the HTML pages."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def write_structures(
     Args:
         path: The file.
         mask: Tumour on the lattice of the frames, boolean.
-        frames: Of the source.
-        origin: What made the mask.
+        frames: Frames of the source scan.
+        origin: Provenance of the mask.
         inner: Regions within the tumour by name, boolean, on the same lattice.
 
     Raises:
@@ -117,7 +117,7 @@ def _images(frames: SourceFrames) -> list[Dataset]:
 
 
 def _frame_of_reference(frames: SourceFrames) -> Dataset:
-    """Study, series and images, by the series that they are of."""
+    """References to the study and to its images, by series."""
     header = frames.headers[0]
     series = defaultdict(list)
     for one in frames.headers:
@@ -172,7 +172,7 @@ def _contour(number: int, points: Points, image: Dataset) -> Dataset:
 
 
 def _observation(region: _Region) -> Dataset:
-    """What it is for is left open: nobody has planned anything on it."""
+    """ROI observation without an interpreted type, since the ROI is not for treatment planning."""
     item = Dataset()
     item.ObservationNumber = region.number
     item.ReferencedROINumber = region.number

@@ -1,4 +1,4 @@
-"""`study_object`: the modules that every object of a study shares, for those without a class.
+"""`study_object`: modules common to all objects of a study, for SOP classes that highdicom lacks.
 
 highdicom has classes for SEG and SR; a structure set and an encapsulated document are built on the
 same base by hand.

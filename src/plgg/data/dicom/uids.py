@@ -1,4 +1,4 @@
-"""UIDs that follow from what they name, so that the same answer twice is the same object.
+"""Deterministic UIDs, derived from the content that they name: equal objects have equal UIDs.
 
     derived_uid("segmentation", *source_uids, *model_hashes)
 
@@ -16,7 +16,7 @@ _VERSION = 8
 
 
 def derived_uid(*parts: object) -> str:
-    """The UID of what is described by these parts: the same for the same ones, in their order.
+    """Derive a UID from some parts: the same UID for the same parts in the same order.
 
     Args:
         parts: Text, numbers, None, or lists of these.
@@ -34,5 +34,5 @@ def derived_uid(*parts: object) -> str:
 
 
 def canonical(record: object) -> str:
-    """A record as JSON that is the same wherever it is made."""
+    """Serialise a record as canonical JSON, the same on every machine."""
     return json.dumps(record, sort_keys=True, separators=(",", ":"), default=str)

@@ -1,4 +1,4 @@
-"""`save`: a DICOM object whole on the disk or not at all; `read_own`: one that plgg wrote."""
+"""`save`: write a DICOM object atomically; `read_own`: read one that plgg wrote."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def save(path: Path, found: Dataset) -> None:
         packed = BytesIO()
         with refusing(lambda: lacking(path)):
             for item in found.get("ContributingEquipmentSequence", []):
-                # highdicom sets the present time, when the scanner contributed nothing.
+                # highdicom sets the current time, which is not when the scanner contributed.
                 item.pop("ContributionDateTime", None)
             found.save_as(packed, enforce_file_format=True)
         aside.write_bytes(packed.getvalue())

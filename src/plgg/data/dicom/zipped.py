@@ -1,7 +1,7 @@
 """The members of a zip, unpacked one by one in memory, and only as far as a budget allows.
 
-Nothing is unpacked to disk, so that a member's name is only a name. Sizes are judged by the zip's
-own directory before anything is unpacked, and no member gives more than it declares.
+Nothing is extracted to disk, so a member's name is never used as a path. Sizes in the central
+directory are checked before anything is unpacked, and no member yields more than it declares.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from plgg.data.budget import limit_in_force, require_affordable
 from plgg.data.foreign import refusing
 
 _LARGEST_DIRECTORY_BYTES = 64 * 2**20
-"""Of the list of members: about half a million of them."""
+"""Size of the central directory: enough for about half a million members."""
 
 _MOST_UNPACKED = 10
 """A zip may unpack to so many times its own size, where that is more than the budget. Medical
 images shrink to a third or a quarter; a bomb grows a thousandfold."""
 
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""DICOM allows no others, and zipfile unpacks others without a bound."""
+"""Compression methods. DICOM allows no others, and zipfile unpacks others without a limit."""
 
 _END, _END_64 = b"PK\x05\x06", b"PK\x06\x06"
 _END_BYTES, _END_64_BYTES, _LONGEST_COMMENT = 22, 56, 65535
@@ -35,10 +35,10 @@ _END_BYTES, _END_64_BYTES, _LONGEST_COMMENT = 22, 56, 65535
 
 @contextmanager
 def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip, open for reading.
+    """Open a zip for reading.
 
     Raises:
-        InputError: If it is none, is damaged, or lists absurdly many members.
+        InputError: If it is not a zip, is damaged, or has far too many members.
     """
 
     def unreadable() -> InputError:
@@ -64,7 +64,7 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _directory_bytes(handle: BinaryIO) -> int:
-    """Size of the list of members, as the records at the zip's end declare it; 0 if unknown."""
+    """Size of the central directory, as the records at the zip's end declare it; 0 if unknown."""
     length = handle.seek(0, 2)
     handle.seek(max(0, length - _LONGEST_COMMENT - _END_BYTES - 20 - _END_64_BYTES))
     tail = handle.read()
@@ -83,16 +83,16 @@ def unpacked(
     path: Path,
     refusal: Callable[[str], InputError],
 ) -> BinaryIO:
-    """A member in memory.
+    """Unpack a member into memory.
 
     Args:
-        archive: Open.
+        archive: The open zip.
         member: One of its members.
-        path: Of the zip, for messages.
-        refusal: Makes an error of what is wrong with the member.
+        path: Path of the zip, for messages.
+        refusal: Makes an error from the fault of the member.
 
     Raises:
-        InputError: If it is encrypted, damaged, packed oddly, or larger than the budget.
+        InputError: If it is encrypted, damaged, larger than the limit, or not deflated or stored.
     """
     if member.flag_bits & 1:
         raise refusal("is encrypted")
@@ -107,7 +107,7 @@ def unpacked(
 
 
 def beginning(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n_bytes: int) -> bytes | None:
-    """The first bytes of a member; None where it is damaged, encrypted or packed oddly."""
+    """First bytes of a member; None if it is damaged, encrypted, or not deflated or stored."""
     if member.compress_type not in _PACKINGS:
         return None
     try:

@@ -1,1 +1,1 @@
-"""Layouts that people keep scans in, each read into a manifest; `build.LAYOUTS` names them."""
+"""Common layouts of folders with scans, to build a manifest from; `build.LAYOUTS` lists them."""

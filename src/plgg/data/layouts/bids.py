@@ -1,8 +1,8 @@
 """BIDS: `sub-*/[ses-*/]anat/*_FLAIR.nii.gz`, masks in `derivatives`, `participants.tsv`.
 
 Every raw FLAIR of a participant is a scan, named by its entities (`ses-01_run-2`). Files with
-`desc-` or `space-` are derived and no raw scans; nor are `part-phase`, `-real` and `-imag`. Knows
-nothing of what a mask shows but by name.
+`desc-` or `space-` are derived and no raw scans; nor are `part-phase`, `-real` and `-imag`. Tumour
+masks are recognised by their names only.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _listing(root: Path, choices: Choices, masks: Masks) -> Listing:
 
 @dataclass(frozen=True)
 class _Lookup:
-    """What a scan is looked up in."""
+    """FLAIRs, masks and table of participants, to complete a scan of one subject."""
 
     subject: Path
     flairs: list[Name]
@@ -91,7 +91,7 @@ def _add(name: Name, around: _Lookup, scans: list[Scan], left_out: list[Exclusio
     else:
         try:
             labels = around.participants.labels(around.subject, name.entities.get("ses"))
-        except ManifestError as error:  # What is wrong of one participant is that one's.
+        except ManifestError as error:  # An error in one row leaves out that participant only.
             reason = str(error).rstrip(".")
         else:
             mask = fitting[0] if fitting else None
@@ -152,23 +152,23 @@ _WHOLE = re.compile(r"(whole)?(tumou?r|lesion)s?|wt|glioma|flairabnormality", re
 _PARTS = re.compile(r"core|enhanc|necro|edema|cyst|cavity", re.IGNORECASE)
 _SAYS_WHAT = ("label", "desc", "seg")
 _NATIVE = ("orig", "flair", "native", "individual")
-# Entities that say how a mask was made, not of which scan.
+# Entities that describe how a mask was made, not which scan it belongs to.
 _OF_MASKS = {*_SAYS_WHAT, "space", "rater", "res", "den", "hemi", "from", "to", "mode"}
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Masks of a dataset, and what was passed over."""
+    """Masks of a dataset, and notes on skipped files."""
 
     masks: tuple[Name, ...]
     notes: tuple[str, ...]
 
     def of(self, flair: Name, flairs: list[Name]) -> list[Path]:
-        """Masks that fit this scan: all that fit it, or none if one fits another scan better."""
+        """Masks that fit this scan and no other scan as well or better."""
         return [m.path for m in self.masks if _fit(m, flair) and _is_best(m, flair, flairs)]
 
     def unused(self, flairs: list[Name]) -> list[str]:
-        """A note on masks that fit no scan, or several and none better than another."""
+        """A note on masks that fit no scan, or several scans equally well."""
         used = {path for flair in flairs for path in self.of(flair, flairs)}
         names = [mask.path.name for mask in self.masks if mask.path not in used]
         return [f"Fits no scan, or several alike, so not used: {listed(names)}."] if names else []
@@ -195,7 +195,7 @@ def find_masks(root: Path, pattern: str | None) -> Masks:
 
 def _is_whole_tumour(name: Name, derived: Path) -> bool:
     if name.entities.get("desc") == "plgg":
-        return False  # A prediction is no truth, whatever its folder is called.
+        return False  # A prediction of plgg is not a true mask, whatever its folder is called.
     said = [name.entities[key] for key in _SAYS_WHAT if key in name.entities]
     if any(_WHOLE.fullmatch(word) for word in said):
         return True
@@ -208,7 +208,7 @@ def _is_whole_tumour(name: Name, derived: Path) -> bool:
 
 
 def _fit(mask: Name, flair: Name) -> bool:
-    """Whether every entity that both have is equal, and the participant is one."""
+    """Whether participant and all shared entities are equal, and the mask has no further ones."""
     shared = (set(mask.entities) & set(flair.entities)) - _OF_MASKS
     extra = set(mask.entities) - set(flair.entities) - _OF_MASKS
     same = all(mask.entities[k] == flair.entities[k] for k in shared)
@@ -216,9 +216,9 @@ def _fit(mask: Name, flair: Name) -> bool:
 
 
 def _is_best(mask: Name, flair: Name, flairs: list[Name]) -> bool:
-    """Whether the mask names this scan alone: of a session with two runs, it must say which.
+    """Whether the mask belongs to this scan only: in a session with two runs, it must name one.
 
-    Where several scans fit, the one without further entities is meant if there is one.
+    Where several scans fit, it belongs to the one without further entities if there is one.
     """
     rivals = [other for other in flairs if _fit(mask, other)]
     exact = [o for o in rivals if set(o.entities) <= set(mask.entities)]
@@ -234,7 +234,7 @@ class Participants:
     notes: tuple[str, ...]
 
     def labels(self, subject: Path, session: str | None) -> Labels:
-        """What the tables say; the age of a session goes before that of the participant."""
+        """Labels from the tables; the age of a session overrides that of the participant."""
         labels = labels_of(
             self.rows.get(key(subject.name), {}),
             self.marker_column,
@@ -255,7 +255,7 @@ class Participants:
 
 
 def read_participants(root: Path, choices: Choices) -> Participants:
-    """The table of participants; none is no fault.
+    """Read the table of participants, which is optional.
 
     Raises:
         ManifestError: If it cannot be read, or lacks a column that is needed or asked for.
@@ -285,7 +285,7 @@ def read_participants(root: Path, choices: Choices) -> Participants:
 
 @dataclass(frozen=True)
 class Name:
-    """A file and what its name says.
+    """A file with the parts of its name.
 
     Attributes:
         path: The file.
@@ -298,12 +298,12 @@ class Name:
     suffix: str
 
     def without(self, *left: str) -> str:
-        """The entities that are not left out, as they stand in the name."""
+        """The entities without those to leave out, as in a file name."""
         return "_".join(f"{k}-{v}" for k, v in self.entities.items() if k not in left)
 
 
 def parse(path: Path) -> Name:
-    """Take a name apart; what is neither an entity nor the suffix is passed over."""
+    """Parse a file name into entities and suffix; other parts are ignored."""
     *parts, suffix = stem(path).split("_")
     pairs = (part.partition("-") for part in parts)
     return Name(path, {k: v for k, dash, v in pairs if dash}, suffix.casefold())

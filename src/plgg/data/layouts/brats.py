@@ -103,7 +103,7 @@ def _problem(images: _Images, root: Path) -> str | None:
 
 
 def _misnamed(folder: Path, name: str) -> list[Path]:
-    """The one file called a segmentation in a scan's own folder: one case of 2020 has such."""
+    """The only file with `seg` in its name in a scan's folder: a misnamed mask of BraTS 2020."""
     if folder.name.casefold() != name.casefold():
         return []
     found = [p for p in files_below(folder) if is_nifti(p) and "seg" in stem(p).casefold()]
@@ -121,7 +121,7 @@ def find(root: Path, choices: Choices) -> Listing:
 
 
 def prepare(scan: Scan, folder: Path) -> tuple[Path, Path | None]:
-    """The FLAIR as it is and the whole tumour."""
+    """The unchanged FLAIR, and a mask of the whole tumour."""
     return scan.flair, scan.mask and whole_tumour(
         scan.mask,
         folder / f"{scan.name}_mask.nii.gz",
@@ -158,10 +158,10 @@ class Tables:
     notes: tuple[str, ...]
 
     def labels(self, name: str, flair: Path) -> Labels:
-        """What the tables, and the folders above the scan, say of it.
+        """Labels of a scan from the tables and from the folders above it.
 
         Raises:
-            ManifestError: If the age is no age.
+            ManifestError: If the age is invalid.
         """
         row = self.rows.get(key(name), {})
         grade = next((part for part in flair.parts if part in _GRADES), "")
@@ -201,7 +201,7 @@ def read_tables(root: Path, choices: Choices) -> Tables:
 
 
 def _add(rows: dict[str, dict[str, str]], row: Row) -> None:
-    """File a row under every name of a scan in it: a mapping has one column for each year."""
+    """Index a row by every scan name in it: `name_mapping` has a column for each year."""
     for cell in row.values():
         if cell.casefold().startswith("brats"):
             rows[key(cell)] = rows.get(key(cell), {}) | {k: v for k, v in row.items() if v}

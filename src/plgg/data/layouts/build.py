@@ -1,8 +1,8 @@
-"""From a layout to `manifest.csv`: names, labels, made images, and one manifest, whole or not.
+"""Build `manifest.csv` from a folder in one of the layouts, with images that must be converted.
 
-Images that must be made lie in a folder beside the manifest that is called after it
-(`manifest_files`). They are made aside and moved there once the manifest is known to be good, so
-that a refusal changes nothing. Knows layouts only by their records.
+Converted images are in a folder beside the manifest with its name (`manifest_files`). They are
+written to a temporary folder and moved once the manifest is valid, so that an error changes
+nothing.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class WrittenManifest:
     """A manifest that was written.
 
     Attributes:
-        manifest: Where it lies.
+        manifest: Path of the manifest.
         cases: Its rows, as they are read back.
-        left_out: What is not in it, and why.
-        notes: What else is good to know, in whole sentences.
+        left_out: Scans that are not in it, and why.
+        notes: Notes for the user, in whole sentences.
     """
 
     manifest: Path
@@ -59,7 +59,7 @@ class WrittenManifest:
     notes: tuple[str, ...]
 
     def summary(self) -> str:
-        """The cohort in numbers."""
+        """Counts of patients, scans, masks and markers, in one line."""
         patients = len({case.patient_id for case in self.cases})
         masks = sum(case.mask is not None for case in self.cases)
         markers = sum(case.marker is not None for case in self.cases)
@@ -84,9 +84,9 @@ def build_manifest(
         layout: How the folder is laid out.
         folder: The data; nothing is written into it unless `out` lies there.
         out: The manifest; None for `manifest.csv` in the working folder.
-        choices: What the user settles.
+        choices: Options of the user.
         overwrite: Whether a manifest of other content may be replaced.
-        progress: Told of each scan.
+        progress: Called after each scan.
 
     Raises:
         ManifestError: If no scan can be used, a table beside the images cannot be read, or
@@ -117,7 +117,7 @@ def build_manifest(
 
 
 def files_folder(manifest: Path) -> Path:
-    """Where the made images of a manifest lie."""
+    """Folder of the converted images of a manifest."""
     return manifest.with_name(f"{manifest.stem}_files")
 
 
@@ -141,7 +141,7 @@ def _target(folder: Path, out: Path | None) -> Path:
         )
     named = out or DEFAULT_OUT
     with disk_answers(named):
-        # Relative paths lead astray from a folder that is a link.
+        # The real folder, since relative paths from a linked folder would be wrong.
         target = named.parent.resolve() / named.name
         is_folder = target.is_dir()
     if is_folder:
@@ -152,10 +152,10 @@ def _target(folder: Path, out: Path | None) -> Path:
 
 
 def _require_replaceable(target: Path, labels: Path | None, *, overwrite: bool) -> None:
-    """Check that a manifest takes nobody's place but a manifest's, and never its own labels'.
+    """Check that only a manifest would be overwritten, and not the table of labels.
 
     Raises:
-        ManifestError: If it would.
+        ManifestError: If another file would be.
     """
     if labels is not None and labels.resolve() == target.resolve():
         raise ManifestError(
@@ -193,7 +193,7 @@ def _require_scans(found: Listing, folder: Path, layout: Layout) -> None:
 def _prepared(
     found: Listing, layout: Layout, stage: Path, target: Path, progress: Progress
 ) -> tuple[list[Case], list[Exclusion]]:
-    """Rows of the manifest; made images lie in `stage` but are named as they will be."""
+    """Make the manifest's rows; converted images are in `stage`, rows name their final paths."""
     cases, left_out = [], []
     for done, scan in enumerate(found.scans, start=1):
         try:

@@ -1,8 +1,8 @@
-"""Any folder: one file or one subfolder a patient; roles are read off file names.
+"""Any folder: one file or one subfolder for each patient; file names give the role of an image.
 
-Names tell FLAIR from mask (see `roles`), or patterns do. Where two files could be meant, the
-patient is left out and both are named. A patient's DICOM is named by its folder: its reader
-chooses the series.
+File names (see `role`) or patterns distinguish FLAIR and mask. If several files are possible, the
+patient is left out and the files are listed. For DICOM, the manifest names the folder, and the
+reader chooses the series.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UNREAD = (".nrrd", ".mha", ".mhd", ".mgz", ".img", ".hdr", ".tif", ".tiff", ".p
 
 @dataclass(frozen=True)
 class _Patient:
-    """Files that belong to one patient; `home` is what patterns are read from."""
+    """Files that belong to one patient; patterns are relative to `home`."""
 
     name: str
     home: Path
@@ -43,7 +43,7 @@ class _Patient:
 
 
 class _AmbiguousError(Exception):
-    """Several files could be the one that is looked for, or none is."""
+    """Several files, or no file, can be the image that is looked for."""
 
 
 def find(root: Path, choices: Choices) -> Listing:
@@ -92,7 +92,7 @@ def _by_folder(root: Path) -> list[_Patient]:
 
 
 def _flair(patient: _Patient, pattern: str | None) -> tuple[Path, str | None]:
-    """The FLAIR, and a note where its name does not say that it is one."""
+    """The FLAIR, and a note if its name does not identify it as one."""
     if pattern:
         folders = list(folders_below(patient.home)) if patient.own_folder else []
         fitting = [p for p in (*patient.files, *folders) if fits(p, patient.home, pattern)]
@@ -109,7 +109,7 @@ def _flair(patient: _Patient, pattern: str | None) -> tuple[Path, str | None]:
 
 
 def _others(patient: _Patient, flair: Path) -> dict[str, Path]:
-    """Other sequences that one file's name alone claims."""
+    """Other sequences by file name, if exactly one file has the name of each."""
     found: dict[str, list[Path]] = {}
     for path in patient.files:
         name = sequence(stem(path)) if is_nifti(path) and path != flair else None
@@ -140,7 +140,7 @@ def _mask(patient: _Patient, pattern: str | None) -> Path | None:
 
 
 def _unused(patient: _Patient, used: Sequence[Path | None]) -> list[str]:
-    """A note on images that were passed over though nothing says that they are something else."""
+    """A note on unused images whose names do not identify them as another sequence."""
     images = [path for path in patient.files if is_nifti(path) and path not in used]
     names = [path.name for path in images if role(stem(path)) != "other"]
     return [f"{patient.name}: not used: {listed(names)}."] if names else []
@@ -189,7 +189,7 @@ _SEQUENCES = {
 
 
 def sequence(stem: str) -> str | None:
-    """The sequence other than FLAIR that a file's name (without suffix) claims, if it claims one.
+    """Sequence other than FLAIR in a file's name (without suffix); None unless there is one.
 
     >>> sequence("P001_T1ce"), sequence("P001_T2w"), sequence("P001_flair"), sequence("t2_mask")
     ('t1c', 't2', None, None)
@@ -202,7 +202,7 @@ def sequence(stem: str) -> str | None:
 
 
 def role(stem: str) -> Role:
-    """What a file of this name (without suffix) is.
+    """Role of an image by its file name (without suffix).
 
     A mask of the brain is `other`; so is any sequence that is known to be no FLAIR.
     """
@@ -218,13 +218,13 @@ def role(stem: str) -> Role:
 
 
 def _moved_onto_flair(name: str) -> bool:
-    """Whether another sequence is named as lying on the FLAIR's grid: `T1_to_FLAIR`."""
+    """Whether the name means another sequence on the grid of the FLAIR: `T1_to_FLAIR`."""
     found = _ONTO_FLAIR.search(name)
     return found is not None and bool(set(re.findall(r"[a-z0-9]+", name[: found.start()])) & _OTHER)
 
 
 def patient_of(stem: str) -> str:
-    """The name without the words that say what the image is: `P001_flair` is of `P001`."""
+    """Patient in a file name, without words for the role of the image: `P001_flair` is `P001`."""
     parts = re.findall(r"[^A-Za-z0-9]*[A-Za-z0-9]+", stem)
     kept = [part for part in parts if re.sub(r"\W|_", "", part).casefold() not in _WORDS]
     return "".join(kept).lstrip(" _-.") or stem

@@ -52,7 +52,7 @@ class Slices:
     masks: Mapping[int, Path]
 
     def problem(self) -> str | None:
-        """Why these are no whole scan; None if they are."""
+        """Why the slices are not a complete scan; None if they are."""
         if not self.images:
             return "has no slices (*_1.tif)"
         expected = range(min(self.images), max(self.images) + 1)
@@ -109,7 +109,7 @@ def _plane(path: Path, channel: int | None) -> NDArray[Any]:
     """One channel of a picture, shape (columns, rows); the first of a mask, which may be grey."""
     require_readable(path)
     with refusing(lambda: _unreadable(path)), warnings.catch_warnings():
-        # A damaged tag may not matter; where it does, there is an error as well.
+        # Pillow warns of damaged tags; where one matters, it raises an error as well.
         warnings.simplefilter("ignore")
         with open_regular(path) as file, Image.open(file) as picture:
             require_affordable((*picture.size, len(picture.getbands())), 1, where=path)
@@ -133,7 +133,7 @@ def _unreadable(path: Path) -> InputError:
 _FOLDER = re.compile(r"(TCGA_([A-Z0-9]{2})_[A-Z0-9]{4})_(\d{8})", re.IGNORECASE)
 FLAIR = 1
 """Channel of a slice: before contrast, FLAIR, after contrast."""
-# The table codes words in alphabetical order.
+# The table encodes categories by numbers, in alphabetical order.
 _SEXES = {"1": "F", "2": "M", "1.0": "F", "2.0": "M"}
 _ASSUMED = (
     f"The source records no spacing: {IN_PLANE_MM} mm in plane and {STACK_MM:g} mm / number of "
@@ -142,7 +142,7 @@ _ASSUMED = (
 
 
 def find(root: Path, choices: Choices) -> Listing:
-    """Patients' folders below a folder."""
+    """Find the scans, one in each patient folder."""
     # The download holds a second copy of the whole tree beside the first.
     top = root / "kaggle_3m" if (root / "kaggle_3m").is_dir() else root
     folders = [p for p in (top, *folders_below(top)) if _FOLDER.fullmatch(p.name)]
@@ -175,7 +175,7 @@ def _parts(name: str) -> tuple[str, str, str]:
 
 
 def _table(top: Path, choices: Choices) -> tuple[dict[str, Row], list[str]]:
-    """Rows of data.csv by patient, and what to say of its columns."""
+    """Rows of data.csv by patient, and notes on its columns."""
     path, wanted = top / "data.csv", choices.marker_column
     table = read_table(path) if path.is_file() else []
     if table and "patient" not in columns(table):

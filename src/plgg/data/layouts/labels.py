@@ -1,6 +1,6 @@
 """Tables of labels beside images: read as text and joined to the scans of any layout.
 
-What the table says goes before what the layout says.
+The table takes precedence over labels of the layout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from plgg.data.layouts.listing import Choices, Labels, Listing, listed
 
 
 def with_labels(found: Listing, choices: Choices) -> Listing:
-    """The scans with the labels of `choices.labels`, and notes on who is in one of both only.
+    """Join the labels of `choices.labels` to the scans; notes name patients in only one of both.
 
     Raises:
         ManifestError: If the table cannot be read, lacks patient_id, or names a patient twice.
@@ -87,7 +87,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def key(name: str) -> str:
-    """A patient's name without what tables and folders spell differently."""
+    """Join key of a patient's name: without case, accents, kinds of separators and `sub-`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip()
     return re.sub(r"[\W_]+", "-", (plain or name.strip()).casefold()).removeprefix("sub-")
 
@@ -121,7 +121,7 @@ def marker_columns(rows: Sequence[Row]) -> list[str]:
 
 
 def labels_of(row: Row, marker_column: str | None, *, where: str) -> Labels:
-    """Labels of a row.
+    """Parse the labels of a row.
 
     Args:
         row: Cells of the row; none where nothing is known.
@@ -129,7 +129,7 @@ def labels_of(row: Row, marker_column: str | None, *, where: str) -> Labels:
         where: The table and the row, for messages.
 
     Raises:
-        ManifestError: If the age is no age.
+        ManifestError: If the age is invalid.
     """
     marker = row.get(marker_column.casefold(), "") if marker_column else ""
     return Labels(

@@ -1,6 +1,6 @@
-"""What a layout lists: scans with safe names, what is left out, notes; walking a folder.
+"""`Listing`: scans that a layout finds, exclusions and notes; functions to walk a folder.
 
-Plain records between the layouts and the manifest's builder.
+The layouts return these records to the builder of the manifest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from plgg.data.nifti.image import read_volume, write_volume
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known of a scan besides its images; None where unknown."""
+    """Marker, site, age and sex of a scan; None where unknown."""
 
     marker: str | None = None
     site: str | None = None
@@ -30,7 +30,7 @@ class Labels:
     sex: str | None = None
 
     def filled_from(self, other: Labels) -> Labels:
-        """These labels, and the other's where these are unknown."""
+        """A copy in which unknown values are taken from `other`."""
         pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
         return Labels(**{k: mine if mine is not None else its for k, (mine, its) in pairs.items()})
 
@@ -44,7 +44,7 @@ class Scan:
         flair: Path of the FLAIR, or of the folder that it is made from.
         mask: Path of the tumour mask; None where there is none.
         scan_id: Tells the scans of a patient apart; blank where a patient has one scan.
-        labels: What the layout's own tables and names say.
+        labels: Labels from the tables and file names of the layout.
         others: Paths of the other sequences, by their columns in the manifest.
     """
 
@@ -80,15 +80,15 @@ class Listing:
 
 @dataclass(frozen=True)
 class Choices:
-    """What a user may settle; None leaves it to the layout.
+    """Options of the user; None leaves the choice to the layout.
 
     Attributes:
         marker_column: Column of the layout's own table, or of `labels`, that is the marker.
-        labels: Table with a column patient_id; what it says goes before what the layout says.
+        labels: Table with a column patient_id; it takes precedence over labels of the layout.
         flair: Pattern that a FLAIR's path must fit.
         mask: Pattern that a mask's path must fit.
-        keep_labels: Whether masks are named as they are, with all their values, where the layout
-            would make one of the whole tumour.
+        keep_labels: Whether the manifest names the original masks with all their values, where the
+            layout would make masks of the whole tumour.
     """
 
     marker_column: str | None = None
@@ -100,12 +100,12 @@ class Choices:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a layout is read.
+    """Functions that read a layout, and its properties.
 
     Attributes:
         find: Looks for scans below a folder; reads names and tables, but no image.
-        prepare: Gives the FLAIR and the mask of a scan; what must be made goes into the folder.
-        expected: What files it looks for, for the message that there are none.
+        prepare: Returns the FLAIR and the mask of a scan; writes converted images to the folder.
+        expected: Example of its file names, for the message that there are none.
         patterns: Which of the patterns of `Choices` are read.
         has_labels: Whether its masks hold labels, of which `prepare` makes the whole tumour.
     """
@@ -118,19 +118,19 @@ class Layout:
 
 
 def as_they_are(scan: Scan, folder: Path) -> tuple[Path, Path | None]:  # noqa: ARG001
-    """Images that a manifest can name where they lie."""
+    """Return the images of a scan without conversion."""
     return scan.flair, scan.mask
 
 
 def listed(names: Iterable[object], *, most: int = 5) -> str:
-    """Names in one line, the rest counted."""
+    """Join names in one line; those beyond `most` are counted."""
     known = [str(name) for name in names]
     shown = ", ".join(known[:most])
     return shown if len(known) <= most else f"{shown} and {len(known) - most} more"
 
 
 def with_safe_names(found: Listing) -> Listing:
-    """The scans under names that a manifest takes; those that share one are left out."""
+    """Rename scans to valid case IDs; scans whose IDs then coincide are left out."""
     by_name: dict[str, list[tuple[Scan, Scan]]] = defaultdict(list)
     for scan in found.scans:
         safe = replace(
@@ -153,7 +153,7 @@ def with_safe_names(found: Listing) -> Listing:
 
 
 def _fault(scan: Scan) -> str | None:
-    """Why a scan's name can be no case's, in a clause; None if it can."""
+    """Why a scan's name is not a valid case ID, in a clause; None if it is."""
     if not scan.patient_id:
         return "has no Latin letter or digit in its name"
     fault = case_id_fault(scan.name)
@@ -180,7 +180,7 @@ def folders_below(folder: Path) -> Iterator[Path]:
 
 
 def _below(folder: Path, entered: set[Path]) -> Iterator[Path]:
-    """What lies below a folder; links are followed, but not in rings."""
+    """All files and folders below a folder; links are followed, but not in cycles."""
     entered.add(folder.resolve())
     for path in visible(folder):
         if not path.is_dir():
@@ -191,7 +191,7 @@ def _below(folder: Path, entered: set[Path]) -> Iterator[Path]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """Files and folders in a folder that are not hidden nor lead back up, in natural order."""
+    """Files and folders in a folder in natural order, without hidden ones and links to parents."""
     if not folder.is_dir():
         return []
     real = folder.resolve()
@@ -204,7 +204,7 @@ def _leads_up(path: Path, real: Path) -> bool:
 
 
 def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """A key that puts `2` before `10`."""
+    """Sort key of the natural order, with `2` before `10`."""
     parts = re.findall(r"\d+|\D+", path.name.casefold())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
 

@@ -1,1 +1,1 @@
-"""NIfTI: the header judged, the geometry read, the voxels unpacked."""
+"""Read and write NIfTI: check the header, read the geometry, decompress the voxels."""

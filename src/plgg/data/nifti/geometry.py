@@ -1,4 +1,4 @@
-"""The affine and the unit of length of a NIfTI header, and what the header leaves in doubt."""
+"""Affine and unit of length of a NIfTI header, with warnings where the header is ambiguous."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _IN_MM = {"meter": 1000.0, "micron": 0.001}
 
 
 def unit_of_length(xyzt_units: int) -> tuple[str, str | None]:
-    """The unit that a header's byte names, and what is wrong with the byte.
+    """Decode the unit of length of a header, with a warning if it is invalid.
 
     Args:
-        xyzt_units: The byte as it is; its lowest three bits are the unit of length.
+        xyzt_units: The header's byte; its lowest three bits are the unit of length.
 
     Returns:
-        `meter`, `mm`, `micron` or `unknown`; a doubt if the byte is none of the standard's.
+        `meter`, `mm`, `micron` or `unknown`; a warning if the byte is not in the standard.
     """
     name = _NAMES.get(xyzt_units & _UNIT)
     sound = name is not None and xyzt_units - (xyzt_units & _UNIT) in _TIME
@@ -44,9 +44,9 @@ def in_mm(unit: str) -> float:
 
 
 MOST_CONFLICT_MM = 2.0
-"""By which sform and qform may differ at a corner: a qform cannot hold shear, nor many digits."""
+"""Largest distance of a corner by sform and qform: a qform has no shear and fewer digits."""
 MOST_SIZE_DIFFERENCE = 0.05
-"""Share by which a voxel's size may differ between sform and pixdim."""
+"""Largest relative difference of a voxel's size between sform and pixdim."""
 
 _FARTHEST_MM = 1e7
 _LEAST_SPAN = 1e-3
@@ -56,14 +56,14 @@ _NO_SIZE = "Convert it from DICOM again, or write the true voxel size into the h
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Where an image lies.
+    """Position and orientation of an image.
 
     Attributes:
         affine: From voxel indices to mm.
-        doubts: One clause for each thing that the header leaves in doubt.
-        conflict_mm: How far sform and qform put a corner apart; None within 2 mm, and where the
-            qform is the sform without its shear.
-        says_how: Whether the header says how it lies; if not, the axes' directions are guesses.
+        doubts: Warnings about the header, one clause each.
+        conflict_mm: Largest distance of a corner by sform and qform; None within 2 mm, and where
+            the qform is the sform without its shear.
+        says_how: Whether the header gives an orientation; if not, the axes' directions are guesses.
     """
 
     affine: Affine
@@ -73,7 +73,7 @@ class Geometry:
 
 
 def geometry_of(header: Any, shape: tuple[int, int, int]) -> Geometry:  # noqa: ANN401
-    """Where the image of a header lies; the header is mended on the way where that is harmless.
+    """Read the geometry of a header; harmless faults are corrected in the header itself.
 
     Args:
         header: nibabel's, unchecked.
@@ -81,7 +81,7 @@ def geometry_of(header: Any, shape: tuple[int, int, int]) -> Geometry:  # noqa: 
 
     Raises:
         InputError: If the voxel size is unknown, sform and qform are mirror images, or the affine
-            is none.
+            is invalid.
     """
     unit, doubt = unit_of_length(int(header["xyzt_units"]))
     pixdim = np.array(header["pixdim"][1:4], dtype=np.float64)
@@ -110,7 +110,7 @@ def _says_how(header: Any) -> bool:  # noqa: ANN401
 
 
 def _without_broken_sform(header: Any) -> tuple[str, ...]:  # noqa: ANN401
-    """Pass over an sform that is no affine where the qform is sound, and say so."""
+    """Ignore an invalid sform where the qform is valid, with a warning."""
     forms = _forms(header)
     if forms is None or _is_affine(forms[0]) or not _is_affine(forms[1]):
         return ()
@@ -119,7 +119,7 @@ def _without_broken_sform(header: Any) -> tuple[str, ...]:  # noqa: ANN401
 
 
 def _is_affine(form: Affine) -> bool:
-    """Whether it gives a voxel three sides that span a space."""
+    """Whether a matrix is finite and its axes are linearly independent."""
     sides = spacing_mm(form)
     if not (np.isfinite(form).all() and (sides > 0).all()):
         return False
@@ -127,7 +127,7 @@ def _is_affine(form: Affine) -> bool:
 
 
 def _sizes(header: Any, pixdim: NDArray[np.float64]) -> Iterator[str]:  # noqa: ANN401
-    """What sform and pixdim say differently of the voxel size."""
+    """Warn of voxel sizes that differ between sform and pixdim."""
     if not header["sform_code"] > 0:
         return
     sides = spacing_mm(header.get_sform())
@@ -149,13 +149,13 @@ def _size_text(sides: NDArray[np.float64]) -> str:
 
 
 def _mend(header: Any) -> None:  # noqa: ANN401
-    """What every reader takes as meant: a sign that is none, codes that are none, rounding."""
+    """Correct what every reader tolerates: an invalid qfac, invalid codes, a rounded quaternion."""
     if header["pixdim"][0] not in (-1.0, 1.0):
         header["pixdim"][0] = 1.0
     for code in ("sform_code", "qform_code"):
         if not 0 <= header[code] <= 5:
             header[code] = 0
-    # Only so that the qform can be told from a mirror image: no place comes of these.
+    # Only for the check against mirror images: no position is computed from these sizes.
     sides = np.abs(header["pixdim"][1:4])
     header["pixdim"][1:4] = np.where(np.isfinite(sides) & (sides > 0), sides, 1.0)
     names = ("quatern_b", "quatern_c", "quatern_d")
@@ -212,7 +212,7 @@ def _refuse_far(affine: Affine) -> None:
 
 
 def _conflict_mm(header: Any, shape: tuple[int, int, int], unit: str) -> float | None:  # noqa: ANN401
-    """How far sform and qform put a corner apart; None where only one counts or they agree."""
+    """Largest distance of a corner by sform and qform; None if only one is set or they agree."""
     forms = _forms(header)
     if forms is None:
         return None
@@ -231,7 +231,7 @@ def _conflict_mm(header: Any, shape: tuple[int, int, int], unit: str) -> float |
 
 
 def _unsheared(form: Affine) -> Affine:
-    """The nearest that a qform can hold, which `write_volume` and others write beside an sform."""
+    """The nearest affine without shear, which `write_volume` and others store as the qform."""
     header = nib.Nifti1Header()
     header.set_qform(form, strip_shears=True)
     return np.asarray(header.get_qform(), dtype=np.float64)
@@ -252,7 +252,7 @@ def _refuse_mirrored(header: Any) -> None:  # noqa: ANN401
 
 
 def _forms(header: Any) -> tuple[Affine, Affine] | None:  # noqa: ANN401
-    """The sform and the qform, if both count."""
+    """The sform and the qform, if both are set and the qform is valid."""
     if not (header["sform_code"] > 0 and header["qform_code"] > 0):
         return None
     qform = _qform(header)
@@ -262,5 +262,5 @@ def _forms(header: Any) -> tuple[Affine, Affine] | None:  # noqa: ANN401
 def _qform(header: Any) -> Affine | None:  # noqa: ANN401
     try:
         return np.asarray(header.get_qform(), dtype=np.float64)
-    except (HeaderDataError, ValueError):  # A quaternion that is none.
+    except (HeaderDataError, ValueError):  # An invalid quaternion.
         return None

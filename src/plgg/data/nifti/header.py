@@ -1,7 +1,7 @@
-"""The header of a NIfTI file, judged before a voxel is read.
+"""Read and check the header of a NIfTI file, before any voxel is read.
 
-Every field is doubted: the file may come from anywhere. What is refused is refused in words that
-are true of the field; what other readers take as meant is taken.
+Every field is checked, since a file may come from anywhere. An error describes the fault of the
+field; faults that other readers tolerate are accepted.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _CIFTI = range(3000, 3100)
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What a header says, in order.
+    """The checked values of a header.
 
     Attributes:
-        shape: Of the one 3-D image.
-        dtype: Of the stored voxels.
+        shape: Shape of the single 3-D image.
+        dtype: Type of the stored voxels.
         n_read: Bytes that were read of the file for the header.
         offset: Byte of the first voxel.
-        slope: By which a stored value is multiplied.
-        intercept: What is then added.
-        geometry: Where the image lies.
+        slope: Factor from stored values to real ones.
+        intercept: Added after the factor.
+        geometry: Position and orientation of the image.
     """
 
     shape: tuple[int, int, int]
@@ -63,12 +63,12 @@ class Header:
 
     @property
     def n_bytes(self) -> int:
-        """Of header and voxels."""
+        """Size of header and voxels."""
         return self.offset + math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_header(read: Callable[[int], bytes], path: Path) -> Header:
-    """Read a header and refuse what cannot be one scan within the budget.
+    """Read a header, and refuse files that are not one scan within the memory limit.
 
     Args:
         read: Gives the next bytes of the file, from its first one on, unpacked.
@@ -96,7 +96,7 @@ def read_header(read: Callable[[int], bytes], path: Path) -> Header:
 
 
 def _parsed(start: bytes, path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
-    """The header in nibabel's hands, unchecked and in its own byte order."""
+    """Parse the header with nibabel, without checks and in its own byte order."""
     length = _length(start)
     if length is None:
         other = foreign(start, path)
@@ -113,7 +113,7 @@ def _parsed(start: bytes, path: Path) -> Any:  # noqa: ANN401 - nibabel has no t
 
 
 def _length(start: bytes) -> int | None:
-    """How long the header says that it is; None if that is no length of a NIfTI header."""
+    """The header's own length (sizeof_hdr); None if it is not that of NIfTI-1 or NIfTI-2."""
     said = {int.from_bytes(start[:4], order) for order in ("little", "big")}
     return next((length for _, length, _, _ in _KINDS if length in said), None)
 
@@ -130,7 +130,7 @@ def _unmarked(mark: bytes, path: Path) -> InputError:
 
 
 def _shape(header: Any, path: Path) -> tuple[int, int, int]:  # noqa: ANN401
-    """Sides of the one 3-D image; axes of one beyond the third are none."""
+    """Shape of the single 3-D image; further axes of length 1 are dropped."""
     if int(header["intent_code"]) in _CIFTI:
         raise InputError(
             "is CIFTI: values on surfaces, not an image",
@@ -140,7 +140,7 @@ def _shape(header: Any, path: Path) -> tuple[int, int, int]:  # noqa: ANN401
     if not 1 <= dim[0] <= 7:
         raise InputError(f"its header gives {dim[0]} dimensions, and 1 to 7 can be", remedy=_AGAIN)
     sides = dim[1 : dim[0] + 1]
-    # Some writers leave what they do not use at 0.
+    # Some writers set unused dimensions to 0.
     while len(sides) > 3 and sides[-1] in (0, 1):
         sides.pop()
     if len(sides) != 3:
@@ -172,7 +172,7 @@ def _dtype(header: Any) -> np.dtype[Any]:  # noqa: ANN401
 
 
 def _scaling(header: Any) -> tuple[float, float]:  # noqa: ANN401
-    """Slope and intercept; a slope of 0 or none means that the values are meant as stored."""
+    """Slope and intercept; a slope that is 0 or not finite means no scaling."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if slope == 0 or not math.isfinite(slope):
         return 1.0, 0.0
@@ -192,7 +192,7 @@ def _offset(header: Any) -> int:  # noqa: ANN401
 
 
 def scaled(stored: NDArray[Any], header: Header) -> NDArray[Any]:
-    """Values from stored ones; computed in double precision, as nibabel does."""
+    """Apply slope and intercept to stored values in double precision, as nibabel does."""
     if header.slope == 1.0 and header.intercept == 0.0:
         return stored
     wide = stored.astype(np.promote_types(stored.dtype, np.float64))

@@ -1,8 +1,8 @@
-"""NIfTI files to `Volume` and back.
+"""Read NIfTI files as `Volume`, and write them.
 
 Any orientation and any affine that can be inverted; nothing is reoriented or resampled here. A file
-is read once and in pieces: its header is judged first, its voxels become float32 as they are
-unpacked, and its hash comes from the same bytes.
+is read once and in pieces: its header is checked first, its voxels become float32 as they are
+decompressed, and the same pass computes its hash.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from plgg.data.nifti.header import Header, read_header, scaled
 _LOGGER = logging.getLogger(__name__)
 SUFFIXES = (".nii", ".nii.gz")
 MOST_TRAILING_BYTES = 2**20
-"""What may follow an image: padding and leftovers of some writers."""
+"""Bytes that may follow an image: padding and leftovers of some writers."""
 _CHUNK_BYTES = 2**22
 _AGAIN = "Copy or convert it again."
 
@@ -41,9 +41,9 @@ class NiftiScan:
 
     Attributes:
         volume: float32, in its own orientation.
-        doubts: What its header leaves in doubt, one clause each.
-        sha256: Of the file's bytes as they lie on disk.
-        says_how: Whether its header says how it lies; if not, left, front and up are guesses.
+        doubts: Warnings about its header, one clause each.
+        sha256: Hash of the file's bytes as they are on disk.
+        says_how: Whether its header gives an orientation; if not, left, front and up are guesses.
     """
 
     volume: Volume
@@ -58,7 +58,7 @@ def is_nifti(path: Path) -> bool:
 
 
 def stem(path: Path) -> str:
-    """File name without `.nii` or `.nii.gz`, in capitals or not."""
+    """File name without `.nii` or `.nii.gz`, in upper or lower case."""
     length = next((len(end) for end in reversed(SUFFIXES) if path.name.lower().endswith(end)), 0)
     return path.name[: len(path.name) - length]
 
@@ -73,7 +73,7 @@ def read_nifti(path: Path) -> NiftiScan:
 
     Returns:
         The image in its own orientation, header scaling applied, lengths in mm whatever the
-        header's unit; what is in doubt; the file's hash.
+        header's unit; warnings; the file's hash.
 
     Raises:
         InputError: If the file is missing, no regular file, not NIfTI, damaged or truncated, larger
@@ -99,7 +99,7 @@ def _refusal(what: str, path: Path, remedy: str = _AGAIN) -> InputError:
 
 @contextmanager
 def _explaining(path: Path) -> Iterator[None]:
-    """What a damaged file is, in words."""
+    """Convert errors at a damaged file to messages."""
     try:
         yield
     except EOFError as error:
@@ -113,7 +113,7 @@ def _explaining(path: Path) -> Iterator[None]:
 
 
 def _require_suffix(source: Plain | Gzip, path: Path) -> None:
-    """Tools choose by the suffix whether to unpack; a wrong one will fail elsewhere."""
+    """Refuse a suffix that contradicts the compression, since other tools rely on it."""
     named = path.name.lower().endswith(".gz")
     if named != isinstance(source, Gzip):
         what = "is not gzip, though its name says so" if named else "is gzip, though not so named"
@@ -130,12 +130,12 @@ def _require_length(source: Plain | Gzip, header: Header, path: Path) -> None:
 
 
 def _voxels(source: Plain | Gzip, header: Header, path: Path) -> NDArray[np.float32]:
-    """The image; what a piece of it takes besides is a few MiB."""
+    """Read the voxels in pieces, which take only a few MiB beside the image."""
     data = np.empty(header.shape, dtype=np.float32, order="F")
     flat = data.reshape(-1, order="F")
     _skip(source, header, path)
     step = _CHUNK_BYTES // header.dtype.itemsize
-    with np.errstate(all="ignore"):  # Infinity is found and named by the check.
+    with np.errstate(all="ignore"):  # The check reports infinite values.
         for first in range(0, flat.size, step):
             n_voxels = min(step, flat.size - first)
             raw = source.read(n_voxels * header.dtype.itemsize)
@@ -148,7 +148,7 @@ def _voxels(source: Plain | Gzip, header: Header, path: Path) -> NDArray[np.floa
 
 
 def _skip(source: Plain | Gzip, header: Header, path: Path) -> None:
-    """Pass over what lies between header and voxels."""
+    """Skip the bytes between header and voxels."""
     left = header.offset - header.n_read
     while left > 0:
         piece = source.read(min(left, _CHUNK_BYTES))
@@ -158,7 +158,7 @@ def _skip(source: Plain | Gzip, header: Header, path: Path) -> None:
 
 
 def _after(source: Plain | Gzip, path: Path) -> Iterator[str]:
-    """What follows the image; reading it verifies the last checksum."""
+    """Warn of bytes after the image; reading them also verifies the last checksum."""
     rest = len(source.read(MOST_TRAILING_BYTES + 1))
     if rest > MOST_TRAILING_BYTES:
         raise _too_long(path)

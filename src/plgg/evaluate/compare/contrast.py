@@ -249,7 +249,9 @@ def compare_results(
         )
     contrast = contrast_of_patients(pairs, unpaired, question)
     paths = tuple(source.path for source in sources)
-    return Comparison(paths, as_family([contrast], aim), _notes(chosen, unpaired))
+    missing = sorted({name for source in sources for name in source.missing}, key=split_order)
+    notes = [f"Not there yet, and left out: {', '.join(missing)}."] if missing else []
+    return Comparison(paths, as_family([contrast], aim), (*_notes(chosen, unpaired), *notes))
 
 
 def _question_of(

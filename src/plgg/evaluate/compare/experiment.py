@@ -18,7 +18,10 @@ import numpy as np
 
 from plgg.core.errors import RunError
 from plgg.core.estimate import Estimate
+from plgg.core.regular import is_regular
+from plgg.data.check.report import listed
 from plgg.data.experiment_folder import read_experiment, run_of
+from plgg.data.run_folder import read_split
 from plgg.evaluate.compare.contrast import Question, contrast_of_patients, pair
 from plgg.evaluate.compare.experiment_records import ArmScores, ExperimentComparison, Scores, Spread
 from plgg.evaluate.compare.marker_question import marker_answer
@@ -132,14 +135,54 @@ def _read(
 ) -> tuple[_Pieces, tuple[str, ...]]:
     pieces: dict[tuple[int, str, str], dict[int, _Piece]] = defaultdict(dict)
     missing = []
+    drawn: dict[int, list[Path]] = defaultdict(list)
     for split, arm, part, seed in product(splits, arms, PARTS, range(n_seeds)):
-        folder = run_of(experiment, split, arm, seed) / "evaluation" / part
-        if (folder / CASES).is_file():
-            piece = _Piece(folder, read_scores(folder, DICE), read_marker_auc(folder))
-            pieces[split, arm, part][seed] = piece
+        run = run_of(experiment, split, arm, seed)
+        folder = run / "evaluation" / part
+        if is_regular(folder / CASES):
+            scores = read_scores(folder, DICE)
+            _require_own_cases(run, part, scores)
+            pieces[split, arm, part][seed] = _Piece(folder, scores, read_marker_auc(folder))
+            if is_regular(run / "split.json"):
+                drawn[split].append(run)
         else:
             missing.append(f"{f'seed-{seed}/' if seed else ''}split-{split}/{arm}/{part}")
+    for runs in drawn.values():
+        _require_one_split(list(dict.fromkeys(runs)))
     return dict(pieces), tuple(missing)
+
+
+def _require_own_cases(run: Path, part: str, scores: Iterable[str]) -> None:
+    """Check that an evaluation is of the patients of its part of the split.
+
+    Raises:
+        RunError: If it scores other cases, as a copy of another part or arm does.
+    """
+    if not is_regular(run / "split.json"):
+        return
+    others = sorted(set(scores) - set(read_split(run).get(part, ())))
+    if others:
+        raise RunError(
+            f"scores {listed(others)}, which the run's split.json does not list under {part}",
+            where=run / "evaluation" / part,
+            remedy="Delete this evaluation and repeat plgg experiment.",
+        )
+
+
+def _require_one_split(runs: Sequence[Path]) -> None:
+    """Check that all runs of a split have the same patients in each part.
+
+    Raises:
+        RunError: If they do not.
+    """
+    first = read_split(runs[0])
+    for run in runs[1:]:
+        if read_split(run) != first:
+            raise RunError(
+                f"does not list the patients that {runs[0]} lists, of the same split",
+                where=run / "split.json",
+                remedy="Delete this run and repeat plgg experiment.",
+            )
 
 
 def _test_contrast(

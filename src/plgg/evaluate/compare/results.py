@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from pydantic import BaseModel
 
 from plgg.core.errors import ConfigError, RunError
 from plgg.core.records import read_record
+from plgg.core.regular import is_regular
 from plgg.core.tables import known, number, read_csv
+from plgg.data.experiment_folder import read_experiment
 from plgg.data.run_folder import read_split
 from plgg.evaluate.compare.metric import Metric
 from plgg.evaluate.compare.statistics import TEST_TO_TRAIN
@@ -34,12 +37,14 @@ class Source:
         folders: Evaluation folders by the name of their split; that name is blank for one folder.
         part: Part of the split that was evaluated; None where unknown.
         more: Of an experiment with several seeds, the evaluation folders of the further ones.
+        missing: Splits that the experiment was planned with, and this arm has not.
     """
 
     path: str
     folders: Mapping[str, Path]
     part: str | None
     more: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
     def scores(self, split: str, metric: Metric) -> Mapping[str, Score]:
         """A metric of a split by case, the mean over seeds.
@@ -95,7 +100,15 @@ def _arm(text: str, pattern: str, part: str) -> Source:
         {name: _evaluation(folders[name], part) for name in names},
         part,
         {name: _further_seeds(folders[name], part) for name in names},
+        _missing_splits(found[0].parent.parent, names),
     )
+
+
+def _missing_splits(experiment: Path, names: Sequence[str]) -> tuple[str, ...]:
+    if not is_regular(experiment / "experiment.json"):
+        return ()
+    planned = [f"split-{number}" for number in range(read_experiment(experiment).n_splits)]
+    return tuple(name for name in planned if name not in names)
 
 
 def _further_seeds(run: Path, part: str) -> tuple[Path, ...]:
@@ -121,9 +134,9 @@ def split_order(name: str) -> tuple[int, str]:
 
 def _evaluation(path: Path, part: str) -> Path:
     for folder in (path, path / "evaluation", path / "evaluation" / part):
-        if (folder / CASES).is_file():
+        if is_regular(folder / CASES):
             return folder
-    if (path / "experiment.json").is_file():
+    if is_regular(path / "experiment.json"):
         raise RunError(
             "is an experiment with several arms",
             where=path,
@@ -236,7 +249,7 @@ def read_marker_auc(evaluation: Path) -> float | None:
         RunError: If the file is there but cannot be read.
     """
     path = evaluation / "summary.json"
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     summary = read_record(
         path, _Summary, error=RunError, what="cannot be read", remedy="Evaluate again."

@@ -11,13 +11,14 @@ from pathlib import Path
 from plgg.core.errors import RunError
 from plgg.core.tables import known, number, read_csv
 from plgg.evaluate.compare.contrast import Question, contrast_of_splits, difference_of
-from plgg.evaluate.compare.metric import find_metric
+from plgg.evaluate.compare.metric import Metric, find_metric
 from plgg.evaluate.compare.multiple_comparisons import as_family
 from plgg.evaluate.compare.power import Aim
 from plgg.evaluate.compare.records import Comparison, Contrast, Unpaired
 from plgg.evaluate.compare.statistics import TEST_TO_TRAIN
 
 PARTS = ("test", "validation")
+_LARGEST = 1e12
 # Rows that papers add below the splits, in the words they use.
 _SUMMARY = re.compile(r"(mean|average|sd|std|median)\b", re.IGNORECASE)
 
@@ -146,6 +147,23 @@ def _number(text: str, where: str) -> float | None:
     return value
 
 
+def _require_possible(table: Table, metric: Metric, path: Path) -> None:
+    """Check that the values are ones that the metric can have.
+
+    Raises:
+        RunError: If one is not.
+    """
+    low, high = metric.bounds or (-_LARGEST, _LARGEST)
+    for split, row in zip(table.splits, table.values, strict=True):
+        for value in row:
+            if value is not None and not max(low, -_LARGEST) <= value <= min(high, _LARGEST):
+                raise RunError(
+                    f"{value:g} is no value of {metric.name}, which lies from {low:g} to {high:g}",
+                    where=f"{path}, split {split}",
+                    remedy="Correct the table (a share, not per cent), or name its --metric.",
+                )
+
+
 def compare_table(
     path: Path,
     *,
@@ -170,6 +188,7 @@ def compare_table(
         RunError: If the table has another form.
     """
     table = read_table(path, part)
+    _require_possible(table, find_metric(metric), path)
     contrasts = tuple(
         _contrast(table, n, metric, test_to_train, path) for n in range(1, len(table.arms))
     )

@@ -155,13 +155,6 @@ def _searched(moving: Frame, atlas: AtlasView, scale: float) -> Affine:
     return best
 
 
-def by_image_centre(moving: Frame, atlas: AtlasView) -> Affine:
-    """Centre of the array onto centre of the array, whatever they show: the usual default."""
-    matrix = np.eye(4)
-    matrix[:3, 3] = _middle(moving.image) - _middle(atlas.frame.image)
-    return matrix
-
-
 def as_it_lies(moving: Frame, atlas: AtlasView) -> Affine:  # noqa: ARG001 - a start takes both
     """The scan's world is the atlas' world already."""
     return np.eye(4)
@@ -173,7 +166,6 @@ STARTS: dict[str, Start] = {
     "centre": by_centre,
     "search": by_search,
     "tilted": by_tilt,
-    "image-centre": by_image_centre,
 }
 
 
@@ -204,8 +196,3 @@ def _similarity(moving: Frame, atlas: AtlasView, start: Affine) -> float:
     scan = carried(moving.image.data, moving.image.affine, start @ grid, (i, j, k))
     either = brain | (carried(moving.brain, moving.image.affine, start @ grid, (i, j, k)) >= 0.5)
     return mutual_information(scan[either], image[either])
-
-
-def _middle(volume: Volume) -> NDArray[np.float64]:
-    half = (np.array(volume.shape) - 1) / 2.0
-    return np.asarray(volume.affine[:3, :3] @ half + volume.affine[:3, 3], dtype=np.float64)
