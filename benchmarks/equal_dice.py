@@ -84,7 +84,7 @@ def trained(
     for epoch in range(1, config.optimiser.epochs + 1):
         began = time.process_time()
         trainer._set_rate(epoch)  # noqa: SLF001 - the loop of a run, with the clock in it
-        trainer.pass_over(epoch)
+        trainer.train_one_epoch(epoch)
         spent += time.process_time() - began
         out_of_time = spent >= 60 * options.minutes
         if epoch % options.every == 0 or out_of_time or epoch == config.optimiser.epochs:
@@ -102,7 +102,7 @@ def validation_dice(trainer: Trainer) -> float:
     from plgg.train.validate import validate
 
     scores = validate(
-        trainer.network_so_far(),
+        trainer.evaluation_network(),
         trainer.store,
         trainer.split.validation,
         runtime=trainer.runtime,

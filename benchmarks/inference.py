@@ -35,14 +35,14 @@ from plgg.predict.engines.load import load_engine
 from plgg.predict.memory import GIB, bytes_per_voxel, host_peak_bytes, padded
 from plgg.predict.whole_brain import predict_box
 from plgg.preprocess.grid import sri24_grid
-from plgg.preprocess.normalise import NormalisedScan, prepare
+from plgg.preprocess.normalise import NormalisedScan, normalise_scan
 
 
 def _patient(options: argparse.Namespace) -> NormalisedScan:
     with tempfile.TemporaryDirectory() as folder:
         case = make_cohort(Path(folder), PhantomSettings(n_patients=1, seed=5))[0]
         grid = sri24_grid(PRESETS[options.size].grid.spacing_mm)
-        return prepare(read_volume(case.flair), None, grid)
+        return normalise_scan(read_volume(case.flair), None, grid)
 
 
 def plain(options: argparse.Namespace) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
     count = iter(range(1, 1000))
 
     def epoch() -> tuple[float, int]:
-        means = trainer.pass_over(next(count))
+        means = trainer.train_one_epoch(next(count))
         return means.waited, len(cases)
 
     return _timed(epoch, options.repeats) | {"precision": trainer.runtime.name}

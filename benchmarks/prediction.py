@@ -17,7 +17,7 @@ from statistics import median
 
 from common import peak_gib
 from plgg.core.environment import machine
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor
 from plgg.predict.source import Scan, find_scans
@@ -56,7 +56,9 @@ def main() -> None:
         pages.append(time.perf_counter() - began)
 
     began = time.perf_counter()
-    predictor = Predictor(ensemble([load_member(options.model)]), atlas=options.atlas, page=page)
+    predictor = Predictor(
+        build_ensemble([load_member(options.model)]), atlas=options.atlas, page=page
+    )
     route_for(predictor.config)
     ready = time.perf_counter() - began
     rows = {

@@ -38,9 +38,9 @@ from plgg.data.scan import scan_name
 from plgg.preprocess.brain_extraction import find_brain
 from plgg.preprocess.gates.registration import brain_overlap, orientation
 from plgg.preprocess.gates.scan import brain_volume, field_of_view, fluid, t1_like
-from plgg.preprocess.normalise import prepare
+from plgg.preprocess.normalise import normalise_scan
 from plgg.preprocess.qc_overlay import draw_case, panels_of
-from plgg.preprocess.register import CHAINS, ENGINES, gate
+from plgg.preprocess.register import CHAINS, ENGINES, judge_registration
 from plgg.preprocess.registration.frame import (
     AlignedScan,
     AtlasView,
@@ -112,7 +112,7 @@ def measured(path: Path, route: Route, options: argparse.Namespace) -> dict[str,
         verdicts = (cut, volume, *seen(aligned))
     placed = AtlasPosition(brain, aligned.atlas_from_native, "greedy-affine-mass")
     with clock.step("resampling"):
-        prepare(flair, None, route.grid, placed)
+        normalise_scan(flair, None, route.grid, placed)
     with clock.step("picture"):
         pictured(flair, placed, verdicts, route)
     found = {"scan": scan_name(path), "processor_s": clock.processor, "wall_s": clock.wall}
@@ -150,7 +150,12 @@ def registered(moving: Frame, atlas: AtlasView) -> Affine:
 
 def seen(aligned: AlignedScan) -> tuple[Verdict, ...]:
     """What is asked of what lies on the atlas."""
-    return (orientation(aligned), fluid(aligned), t1_like(aligned, None), *gate(aligned))
+    return (
+        orientation(aligned),
+        fluid(aligned),
+        t1_like(aligned, None),
+        *judge_registration(aligned),
+    )
 
 
 def pictured(

@@ -29,7 +29,7 @@ def _nothing(handle):
 @contextmanager
 def plain_figures():
     """Figures are built as ever, and empty ones are written; so they are for a store's cases."""
-    from plgg.core.files import written_aside
+    from plgg.core.files import atomic_write
     from plgg.preprocess import case
     from plgg.report import drawing
 
@@ -41,7 +41,7 @@ def plain_figures():
         return where.write(_SVG)
 
     def draw_case(path, *_panels, **_words):
-        with written_aside(path) as aside:
+        with atomic_write(path) as aside:
             aside.write_bytes(_PNG)
 
     with (

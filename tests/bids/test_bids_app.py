@@ -19,7 +19,7 @@ from plgg.bids.group import summarise_group
 from plgg.bids.request import BidsRequest
 from plgg.core import files
 from plgg.core.errors import OutputError
-from plgg.core.files import aside_name
+from plgg.core.files import temporary_name
 from plgg.core.output import PREDICTIONS, output_folder
 from plgg.data.result import read_result
 from program import plgg
@@ -232,7 +232,10 @@ def test_a_process_that_is_killed_while_it_writes_is_made_good(again, monkeypatc
 def test_what_a_killed_process_began_to_write_is_cleared(again):
     request, scan, result = again
     mask = request.out / scan.derivative("mask.nii.gz")
-    left, others = aside_name(mask), aside_name(mask.with_name("sub-09_desc-plgg_mask.nii.gz"))
+    left, others = (
+        temporary_name(mask),
+        temporary_name(mask.with_name("sub-09_desc-plgg_mask.nii.gz")),
+    )
     for path in (left, others):
         path.write_bytes(b"half")
     mask.unlink()
@@ -244,7 +247,7 @@ def test_what_a_killed_process_began_to_write_is_cleared(again):
 
 def _stop_after(patch, n_written):
     """The first write is that of the record."""
-    real, count = files.written_aside, iter(range(100))
+    real, count = files.atomic_write, iter(range(100))
 
     @contextmanager
     def stopping(path):
@@ -253,8 +256,8 @@ def _stop_after(patch, n_written):
         with real(path) as aside:
             yield aside
 
-    patch.setattr(derive, "written_aside", stopping)
-    patch.setattr(files, "written_aside", stopping)
+    patch.setattr(derive, "atomic_write", stopping)
+    patch.setattr(files, "atomic_write", stopping)
 
 
 def test_a_scan_that_left_the_dataset_stays_in_the_table(again):

@@ -19,7 +19,7 @@ from plgg import api
 from plgg.cli.options import workers_of
 from plgg.core.errors import ConfigError, InputError, WorkerError
 from plgg.core.on_ray import MOST_RETRIES, on_ray
-from plgg.core.ray_session import RayWorkers, imported_ray, ray_session
+from plgg.core.ray_session import RayWorkers, import_ray, ray_session
 from plgg.core.shared_folder import shared_folder
 from plgg.phantom.settings import phantom_settings
 from plgg.predict.options import PredictOptions
@@ -46,7 +46,7 @@ TIMES = {"seconds", "seal", "created"}
 @pytest.fixture(scope="module")
 def ray_address():
     pytest.importorskip("ray", reason="Ray is an extra")
-    ray = imported_ray()
+    ray = import_ray()
     tests = Path(__file__).parents[1]
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tests), before]))

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from plgg.core import case_id, paths
 from plgg.core.case_id import CaseId, PatientId, case_id_of, require_case_id
 from plgg.core.errors import InputError, ManifestError, RunError, StoreError
-from plgg.core.paths import FileName, RelativePath, below
+from plgg.core.paths import FileName, RelativePath, join_inside
 from plgg.data.manifest import read_manifest
 from plgg.data.split import Split
 from plgg.data.store import case_folder
@@ -107,7 +107,7 @@ def test_a_store_names_a_case_once(one, other):
 def test_no_path_leads_out_by_its_name(tmp_path, name):
     for root in (tmp_path, tmp_path / "not" / "there"):
         with pytest.raises(InputError, match="leads out of"):
-            below(root, "cases", name)
+            join_inside(root, "cases", name)
 
 
 def test_no_path_leads_out_by_a_link(tmp_path):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from plgg.core.errors import OutputError
-from plgg.core.files import copy_folder, make_folder, sha256, write_json, write_text, written_aside
+from plgg.core.files import atomic_write, copy_folder, make_folder, sha256, write_json, write_text
 from plgg.core.records import read_json
 
 
@@ -16,7 +16,7 @@ def names(folder):
 
 
 def half_written(path):
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text("half")
         raise RuntimeError("killed")
 
@@ -28,7 +28,7 @@ def test_a_file_and_its_folders_are_made(tmp_path):
 
 
 def test_the_temporary_name_keeps_the_suffixes(tmp_path):
-    with written_aside(tmp_path / "scan.nii.gz") as aside:
+    with atomic_write(tmp_path / "scan.nii.gz") as aside:
         assert aside.parent == tmp_path
         assert aside.name.endswith(".nii.gz")
         aside.touch()

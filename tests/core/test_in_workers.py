@@ -15,7 +15,7 @@ import pytest
 
 import jobs
 from plgg.core.errors import InputError, WorkerError
-from plgg.core.worker import sheltered
+from plgg.core.worker import block_interrupts
 from plgg.core.workers import in_workers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -181,7 +181,7 @@ def start_while_stopped(number, other, arrived):
     """What is done in the shelter while another thread gets a signal."""
     done = []
     try:
-        with sheltered():
+        with block_interrupts():
             signal.pthread_kill(other.ident, number)
             arrived.recv(1)
             done.append("started")
@@ -217,9 +217,9 @@ def test_a_signal_while_processes_are_started_comes_when_they_are(name):
 FIRST = """
 import signal
 from multiprocessing import resource_tracker
-from plgg.core.worker import sheltered
+from plgg.core.worker import block_interrupts
 
-with sheltered():
+with block_interrupts():
     resource_tracker.ensure_running()
     assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 """

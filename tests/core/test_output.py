@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from plgg.core.errors import OutputError
-from plgg.core.files import aside_name, split_aside, write_json
+from plgg.core.files import split_aside, temporary_name, write_json
 from plgg.core.folders import (
     PREDICTION,
     STORED_CASE,
     clear_leftovers,
-    replaced,
+    replace_folder,
     require_replaceable,
     require_untaken,
 )
@@ -41,7 +41,7 @@ def contents(folder):
 def make_prediction(folder, mask=b"mask", **more):
     from plgg.core.files import sha256
 
-    with replaced(folder, PREDICTION) as aside:
+    with replace_folder(folder, PREDICTION) as aside:
         (aside / "mask.nii.gz").write_bytes(mask)
         files = {"mask.nii.gz": sha256(aside / "mask.nii.gz")}
         write_json(aside / "result.json", {**RESULT, "files": files, **more})
@@ -49,18 +49,18 @@ def make_prediction(folder, mask=b"mask", **more):
 
 
 def write(folder, kind=PREDICTION, inputs=()):
-    with replaced(folder, kind, inputs=inputs) as aside:
+    with replace_folder(folder, kind, inputs=inputs) as aside:
         write_json(aside / kind.mark, RESULT)
 
 
 def fail_while_writing(folder):
-    with replaced(folder, PREDICTION) as aside:
+    with replace_folder(folder, PREDICTION) as aside:
         (aside / "mask.nii.gz").write_bytes(b"half")
         raise RuntimeError
 
 
 def write_meanwhile(folder):
-    with replaced(folder, PREDICTION) as aside:
+    with replace_folder(folder, PREDICTION) as aside:
         write_json(aside / "result.json", RESULT)
         (folder / "notes.txt").write_text("written meanwhile")
 
@@ -177,13 +177,13 @@ def test_what_comes_in_between_is_kept(tmp_path):
 
 
 def test_leftovers_of_a_kill_go_and_what_was_moved_aside_comes_back(tmp_path):
-    make_prediction(tmp_path / "P01").rename(aside_name(tmp_path / "P01", "old"))
+    make_prediction(tmp_path / "P01").rename(temporary_name(tmp_path / "P01", "old"))
     make_prediction(tmp_path / "P02")
-    make_prediction(aside_name(tmp_path / "P02", "old"))
-    half = aside_name(tmp_path / "P03")
+    make_prediction(temporary_name(tmp_path / "P02", "old"))
+    half = temporary_name(tmp_path / "P03")
     half.mkdir()
     (half / "mask.nii.gz").write_bytes(b"half")
-    aside_name(tmp_path / "summary.csv").write_text("half")
+    temporary_name(tmp_path / "summary.csv").write_text("half")
     (tmp_path / ".plgg-new-notes").write_text("of nobody's making")
     with output_folder(tmp_path, PREDICTIONS):
         pass
@@ -227,7 +227,7 @@ def test_what_is_killed_while_its_successor_works_leaves_nothing_either(tmp_path
 
 
 def test_a_folder_is_made_while_another_command_begins_beside_it(tmp_path):
-    with replaced(tmp_path / "P01", PREDICTION) as aside:
+    with replace_folder(tmp_path / "P01", PREDICTION) as aside:
         write_json(aside / "result.json", RESULT)
         with output_folder(tmp_path, EVALUATION):
             pass
@@ -237,7 +237,7 @@ def test_a_folder_is_made_while_another_command_begins_beside_it(tmp_path):
 
 def test_a_stranger_in_what_was_moved_aside_is_kept(tmp_path):
     make_prediction(tmp_path / "P01")
-    old = make_prediction(aside_name(tmp_path / "P01", "old"))
+    old = make_prediction(temporary_name(tmp_path / "P01", "old"))
     (old / "notes.txt").write_text("kept")
     clear_leftovers(tmp_path, PREDICTION)
     assert contents(old) == {"notes.txt": b"kept"}
@@ -464,7 +464,7 @@ def test_a_holder_who_has_not_said_so_is_waited_for_and_a_dead_one_is_not_named(
 
 def test_asides_are_random_keep_suffixes_and_are_known(tmp_path):
     path = tmp_path / "mask.nii.gz"
-    names = {aside_name(path).name for _ in range(5)}
+    names = {temporary_name(path).name for _ in range(5)}
     assert len(names) == 5
     assert {split_aside(name) for name in names} == {("new", "mask.nii.gz")}
     assert split_aside(".plgg-new-1.mask.nii.gz") is None

@@ -66,10 +66,10 @@ def test_one_is_found_by_name_and_others_are_not_loaded(package):
 def test_all_are_found_once_after_those_of_plgg(package):
     package("reg-b", "second = reg_b:one\nfirst = reg_b:one")
     metrics = registry(own=len)
-    assert list(metrics.whole()) == ["own", "first", "second"]
+    assert list(metrics.load_all()) == ["own", "first", "second"]
     assert metrics.added() == ["first", "second"]
     package("reg-c", "third = reg_c:one")
-    assert "third" not in metrics.whole()
+    assert "third" not in metrics.load_all()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_cannot_be_used_names_its_package(package, monkeypatch, entries, co
     monkeypatch.delitem(sys.modules, "reg_d", raising=False)
     package("reg-d", entries, code)
     with pytest.raises(ConfigError) as refused:
-        registry(own=len).whole()
+        registry(own=len).load_all()
     line = str(refused.value)
     assert line.startswith("the package reg-d 1.2: ")
     assert said in line

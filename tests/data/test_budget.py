@@ -6,7 +6,12 @@ import pytest
 from plgg.config import ExecutionConfig, with_settings
 from plgg.config.schema import Config
 from plgg.core.errors import ConfigError, InputError
-from plgg.data.budget import DEFAULT_LIMIT_BYTES, limit_in_force, require_affordable, scan_limit
+from plgg.data.budget import (
+    DEFAULT_LIMIT_BYTES,
+    current_limit_bytes,
+    require_affordable,
+    scan_limit,
+)
 
 
 @pytest.mark.parametrize("shape", [(240, 240, 155), (1024, 1024, 512), (1, 1, 1, 1, 1)])
@@ -47,7 +52,7 @@ def test_the_limit_is_a_setting_and_holds_within_its_block_only():
         assert require_affordable((1024, 1024, 1024), 4, where="x") == 4 * 2**30
         with scan_limit(0.001), pytest.raises(InputError, match=r"0\.001 GiB"):
             require_affordable((240, 240, 155), 4, where="x")
-    assert limit_in_force() == DEFAULT_LIMIT_BYTES == ExecutionConfig().scan_gib * 2**30
+    assert current_limit_bytes() == DEFAULT_LIMIT_BYTES == ExecutionConfig().scan_gib * 2**30
     assert with_settings(Config(), ["execution.scan_gib=8"]).execution.scan_gib == 8
 
 

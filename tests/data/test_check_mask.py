@@ -12,7 +12,7 @@ from plgg.core.errors import InputError
 from plgg.core.masks import mask_labels
 from plgg.core.volume import Volume, apply_affine, same_grid
 from plgg.data.check.cohort import check_manifest
-from plgg.data.check.mask import check_mask, inspect_mask, turned_onto
+from plgg.data.check.mask import check_mask, inspect_mask, reorient_to_grid
 from plgg.data.check.usable import require_usable, usable_mask
 from plgg.data.manifest import read_manifest
 
@@ -90,7 +90,7 @@ def test_positions_decide_however_oblique(degrees):
         for axis in (axis for axis, sign in enumerate(signs) if sign < 0):
             data, grid = np.flip(data, axis), flipped_affine(grid, axis)
         other = Volume(data.transpose(order), grid[:, [*order, 3]])
-        np.testing.assert_array_equal(turned_onto(other, flair).data, mask.data)
+        np.testing.assert_array_equal(reorient_to_grid(other, flair).data, mask.data)
 
 
 def flipped_affine(affine, axis):
@@ -105,7 +105,7 @@ def test_a_voxel_keeps_its_place_when_it_is_turned():
     one = np.zeros(SHAPE, np.uint8)
     one[3, 30, 17] = 1
     other = turned(mask.with_data(one), "IRP")
-    back = turned_onto(other, flair)
+    back = reorient_to_grid(other, flair)
     places = [apply_affine(each.affine, np.argwhere(each.data)[0]) for each in (other, back)]
     np.testing.assert_allclose(places[0], places[1], atol=1e-4)
 

@@ -3,7 +3,7 @@
 import nibabel as nib
 import pytest
 
-from plgg.data.budget import FEWEST_SLICES, SMALLEST_EXTENT_MM, coverage_fault
+from plgg.data.budget import MIN_EXTENT_MM, MIN_SLICES, coverage_fault
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_too_little_is_told_of_the_worst_axis(shape, spacing, said):
         ((256, 256, 20), (0.9375, 0.9375, 7.5)),
         ((240, 240, 155), (1.0, 1.0, 1.0)),
         ((160, 256, 256), (1.0, 0.9, 0.9)),
-        ((128, 128, FEWEST_SLICES), (1.6, 1.6, SMALLEST_EXTENT_MM / FEWEST_SLICES)),
+        ((128, 128, MIN_SLICES), (1.6, 1.6, MIN_EXTENT_MM / MIN_SLICES)),
     ],
 )
 def test_a_head_is_enough(shape, spacing):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plgg.core.errors import ConfigError
-from plgg.data.folds import MIN_FOLDS, _volumes, fold_of, fold_splits, make_fold_split
+from plgg.data.folds import MIN_FOLDS, _volumes, assign_folds, fold_splits, make_fold_split
 from plgg.data.split import patient_markers
 from tiny import SMALL_SHAPE, SPACING_MM, stored_case, tiny_store
 
@@ -46,7 +46,7 @@ COHORTS = st.builds(
 
 
 def folds_of(cases, n_folds, seed=0):
-    return fold_of(cases, n_folds, seed=seed, volumes=volumes_of(cases))
+    return assign_folds(cases, n_folds, seed=seed, volumes=volumes_of(cases))
 
 
 @settings(max_examples=60)
@@ -70,7 +70,7 @@ def test_laws_of_any_cohort(cases, n_folds, seed):
         assert max(counts) - min(counts) <= 2
     # The same again, whatever the order of the rows.
     assert folds_of(cases, n_folds, seed) == folds
-    backwards = fold_of(cases[::-1], n_folds, seed=seed, volumes=volumes_of(cases))
+    backwards = assign_folds(cases[::-1], n_folds, seed=seed, volumes=volumes_of(cases))
     assert backwards == folds
 
 
@@ -113,7 +113,7 @@ def test_volumes_are_alike_in_all_folds():
     cases, n_folds = cohort(["a"] * 60), 5
     volumes = {case.case_id: float(rank) for rank, case in enumerate(reversed(cases))}
     for seed in range(5):
-        folds = fold_of(cases, n_folds, seed=seed, volumes=volumes)
+        folds = assign_folds(cases, n_folds, seed=seed, volumes=volumes)
         ranked = sorted(cases, key=lambda case: volumes[case.case_id])
         for first in range(0, 60, n_folds):
             stretch = [folds[case.patient_id] for case in ranked[first : first + n_folds]]
@@ -125,9 +125,9 @@ def test_a_patient_counts_with_the_largest_of_his_volumes():
     cases = cohort(["a"] * 12, scans=[3] * 12)
     single = {f"P{index:03d}_0": float(index) for index in range(12)}
     smaller = {f"P{index:03d}_1": index - 0.5 for index in range(12)}
-    found = fold_of(cases, 3, seed=0, volumes=single)
-    assert fold_of(cases, 3, seed=0, volumes=smaller | single) == found
-    assert fold_of(cases[::-1], 3, seed=0, volumes=single) == found
+    found = assign_folds(cases, 3, seed=0, volumes=single)
+    assert assign_folds(cases, 3, seed=0, volumes=smaller | single) == found
+    assert assign_folds(cases[::-1], 3, seed=0, volumes=single) == found
 
 
 def test_masks_are_spread_over_the_folds():
@@ -184,7 +184,7 @@ def test_folds_of_a_store_are_those_of_its_cases_and_volumes(store, test):
         if case.has_mask
     }
     assert _volumes(store) == pytest.approx(volumes)
-    folds = fold_of(cases, 3, seed=2, volumes=volumes)
+    folds = assign_folds(cases, 3, seed=2, volumes=volumes)
     expected = [make_fold_split(cases, folds, k=k, seed=2, test=test) for k in range(3)]
     assert fold_splits(store, 3, seed=2, test=test) == expected
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from plgg.config import preset, with_settings
-from plgg.data.inputs import FLAIR, Inputs, neighbour_offsets, with_neighbours
+from plgg.data.inputs import FLAIR, Inputs, neighbour_offsets, stack_neighbours
 from plgg.data.store_arrays import OUTSIDE, decode
 
 
@@ -66,7 +66,7 @@ OFFSETS = st.lists(st.integers(-8, 8), max_size=5).map(lambda later: (0, *later)
 @given(IMAGES, OFFSETS, st.integers(-128, 127))
 def test_every_channel_is_a_slice_of_its_own(image, offsets, outside):
     """Offset-major: all sequences of the slice at hand, then all of the next offset, …"""
-    seen = with_neighbours(image, offsets, outside=outside)
+    seen = stack_neighbours(image, offsets, outside=outside)
     n_channels, *_, n_slices = image.shape
     assert seen.shape == (n_channels * len(offsets), *image.shape[1:])
     assert seen.dtype == image.dtype
@@ -83,7 +83,7 @@ def test_every_channel_is_a_slice_of_its_own(image, offsets, outside):
 @given(IMAGES, OFFSETS)
 def test_the_image_is_not_changed(image, offsets):
     before = image.copy()
-    seen = with_neighbours(image, offsets, outside=OUTSIDE)
+    seen = stack_neighbours(image, offsets, outside=OUTSIDE)
     assert np.array_equal(image, before)
     assert np.array_equal(seen[: len(image)], image)
 
@@ -92,21 +92,21 @@ def test_the_image_is_not_changed(image, offsets):
 def test_an_image_upside_down_swaps_the_neighbours(image, n, step):
     offsets = neighbour_offsets(n, float(step), 1.0)
     swapped = tuple(-offset for offset in offsets)
-    expected = with_neighbours(image, offsets)[..., ::-1]
-    assert np.array_equal(with_neighbours(image[..., ::-1], swapped), expected)
+    expected = stack_neighbours(image, offsets)[..., ::-1]
+    assert np.array_equal(stack_neighbours(image[..., ::-1], swapped), expected)
 
 
 def test_decoded_codes_beyond_the_ends_are_zero_as_outside_is():
     """Shifting codes and decoding are one, whichever comes first."""
     codes = np.random.default_rng(0).integers(-127, 128, (2, 3, 3, 5)).astype(np.int8)
     offsets = (0, -2, 2)
-    one = decode(with_neighbours(codes, offsets, outside=OUTSIDE))
-    assert np.array_equal(one, with_neighbours(decode(codes), offsets))
+    one = decode(stack_neighbours(codes, offsets, outside=OUTSIDE))
+    assert np.array_equal(one, stack_neighbours(decode(codes), offsets))
 
 
 def test_without_neighbours_nothing_is_copied():
     image = np.zeros((1, 2, 2, 2), np.float32)
-    assert with_neighbours(image, (0,)) is image
+    assert stack_neighbours(image, (0,)) is image
 
 
 @pytest.mark.parametrize("slice_mm", [1.1, 2.2, 11 / 3])

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from plgg.evaluate.compare.multiple_comparisons import holm
-from plgg.evaluate.compare.power import Aim, power_of_t_test, smallest_n
+from plgg.evaluate.compare.power import PowerTarget, power_of_t_test, smallest_n
 from plgg.evaluate.compare.statistics import corrected_t, paired_t
 from plgg.evaluate.compare.table import compare_table
 
@@ -90,7 +90,7 @@ def test_a_table_tells_what_it_would_take(tmp_path):
     assert one.power.n_patients is None
     assert "no number of splits" in one.power.sentence
     assert one.adjusted_p == one.splits.corrected_t.p
-    (other,) = compare_table(path, aim=Aim(0.2, 0.8)).contrasts
+    (other,) = compare_table(path, aim=PowerTarget(0.2, 0.8)).contrasts
     n, spread = other.power.n_splits, other.splits.sd
     chance = [
         power_of_t_test(k, 0.2 / spread, test_to_train=other.test_to_train) for k in (n - 1, n)

@@ -13,7 +13,7 @@ from plgg.data.manifest import Case
 from plgg.evaluate import score_cases
 from plgg.evaluate.cohort import evaluate_predictions
 from plgg.evaluate.predictions import find_prediction
-from plgg.evaluate.score_cache import KEPT, ScoreCache, key_of
+from plgg.evaluate.score_cache import CACHE_FILE, ScoreCache, cache_key
 
 
 @pytest.fixture
@@ -80,13 +80,13 @@ def test_an_interrupted_evaluation_is_taken_up(tree, counted):
     assert found == whole
     for name in ("cases.csv", "subgroups.csv", "summary.json"):
         assert (out / name).read_bytes() == (out.with_name("whole") / name).read_bytes()
-    assert not (out / KEPT).exists()
+    assert not (out / CACHE_FILE).exists()
 
 
 def test_a_line_that_was_cut_off_or_altered_is_passed_over(tree, counted):
     _, _, out = tree
     interrupted(tree, 3)
-    path = out / KEPT
+    path = out / CACHE_FILE
     first, second, third = path.read_text().split("\n\n")
     record = json.loads(second)
     record["scores"]["dice"] = 1.0
@@ -117,7 +117,7 @@ def test_local_workers_give_the_same_and_take_up_the_same(tree, counted):
     assert evaluate_predictions(predictions, cases, out=out, workers=2) == here
     # They were scored in other processes, and the kept one not at all.
     assert counted == []
-    assert not (out / KEPT).exists()
+    assert not (out / CACHE_FILE).exists()
 
 
 def test_a_file_that_plgg_did_not_write_is_not_added_to(tree):
@@ -125,11 +125,11 @@ def test_a_file_that_plgg_did_not_write_is_not_added_to(tree):
     out.mkdir()
     other = out.with_name("other.txt")
     other.write_text("mine")
-    (out / KEPT).symlink_to(other)
+    (out / CACHE_FILE).symlink_to(other)
     with pytest.raises(OutputError, match=r"scores\.jsonl"):
         evaluated(tree)
-    kept = ScoreCache(out / KEPT)
-    key = key_of(cases[0], find_prediction(predictions, "oblique"))
+    kept = ScoreCache(out / CACHE_FILE)
+    key = cache_key(cases[0], find_prediction(predictions, "oblique"))
     with pytest.raises(OutputError, match="could not be written"):
         kept.add(key, score_cases.score_case(cases[0], find_prediction(predictions, "oblique")))
     assert other.read_text() == "mine"
@@ -139,6 +139,6 @@ def test_a_file_that_plgg_did_not_write_is_not_added_to(tree):
 def test_a_pipe_in_its_place_is_refused_and_not_waited_for(tree):
     predictions, cases, out = tree
     out.mkdir()
-    os.mkfifo(out / KEPT)
-    with pytest.raises(OutputError, match=KEPT):
+    os.mkfifo(out / CACHE_FILE)
+    with pytest.raises(OutputError, match=CACHE_FILE):
         evaluate_predictions(predictions, cases, out=out, workers=1)

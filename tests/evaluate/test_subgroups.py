@@ -12,7 +12,7 @@ from plgg.core.errors import StoreError
 from plgg.data.atlas.grid import BRAIN_CENTRE_MM
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import read_volume
-from plgg.evaluate.case import place_of, score_case, tumour_place
+from plgg.evaluate.case import locate_point, score_case, tumour_location
 from plgg.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
 from plgg.evaluate.predictions import Prediction
 from plgg.evaluate.records import CaseScores
@@ -187,7 +187,7 @@ def test_an_evaluation_of_the_first_version_is_read(rows, summary, tmp_path):
 
 def test_places_of_the_head():
     def at(x, y, z):
-        place = place_of(BRAIN_CENTRE_MM + np.array([x, y, z]))
+        place = locate_point(BRAIN_CENTRE_MM + np.array([x, y, z]))
         return place.side, place.region
 
     assert at(30, 40, 20) == ("right", "supratentorial")
@@ -208,7 +208,7 @@ def test_the_tentorium_is_where_the_atlas_has_it(shared_data):
     above = atlas(shared_data, "suptent")[0] > 0
     voxels = np.argwhere(tissues > 0)[::997]
     points = voxels @ affine[:3, :3].T + affine[:3, 3]
-    told = [place_of(point).region == "supratentorial" for point in points]
+    told = [locate_point(point).region == "supratentorial" for point in points]
     assert np.mean(told == above[tuple(voxels.T)]) > 0.975
 
 
@@ -244,16 +244,16 @@ def test_a_mask_in_a_store_has_a_place(tmp_path):
 def test_a_scan_that_was_not_registered_has_none(tmp_path):
     case = stored_case(tmp_path / "store", registration="centre")
     truth = read_volume(case.mask)
-    assert tumour_place(case, truth) is None
+    assert tumour_location(case, truth) is None
     case.mask.with_name("case.json").unlink()
-    assert tumour_place(case, truth) is None
+    assert tumour_location(case, truth) is None
 
 
 def test_a_broken_record_is_named(tmp_path):
     case = stored_case(tmp_path / "store")
     case.mask.with_name("case.json").write_text("{")
     with pytest.raises(StoreError, match=r"case.json.*Preprocess again"):
-        tumour_place(case, read_volume(case.mask))
+        tumour_location(case, read_volume(case.mask))
 
 
 def test_what_a_result_says_is_kept(tmp_path):

@@ -363,7 +363,7 @@ def test_gains_on_the_corrected_do_not_pay_for_losses_on_the_others():
 
 def test_every_third_patient_is_held_out_and_keeps_so_as_more_come(before):
     _, _, manifest = before
-    cases = room.read_unchecked(manifest)
+    cases = room.read_manifest_with_warnings(manifest)
     assert held_out_patients(cases, ()) == {"P50", "P53"}
     assert held_out_patients(cases[:4], ()) == {"P50", "P53"}
     with pytest.raises(ConfigError, match="no scan of the manifest"):
@@ -380,7 +380,7 @@ def test_the_store_of_corrections_holds_their_masks_voxel_by_voxel(alone, before
     _, out, _ = alone
     _, _, manifest = before
     store = Store(out / "store")
-    for case in room.read_unchecked(manifest):
+    for case in room.read_manifest_with_warnings(manifest):
         kept, given = read_volume(store.truth_path(case.case_id)), read_volume(case.mask)
         assert np.array_equal(kept.data > 0, given.data > 0)
         np.testing.assert_allclose(kept.affine, given.affine)

@@ -8,7 +8,7 @@ from plgg.data.calibration import MaskRule
 from plgg.data.nifti.image import read_volume
 from plgg.data.result import read_result
 from plgg.experiment import scoring
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor
 from runs import calibrate, make_run
@@ -27,9 +27,11 @@ def outlined(store, run, folder, monkeypatch, **rule):
     member, names = load_member(run, calibrated=False), list(store.by_id)
     asked = [(member, names[:2]), (member, names[2:4])]
     for one, own in asked:
-        predictor = Predictor(ensemble([one]))
+        predictor = Predictor(build_ensemble([one]))
         scoring.predict_cases(predictor, store, own, folder / "raw", lambda *_: None)
-    found = scoring.outlined_as_used(store, asked, folder / "raw", folder / "new", Silent())
+    found = scoring.predict_with_final_mask_rule(
+        store, asked, folder / "raw", folder / "new", Silent()
+    )
     return found, names[:4]
 
 
@@ -41,7 +43,7 @@ def test_outlines_are_cut_as_a_calibrated_network_will_cut_them(
     folder, names = outlined(store, run, tmp_path, monkeypatch, threshold=threshold)
     assert folder == tmp_path / "new"
     calibrate(run, threshold=threshold)
-    later = Predictor(ensemble([load_member(run)]))
+    later = Predictor(build_ensemble([load_member(run)]))
     scoring.predict_cases(later, store, names, tmp_path / "later", lambda *_: None)
     for name in names:
         one, two = (

@@ -10,13 +10,13 @@ from plgg.core.errors import ConfigError
 from plgg.data.inputs import Inputs
 from plgg.data.labels import region
 from plgg.model.network import build_network
-from plgg.predict.engine import as_answer
+from plgg.predict.engine import answer_from_arrays
 from plgg.tasks.base import Target
 from plgg.tasks.kinds import fit_tasks
 from plgg.tasks.segmentation import Segmentation
 from plgg.train.augment import AugmentationParameters, Warp
 from plgg.train.batches import EpochBatches, Share
-from plgg.train.patches import PatchPlan, cut
+from plgg.train.patches import PatchPlan, cut_patch
 from plgg.train.run import train
 from tiny import SMALL_SHAPE, hand_split, tiny_store
 
@@ -110,7 +110,7 @@ def test_every_region_has_an_output(settings):
     assert outputs["marker"].shape == (1, 3)
     with torch.inference_mode():
         found = network.eval()(image)
-    answer = as_answer({name: value.numpy() for name, value in found.items()})
+    answer = answer_from_arrays({name: value.numpy() for name, value in found.items()})
     assert np.array_equal(answer.outlines, found["segmentation"][0].numpy())
     assert answer.segmentation.shape == (32, 32, 32)
 
@@ -151,12 +151,12 @@ def test_regions_are_cut_as_their_image(store, flips):
     plan = PatchPlan(
         "P00", (-2, 3, 1), (24, 24, 24), flips, change=AugmentationParameters(warp=warp)
     )
-    patch = cut(store, plan, LABELS)
+    patch = cut_patch(store, plan, LABELS)
     whole, cyst = patch.regions > 0
     assert cyst.any()
     assert not (cyst & ~whole).any()
     assert np.array_equal(patch.mask, patch.regions[0])
-    assert np.array_equal(cut(store, plan).mask, patch.mask)
+    assert np.array_equal(cut_patch(store, plan).mask, patch.mask)
     image = patch.image[0]
     assert image[whole & ~cyst].mean() > image[~whole].mean() + 1
     assert image[cyst].mean() < image[~whole].mean() - 1

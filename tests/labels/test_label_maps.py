@@ -6,9 +6,9 @@ import pytest
 from plgg.config import Label, preset, with_settings
 from plgg.config.labels import parents, within
 from plgg.core.errors import ConfigError, InputError
-from plgg.data.labels import known_labels, numbered, region, resolved, unnamed_values
+from plgg.data.labels import known_labels, merge_masks, region, to_label_map, unnamed_values
 from plgg.data.manifest import Case
-from plgg.experiment.corrections import whole_alone
+from plgg.experiment.corrections import mark_whole_tumour
 
 WHOLE = Label(name="tumour", values=(1, 2, 3, 4))
 CORE = Label(name="core", values=(1, 3))
@@ -81,7 +81,7 @@ def test_a_label_knows_what_it_lies_within():
 def test_a_map_tells_every_region():
     rng = np.random.default_rng(0)
     values = rng.integers(0, 6, (7, 8, 9))
-    numbers = numbered(values, FAMILY, [label.name for label in FAMILY])
+    numbers = to_label_map(values, FAMILY, [label.name for label in FAMILY])
     for place, label in enumerate(FAMILY):
         assert np.array_equal(region(numbers, FAMILY, place), np.isin(values, label.values))
     assert unnamed_values(values, FAMILY) == [5.0]
@@ -92,14 +92,14 @@ def test_overlapping_masks_become_nested_ones():
     """However they lie: inner ones stay within outer ones, and later ones win."""
     rng = np.random.default_rng(1)
     masks = [rng.random((6, 7, 8)) < share for share in (0.7, 0.6, 0.6, 0.6)]
-    numbers = resolved(masks, FAMILY)
+    numbers = merge_masks(masks, FAMILY)
     found = [region(numbers, FAMILY, place) for place in range(4)]
     assert np.array_equal(found[0], masks[0])
     assert not (found[1] & ~found[0]).any()
     assert not (found[2] & ~found[1]).any()
     assert not (found[3] & found[1]).any()
     assert np.array_equal(found[3], masks[3] & masks[0])
-    again = resolved(found, FAMILY)
+    again = merge_masks(found, FAMILY)
     assert np.array_equal(again, numbers)
 
 
@@ -107,30 +107,30 @@ def test_a_mask_of_the_whole_tumour_alone_is_told_by_the_manifest():
     assert known_labels(case(), FAMILY) == ("tumour", "core", "cyst", "oedema")
     assert known_labels(case(mask_labels="cyst; core"), FAMILY) == ("tumour", "core", "cyst")
     alone = known_labels(case(mask_labels="tumour"), FAMILY)
-    numbers = numbered(np.array([0, 1, 255]), FAMILY, alone)
+    numbers = to_label_map(np.array([0, 1, 255]), FAMILY, alone)
     assert numbers.tolist() == [0, 1, 1]
     with pytest.raises(InputError, match="names the label 'necrosis'"):
         known_labels(case(mask_labels="necrosis"), FAMILY)
 
 
 def test_a_known_label_within_an_unknown_one_is_kept():
-    numbers = numbered(np.array([0, 1, 2, 3, 4]), FAMILY, ("tumour", "cyst"))
+    numbers = to_label_map(np.array([0, 1, 2, 3, 4]), FAMILY, ("tumour", "cyst"))
     assert region(numbers, FAMILY, 2).tolist() == [False, False, False, True, False]
 
 
 def test_a_mask_of_no_label_is_refused():
     with pytest.raises(InputError, match="none of these is a value of the label core"):
-        numbered(np.array([0, 2, 255]), (CORE, CYST), ("core", "cyst"))
-    assert not numbered(np.zeros(3), FAMILY, ("tumour", "core", "cyst", "oedema")).any()
+        to_label_map(np.array([0, 2, 255]), (CORE, CYST), ("core", "cyst"))
+    assert not to_label_map(np.zeros(3), FAMILY, ("tumour", "core", "cyst", "oedema")).any()
 
 
 def test_a_correction_tells_the_whole_tumour_alone():
     """The pen draws no cyst: a corrected mask of ones must not say that there is none."""
-    corrected = whole_alone(case(grade="2"), FAMILY)
+    corrected = mark_whole_tumour(case(grade="2"), FAMILY)
     assert known_labels(corrected, FAMILY) == ("tumour",)
     assert corrected.columns["grade"] == "2"
     told = case(**{"Mask labels": "tumour core"})
-    assert whole_alone(told, FAMILY) is told
+    assert mark_whole_tumour(told, FAMILY) is told
     plain = case()
-    assert whole_alone(plain, ()) is plain
-    assert whole_alone(plain, (WHOLE,)) is plain
+    assert mark_whole_tumour(plain, ()) is plain
+    assert mark_whole_tumour(plain, (WHOLE,)) is plain

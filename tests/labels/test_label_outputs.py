@@ -17,7 +17,7 @@ from plgg.data.result import labels_of, read_result
 from plgg.predict.options import PredictOptions
 from plgg.report.case.page import prediction_of
 from plgg.report.case.pictures import slice_picture, viewer_data
-from plgg.report.case.view import view_of
+from plgg.report.case.view import make_scan_view
 from plgg.report.parts import REGIONS
 from runs import make_run
 
@@ -98,7 +98,7 @@ def test_regions_are_drawn_where_they_are(case):
     scan, _ = blob_brain(affine=ODD_AFFINES["oblique-lps"])
     result = read_result(case / "result.json")
     mask = read_volume(case / "mask.nii.gz")
-    shown = view_of(
+    shown = make_scan_view(
         Volume(scan.data.reshape(mask.shape), mask.affine)
         if scan.shape == mask.shape
         else mask.with_data(mask.data.astype(np.float32)),

@@ -22,7 +22,7 @@ from plgg.phantom.cohort import draw_markers
 from plgg.phantom.patient import make_scan
 from plgg.phantom.settings import phantom_settings
 from plgg.preprocess.grid import slices_grid, sri24_grid
-from plgg.preprocess.normalise import prepare, restore
+from plgg.preprocess.normalise import normalise_scan, restore
 from plgg.preprocess.registration.start import centred
 
 FAMILY = (
@@ -58,7 +58,7 @@ def nested(shape, affine):
 @pytest.mark.parametrize("name", GRIDS)
 def test_regions_come_back_to_an_odd_grid(name):
     flair, numbers = nested(*GRIDS[name])
-    prepared = prepare(flair, numbers, GRID, labels=FAMILY)
+    prepared = normalise_scan(flair, numbers, GRID, labels=FAMILY)
     found = [region(prepared.labels, FAMILY, n) for n in range(3)]
     assert np.array_equal(found[0], prepared.mask > 0)
     assert not (found[2] & ~found[1]).any()
@@ -70,7 +70,7 @@ def test_regions_come_back_to_an_odd_grid(name):
 
 def test_axis_order_does_not_matter():
     flair, numbers = nested(SHAPE, ODD_AFFINES["oblique"])
-    straight = prepare(flair, numbers, GRID, labels=FAMILY).labels
+    straight = normalise_scan(flair, numbers, GRID, labels=FAMILY).labels
     for order, flips in itertools.product([(1, 2, 0), (2, 1, 0)], [(1, -1, 1), (-1, 1, -1)]):
         orientation = np.array(list(zip(order, flips, strict=True)), dtype=float)
         images = [
@@ -78,7 +78,7 @@ def test_axis_order_does_not_matter():
             for one in (flair, numbers)
         ]
         turned = [Volume(np.ascontiguousarray(one.dataobj), one.affine) for one in images]
-        assert np.mean(prepare(*turned, GRID, labels=FAMILY).labels != straight) < 1e-4
+        assert np.mean(normalise_scan(*turned, GRID, labels=FAMILY).labels != straight) < 1e-4
 
 
 def test_slices_keep_their_regions():
@@ -86,7 +86,7 @@ def test_slices_keep_their_regions():
     flair, numbers = nested(*GRIDS["thick-slices"])
     grid = slices_grid(flair.with_data(flair.data > 0), 2.5)
     placed = centred(flair, GRID)
-    prepared = prepare(flair, numbers, grid, placed, labels=FAMILY)
+    prepared = normalise_scan(flair, numbers, grid, placed, labels=FAMILY)
     for place in range(3):
         mask = region(prepared.labels, FAMILY, place).astype(np.float32)
         back = restore(mask, prepared.placement)

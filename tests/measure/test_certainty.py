@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plgg.measure.uncertainty import FAINT, agreement, entropy, expected_dice
+from plgg.measure.uncertainty import MIN_PROBABILITY, agreement, entropy, expected_dice
 from plgg.metrics.overlap import hard_dice
 
 
@@ -25,7 +25,7 @@ def test_expected_dice_is_that_of_truths_drawn_from_the_probabilities():
     rng = np.random.default_rng(1)
     place = np.moveaxis(np.indices((24, 24, 24)), 0, -1) - 11.5
     probability = 1 / (1 + np.exp(np.linalg.norm(place, axis=-1) - 7))
-    probability[probability < FAINT] = 0
+    probability[probability < MIN_PROBABILITY] = 0
     mask = probability >= 0.5
     drawn = [hard_dice(mask, rng.random(mask.shape) < probability) for _ in range(200)]
     assert expected_dice(probability, mask) == pytest.approx(np.mean(drawn), abs=0.003)
@@ -43,7 +43,7 @@ def test_a_whole_brain_of_faint_probabilities_does_not_count():
     mask = np.zeros((40, 40, 40), dtype=bool)
     mask[10:14, 10:14, 10:14] = True
     assert expected_dice(np.where(mask, 0.9, 0.01), mask) == pytest.approx(1.8 / 1.9)
-    assert expected_dice(np.where(mask, 0.9, FAINT), mask) < 0.1
+    assert expected_dice(np.where(mask, 0.9, MIN_PROBABILITY), mask) < 0.1
 
 
 def test_an_empty_mask_has_no_expected_dice():

@@ -7,7 +7,7 @@ from plgg.measure.clinical import (
     CLINICAL_INPUTS,
     clinical_inputs,
     clinical_probabilities,
-    unknown_tumour,
+    inputs_without_mask,
 )
 
 SPACING_MM = 4.0
@@ -65,8 +65,8 @@ def test_any_other_word_is_unknown(word):
 
 def test_an_empty_mask_has_neither_place_nor_volume():
     assert np.isnan(inputs()[2:]).all()
-    np.testing.assert_array_equal(inputs(), unknown_tumour(age_years=7.0, sex="F"))
-    assert np.isnan(unknown_tumour(age_years=None, sex=None)).all()
+    np.testing.assert_array_equal(inputs(), inputs_without_mask(age_years=7.0, sex="F"))
+    assert np.isnan(inputs_without_mask(age_years=None, sex=None)).all()
 
 
 def test_the_probabilities_are_what_a_pencil_gives_in_the_models_order():
@@ -78,6 +78,6 @@ def test_the_probabilities_are_what_a_pencil_gives_in_the_models_order():
 
 
 def test_what_is_unknown_counts_as_the_mean():
-    unknown = clinical_probabilities(model(), unknown_tumour(age_years=None, sex=None))
+    unknown = clinical_probabilities(model(), inputs_without_mask(age_years=None, sex=None))
     assert unknown["b"] == pytest.approx(1 / (1 + np.exp(-0.5)))
     assert unknown == pytest.approx(clinical_probabilities(model(), inputs(age_years=10.0)))

@@ -5,7 +5,7 @@ import pytest
 
 from helper import ODD_AFFINES, SHAPE
 from plgg.core.volume import Volume, apply_affine
-from plgg.measure.components import components, largest_part, without_small
+from plgg.measure.components import components, largest_part, remove_small_components
 
 
 def three_parts():
@@ -21,20 +21,20 @@ def three_parts():
     ("smallest_ml", "voxels"), [(0.0, 36), (0.001, 36), (0.008, 35), (0.009, 27), (5.0, 27)]
 )
 def test_parts_below_the_limit_go_unless_all_are_below(smallest_ml, voxels):
-    kept = without_small(three_parts(), voxel_volume_ml=0.001, smallest_ml=smallest_ml)
+    kept = remove_small_components(three_parts(), voxel_volume_ml=0.001, smallest_ml=smallest_ml)
     assert np.count_nonzero(kept) == voxels
     assert not (kept & ~three_parts()).any()
 
 
 def test_removing_twice_is_removing_once():
-    once = without_small(three_parts(), voxel_volume_ml=1.0, smallest_ml=5)
-    again = without_small(once, voxel_volume_ml=1.0, smallest_ml=5)
+    once = remove_small_components(three_parts(), voxel_volume_ml=1.0, smallest_ml=5)
+    again = remove_small_components(once, voxel_volume_ml=1.0, smallest_ml=5)
     np.testing.assert_array_equal(once, again)
 
 
 def test_the_mask_given_is_left_alone():
     mask = three_parts()
-    without_small(mask, voxel_volume_ml=1.0, smallest_ml=9)
+    remove_small_components(mask, voxel_volume_ml=1.0, smallest_ml=9)
     np.testing.assert_array_equal(mask, three_parts())
 
 
@@ -53,7 +53,7 @@ def test_of_equal_parts_all_small_only_one_stays():
 def test_nothing_has_no_parts():
     empty = np.zeros((3, 4, 5), dtype=bool)
     assert components(Volume(empty, np.eye(4))) == ()
-    assert not without_small(empty, voxel_volume_ml=1.0, smallest_ml=1.0).any()
+    assert not remove_small_components(empty, voxel_volume_ml=1.0, smallest_ml=1.0).any()
     assert not largest_part(empty).any()
 
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from plgg.config import EXPECTED_DICE, InferenceConfig
-from plgg.measure.outline import PLAIN_THRESHOLD, outlined, threshold_of
-from plgg.measure.uncertainty import FAINT, expected_dice
+from plgg.measure.outline import DEFAULT_THRESHOLD, outlined, threshold_of
+from plgg.measure.uncertainty import MIN_PROBABILITY, expected_dice
 from plgg.metrics.overlap import hard_dice
 
 SHAPE = (12, 14, 10)
@@ -50,12 +50,12 @@ def test_the_fainter_a_tumour_the_lower_it_is_cut():
     thresholds = [threshold_of(smooth(0, top), EXPECTED_DICE) for top in (1.0, 0.8, 0.6)]
     assert thresholds == sorted(thresholds, reverse=True)
     assert thresholds[0] > thresholds[-1]
-    assert thresholds[-1] >= FAINT
+    assert thresholds[-1] >= MIN_PROBABILITY
 
 
 def test_where_nothing_is_likely_nothing_is_outlined():
     faint = smooth(1, top=0.49)
-    assert threshold_of(faint, EXPECTED_DICE) == PLAIN_THRESHOLD
+    assert threshold_of(faint, EXPECTED_DICE) == DEFAULT_THRESHOLD
     assert not outlined(faint, EXPECTED_DICE).any()
     nothing = np.zeros(SHAPE, dtype=np.float32)
     assert not outlined(nothing, EXPECTED_DICE).any()

@@ -12,7 +12,7 @@ from plgg.core.files import write_json
 from plgg.core.volume import Volume
 from plgg.data.result import Component, Input, Model
 from plgg.measure.diameters import diameters, diameters_by_plane
-from plgg.measure.timeline import latest, read_moments, timeline, with_timeline
+from plgg.measure.timeline import latest, read_timeline_scans, timeline, with_timeline
 
 JANUARY, MARCH, JUNE = date(2024, 1, 1), date(2024, 3, 1), date(2024, 6, 1)
 
@@ -26,7 +26,7 @@ def moment(tmp_path, name, product, *, when=None, **changes):
     result = make_result(**(fields | changes))
     (tmp_path / name).mkdir()
     write_json(tmp_path / name / "result.json", result.model_dump(mode="json"))
-    return read_moments([tmp_path / name])[0]
+    return read_timeline_scans([tmp_path / name])[0]
 
 
 def three(tmp_path, **changes):
@@ -54,7 +54,7 @@ def test_scans_are_put_in_the_order_of_their_dates(tmp_path):
 def test_dates_that_are_given_go_before_those_of_the_results(tmp_path):
     three(tmp_path)
     folders = [tmp_path / name for name in "abc"]
-    found = timeline(read_moments(folders, [JUNE, MARCH, JANUARY]))
+    found = timeline(read_timeline_scans(folders, [JUNE, MARCH, JANUARY]))
     assert [point.name for point in found.points] == ["c", "b", "a"]
 
 
@@ -153,7 +153,7 @@ def measured(tmp_path, name, mask, **changes):
     volume_ml = float(mask.data.sum()) * mask.voxel_volume_ml
     one = moment(tmp_path, name, 1000, diameters=diameters(mask), volume_ml=volume_ml, **changes)
     write_nifti(one.folder / "mask.nii.gz", mask.data, mask.affine)
-    return read_moments([one.folder])[0]
+    return read_timeline_scans([one.folder])[0]
 
 
 @pytest.mark.parametrize("name", ["ras", "oblique-lps", "sagittal"])

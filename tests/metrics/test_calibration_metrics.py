@@ -6,6 +6,7 @@ from scipy.special import softmax
 
 from plgg.data.calibration import Bin, RiskPoint
 from plgg.metrics.calibration import (
+    apply_temperature,
     calibration_error,
     confidence_and_hits,
     fit_temperature,
@@ -13,8 +14,7 @@ from plgg.metrics.calibration import (
     negative_log_likelihood,
     reliability_bins,
     risk_coverage,
-    widest_within,
-    with_temperature,
+    threshold_for_risk,
 )
 
 
@@ -56,7 +56,7 @@ def test_logits_that_were_multiplied_are_divided_again(factor):
 def test_temperature_mends_the_calibration_error():
     logits, truth = answers(8000)
     raw = softmax(3 * logits, axis=1)
-    mended = with_temperature(raw, fit_temperature(log_probabilities(raw), truth))
+    mended = apply_temperature(raw, fit_temperature(log_probabilities(raw), truth))
     before, after = (
         calibration_error(reliability_bins(*confidence_and_hits(each, truth)))
         for each in (raw, mended)
@@ -94,7 +94,7 @@ def test_the_fit_never_makes_the_likelihood_worse(n, classes, seed, sharpness):
     truth = rng.integers(0, classes, n)
     temperature = fit_temperature(log_probabilities(probabilities), truth)
     assert 0.25 <= temperature <= 10
-    mended = with_temperature(probabilities, temperature)
+    mended = apply_temperature(probabilities, temperature)
     before = negative_log_likelihood(probabilities, truth)
     assert negative_log_likelihood(mended, truth) <= before + 1e-6
 
@@ -104,9 +104,9 @@ def test_the_fit_never_makes_the_likelihood_worse(n, classes, seed, sharpness):
 def test_temperatures_multiply_and_keep_the_order(seed, one, other):
     # No answer so sure that it would be cut off at the least probability on the way.
     probabilities = 0.1 + 0.6 * np.random.default_rng(seed).dirichlet(np.ones(4))
-    twice = with_temperature(with_temperature(probabilities, one), other)
-    np.testing.assert_allclose(twice, with_temperature(probabilities, one * other), atol=1e-6)
-    np.testing.assert_allclose(with_temperature(probabilities, 1.0), probabilities, atol=1e-9)
+    twice = apply_temperature(apply_temperature(probabilities, one), other)
+    np.testing.assert_allclose(twice, apply_temperature(probabilities, one * other), atol=1e-6)
+    np.testing.assert_allclose(apply_temperature(probabilities, 1.0), probabilities, atol=1e-9)
     assert twice.sum() == pytest.approx(1)
     assert twice.argmax() == probabilities.argmax()
 
@@ -124,6 +124,6 @@ def test_the_risk_coverage_curve_is_what_a_pencil_gives():
 
 
 def test_the_widest_point_within_the_risk_is_chosen_also_behind_a_worse_one():
-    assert widest_within(CURVE, 0.25) == CURVE[2]
-    assert widest_within(CURVE, 0.2) == CURVE[0]
-    assert widest_within(CURVE[1:], 0.2) is None
+    assert threshold_for_risk(CURVE, 0.25) == CURVE[2]
+    assert threshold_for_risk(CURVE, 0.2) == CURVE[0]
+    assert threshold_for_risk(CURVE[1:], 0.2) is None

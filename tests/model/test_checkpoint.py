@@ -10,7 +10,7 @@ import torch
 
 import plgg
 from plgg.core.errors import CheckpointError, OutputError
-from plgg.core.files import aside_name, sha256
+from plgg.core.files import sha256, temporary_name
 from plgg.core.folders import clear_leftovers
 from plgg.model import checkpoint as module
 from plgg.model.checkpoint import (
@@ -242,7 +242,7 @@ def test_a_crash_between_tensors_and_meta_leaves_the_older_checkpoint(run):
     # As if killed after the new tensors were renamed into place, and while more were written.
     (folder / "last.json").write_bytes(meta)
     (folder / "last-0001.safetensors").write_bytes(older)
-    aside_name(folder / "last-0003.safetensors").write_bytes(older[: len(older) // 2])
+    temporary_name(folder / "last-0003.safetensors").write_bytes(older[: len(older) // 2])
     assert load_checkpoint(run, "last").meta.epoch == 1
     # The next command clears up, and its save goes through.
     clear_leftovers(folder)

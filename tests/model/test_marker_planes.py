@@ -6,7 +6,7 @@ import torch
 
 from plgg.config import with_settings
 from plgg.core.errors import ConfigError
-from plgg.data.inputs import Inputs, one_hot, with_planes
+from plgg.data.inputs import Inputs, append_constant_channels, one_hot
 from plgg.model.device import Runtime
 from plgg.model.efficientnet import load_imagenet
 from plgg.model.network import build_network
@@ -101,7 +101,7 @@ def test_a_backbone_that_reads_the_image_twice_is_refused():
 
 def test_planes_lie_behind_all_channels_and_an_unknown_marker_is_all_zeros():
     image = np.full((2, 3, 4, 5), 7.0, np.float32)
-    found = with_planes(image, one_hot("b", CLASSES))
+    found = append_constant_channels(image, one_hot("b", CLASSES))
     assert found.shape == (5, 3, 4, 5)
     assert found.dtype == np.float32
     assert (found[:2] == 7).all()

@@ -19,11 +19,11 @@ from plgg.core.errors import ConfigError, PlggError
 from plgg.data.dicom.limits import silenced_readers
 from plgg.pacs.archive import PacsLink, open_archive
 from plgg.pacs.listen import listen, record_of
-from plgg.pacs.objects import identity
+from plgg.pacs.objects import read_instance_uids
 from plgg.pacs.receiver import OUT_OF_RESOURCES, Receiver, ReceiverOptions
 from plgg.pacs.records import study_key
 from plgg.pacs.retry import ONCE
-from plgg.pacs.work import StudyWork, predict_here
+from plgg.pacs.work import StudyWork, predict_in_process
 
 SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -183,7 +183,11 @@ def test_a_study_is_predicted_after_a_quiet_time_and_sent_on(orthanc, model, tmp
     study = make_study(tmp_path / "made")
     key, said, sent, ends = study_key(study.uid), Told(), threading.Event(), threading.Event()
     work = StudyWork(
-        tmp_path / "work", (model,), back=PacsLink(orthanc.dimse), watch=said, predict=predict_here
+        tmp_path / "work",
+        (model,),
+        back=PacsLink(orthanc.dimse),
+        watch=said,
+        predict=predict_in_process,
     )
 
     def ended():
@@ -258,7 +262,7 @@ def test_by_tls_both_sides_show_a_certificate(receiver, monkeypatch, tmp_path):
     def store(address):
         link = PacsLink(address, retries=ONCE)
         with open_archive(link) as archive:
-            archive.store(study.files[0], identity(study.files[0]))
+            archive.store(study.files[0], read_instance_uids(study.files[0]))
 
     store(f"dicoms://PLGG@127.0.0.1:{port}")
     assert len(kept(tmp_path)) == 1

@@ -22,7 +22,7 @@ from plgg.pacs.push import push
 from plgg.pacs.records import Series, Study, study_key
 from plgg.pacs.rule import DEFAULT_RULE, parse_rule
 from plgg.pacs.watch import watch
-from plgg.pacs.work import StudyWork, predict_here
+from plgg.pacs.work import StudyWork, predict_in_process
 from program import plgg
 
 RULE = parse_rule(DEFAULT_RULE)
@@ -53,7 +53,9 @@ def empty(request):
 
 @pytest.fixture
 def work(model, tmp_path, link):
-    return StudyWork(tmp_path / "work", (model,), back=link, watch=Told(), predict=predict_here)
+    return StudyWork(
+        tmp_path / "work", (model,), back=link, watch=Told(), predict=predict_in_process
+    )
 
 
 def outline(job):

@@ -28,7 +28,7 @@ from plgg.phantom.signal import (
     draw_contrast,
     normal_signal,
 )
-from plgg.phantom.tumour import Tumour, grow
+from plgg.phantom.tumour import Tumour, make_tumour
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def cystic() -> Plan:
 @pytest.fixture(scope="module")
 def tumour(head: Head, tissues: Tissue, cystic: Plan) -> Tumour:
     centre = head.patient_point(cystic.centre_mni_mm)
-    return grow(cystic, tissues, centre, np.random.default_rng(1))
+    return make_tumour(cystic, tissues, centre, np.random.default_rng(1))
 
 
 def test_tissue_shares_sum_to_one_in_the_brain_only(tissues: Tissue):
@@ -156,7 +156,7 @@ def test_image_does_not_tell_whether_a_halo_is_tumour(head: Head, tissues: Tissu
 
 def _grown(plan: Plan, head: Head, tissues: Tissue) -> Tumour:
     centre = head.patient_point(plan.centre_mni_mm)
-    return grow(plan, tissues, centre, np.random.default_rng(1))
+    return make_tumour(plan, tissues, centre, np.random.default_rng(1))
 
 
 def _before_and_after(
@@ -171,7 +171,7 @@ def _before_and_after(
 
 def test_shape_is_kept_as_it_grows(head: Head, tissues: Tissue, cystic: Plan, tumour: Tumour):
     centre = head.patient_point(cystic.centre_mni_mm)
-    later = grow(cystic.grown(1.5), tissues, centre, np.random.default_rng(1))
+    later = make_tumour(cystic.grown(1.5), tissues, centre, np.random.default_rng(1))
     before, after = (np.zeros(box_shape(), dtype=bool) for _ in range(2))
     before[tumour.box], after[later.box] = tumour.mask, later.mask
     assert (before & ~after).sum() < 0.01 * before.sum()

@@ -16,10 +16,10 @@ from plgg.core.environment import cores
 from plgg.core.errors import RunError
 from plgg.core.volume import index_map
 from plgg.data.result import read_result
-from plgg.model.device import leaving_a_core
+from plgg.model.device import spare_one_core
 from plgg.phantom.patient import make_scan
 from plgg.phantom.settings import phantom_settings
-from plgg.predict.ensemble import Ensemble, ensemble
+from plgg.predict.ensemble import Ensemble, build_ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor
 from plgg.predict.source import find_scans
@@ -88,7 +88,7 @@ class Watched:
 
 
 def predicted(run, path, out, assessor=None):
-    predictor = Predictor(ensemble([load_member(run)]))
+    predictor = Predictor(build_ensemble([load_member(run)]))
     predictor.assessor = assessor
     (scan,) = find_scans([path])
     predictor.predict(scan, out)
@@ -133,7 +133,7 @@ def test_the_result_is_that_of_one_process(beside, run, path, tmp_path):
 
 
 def test_slices_are_looked_at_once(beside, slices_run, path, tmp_path, monkeypatch):
-    predictor = Predictor(ensemble([load_member(slices_run)]))
+    predictor = Predictor(build_ensemble([load_member(slices_run)]))
     watched = Watched(monkeypatch, predictor)
     predictor.assessor = beside
     predictor.predict(find_scans([path])[0], tmp_path)
@@ -154,13 +154,13 @@ def test_one_scan_of_a_fresh_command_is_registered_beside_its_networks(
     monkeypatch.setattr(AssessmentProcess, "result", counted)
     monkeypatch.setattr(assessment_module, "cores", lambda: 2)
     monkeypatch.setattr(assessment_module, "_FREE_GIB", 0.0)
-    monkeypatch.setattr(prediction, "_is_fresh", lambda: True)
+    monkeypatch.setattr(prediction, "_is_first_prediction", lambda: True)
     threads = torch.get_num_threads()
     (outcome,) = api.predict([path], model=slices_run, out=tmp_path / "one")
     assert outcome.reason is None
     assert [one.atlas for one in answers] == ["built-in"]
     assert torch.get_num_threads() == threads
-    monkeypatch.setattr(prediction, "_is_fresh", lambda: False)
+    monkeypatch.setattr(prediction, "_is_first_prediction", lambda: False)
     api.predict([path], model=slices_run, out=tmp_path / "two")
     assert len(answers) == 1
 
@@ -179,7 +179,7 @@ def test_networks_leave_a_core_and_take_it_back():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        with leaving_a_core():
+        with spare_one_core():
             assert torch.get_num_threads() == max(1, min(3, cores() - 1))
         assert torch.get_num_threads() == 3
     finally:
@@ -211,11 +211,11 @@ class Otherwise:
 def test_slices_that_the_scan_turns_out_not_to_have_count_for_nothing(
     beside, slices_run, path, monkeypatch
 ):
-    predictor = Predictor(ensemble([load_member(slices_run)]))
+    predictor = Predictor(build_ensemble([load_member(slices_run)]))
     watched = Watched(monkeypatch, predictor)
     predictor.assessor = Otherwise(beside)
     (scan,) = find_scans([path])
-    found, _ = predictor.answer(scan)
+    found, _ = predictor.predict_in_memory(scan)
     assert len(watched.looks) == 2
     assert watched.looks[1] is found.loaded.image
     assert not np.array_equal(watched.looks[0], watched.looks[1])

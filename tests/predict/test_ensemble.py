@@ -6,7 +6,7 @@ import pytest
 from plgg.core.errors import ConfigError, InputError, RunError
 from plgg.core.volume import Volume
 from plgg.measure.outline import outlined, threshold_of
-from plgg.predict.ensemble import ensemble, inference_settings
+from plgg.predict.ensemble import build_ensemble, inference_settings
 from plgg.predict.marker import marker_answer
 from plgg.predict.member import load_member
 from plgg.predict.memory import GIB, bytes_per_voxel
@@ -28,7 +28,7 @@ def runs(tmp_path_factory):
 
 
 def together(*runs, **options):
-    return ensemble([load_member(run, **options) for run in runs])
+    return build_ensemble([load_member(run, **options) for run in runs])
 
 
 def marker(networks):
@@ -84,7 +84,7 @@ def test_rules_are_those_of_the_validation_patients(tmp_path):
         marker=marker_rule(answer_from=0.7),
     )
     both = together(one, two)
-    assert both.outlined(FAINT).threshold == pytest.approx(0.5)
+    assert both.threshold_mask(FAINT).threshold == pytest.approx(0.5)
     assert both.smallest_ml() == pytest.approx(0.25)
     assert both.volume_rule.log_ratio == 0.5
     assert both.answer_from == 0.7
@@ -105,8 +105,8 @@ def test_what_the_user_sets_wins(tmp_path):
     settings = inference_settings(
         member.config, ["inference.threshold=0.7", "inference.smallest_ml=0"]
     )
-    found = ensemble([member], settings)
-    assert (found.outlined(FAINT).threshold, found.smallest_ml()) == (0.7, 0)
+    found = build_ensemble([member], settings)
+    assert (found.threshold_mask(FAINT).threshold, found.smallest_ml()) == (0.7, 0)
 
 
 def test_a_scan_has_its_own_threshold_where_the_members_were_taught_so(tmp_path):
@@ -114,14 +114,14 @@ def test_a_scan_has_its_own_threshold_where_the_members_were_taught_so(tmp_path)
     two = calibrate(make_run(tmp_path / "two", seed=1), threshold=0.6)
     own = threshold_of(PROBABILITY, "expected-dice")
     assert own < 0.45
-    alone = together(one).outlined(FAINT)
+    alone = together(one).threshold_mask(FAINT)
     assert (alone.threshold, alone.rule) == (own, "expected-dice")
     assert np.array_equal(alone.mask, outlined(PROBABILITY, "expected-dice"))
     # On another grid the threshold is that of the scan, not a second one.
-    assert together(one).outlined(HALVED, threshold=own).threshold == own
-    both = together(one, two).outlined(FAINT)
+    assert together(one).threshold_mask(HALVED, threshold=own).threshold == own
+    both = together(one, two).threshold_mask(FAINT)
     assert (both.threshold, both.rule) == (pytest.approx((own + 0.6) / 2), "expected-dice")
-    assert together(two).outlined(FAINT).rule == "fixed"
+    assert together(two).threshold_mask(FAINT).rule == "fixed"
 
 
 def test_only_inference_can_be_set():
@@ -161,7 +161,7 @@ def test_a_want_of_memory_is_told(runs):
     member = load_member(runs[0])
     need_gib = bytes_per_voxel(member.engine, CODES.shape) * CODES.size / GIB
     cramped = inference_settings(member.config, [f"inference.memory_gib={0.7 * need_gib}"])
-    assert not ensemble([member]).answer(CODES).short_of_memory
-    assert ensemble([member], cramped).answer(CODES).short_of_memory
+    assert not build_ensemble([member]).answer(CODES).short_of_memory
+    assert build_ensemble([member], cramped).answer(CODES).short_of_memory
     chosen = inference_settings(member.config, ["inference.window=[32,32,32]"])
-    assert not ensemble([member], chosen).answer(CODES).short_of_memory
+    assert not build_ensemble([member], chosen).answer(CODES).short_of_memory

@@ -8,7 +8,7 @@ from plgg.data.store import Store
 from plgg.export.run import export_run
 from plgg.model.checkpoint import load_checkpoint
 from plgg.model.device import choose_runtime
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor, predict_scans
 from plgg.predict.source import find_scans
@@ -28,7 +28,7 @@ def store(tmp_path_factory):
 
 
 def chances(run, store, *, engine="pytorch", **patient):
-    networks = ensemble([load_member(run, engine=engine)])
+    networks = build_ensemble([load_member(run, engine=engine)])
     return networks.answer(store.image("P00"), **patient).markers[0]
 
 
@@ -69,7 +69,7 @@ def test_validation_and_prediction_agree_and_the_age_is_learnt(tmp_path, store):
     assert last["marker_auc"] == 1.0
     outcomes = predict_scans(
         find_scans([store.folder], only=split.validation),
-        Predictor(ensemble([load_member(run)])),
+        Predictor(build_ensemble([load_member(run)])),
         tmp_path / "out",
     )
     said = {outcome.case_id: outcome.result.marker.probabilities for outcome in outcomes}

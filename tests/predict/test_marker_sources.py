@@ -11,12 +11,12 @@ from plgg.data.calibration import ForestModel, Tree, read_calibration, write_cal
 from plgg.measure.clinical import CLINICAL_INPUTS
 from plgg.measure.forest import forest_probabilities
 from plgg.measure.radiomics import RADIOMICS_INPUTS
-from plgg.metrics.calibration import with_temperature
+from plgg.metrics.calibration import apply_temperature
 from plgg.predict.calibrate.clinical import fit_clinical
 from plgg.predict.calibrate.marker_rule import fit_marker_rule
 from plgg.predict.calibrate.radiomics import fit_forest
 from plgg.predict.calibrate.validation_scan import NamedMarker
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.marker import MarkerModels, calibrated_sources, marker_sources
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor
@@ -134,10 +134,10 @@ def test_the_answer_is_of_the_source_at_its_temperature(source):
     )
     raw, features = np.array(named[0].probabilities), named[0].features
     answer, sources = calibrated_sources(raw, calibration, features)
-    network = with_temperature(raw, found.network_temperature or found.temperature)
+    network = apply_temperature(raw, found.network_temperature or found.temperature)
     wanted = marker_sources(network, learnt, features)[source]
     if source != "network":
-        wanted = with_temperature(wanted, found.temperature)
+        wanted = apply_temperature(wanted, found.temperature)
     assert np.allclose(answer, wanted)
     assert np.isclose(answer.sum(), 1.0)
     assert set(sources) == {"network", "radiomics", "combined"}
@@ -153,7 +153,7 @@ def test_the_marker_of_a_tumour_that_was_not_found_is_withheld(tmp_path):
     for name, threshold in (("all", 0.001), ("nothing", 1.0)):
         rules = {"threshold": threshold, "marker": marker_rule(answer_from=0.0)}
         run = calibrate(make_run(tmp_path / name), **rules)
-        _, result = Predictor(ensemble([load_member(run)])).answer(scan)
+        _, result = Predictor(build_ensemble([load_member(run)])).answer(scan)
         said[name] = (result.volume_ml > 0, result.marker.withheld, result.marker.statement)
     assert said["all"][:2] == (True, False)
     assert said["nothing"][:2] == (False, True)

@@ -5,13 +5,13 @@ from scipy import ndimage
 
 from plgg.config import InferenceConfig
 from plgg.data.calibration import MaskRule
-from plgg.measure.components import without_small
+from plgg.measure.components import remove_small_components
 from plgg.measure.outline import outlined
 from plgg.metrics.overlap import hard_dice
-from plgg.predict.calibrate.mask import fit_mask, options_of, score_mask
+from plgg.predict.calibrate.mask import fit_mask, mask_options, score_mask
 
 VOXEL_ML = 0.05
-OPEN = options_of(InferenceConfig())
+OPEN = mask_options(InferenceConfig())
 
 
 def ball(centre, radius, shape=(24, 24, 24)):
@@ -121,14 +121,14 @@ def test_many_scans_of_one_patient_count_as_one():
 
 
 def test_what_the_settings_fix_is_kept_and_judged():
-    options = options_of(InferenceConfig(threshold=0.37, smallest_ml=2.0))
+    options = mask_options(InferenceConfig(threshold=0.37, smallest_ml=2.0))
     rule, _ = fit_mask(cohort(6, best_at_three_tenths, options), options)
     assert (rule.threshold, rule.smallest_ml) == (0.37, 2.0)
     assert rule.plain_dice < rule.dice < 1
 
 
 def test_what_the_settings_leave_open_is_chosen_beside_what_they_fix():
-    options = options_of(InferenceConfig(smallest_ml=0.25))
+    options = mask_options(InferenceConfig(smallest_ml=0.25))
     rule, _ = fit_mask(cohort(10, best_at_three_tenths, options), options)
     assert (rule.threshold, rule.smallest_ml) == (0.3, 0.25)
 
@@ -146,7 +146,7 @@ def test_every_option_is_what_prediction_would_make():
     found = scored(probability, truth)
     for i, threshold in enumerate(OPEN.thresholds):
         for j, smallest_ml in enumerate(OPEN.smallest_ml):
-            mask = without_small(
+            mask = remove_small_components(
                 outlined(probability, threshold),
                 voxel_volume_ml=VOXEL_ML,
                 smallest_ml=smallest_ml,

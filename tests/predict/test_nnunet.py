@@ -39,7 +39,7 @@ def exported(grid):
 @pytest.fixture
 def plain(monkeypatch):
     """Blobs have no anatomy to register, of which a network of unknown scans says nothing."""
-    monkeypatch.setattr(nnunet_member, "FOR_THE_GATES", PREPROCESS)
+    monkeypatch.setattr(nnunet_member, "GATE_SETTINGS", PREPROCESS)
 
 
 def dice_on_scan(out, case, mask_path, scan_path):

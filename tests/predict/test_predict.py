@@ -16,10 +16,10 @@ from nibabel.affines import apply_affine
 from dicom_series import write_series
 from helper import ODD_AFFINES, blob_brain, write_case, write_nifti
 from plgg.core.errors import CheckpointError, InputError, OutputError
-from plgg.core.files import aside_name, sha256
+from plgg.core.files import sha256, temporary_name
 from plgg.data.result import Result, read_result
 from plgg.model.checkpoint import load_checkpoint
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor, predict_scans
 from plgg.predict.source import find_scans
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def predictor_of(run, **options):
-    return Predictor(ensemble([load_member(run)]), **options)
+    return Predictor(build_ensemble([load_member(run)]), **options)
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +294,7 @@ def test_what_nobody_foresaw_fails_one_scan_only(predictor, scan, tmp_path, capl
 
 
 def test_what_a_kill_left_half_written_is_cleared(predictor, scan, tmp_path):
-    half = aside_name(tmp_path / "odd_flair")
+    half = temporary_name(tmp_path / "odd_flair")
     half.mkdir()
     (half / "mask.nii.gz").write_bytes(b"half")
     predict(predictor, tmp_path, scan)

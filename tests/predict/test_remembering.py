@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from plgg.predict.engine import remembering
+from plgg.predict.engine import with_cache
 from plgg.predict.member import load_member
 from runs import make_run
 
@@ -21,7 +21,7 @@ def counting(engine):
 
 def test_an_image_is_run_once_and_answered_alike(tmp_path):
     engine, seen = counting(load_member(make_run(tmp_path)).engine)
-    kept = remembering(engine)
+    kept = with_cache(engine)
     rng = np.random.default_rng(0)
     images = [
         rng.standard_normal(shape).astype(np.float32)
@@ -37,7 +37,7 @@ def test_an_image_is_run_once_and_answered_alike(tmp_path):
 
 def test_what_does_not_fit_is_run_each_time(tmp_path):
     engine, seen = counting(load_member(make_run(tmp_path)).engine)
-    kept = remembering(engine, most_bytes=16 * 16 * 16 * 4)
+    kept = with_cache(engine, most_bytes=16 * 16 * 16 * 4)
     images = [np.full((16, 16, 16), value, dtype=np.float32) for value in (1, 2)]
     for image in (*images, *images):
         kept(image)

@@ -12,7 +12,7 @@ from plgg.core.files import write_json
 from plgg.data.result import read_result
 from plgg.data.store_records import Cohort
 from plgg.data.store_writing import write_cohort
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor, predict_scans
 from plgg.predict.source import find_scans
@@ -25,7 +25,7 @@ DATES = ("2024-01-01", "2024-04-01", "2024-07-01")
 
 
 def predictor_of(run, **options):
-    return Predictor(ensemble([load_member(run)]), **options)
+    return Predictor(build_ensemble([load_member(run)]), **options)
 
 
 def predict(predictor, out, *paths):

@@ -21,7 +21,7 @@ from plgg.data.result import read_result
 from plgg.measure.diameters import diameters
 from plgg.predict.options import PredictOptions
 from plgg.report.case.page import prediction_of
-from plgg.report.case.pdf import case_figures, view_of
+from plgg.report.case.pdf import case_figures, make_scan_view
 from program import plgg
 from runs import make_run
 from study_objects import (
@@ -126,7 +126,7 @@ def test_nothing_but_the_objects_says_who_it_is(command, case):
         (command[0] / "summary.csv").read_text(),
         words_of_pdf((folder / "report.pdf").read_bytes()),
     ]
-    view = view_of(read_volume(folder / "mask.nii.gz"), _maps(folder))
+    view = make_scan_view(read_volume(folder / "mask.nii.gz"), _maps(folder))
     for figure in case_figures(read_result(folder / "result.json"), view):
         said += [text.get_text() for text in figure.texts]
     for one in said:

@@ -26,7 +26,7 @@ from plgg.preprocess.assessment_process import (
 )
 from plgg.preprocess.brain_extraction import find_brain
 from plgg.preprocess.gates.scan import GATES
-from plgg.preprocess.pipeline import Target, early_slices, resampled
+from plgg.preprocess.pipeline import ResamplingTarget, early_slices, resample_scan
 from plgg.preprocess.setup import route_for
 
 CONFIG = Config().model_copy(update={"grid": GridConfig(kind="slices", spacing_mm=2.5)})
@@ -42,7 +42,7 @@ def oblique():
 
 
 def request_of(scan, config=CONFIG):
-    gates = frozenset(GATES.whole())
+    gates = frozenset(GATES.load_all())
     return AssessmentRequest(scan, config, "flair", 9.0, find_brain(scan), gates=gates)
 
 
@@ -198,10 +198,10 @@ def test_early_slices_are_those_that_come_later():
     scan = oblique()
     asked = request_of(scan)
     found = here(asked)
-    target = Target.of(route_for(CONFIG))
+    target = ResamplingTarget.of(route_for(CONFIG))
     early = early_slices(scan, asked.stripped.brain, target)
-    kept = resampled(scan, None, found, target, atlas="", clock=Clock(), early=early).prepared
-    anew = resampled(scan, None, found, target, atlas="", clock=Clock()).prepared
+    kept = resample_scan(scan, None, found, target, atlas="", clock=Clock(), early=early).prepared
+    anew = resample_scan(scan, None, found, target, atlas="", clock=Clock()).prepared
     assert kept.image is early.prepared.image
     assert np.array_equal(kept.image, anew.image)
     early = early.prepared
@@ -216,11 +216,11 @@ def test_early_slices_of_a_head_that_is_turned_count_for_nothing():
     """Those of another brain neither."""
     scan = oblique()
     asked = request_of(scan)
-    early = early_slices(scan, asked.stripped.brain, Target.of(route_for(CONFIG)))
+    early = early_slices(scan, asked.stripped.brain, ResamplingTarget.of(route_for(CONFIG)))
     placed = here(asked).placed
-    assert early.holds(placed)
-    assert not early.holds(replace(placed, turn=turn("z", 180)))
-    assert not early.holds(replace(placed, brain=placed.brain[::-1]))
+    assert early.is_valid_for(placed)
+    assert not early.is_valid_for(replace(placed, turn=turn("z", 180)))
+    assert not early.is_valid_for(replace(placed, brain=placed.brain[::-1]))
 
 
 def test_a_script_that_forgets_it_ends_all_the_same():

@@ -6,7 +6,7 @@ import pytest
 from helper import make_affine
 from plgg.core.volume import Volume
 from plgg.data.atlas.template import template_map
-from plgg.preprocess.bias import bias_field, darkness, without_bias
+from plgg.preprocess.bias import bias_field, correct_bias_field, darkness
 
 
 def variation(volume, region):
@@ -33,7 +33,7 @@ def test_a_known_field_is_found_and_taken_out(phantom):
     spoilt = clean.with_data((clean.data * field).astype(np.float32))
     found = bias_field(spoilt, brain)
     assert np.std(np.log(found.data / field)[brain]) < 0.3 * np.std(np.log(field)[brain])
-    mended = without_bias(spoilt, brain)
+    mended = correct_bias_field(spoilt, brain)
     assert variation(spoilt, white) > 1.8 * variation(clean, white)
     assert variation(mended, white) < 1.15 * variation(clean, white)
     np.testing.assert_allclose(mended.data, spoilt.data / found.data, rtol=1e-5)
@@ -63,7 +63,7 @@ def test_a_large_bright_tumour_keeps_its_contrast(phantom):
     distance = np.linalg.norm(np.moveaxis(np.indices(brain.shape), 0, -1) - middle, axis=-1)
     tumour = (distance < 14) & brain
     data = np.where(tumour, 160.0, clean.data)
-    mended = without_bias(clean.with_data((data * field).astype(np.float32)), brain).data
+    mended = correct_bias_field(clean.with_data((data * field).astype(np.float32)), brain).data
     before, after = (
         image[tumour].mean() / image[white & ~tumour].mean() for image in (data, mended)
     )
@@ -80,7 +80,7 @@ def test_z_scores_are_mended_like_the_intensities_they_come_from(phantom, backgr
         z_score = np.where(brain, z_score, 0.0)
     image = clean.with_data(z_score.astype(np.float32))
     assert darkness(image, brain) == pytest.approx(-mean / spread, rel=0.25)
-    mended = without_bias(image, brain)
+    mended = correct_bias_field(image, brain)
     assert mended.data[0, 0, 0] == image.data[0, 0, 0]
     restored = clean.with_data(mended.data * spread + mean)
     assert variation(restored, white) < 1.25 * variation(clean, white)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from plgg.preprocess.brain_extraction import capped, deep_within, with_bright_rim
+from plgg.preprocess.brain_extraction import add_bright_rim, cap_at_median, erode_mask
 
 SIDE = 90
 
@@ -24,7 +24,7 @@ def head():
 
 def test_a_healthy_brain_is_left_as_it_is(head):
     brain, data = head
-    assert with_bright_rim(brain, data.astype(np.float32), 100.0) is brain
+    assert add_bright_rim(brain, data.astype(np.float32), 100.0) is brain
 
 
 def test_a_bitten_tumour_mostly_comes_back_and_the_fat_outside_does_not(head):
@@ -34,7 +34,7 @@ def test_a_bitten_tumour_mostly_comes_back_and_the_fat_outside_does_not(head):
     data = np.where(tumour, 180.0, data).astype(np.float32)
     lost = (tumour & ~bitten).sum()
     assert lost > 0.05 * tumour.sum()
-    mended = with_bright_rim(bitten, data, 100.0)
+    mended = add_bright_rim(bitten, data, 100.0)
     assert (tumour & ~mended).sum() < 0.25 * lost
     assert not (mended & (data == 250.0)).any()
     assert (mended & ~brain).sum() < 0.01 * brain.sum()
@@ -43,13 +43,13 @@ def test_a_bitten_tumour_mostly_comes_back_and_the_fat_outside_does_not(head):
 def test_fat_that_touches_the_brain_is_not_followed(head):
     brain, data = head
     touching = np.where((distance(80, 45, 45) <= 10) & ~brain, 250.0, data)
-    mended = with_bright_rim(brain, touching.astype(np.float32), 100.0)
+    mended = add_bright_rim(brain, touching.astype(np.float32), 100.0)
     np.testing.assert_array_equal(mended, brain)
 
 
 def test_capping_leaves_nothing_brighter_than_the_brain_is(head):
     brain, data = head
-    dimmed = capped(data.astype(np.float32), brain)
+    dimmed = cap_at_median(data.astype(np.float32), brain)
     assert dimmed.max() == 100.0
     np.testing.assert_array_equal(dimmed[data <= 100.0], data[data <= 100.0])
 
@@ -65,11 +65,11 @@ def test_what_lies_deep_in_a_mask_is_what_distances_say(seed):
         axis=0,
     )
     expected = distance_transform_edt(mask) >= 6
-    found = deep_within(mask)
+    found = erode_mask(mask)
     np.testing.assert_array_equal(expected if found is None else found, expected)
     assert (found is None) == (not expected.any())
 
 
 def test_a_mask_without_an_outside_and_one_without_an_inside():
-    assert deep_within(np.ones((20, 20, 20), dtype=bool)).all()
-    assert deep_within(np.zeros((20, 20, 20), dtype=bool)) is None
+    assert erode_mask(np.ones((20, 20, 20), dtype=bool)).all()
+    assert erode_mask(np.zeros((20, 20, 20), dtype=bool)) is None

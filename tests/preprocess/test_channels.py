@@ -13,7 +13,7 @@ from dicom_series import write_series
 from plgg.config import preset, with_settings
 from plgg.core.errors import ManifestError
 from plgg.core.volume import Volume, apply_affine, inverse
-from plgg.data.dicom.series import held_sequences
+from plgg.data.dicom.series import available_sequences
 from plgg.data.inputs import Inputs
 from plgg.data.manifest import Case, read_manifest, write_manifest
 from plgg.data.nifti.image import read_volume, write_volume
@@ -27,7 +27,7 @@ from plgg.predict.source import find_scans
 from plgg.preprocess.brain_extraction import find_brain
 from plgg.preprocess.cohort import preprocess_cohort
 from plgg.preprocess.coregistration import coregister
-from plgg.train.patches import cut, sample_plan
+from plgg.train.patches import cut_patch, sample_plan
 from program import plgg
 from runs import SHALLOW
 
@@ -165,7 +165,7 @@ def test_dropout_leaves_one_channel_and_is_drawn_as_often_as_asked(store):
     # Of two, the one that may go does so every other time.
     assert 0.4 < np.mean([len(plan.dropped) for plan in plans]) < 0.6
     plan = next(plan for plan in plans if plan.dropped == ("t2",))
-    image = cut(store, plan).image
+    image = cut_patch(store, plan).image
     assert image[0].any()
     assert not image[1].any()
     single = sample_plan(store, "phantom-006", settings, rng, Inputs(("flair", "t2")))
@@ -273,10 +273,10 @@ def test_the_series_of_a_study_are_chosen_by_their_headers(tmp_path):
                      echo_ms=echo, inversion_ms=inversion,
                      tags={"StudyInstanceUID": study, "PatientID": "X"})  # fmt: skip
     for name, scan in (("flair", flair), ("t2", t2)):
-        assert name in held_sequences(tmp_path / "study")
+        assert name in available_sequences(tmp_path / "study")
         read = open_scan(tmp_path / "study", name).volume
         np.testing.assert_array_equal(np.sort(read.data, axis=None), np.sort(scan.data, axis=None))
-    assert "t1" not in held_sequences(tmp_path / "study")
+    assert "t1" not in available_sequences(tmp_path / "study")
     (found,) = find_scans([tmp_path / "study"])
     two = config("channels=[flair,t2,t1]", "grid.spacing_mm=4")
     loaded = found.load(two)

@@ -75,7 +75,7 @@ class Ball:
 
 @pytest.mark.parametrize("shape", [(70, 50, 90), (40, 40, 20)])
 def test_an_image_goes_the_way_that_it_goes_in_deepbet(shape, monkeypatch):
-    theirs, ours = skull_stripping.deepbet_itself(), skull_stripping.deepbet_networks()
+    theirs, ours = skull_stripping.packaged_deepbet(), skull_stripping.deepbet_networks()
     for one, names in ((theirs, ("bbox_model", "model")), (ours, ("_find", "_outline"))):
         for name in names:
             monkeypatch.setattr(one, name, Ball())
@@ -90,7 +90,7 @@ def test_an_image_goes_the_way_that_it_goes_in_deepbet(shape, monkeypatch):
 def test_the_same_brains_of_all_raw_heads(shared_data, monkeypatch):
     paths = sorted((shared_data / "raw-flair").glob("*.nii.gz"))
     ours = [find_brain(read_volume(path)).brain for path in paths]
-    theirs = skull_stripping.deepbet_itself()
+    theirs = skull_stripping.packaged_deepbet()
     monkeypatch.setattr(skull_stripping, "deepbet_networks", lambda: theirs)
     for path, brain in zip(paths, ours, strict=True):
         other = find_brain(read_volume(path)).brain

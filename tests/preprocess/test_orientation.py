@@ -12,7 +12,7 @@ from plgg.core.errors import InputError
 from plgg.core.volume import Volume
 from plgg.data.atlas.grid import BRAIN_CENTRE_MM
 from plgg.data.store_arrays import OUTSIDE
-from plgg.preprocess.normalise import prepare
+from plgg.preprocess.normalise import normalise_scan
 
 ORDERS = [
     np.array(list(zip(order, flips, strict=True)), dtype=float)
@@ -44,20 +44,20 @@ def assert_same(one, other):
 @pytest.fixture(scope="module")
 def oblique():
     flair, mask = blob_brain(affine=ODD_AFFINES["oblique"])
-    return flair, mask, prepare(flair, mask, GRID)
+    return flair, mask, normalise_scan(flair, mask, GRID)
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: str(order.astype(int).tolist()))
 def test_axis_order_and_flips_do_not_matter(oblique, order):
     flair, mask, straight = oblique
-    prepared = prepare(turned(flair, order), turned(mask, order), GRID)
+    prepared = normalise_scan(turned(flair, order), turned(mask, order), GRID)
     assert_same(prepared, straight)
 
 
 @pytest.mark.parametrize("name", ODD_AFFINES)
 def test_right_stays_right_and_up_stays_up(name):
     flair, mask = blob_brain(affine=ODD_AFFINES[name])
-    prepared = prepare(flair, mask, GRID)
+    prepared = normalise_scan(flair, mask, GRID)
     found = centre_mm(prepared.mask.astype(float), np.array(prepared.placement.box_affine))
     assert np.abs(found - BRAIN_CENTRE_MM - TUMOUR_CENTRE_MM).max() < 1.5
     # The array's own axes run to Left, Posterior and Superior, as in BraTS.
@@ -71,7 +71,7 @@ def test_the_origin_of_the_world_does_not_matter(oblique, offset):
     flair, mask, straight = oblique
     affine = flair.affine.copy()
     affine[:3, 3] += offset
-    moved = prepare(Volume(flair.data, affine), Volume(mask.data, affine), GRID)
+    moved = normalise_scan(Volume(flair.data, affine), Volume(mask.data, affine), GRID)
     assert_same(moved, straight)
 
 
@@ -81,7 +81,7 @@ def test_the_unit_of_intensity_does_not_matter(oblique, scale, offset):
     flair, mask, straight = oblique
     inside = flair.data != 0
     other = np.where(inside, (flair.data.astype(np.float64) + offset) * scale, 0)
-    prepared = prepare(flair.with_data(other.astype(np.float32)), mask, GRID)
+    prepared = normalise_scan(flair.with_data(other.astype(np.float32)), mask, GRID)
     assert_same(prepared, straight)
 
 
@@ -91,14 +91,16 @@ def test_empty_voxels_around_do_not_matter(oblique, pad):
     affine = flair.affine.copy()
     affine[:3, 3] -= affine[:3, :3] @ [pad, pad, pad]
     wide = [Volume(np.pad(volume.data, pad), affine) for volume in (flair, mask)]
-    assert_same(prepare(*wide, GRID), straight)
+    assert_same(normalise_scan(*wide, GRID), straight)
 
 
 def test_holes_in_the_brain_are_brain():
     flair, mask = blob_brain()
     data = flair.data.copy()
     data[16:20, 18:22, 14:18] = 0
-    assert_same_brain(prepare(flair.with_data(data), mask, GRID), prepare(flair, mask, GRID))
+    assert_same_brain(
+        normalise_scan(flair.with_data(data), mask, GRID), normalise_scan(flair, mask, GRID)
+    )
 
 
 def assert_same_brain(one, other):
@@ -108,34 +110,34 @@ def assert_same_brain(one, other):
 def test_a_scan_of_zeros_is_refused():
     flair, _ = blob_brain()
     with pytest.raises(InputError, match="zero everywhere"):
-        prepare(flair.with_data(np.zeros_like(flair.data)), None, GRID)
+        normalise_scan(flair.with_data(np.zeros_like(flair.data)), None, GRID)
 
 
 @pytest.mark.parametrize("factor", [1.7, 10.0, 1000.0])
 def test_a_brain_larger_than_the_field_of_view_is_refused(factor):
     flair, _ = blob_brain()
     with pytest.raises(InputError, match="field of view"):
-        prepare(Volume(flair.data, flair.affine @ np.diag([factor] * 3 + [1.0])), None, GRID)
+        normalise_scan(Volume(flair.data, flair.affine @ np.diag([factor] * 3 + [1.0])), None, GRID)
 
 
 def test_a_brain_that_is_too_small_to_be_seen_is_refused():
     data = np.zeros((20, 20, 20), np.float32)
     data[10, 10, 10] = 1.0
     with pytest.raises(InputError, match="field of view"):
-        prepare(Volume(data, np.eye(4)), None, GRID)
+        normalise_scan(Volume(data, np.eye(4)), None, GRID)
 
 
 def test_an_unknown_mask_stays_unknown():
     flair, mask = blob_brain()
-    assert prepare(flair, None, GRID).mask is None
-    empty = prepare(flair, mask.with_data(np.zeros_like(mask.data)), GRID).mask
+    assert normalise_scan(flair, None, GRID).mask is None
+    empty = normalise_scan(flair, mask.with_data(np.zeros_like(mask.data)), GRID).mask
     assert empty is not None
     assert not empty.any()
 
 
 def test_every_label_above_0_is_tumour():
     flair, mask = blob_brain()
-    once = prepare(flair, mask, GRID).mask
+    once = normalise_scan(flair, mask, GRID).mask
     for value in (255, 3):
-        other = prepare(flair, mask.with_data(mask.data.astype(np.int16) * value), GRID).mask
+        other = normalise_scan(flair, mask.with_data(mask.data.astype(np.int16) * value), GRID).mask
         np.testing.assert_array_equal(other, once)

@@ -11,7 +11,7 @@ from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.metrics.overlap import hard_dice
 from plgg.preprocess.cohort import preprocess_cohort
 from plgg.preprocess.grid import sri24_grid
-from plgg.preprocess.normalise import prepare, restore
+from plgg.preprocess.normalise import normalise_scan, restore
 
 pytestmark = pytest.mark.real
 
@@ -37,7 +37,7 @@ def test_z_scores_with_negative_values_survive(shared_data):
     # The file's background is its darkest value; the check asks for 0.
     stripped = np.where(brain, flair.data, 0).astype(np.float32)
     assert (stripped[brain] < 0).mean() > 0.3
-    prepared = prepare(flair.with_data(stripped), mask, sri24_grid(1.0))
+    prepared = normalise_scan(flair.with_data(stripped), mask, sri24_grid(1.0))
     back = restore(prepared.mask, prepared.placement)
     assert hard_dice(back.data >= 0.5, mask.data > 0) >= 0.95
     inside = prepared.image != OUTSIDE

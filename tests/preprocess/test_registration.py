@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from helper import make_affine
 from plgg.core.volume import Volume, apply_affine
 from plgg.preprocess import register as chain
-from plgg.preprocess.register import AS_IT_LIES, RegistrationStep, register
+from plgg.preprocess.register import IDENTITY_STEP, RegistrationStep, register
 from plgg.preprocess.registration.start import STARTS
 
 # Where a header may wrongly put a head, and what a head may differ by.
@@ -196,12 +196,12 @@ def test_the_best_of_the_doubtful_is_taken_where_none_is_good(monkeypatch):
 
 
 def test_a_scan_on_the_atlas_grid_is_left_as_it_lies():
-    registered = register(phantom_frame(), view(), (AS_IT_LIES, *AFFINE))
+    registered = register(phantom_frame(), view(), (IDENTITY_STEP, *AFFINE))
     assert registered.method == "none-identity"
     assert len(registered.attempts) == 1
     np.testing.assert_array_equal(registered.aligned.atlas_from_native, np.eye(4))
 
 
 def test_a_scan_that_does_not_lie_on_the_atlas_is_not_left_so():
-    registered = register(frame(LAID["moved"]()), view(), (AS_IT_LIES,))
+    registered = register(frame(LAID["moved"]()), view(), (IDENTITY_STEP,))
     assert not registered.attempts[0].accepted

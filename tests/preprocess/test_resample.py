@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from helper import make_affine, world_points
 from plgg.core.volume import Volume, apply_affine
-from plgg.preprocess.normalise import prepare
+from plgg.preprocess.normalise import normalise_scan
 from plgg.preprocess.resample import resample, smooth_for
 
 RANDOM = np.random.default_rng(0).normal(size=(9, 7, 11)).astype(np.float32)
@@ -138,7 +138,7 @@ def test_fine_stripes_do_not_alias():
     stripes = np.cos(2 * np.pi * points[..., 0] / 3.0)
     plain = Volume(np.where(brain, 100 + 10 * slow, 0).astype(np.float32), affine)
     striped = plain.with_data(np.where(brain, plain.data + 10 * stripes, 0).astype(np.float32))
-    one, other = (prepare(scan, None, GRID).image.astype(int) for scan in (plain, striped))
+    one, other = (normalise_scan(scan, None, GRID).image.astype(int) for scan in (plain, striped))
     np.testing.assert_array_equal(one == -128, other == -128)
     # 0.05 σ a code; unfiltered, the stripes would differ by as much as the slow wave itself.
     assert np.abs(one - other).mean() < 1.0

@@ -10,14 +10,14 @@ from plgg.data.atlas.grid import BRAIN_CENTRE_MM
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.metrics.overlap import hard_dice
 from plgg.preprocess.grid import Grid, sri24_grid
-from plgg.preprocess.normalise import prepare, restore
+from plgg.preprocess.normalise import normalise_scan, restore
 
 
 @pytest.fixture(scope="module", params=list(GRIDS))
 def there(request):
     """A brain with a tumour on one of the grids, and the same prepared."""
     flair, mask = blob_brain(*GRIDS[request.param])
-    return flair, mask, prepare(flair, mask, GRID)
+    return flair, mask, normalise_scan(flair, mask, GRID)
 
 
 def atlas_from_voxel(prepared, native_affine):
@@ -58,7 +58,7 @@ def test_the_brain_lies_where_the_atlas_brain_does(there):
 @pytest.mark.parametrize("name", ["thin-sagittal", "oblique", "sheared"])
 def test_on_a_finer_grid_it_lies_there_more_exactly(name):
     """Half a voxel of offset, of either grid, would be 0.5 mm or more."""
-    prepared = prepare(*blob_brain(*GRIDS[name]), sri24_grid(2.0))
+    prepared = normalise_scan(*blob_brain(*GRIDS[name]), sri24_grid(2.0))
     brain = (prepared.image != OUTSIDE).astype(float)
     found = centre_mm(brain, np.array(prepared.placement.box_affine))
     assert np.abs(found - BRAIN_CENTRE_MM).max() < 0.15
@@ -114,7 +114,7 @@ def test_a_ramp_is_not_darkened_at_the_rim(edge_mm):
     brain = np.square(points / (60.0, 65.0, 55.0)).sum(axis=-1) <= 1
     for axis in range(3):
         flair = Volume(np.where(brain, 500.0 + points[..., axis], 0).astype(np.float32), affine)
-        prepared = prepare(flair, None, GRID)
+        prepared = normalise_scan(flair, None, GRID)
         inside = np.argwhere(prepared.image != OUTSIDE)
         position = apply_affine(np.array(prepared.placement.box_affine), inside)[:, axis]
         expected = (position - position.mean()) / position.std()
@@ -134,7 +134,7 @@ def test_the_grid_of_the_atlas_itself_needs_no_interpolation():
     # Whole voxels fit the centre exactly once the world is moved by the rest.
     affine[:3, 3] += BRAIN_CENTRE_MM - centre_mm(brain.astype(float), affine)
     flair = Volume(data.astype(np.float32), affine)
-    prepared = prepare(flair, Volume(brain, affine), Grid(GRID.shape, affine))
+    prepared = normalise_scan(flair, Volume(brain, affine), Grid(GRID.shape, affine))
     inside = prepared.image != OUTSIDE
     values = data[brain]
     expected = (values - values.mean()) / values.std()

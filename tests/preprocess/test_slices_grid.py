@@ -17,8 +17,8 @@ from plgg.metrics.overlap import hard_dice
 from plgg.preprocess.assessment import ScanAssessment
 from plgg.preprocess.brain_extraction import BrainExtraction
 from plgg.preprocess.grid import MATRIX, slices_grid, sri24_grid
-from plgg.preprocess.normalise import MovedSequence, prepare, restore
-from plgg.preprocess.pipeline import Target, resampled
+from plgg.preprocess.normalise import MovedSequence, normalise_scan, restore
+from plgg.preprocess.pipeline import ResamplingTarget, resample_scan
 from plgg.preprocess.registration.start import AtlasPosition, centred
 from plgg.preprocess.registration.turns import cube_turns
 
@@ -56,7 +56,7 @@ def laid(flair, mask, *, to_atlas=TO_ATLAS, least_mm=LEAST_MM, others=None):
     """A stripped scan on its own slices, as the pipeline would lay it."""
     brain = flair.data != 0
     grid = slices_grid(flair.with_data(brain), least_mm)
-    return prepare(flair, mask, grid, AtlasPosition(brain, to_atlas, "test"), others)
+    return normalise_scan(flair, mask, grid, AtlasPosition(brain, to_atlas, "test"), others)
 
 
 def turned(volume, order):
@@ -335,8 +335,8 @@ def test_the_target_says_which_grid():
     stripped = BrainExtraction(brain, "none", "")
 
     def laid_on(grid, placed):
-        target, found = Target(grid, n4=False), ScanAssessment(stripped, placed)
-        return resampled(flair, None, found, target, atlas="", clock=Clock()).prepared.placement
+        target, found = ResamplingTarget(grid, n4=False), ScanAssessment(stripped, placed)
+        return resample_scan(flair, None, found, target, atlas="", clock=Clock()).prepared.placement
 
     own = slices_grid(flair.with_data(brain), LEAST_MM)
     slices = GridConfig(kind="slices", spacing_mm=LEAST_MM)
@@ -355,7 +355,7 @@ def test_a_head_that_its_header_turns_has_the_slices_that_it_has_upright(name):
     """In all 24 ways, and what is said of them goes back to the same voxels."""
     flair, _ = blob_brain(*(STORED | SCANS)[name])
     brain = flair.data != 0
-    slices = Target(GridConfig(kind="slices", spacing_mm=LEAST_MM), n4=False)
+    slices = ResamplingTarget(GridConfig(kind="slices", spacing_mm=LEAST_MM), n4=False)
 
     def laid_out(header):
         found = ScanAssessment(
@@ -363,7 +363,7 @@ def test_a_head_that_its_header_turns_has_the_slices_that_it_has_upright(name):
             AtlasPosition(brain, TO_ATLAS @ inverse(header), "test", turn=inverse(header)),
         )
         turned_scan = Volume(flair.data, header @ flair.affine)
-        return resampled(turned_scan, None, found, slices, atlas="", clock=Clock()).prepared
+        return resample_scan(turned_scan, None, found, slices, atlas="", clock=Clock()).prepared
 
     upright = laid_out(np.eye(4))
     for matrix in cube_turns():

@@ -144,7 +144,7 @@ def test_a_head_that_its_header_puts_upside_down_is_laid_upright_and_doubted(mon
 def test_an_upright_head_whose_orientation_is_doubtful_stays_as_it_lies(monkeypatch):
     """Turns are tried, none is better, and each attempt says why it was not taken."""
     monkeypatch.setitem(CHAINS, "rigid", CHAINS["rigid"][:1])
-    monkeypatch.setattr(assessment, "_MOST_TURNS", 1)
+    monkeypatch.setattr(assessment, "_MAX_TURNS", 1)
     real = assessment.orientation
 
     def doubted(aligned):
@@ -169,7 +169,7 @@ def test_attempts_that_a_doubtful_orientation_speaks_against_say_so():
     )
     attempt = Attempt(engine="greedy", model="affine", start="mass", seconds=1.0, accepted=True)
     found = assessment.ScanAssessment(None, verdicts=(verdict,), attempts=(attempt,))
-    (refused,) = assessment._refused(found)  # noqa: SLF001
+    (refused,) = assessment._rejected_attempts(found)  # noqa: SLF001
     assert not refused.accepted
     assert refused.reason == "almost as well turned"
 

@@ -4,12 +4,12 @@ import pytest
 from make_case import CLASSES, make_case, marker, result_of
 
 from plgg.report.case.page import prediction_of
-from plgg.report.case.pdf import case_figures, view_of, write_case_pdf
+from plgg.report.case.pdf import case_figures, make_scan_view, write_case_pdf
 
 
 def words(folder, scan, result):
     """The text of every page."""
-    figures = case_figures(result, view_of(scan, prediction_of(folder, scan)))
+    figures = case_figures(result, make_scan_view(scan, prediction_of(folder, scan)))
     return [[text.get_text() for text in figure.texts] for figure in figures]
 
 
@@ -49,7 +49,7 @@ def test_any_number_of_warnings_and_models_has_room(tmp_path):
     result = result_of(mask)
     warnings = tuple(f"warning {n} with $money$ and \\frac" * 3 for n in range(30))
     many = result.model_copy(update={"warnings": warnings, "models": result.models * 30})
-    figures = list(case_figures(many, view_of(scan, prediction_of(folder, scan))))
+    figures = list(case_figures(many, make_scan_view(scan, prediction_of(folder, scan))))
     assert len(figures) > 3
     for figure in figures:
         assert all(text.get_position()[1] > 0 for text in figure.texts)

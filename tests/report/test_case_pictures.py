@@ -24,8 +24,8 @@ from plgg.report.case.pictures import (
     spaced,
     strip_of,
 )
-from plgg.report.case.surface import scene_of, smooth_surface, surface_net
-from plgg.report.case.view import AXES, Prediction, direction, edges, tilt_degrees, view_of
+from plgg.report.case.surface import make_scene, smooth_surface, surface_net
+from plgg.report.case.view import AXES, Prediction, direction, edges, make_scan_view, tilt_degrees
 
 BALL_ML = 4 / 3 * np.pi * TUMOUR_RADIUS_MM**3 / 1000
 
@@ -34,7 +34,7 @@ def laid(grid):
     """A brain on one of the odd grids, as shown, and its native mask."""
     scan, mask = blob_brain(affine=ODD_AFFINES[grid])
     probability = mask.with_data(mask.data.astype(np.float32))
-    return view_of(scan, Prediction(mask, probability, None)), mask
+    return make_scan_view(scan, Prediction(mask, probability, None)), mask
 
 
 def inside_of(path, shape):
@@ -195,7 +195,7 @@ def test_a_net_of_a_ball_lies_on_the_ball():
 
 
 def test_the_scene_holds_head_and_tumour_around_its_centre():
-    scene = scene_of(laid("ras")[0])
+    scene = make_scene(laid("ras")[0])
     for mesh in (scene.head, scene.tumour):
         points = np.frombuffer(base64.b64decode(mesh.points), "<i2").reshape(-1, 3) / 10
         faces = np.frombuffer(base64.b64decode(mesh.faces), "<u2")
@@ -223,7 +223,7 @@ def test_a_scored_scan_with_dark_voxels_below_its_background_is_shown():
     scan, mask = blob_brain()
     brain = scan.data > 0
     scored = np.where(brain, (scan.data - 100.0) / 20.0, 0.0).astype(np.float32)
-    shown = view_of(Volume(scored, scan.affine), Prediction(mask, mask, mask))
+    shown = make_scan_view(Volume(scored, scan.affine), Prediction(mask, mask, mask))
     size = np.array(shown.grey.shape) * shown.spacing_mm
     assert (size > (124, 156, 116)).all()
     assert shown.uncertainty is not None

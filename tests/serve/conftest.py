@@ -10,7 +10,7 @@ from plgg import api
 from plgg.core.files import make_folder
 from plgg.core.output import READING_ROOM, output_folder
 from plgg.predict.options import PredictOptions
-from plgg.serve.uploads import GivenFile, Patient, keep_upload
+from plgg.serve.uploads import Patient, UploadedFile, save_upload
 from plgg.serve.views import make_view
 from plgg.serve.work import WorkFolder
 from runs import calibrate, make_run
@@ -43,8 +43,8 @@ def template(tmp_path_factory, models, scans):
         work.make()
         for name, path in scans.items():
             with path.open("rb") as file:
-                given = GivenFile(path.name, file)
-                keep_upload(work, [given], Patient(name), voxels=10**8)
+                given = UploadedFile(path.name, file)
+                save_upload(work, [given], Patient(name), voxels=10**8)
         paths = [work.scan(name) for name in CASES]
         for path in paths:
             api.predict([path], out=work.cases, model=models, options=PredictOptions(pages=True))

@@ -24,7 +24,7 @@ from plgg.predict.options import PredictOptions
 from plgg.serve import runner
 from plgg.serve.edits import save_edit
 from plgg.serve.records import RoundRecord, now
-from plgg.serve.uploads import GivenFile, Patient, keep_upload
+from plgg.serve.uploads import Patient, UploadedFile, save_upload
 from plgg.serve.views import make_view
 from plgg.serve.work import WorkFolder
 
@@ -319,8 +319,8 @@ def dark(tmp_path_factory):
         work.make()
         for name in NAMES:
             with (scans / f"{name}.nii.gz").open("rb") as file:
-                given = GivenFile(f"{name}.nii.gz", file)
-                keep_upload(work, [given], Patient(name), voxels=10**8)
+                given = UploadedFile(f"{name}.nii.gz", file)
+                save_upload(work, [given], Patient(name), voxels=10**8)
             api.predict([work.scan(name)], out=work.cases, model=work.models, options=work.options)
             make_view(work, name)
             sent = shutil.copyfile(scans / f"{name}_mask.nii.gz", folder / "sent")

@@ -15,7 +15,7 @@ from plgg.data.dicom.objects import own_objects
 from plgg.data.nifti.image import read_volume, write_volume
 from plgg.predict.options import PredictOptions
 from plgg.serve.edits import save_edit
-from plgg.serve.uploads import GivenFile, Patient, keep_upload
+from plgg.serve.uploads import Patient, UploadedFile, save_upload
 from plgg.serve.work import read_edit
 from study_objects import SECRETS, secrets_in
 
@@ -27,8 +27,8 @@ def case(work, tmp_path):
     """A case that was uploaded as DICOM and predicted."""
     write_series(tmp_path / "s", blob_brain(affine=ODD_AFFINES["oblique-lps"])[0], tags=SECRETS)
     files = sorted((tmp_path / "s").iterdir())
-    given = [GivenFile(path.name, io.BytesIO(path.read_bytes())) for path in files]
-    keep_upload(work, given, Patient("D01"), voxels=10**8)
+    given = [UploadedFile(path.name, io.BytesIO(path.read_bytes())) for path in files]
+    save_upload(work, given, Patient("D01"), voxels=10**8)
     plain = PredictOptions(pages=False)
     api.predict([work.scan("D01")], out=work.cases, model=work.models, options=plain)
     return "D01"

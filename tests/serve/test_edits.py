@@ -9,7 +9,7 @@ import pytest
 from served import served
 
 from helper import write_nifti
-from plgg.core.files import aside_name, sha256
+from plgg.core.files import sha256, temporary_name
 from plgg.data.nifti.image import read_volume
 from plgg.serve.edits import save_edit
 from plgg.serve.errors import RequestError
@@ -193,7 +193,7 @@ def test_minutes_are_a_number(room, work, tmp_path, minutes):
 
 def test_what_a_killed_save_left_is_cleared_and_the_number_is_free(work, tmp_path):
     edits = work.case_folder("P01") / "edits"
-    left = aside_name(edits / "edit")
+    left = temporary_name(edits / "edit")
     left.mkdir(parents=True)
     (left / "mask.nii.gz").write_bytes(b"half")
     (edits / "0001").mkdir()  # without its record it is no edit

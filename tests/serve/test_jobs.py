@@ -21,7 +21,7 @@ from plgg.serve.cases import CaseList
 from plgg.serve.errors import RequestError
 from plgg.serve.queue import MOST_ATTEMPTS, JobQueue
 from plgg.serve.records import Job, JobProgress
-from plgg.serve.uploads import GivenFile, Patient, keep_upload
+from plgg.serve.uploads import Patient, UploadedFile, save_upload
 from plgg.serve.worker import JobWatch, predict_case
 
 
@@ -338,7 +338,7 @@ def test_an_upload_is_predicted_as_plgg_predict_would(work, scans):
 def test_a_scan_without_a_brain_is_refused_and_says_why(work, tmp_path):
     path = noise(tmp_path)
     with path.open("rb") as file:
-        keep_upload(work, [GivenFile("noise.nii.gz", file)], Patient(), voxels=10**8)
+        save_upload(work, [UploadedFile("noise.nii.gz", file)], Patient(), voxels=10**8)
     found = predict_case(work, "noise", JobWatch(tmp_path / "progress"))
     assert found.refused
     assert "raw head" in found.error

@@ -17,7 +17,7 @@ from plgg import api
 from plgg.core.files import sha256
 from plgg.data.nifti.image import read_volume
 from plgg.serve.records import Job
-from plgg.serve.uploads import GivenFile, Patient, keep_upload
+from plgg.serve.uploads import Patient, UploadedFile, save_upload
 from plgg.serve.work import read_edit
 
 MULTIPART = b'--b\r\nContent-Disposition: form-data; name="files"; filename="N.nii.gz"\r\n\r\n'
@@ -152,7 +152,7 @@ def add(work, name, tmp_path):
     scan, _ = blob_brain(affine=ODD_AFFINES["las"], seed=11)
     path = write_nifti(tmp_path / f"{name}.nii.gz", scan.data, scan.affine)
     with path.open("rb") as file:
-        keep_upload(work, [GivenFile(path.name, file)], Patient(name), voxels=10**8)
+        save_upload(work, [UploadedFile(path.name, file)], Patient(name), voxels=10**8)
     api.predict([work.scan(name)], out=work.cases, model=work.models[:1])
 
 

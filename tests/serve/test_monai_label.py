@@ -22,7 +22,7 @@ from plgg.data.nifti.image import read_volume
 from plgg.serve import runner
 from plgg.serve.monai_label import router
 from plgg.serve.nrrd import read_nrrd, write_nrrd
-from plgg.serve.uploads import GivenFile, Patient, keep_upload
+from plgg.serve.uploads import Patient, UploadedFile, save_upload
 
 # MONAI Label's client closes neither its sockets nor its files.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -357,8 +357,8 @@ def test_a_dicom_series_is_found_by_its_uid_and_answered_as_seg(work, tmp_path):
     scan, _ = blob_brain(affine=ODD_AFFINES["oblique-lps"], seed=4)
     write_series(tmp_path / "series", scan)
     files = [path for path in sorted((tmp_path / "series").rglob("*")) if path.is_file()]
-    given = [GivenFile(path.name, io.BytesIO(path.read_bytes())) for path in files]
-    keep_upload(work, given, Patient("D01"), voxels=10**8)
+    given = [UploadedFile(path.name, io.BytesIO(path.read_bytes())) for path in files]
+    save_upload(work, given, Patient("D01"), voxels=10**8)
     api.predict([work.scan("D01")], out=work.cases, model=work.models)
     uid = str(pydicom.dcmread(files[0]).SeriesInstanceUID)
     with served(work.root, *work.models) as room:

@@ -20,7 +20,7 @@ from plgg.serve import rounds
 from plgg.serve.edits import save_edit
 from plgg.serve.records import RoundRecord, now
 from plgg.serve.rounds import HELD_OUT, held_out, run_round
-from plgg.serve.uploads import GivenFile, Patient, keep_upload
+from plgg.serve.uploads import Patient, UploadedFile, save_upload
 from plgg.serve.work import WorkFolder
 
 NAMES = [f"P{number}" for number in range(50, 56)]
@@ -42,7 +42,7 @@ def begun(tmp_path_factory):
 def add(work, name, scan):
     """Upload a scan and predict it."""
     with scan.open("rb") as file:
-        keep_upload(work, [GivenFile(scan.name, file)], Patient(name), voxels=10**8)
+        save_upload(work, [UploadedFile(scan.name, file)], Patient(name), voxels=10**8)
     api.predict([work.scan(name)], out=work.cases, model=work.models, options=work.options)
 
 

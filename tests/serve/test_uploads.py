@@ -17,7 +17,7 @@ from plgg.data.budget import scan_limit
 from plgg.data.scan import open_scan
 from plgg.predict.source import find_scans
 from plgg.serve.errors import RequestError
-from plgg.serve.uploads import GivenFile, Patient, keep_upload
+from plgg.serve.uploads import Patient, UploadedFile, save_upload
 from plgg.serve.work import WorkFolder
 
 VOXELS = 10**6
@@ -50,9 +50,9 @@ def dicom(tmp_path_factory):
 
 
 def keep(work, files, case_id=None, *, voxels=VOXELS, others=None, **patient):
-    given = [GivenFile(name, io.BytesIO(data)) for name, data in files.items()]
-    further = {key: GivenFile(*pair) for key, pair in (others or {}).items()}
-    return keep_upload(work, given, Patient(case_id, **patient), others=further, voxels=voxels)
+    given = [UploadedFile(name, io.BytesIO(data)) for name, data in files.items()]
+    further = {key: UploadedFile(*pair) for key, pair in (others or {}).items()}
+    return save_upload(work, given, Patient(case_id, **patient), others=further, voxels=voxels)
 
 
 def zipped(files, **options):

@@ -14,7 +14,7 @@ from plgg.model.network import build_network
 from plgg.tasks.base import Target
 from plgg.tasks.kinds import fit_tasks, restore_tasks
 from plgg.tasks.losses import task_losses
-from plgg.tasks.mask_task import answering_tasks
+from plgg.tasks.mask_task import scan_level_tasks
 from plgg.tasks.segmentation import Segmentation
 from plgg.tasks.signed_distance import REACH_MM, signed_distance
 from plgg.train.batches import EpochBatches, Share
@@ -218,7 +218,7 @@ def test_they_move_the_encoder_even_where_the_marker_may_not(store):
 def test_they_need_no_column_and_refuse_one(store):
     config, tasks = both(store)
     assert list(tasks) == ["distance", "slices"]
-    assert answering_tasks(tasks) == {}
+    assert scan_level_tasks(tasks) == {}
     named = with_settings(config, ["tasks.distance.column=grade"])
     with pytest.raises(ConfigError, match="learns from masks"):
         fit_tasks(named, store, sorted(store.by_id))

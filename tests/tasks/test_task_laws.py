@@ -12,7 +12,7 @@ from plgg.core.errors import ConfigError, InputError
 from plgg.model.network import build_network
 from plgg.tasks.base import Column, TaskAnswer, TaskRecord
 from plgg.tasks.classification import Classification
-from plgg.tasks.kinds import KINDS, kind_of, register_kind
+from plgg.tasks.kinds import KINDS, find_kind, register_kind
 from plgg.tasks.regression import Regression
 from tiny import tiny_config
 
@@ -173,7 +173,7 @@ def test_kinds_are_registered_once_under_a_name():
     register_kind("count", Count)
     register_kind("count", Count)
     try:
-        assert kind_of("count") is Count
+        assert find_kind("count") is Count
         for name in ("segmentation", "regression"):
             with pytest.raises(ConfigError, match="is there"):
                 register_kind(name, Count)
@@ -189,7 +189,7 @@ def test_what_is_no_kind_of_task_is_refused(tmp_path, monkeypatch):
     (folder / "entry_points.txt").write_text("[plgg.tasks]\ncount = fractions:Fraction\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"no-kind 1\.0: fractions:Fraction is no kind of task"):
-        kind_of("count")
+        find_kind("count")
 
 
 TASKS = "tasks={segmentation: segmentation, "

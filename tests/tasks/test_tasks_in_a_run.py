@@ -22,7 +22,7 @@ from plgg.evaluate.experiment_records import read_experiment
 from plgg.experiment.options import Design
 from plgg.experiment.scoring import score_run
 from plgg.model.checkpoint import load_checkpoint
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.member import load_member
 from plgg.report.case.details import task_facts
 from plgg.report.measures import measures
@@ -195,9 +195,9 @@ def test_a_metric_of_a_task_can_be_compared(run):
 def test_an_ensemble_means_probabilities_and_values(run, store):
     member = load_member(run, calibrated=False)
     codes = store.image("P10")
-    alone = ensemble([member]).answer(codes)
+    alone = build_ensemble([member]).answer(codes)
     alike = replace(member, model=member.model.model_copy(update={"sha256": "0" * 64}))
-    twice = ensemble([member, alike]).answer(codes)
+    twice = build_ensemble([member, alike]).answer(codes)
     for name, values in alone.tasks.items():
         np.testing.assert_allclose(twice.tasks[name], values)
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from plgg.config import Augmentation, PatchConfig
 from plgg.train.augment import AugmentationParameters, Warp, apply_augmentation, sample_augmentation
-from plgg.train.patches import cut, sample_plan
+from plgg.train.patches import cut_patch, sample_plan
 from tiny import tiny_store
 
 SHAPE = (40, 48, 32)
@@ -196,7 +196,7 @@ def test_a_plan_says_all_of_a_patch(tmp_path):
         size=(32, 32, 32), augmentation=Augmentation(warp=1, anisotropy=1, gamma=1, bias=1, noise=1)
     )
     plan = sample_plan(store, "P00", strong, np.random.default_rng(3))
-    one, other = cut(store, plan), cut(store, plan)
+    one, other = cut_patch(store, plan), cut_patch(store, plan)
     assert np.array_equal(one.image, other.image)
     assert np.array_equal(one.mask, other.mask)
     again = sample_plan(store, "P00", strong, np.random.default_rng(3))

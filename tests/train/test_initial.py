@@ -183,7 +183,7 @@ def test_a_mixture_measures_its_own_moments(tmp_path, monkeypatch):
         settings = ("patches.size=[16,16,16]", f"init.interpolate={share}")
         split = hand_split(store, validation=("P00",), test=())
         trainer = Trainer(store, tmp_path / "run", tiny_config(*settings), split, workers=1)
-        kept = trainer.network_so_far()
+        kept = trainer.evaluation_network()
         assert asked[-1] is kept
         assert kept is trainer.kept.network
         assert (kept is trainer.average.network) == (share == 0.0)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plgg.data.store_arrays import OUTSIDE, STEP, decode, encode
-from plgg.train.patches import PatchPlan, cut, sample_plan
+from plgg.train.patches import PatchPlan, cut_patch, sample_plan
 from tiny import SHAPE, tiny_config, tiny_store
 
 
@@ -54,7 +54,7 @@ def test_outside_the_box_is_background(store, plan):
         slice(around + start, around + start + side)
         for start, side in zip(plan.start, plan.size, strict=True)
     )
-    patch = cut(store, plan)
+    patch = cut_patch(store, plan)
     assert np.array_equal(patch.image[0], decode(image[window]))
     assert np.array_equal(patch.mask, mask[window])
     assert patch.image.dtype == patch.mask.dtype == np.float32
@@ -63,7 +63,10 @@ def test_outside_the_box_is_background(store, plan):
 @pytest.mark.parametrize("flips", [(), (0,), (1,), (2,), (0, 2), (0, 1, 2)])
 def test_mirroring_back_gives_the_original(store, flips):
     plan = PatchPlan("P00", (8, -3, 20), (24, 24, 24))
-    plain, mirrored = cut(store, plan), cut(store, PatchPlan("P00", plan.start, plan.size, flips))
+    plain, mirrored = (
+        cut_patch(store, plan),
+        cut_patch(store, PatchPlan("P00", plan.start, plan.size, flips)),
+    )
     assert np.array_equal(np.flip(mirrored.image[0], flips), plain.image[0])
     assert np.array_equal(np.flip(mirrored.mask, flips), plain.mask)
     assert mirrored.image.flags.c_contiguous
@@ -71,8 +74,8 @@ def test_mirroring_back_gives_the_original(store, flips):
 
 
 def test_intensities_change_inside_the_brain_only(store):
-    plain = cut(store, PatchPlan("P00", (0, 0, 0), SHAPE))
-    changed = cut(store, PatchPlan("P00", (0, 0, 0), SHAPE, scale=1.1, shift=0.25))
+    plain = cut_patch(store, PatchPlan("P00", (0, 0, 0), SHAPE))
+    changed = cut_patch(store, PatchPlan("P00", (0, 0, 0), SHAPE, scale=1.1, shift=0.25))
     brain = store.image("P00") != OUTSIDE
     assert 0 < brain.mean() < 1
     assert np.all(changed.image[0][~brain] == 0)
@@ -82,7 +85,7 @@ def test_intensities_change_inside_the_brain_only(store):
 
 
 def test_an_unknown_mask_is_zeros(store):
-    assert not cut(store, PatchPlan("P01", (0, 0, 0), SHAPE)).mask.any()
+    assert not cut_patch(store, PatchPlan("P01", (0, 0, 0), SHAPE)).mask.any()
 
 
 def test_a_plan_depends_on_its_generator_alone(store):
@@ -135,7 +138,7 @@ def test_tumour_aware_crops_hold_tumour_and_stay_in_bounds(store, size):
     wanted = patches("patches.tumour_share=1", f"patches.size={size}")
     for seed in range(30):
         plan = sample_plan(store, "P00", wanted, np.random.default_rng(seed))
-        assert cut(store, plan).mask.any()
+        assert cut_patch(store, plan).mask.any()
         for start, n, side in zip(plan.start, SHAPE, plan.size, strict=True):
             assert min(0, n - side) <= start <= max(0, n - side)
     # Where the mask is unknown the crop is uniform.

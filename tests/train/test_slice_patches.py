@@ -10,13 +10,13 @@ from scipy import ndimage
 
 from plgg import api
 from plgg.config import Augmentation
-from plgg.data.inputs import Inputs, with_neighbours
+from plgg.data.inputs import Inputs, stack_neighbours
 from plgg.data.store import Store
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.phantom.cohort import make_cohort
 from plgg.phantom.settings import phantom_settings
 from plgg.train.augment import AugmentationParameters, Warp, apply_augmentation, sample_augmentation
-from plgg.train.patches import PatchPlan, cut, sample_plan
+from plgg.train.patches import PatchPlan, cut_patch, sample_plan
 
 SETTINGS = ("preprocess.registration=centre", "preprocess.stripping=none")
 PLAIN = (
@@ -71,7 +71,7 @@ def test_a_patch_is_its_slice_and_those_around_it(made, case, neighbours):
     """At every slice, the first and the last among them."""
     seen = inputs(neighbours)
     offsets = seen.offsets(made.placement(case).slice_mm)
-    whole = with_neighbours(decode(made.channels(case, seen.channels)), offsets)
+    whole = stack_neighbours(decode(made.channels(case, seen.channels)), offsets)
     plan = sample_plan(made, case, patches(), np.random.default_rng(0), seen)
     assert plan.offsets == offsets
     assert plan.size == (112, 144, 1)
@@ -79,7 +79,7 @@ def test_a_patch_is_its_slice_and_those_around_it(made, case, neighbours):
     assert (plan.flips, plan.scale, plan.shift, plan.change) == ((), 1.0, 0.0, None)
     assert plan.lost == plan.dropped == ()
     for k in range(whole.shape[-1]):
-        patch = cut(made, replace(plan, start=(0, 0, k)))
+        patch = cut_patch(made, replace(plan, start=(0, 0, k)))
         assert patch.image.shape == (2 * (1 + 2 * neighbours), 112, 144, 1)
         assert np.array_equal(patch.image, whole[..., k : k + 1])
         assert np.array_equal(patch.mask, made.mask(case)[..., k : k + 1])
@@ -110,7 +110,7 @@ def test_a_patch_is_a_window_on_the_case_whatever_its_place_and_size(
     i, j, k = (slice(AROUND + a, AROUND + a + n) for a, n in zip(start, size, strict=True))
     shown = [continued[:, i, j, k.start + offset : k.stop + offset] for offset in offsets]
     plan = PatchPlan(case, tuple(start), size, channels=channels, offsets=offsets)
-    assert np.array_equal(cut(made, plan).image, decode(np.concatenate(shown)))
+    assert np.array_equal(cut_patch(made, plan).image, decode(np.concatenate(shown)))
 
 
 def test_every_slice_is_drawn_and_tumour_where_asked(made, case):
@@ -121,7 +121,7 @@ def test_every_slice_is_drawn_and_tumour_where_asked(made, case):
     assert starts == {(0, 0, k) for k in range(n)}
     aware = patches("patches.tumour_share=1")
     for _ in range(30):
-        assert cut(made, sample_plan(made, case, aware, rng, inputs())).mask.any()
+        assert cut_patch(made, sample_plan(made, case, aware, rng, inputs())).mask.any()
 
 
 # ---- Neighbours that are missing ----
@@ -131,7 +131,7 @@ def test_a_lost_neighbour_is_zero_and_nothing_else_changes(made, case):
     plan = PatchPlan(
         case, (0, 0, 6), (112, 144, 1), channels=("flair", "t2"), offsets=(0, -1, 1), scale=1.3
     )
-    plain, lost = cut(made, plan), cut(made, replace(plan, lost=(-1,)))
+    plain, lost = cut_patch(made, plan), cut_patch(made, replace(plan, lost=(-1,)))
     assert plain.image[2:4].any()
     assert not lost.image[2:4].any()
     for own in (slice(0, 2), slice(4, 6)):
@@ -149,7 +149,7 @@ def test_a_lost_neighbour_stays_zero_through_every_change(made, case):
     for seed in range(5):
         plan = sample_plan(made, case, strong, np.random.default_rng(seed), inputs())
         plan = replace(plan, start=(0, 0, 6), lost=(plan.offsets[2],), shift=0.5)
-        image = cut(made, plan).image
+        image = cut_patch(made, plan).image
         assert not image[4:6].any()
         assert image[:2].any()
 
@@ -166,16 +166,16 @@ def test_neighbours_are_lost_as_often_as_they_should(made, case):
 
 def test_a_dropped_sequence_is_dropped_in_all_slices(made, case):
     plan = PatchPlan(case, (0, 0, 6), (112, 144, 1), channels=("flair", "t2"), offsets=(0, -1, 1))
-    image = cut(made, replace(plan, dropped=("t2",))).image
+    image = cut_patch(made, replace(plan, dropped=("t2",))).image
     assert not image[1::2].any()
-    assert np.array_equal(image[::2], cut(made, plan).image[::2])
+    assert np.array_equal(image[::2], cut_patch(made, plan).image[::2])
 
 
 def test_all_slices_of_a_sequence_have_one_scale_and_shift(made, case):
     plan = PatchPlan(case, (0, 0, 6), (112, 144, 1), channels=("flair", "t2"), offsets=(0, -1, 1))
-    plain = cut(made, plan).image
-    image = cut(made, replace(plan, scale=1.2, shift=0.3, more=((0.8, -0.1),))).image
-    offsets = with_neighbours(made.channels(case, ("flair", "t2")), (0, -1, 1), outside=OUTSIDE)
+    plain = cut_patch(made, plan).image
+    image = cut_patch(made, replace(plan, scale=1.2, shift=0.3, more=((0.8, -0.1),))).image
+    offsets = stack_neighbours(made.channels(case, ("flair", "t2")), (0, -1, 1), outside=OUTSIDE)
     inside = offsets[..., 6:7] != OUTSIDE
     for channel in range(6):
         scale, shift = ((1.2, 0.3), (0.8, -0.1))[channel % 2]
@@ -195,7 +195,7 @@ def test_plans_of_the_preset_depend_on_their_generator_alone(made, case):
             sample_plan(made, case, wanted, np.random.default_rng(seed), inputs()) for _ in range(2)
         )
         assert one == other
-        first, again = cut(made, one), cut(made, other)
+        first, again = cut_patch(made, one), cut_patch(made, other)
         assert np.array_equal(first.image, again.image)
         assert np.array_equal(first.mask, again.mask)
         assert np.isfinite(first.image).all()

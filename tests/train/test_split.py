@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plgg.core.errors import ConfigError
-from plgg.data.split import MIN_PATIENTS, SHARES, Split, _drawn, _strata, make_split, same_tests
+from plgg.data.split import (
+    MIN_PATIENTS,
+    SHARES,
+    Split,
+    _drawn,
+    _strata,
+    make_split,
+    splits_with_equal_tests,
+)
 from tiny import stored_case
 
 PARTS = ("train", "validation", "test")
@@ -149,14 +157,14 @@ def test_json_round_trip():
 def test_splits_of_a_small_cohort_test_other_patients_each(n, seed):
     cases = cohort(["a", "b"] * (n // 2) + ["a"] * (n % 2), scans=[1, 2])
     splits = [make_split(cases, k=k, seed=seed) for k in range(4)]
-    assert same_tests(splits, cases) == []
+    assert splits_with_equal_tests(splits, cases) == []
 
 
 def test_where_all_patients_were_tested_splits_are_named():
     cases = cohort(["a"] * 5)
     splits = [make_split(cases, k=k, seed=0) for k in range(7)]
-    groups = same_tests(splits, cases)
-    assert same_tests(splits[:5], cases) == []
+    groups = splits_with_equal_tests(splits, cases)
+    assert splits_with_equal_tests(splits[:5], cases) == []
     assert {k for group in groups for k in group} >= {5, 6}
     for group in groups:
         assert len({frozenset(patients_of(cases, splits[k], "test")) for k in group}) == 1

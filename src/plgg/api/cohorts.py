@@ -181,12 +181,12 @@ def preprocess(  # noqa: PLR0913 - as the command
         >>> len(cohort.cases), cohort.failed
         (6, ())
     """
-    from plgg.data.check.table import read_unchecked
+    from plgg.data.check.table import read_manifest_with_warnings
 
     typed_paths.require_there([manifest], error=ManifestError)
     require_workers(workers)
     typed_paths.require_atlas(config.preprocess.atlas)
-    cases = read_unchecked(manifest)
+    cases = read_manifest_with_warnings(manifest)
     from plgg.core.output import STORE, output_folder
     from plgg.preprocess.cohort import preprocess_cohort
     from plgg.report.store_qc import write_store_qc

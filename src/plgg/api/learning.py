@@ -75,7 +75,7 @@ def train(  # noqa: PLR0913 - as the command
         from plgg.data.ensemble_folder import OUT_OF_FOLD
         from plgg.experiment.folds import train_folds
 
-        _say_warned(cohort, watch)
+        _report_store_warnings(cohort, watch)
         found = train_folds(cohort, run, config, folds, watch=watch, tracking=tracking)
         return {OUT_OF_FOLD: found}
     drawn = make_split(cohort.cohort.cases, k=split, seed=config.seed)
@@ -87,7 +87,7 @@ def train(  # noqa: PLR0913 - as the command
     if not team.is_main:
         train_run(cohort, run, config, drawn, group=team)
         return {}
-    _say_warned(cohort, watch)
+    _report_store_warnings(cohort, watch)
     with (
         watch.training(config.arm) as listener,
         tracked(run, tracking, listener, name=run.resolve().name, arm=config.arm) as told,
@@ -205,7 +205,7 @@ def experiment(
     typed_paths.require_run(config.init.run)
     typed_paths.require_output(out)
     from plgg.data.store import Store
-    from plgg.experiment.arms import require_own, resolve_arms
+    from plgg.experiment.arms import require_no_overlap, resolve_arms
     from plgg.experiment.grid import parse_grid
     from plgg.experiment.options import Design
     from plgg.experiment.plan import Plan
@@ -213,7 +213,7 @@ def experiment(
 
     design = design or Design()
     grid = parse_grid(design.grid)
-    require_own(design.defined, grid)
+    require_no_overlap(design.defined, grid)
     out = out.resolve()
     tracking = choose_trackers(design.track, group=out.name)
     plan = Plan(
@@ -231,7 +231,7 @@ def experiment(
     )
     from plgg.experiment.run import run_experiment
 
-    _say_warned(plan.store, watch)
+    _report_store_warnings(plan.store, watch)
     return run_experiment(plan, watch)
 
 
@@ -283,12 +283,12 @@ def transfer(
         home, away = make_stores(out, config, course, watch)
     else:
         home, away = map(Store, stores)
-        _say_warned(home, watch)
-        _say_warned(away, watch)
+        _report_store_warnings(home, watch)
+        _report_store_warnings(away, watch)
     return run_transfer(transfer_of(home, away, out, config, course), watch)
 
 
-def _say_warned(store: Store, watch: Watch) -> None:
+def _report_store_warnings(store: Store, watch: Watch) -> None:
     """Report how many warnings the data check had when a store was made."""
     warned = store.cohort.warned()
     if warned:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from plgg.data.result import Timeline
 
 SILENT = Silent()
-EVERYTHING = PredictOptions()
+DEFAULT_OPTIONS = PredictOptions()
 LEVELS = ("participant", "group")
 
 
@@ -33,7 +33,7 @@ def bids(  # noqa: PLR0913 - the options of a BIDS App
     sessions: Sequence[str] = (),
     model: Path | Sequence[Path] | None = None,
     validate: bool = True,
-    options: PredictOptions = EVERYTHING,
+    options: PredictOptions = DEFAULT_OPTIONS,
     watch: Watch = SILENT,
 ) -> list[BidsOutcome]:
     """Predict the FLAIRs of a BIDS dataset into a BIDS derivative dataset, or tabulate them.
@@ -129,10 +129,10 @@ def timeline(
     for day in dates:
         require_past(day)
     typed_paths.require_priors(results)
-    from plgg.measure.timeline import read_moments
+    from plgg.measure.timeline import read_timeline_scans
     from plgg.measure.timeline import timeline as timeline_of
 
-    moments = read_moments(results, dates)
+    moments = read_timeline_scans(results, dates)
     found = timeline_of(moments)
     if out is not None:
         from plgg.report.timeline import write_timeline

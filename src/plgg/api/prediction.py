@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from plgg.predict.scan import Outcome
 
 SILENT = Silent()
-EVERYTHING = PredictOptions()
+DEFAULT_OPTIONS = PredictOptions()
 
 
 def predict(
@@ -35,7 +35,7 @@ def predict(
     *,
     out: Path,
     model: Path | Sequence[Path] | None = None,
-    options: PredictOptions = EVERYTHING,
+    options: PredictOptions = DEFAULT_OPTIONS,
     workers: Workers = 1,
     shard: Shard | None = None,
     watch: Watch = SILENT,
@@ -69,11 +69,13 @@ def predict(
         ['BRAF_V600E', 'BRAF_fusion', 'other']
     """
     runs = model_folders(model)
-    _require_prediction(inputs, runs, options)
+    _require_prediction_inputs(inputs, runs, options)
     typed_paths.require_output(out)
     require_workers(workers)
     # It starts while this process imports torch, which takes as long.
-    with assessment_process(wanted=_is_fresh() and _is_one_scan(inputs, workers)) as assessor:
+    with assessment_process(
+        wanted=_is_first_prediction() and _is_one_scan(inputs, workers)
+    ) as assessor:
         with loading():
             from plgg.predict.batch import Request, predict_batch
 
@@ -81,7 +83,7 @@ def predict(
         return predict_batch(request, watch, assessor)
 
 
-def _is_fresh() -> bool:
+def _is_first_prediction() -> bool:
     """Whether this process has not predicted yet; afterwards the atlas is in memory."""
     return "torch" not in sys.modules
 
@@ -100,7 +102,7 @@ def segment(
     affine: ArrayLike | None = None,
     *,
     model: Path | Sequence[Path] | None = None,
-    options: PredictOptions = EVERYTHING,
+    options: PredictOptions = DEFAULT_OPTIONS,
 ) -> Segmentation:
     """Outline the tumour of one patient whose images are in memory; nothing is written.
 
@@ -130,7 +132,7 @@ def segment(
         True
     """
     runs = model_folders(model)
-    _require_prediction((), runs, options)
+    _require_prediction_inputs((), runs, options)
     from plgg.predict.arrays import segment_arrays
 
     return segment_arrays(image, affine, runs, options)
@@ -192,7 +194,7 @@ def models() -> list[InstalledModel]:
     return installed_models()
 
 
-def _require_prediction(
+def _require_prediction_inputs(
     inputs: Sequence[Path], runs: Sequence[Path], options: PredictOptions
 ) -> None:
     """Check the paths and the patient data that a prediction is given."""

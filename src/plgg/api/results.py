@@ -12,7 +12,7 @@ from plgg.core.progress import Silent, Watch
 
 if TYPE_CHECKING:
     from plgg.evaluate.compare.experiment_records import ExperimentComparison
-    from plgg.evaluate.compare.power import Aim
+    from plgg.evaluate.compare.power import PowerTarget
     from plgg.evaluate.compare.records import Comparison
     from plgg.evaluate.evaluation import Evaluation
     from plgg.evaluate.tasks import Scorer
@@ -47,12 +47,12 @@ def evaluate(
     require_workers(workers)
     from plgg.core.output import EVALUATION, require_free
     from plgg.data.budget import scan_limit
-    from plgg.data.check.table import read_unchecked
+    from plgg.data.check.table import read_manifest_with_warnings
     from plgg.data.store import Store, is_store
     from plgg.evaluate.cohort import evaluate_predictions
     from plgg.report.evaluation import write_evaluation_page
 
-    cases = Store(truth).manifest_cases() if is_store(truth) else read_unchecked(truth)
+    cases = Store(truth).manifest_cases() if is_store(truth) else read_manifest_with_warnings(truth)
     folder = out or predictions / "evaluation"
     require_free(folder, EVALUATION, inputs=[truth])
     with scan_limit(scan_gib), watch.task("evaluating") as progress:
@@ -71,9 +71,9 @@ def evaluate(
 
 def _scorer_of(kind: str) -> Scorer | None:
     """Find the scorer of a kind of task; imports torch, so it is called only if there are tasks."""
-    from plgg.tasks.kinds import scores_of
+    from plgg.tasks.kinds import find_scorer
 
-    return scores_of(kind)
+    return find_scorer(kind)
 
 
 def compare(
@@ -83,7 +83,7 @@ def compare(
     metric: str = "dice",
     seed: int = 0,
     baseline: str | None = None,
-    aim: Aim | None = None,
+    aim: PowerTarget | None = None,
 ) -> Comparison | ExperimentComparison:
     """Compare two sets of results by patient, or the arms of one experiment or CSV table.
 

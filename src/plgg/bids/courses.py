@@ -72,7 +72,7 @@ def _course(request: BidsRequest, subject: str, outcomes: Sequence[BidsOutcome])
     if len(taken) < 2:
         return None
     notes += _without(outcomes, taken)
-    moments = [_moment(request, scan, scans[scan.name][1], notes) for scan in taken]
+    moments = [_timeline_scan(request, scan, scans[scan.name][1], notes) for scan in taken]
     try:
         found = timeline(moments)
     except PlggError as error:
@@ -89,7 +89,9 @@ def _of(error: PlggError, request: BidsRequest) -> str:
     return f"{Path(str(error.where)).name}: " if error.where else f"{request.root.name}: "
 
 
-def _moment(request: BidsRequest, scan: BidsScan, result: Result, notes: list[str]) -> TimelineScan:
+def _timeline_scan(
+    request: BidsRequest, scan: BidsScan, result: Result, notes: list[str]
+) -> TimelineScan:
     folder = request.work(scan.subject) / scan.name
     return TimelineScan(result, folder, acquisition_date(request.root, scan, notes))
 

@@ -14,8 +14,8 @@ from plgg.bids.record import read_scan_record, write_scan_record
 from plgg.bids.request import BidsRequest
 from plgg.bids.sidecar import mask_sidecar, probability_sidecar
 from plgg.core.errors import OutputError
-from plgg.core.files import sha256, split_aside, written_aside
-from plgg.core.paths import below
+from plgg.core.files import atomic_write, sha256, split_aside
+from plgg.core.paths import join_inside
 from plgg.core.prediction_files import LABELS, MASK, PROBABILITY, REPORT
 from plgg.data.result import Result
 
@@ -51,7 +51,7 @@ def write_derivatives(request: BidsRequest, scan: BidsScan, result: Result) -> N
     for path, data in contents.items():
         _clear_leftovers(targets[path])
         if there[path] != new[path][0]:
-            with written_aside(targets[path]) as aside:
+            with atomic_write(targets[path]) as aside:
                 aside.write_bytes(data)
     write_scan_record(request, scan, "done", files=done)
 
@@ -76,7 +76,7 @@ def _json(record: Mapping[str, Any]) -> bytes:
 
 
 def _target(out: Path, path: str) -> Path:
-    return below(out, *PurePosixPath(path).parts, error=OutputError)
+    return join_inside(out, *PurePosixPath(path).parts, error=OutputError)
 
 
 def _clear_leftovers(target: Path) -> None:

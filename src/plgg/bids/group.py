@@ -44,7 +44,7 @@ def summarise_group(request: BidsRequest, dataset: BidsDataset) -> list[BidsOutc
     outcomes = [recorded_outcome(request, scan) for scan in dataset.scans]
     outcomes += [left_out(one) for one in dataset.left_out]
     if not (request.participants or request.sessions):
-        outcomes += _gone(request, {outcome.name for outcome in outcomes})
+        outcomes += _outcomes_of_removed_scans(request, {outcome.name for outcome in outcomes})
     outcomes.sort(key=lambda outcome: outcome.name)
     with output_folder(request.out, DERIVATIVES):
         courses = write_timelines(request)
@@ -69,7 +69,7 @@ def _timeline_row(course: Course) -> TimelineRow:
     return TimelineRow(course.subject, course.timeline, course.reason, course.page)
 
 
-def _gone(request: BidsRequest, met: set[str]) -> list[BidsOutcome]:
+def _outcomes_of_removed_scans(request: BidsRequest, met: set[str]) -> list[BidsOutcome]:
     """Scans that were predicted, and are no longer in the dataset."""
     found = []
     for path in sorted((request.out / WORK).glob("sub-*/sub-*.json")):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from plgg.bids.dataset import BidsScan
-from plgg.bids.sidecar import made_by, sources
+from plgg.bids.sidecar import software_record, sources
 from plgg.config.labels import parents
 from plgg.data.result import Result, labels_of
 from plgg.report.parts import PREDICTION, REGIONS
@@ -52,6 +52,6 @@ def labels_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
         "within": {
             "Description": "Of the look-up table: the smallest label that this one lies within."
         },
-        "plgg": made_by(result)
+        "plgg": software_record(result)
         | {"labels": [label.model_dump(mode="json") for label in result.labels]},
     }

@@ -25,8 +25,8 @@ from plgg.core.workers import JobOutcome, in_workers
 from plgg.data.layouts.bids import NO_FLAIR
 from plgg.data.result import Result
 from plgg.predict.batch import Request
-from plgg.predict.scan import Predictor, guarded
-from plgg.predict.source import scan_of
+from plgg.predict.scan import Predictor, try_predict
+from plgg.predict.source import scan_from_case
 
 _GIB = 2**30
 
@@ -64,7 +64,7 @@ def predict_participants(
 
 def _predictor(request: BidsRequest, scans: Sequence[BidsScan]) -> Predictor:
     wanted = Request((request.root,), request.runs, request.out, request.options)
-    return wanted.predictor([scan_of(scan.case) for scan in scans])
+    return wanted.predictor([scan_from_case(scan.case) for scan in scans])
 
 
 def _outcomes(
@@ -79,23 +79,23 @@ def _outcomes(
     done = in_workers(
         [scan.name for scan in scans],
         _predict_named,
-        start=partial(_ready, request, scans),
+        start=partial(_load_worker_state, request, scans),
         workers=1,
         seconds=60.0 * options.case_minutes,
         gib=options.case_gib or float(psutil.virtual_memory().available) / _GIB,
     )
     for scan, outcome in zip(scans, done, strict=True):
-        yield outcome.result or _stopped(request, scan, outcome)
+        yield outcome.result or _killed_outcome(request, scan, outcome)
 
 
-_Ready = tuple[BidsRequest, Predictor, dict[str, BidsScan]]
+_WorkerState = tuple[BidsRequest, Predictor, dict[str, BidsScan]]
 
 
-def _ready(request: BidsRequest, scans: Sequence[BidsScan]) -> _Ready:
+def _load_worker_state(request: BidsRequest, scans: Sequence[BidsScan]) -> _WorkerState:
     return request, _predictor(request, scans), {scan.name: scan for scan in scans}
 
 
-def _predict_named(ready: _Ready, name: str) -> BidsOutcome:
+def _predict_named(ready: _WorkerState, name: str) -> BidsOutcome:
     request, predictor, scans = ready
     return _predict(request, predictor, scans[name])
 
@@ -105,7 +105,7 @@ def _predict(request: BidsRequest, predictor: Predictor, scan: BidsScan) -> Bids
     work = request.work(scan.subject)
     try:
         with output_folder(work, PREDICTIONS, inputs=[*scan.case.images.values()]):
-            outcome = guarded(scan_of(scan.case), predictor, work)
+            outcome = try_predict(scan_from_case(scan.case), predictor, work)
             reason = outcome.reason or _derive(request, scan, outcome.result)
             if reason:
                 return _failed(request, scan, reason)
@@ -132,7 +132,9 @@ def _failed(request: BidsRequest, scan: BidsScan, reason: str) -> BidsOutcome:
     return BidsOutcome(scan, "failed", reason=said)
 
 
-def _stopped(request: BidsRequest, scan: BidsScan, outcome: JobOutcome[BidsOutcome]) -> BidsOutcome:
+def _killed_outcome(
+    request: BidsRequest, scan: BidsScan, outcome: JobOutcome[BidsOutcome]
+) -> BidsOutcome:
     """Outcome of a scan whose worker process was killed or stopped at a limit."""
     remedy = {
         "time": "Look at the scan, or give it longer (--case-minutes).",

@@ -33,11 +33,11 @@ def probability_sidecar(scan: BidsScan, result: Result) -> dict[str, Any]:
         ),
         "Type": "Lesion",
         **sources(scan, result),
-        "plgg": made_by(result),
+        "plgg": software_record(result),
     }
 
 
-def made_by(result: Result) -> dict[str, Any]:
+def software_record(result: Result) -> dict[str, Any]:
     """The version of plgg, and the networks of the prediction."""
     return {
         "version": __version__,

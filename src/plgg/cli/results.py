@@ -88,10 +88,12 @@ def compare(
     Example: plgg compare results/split-0/single results/split-0/multitask
     """
     from plgg import api
-    from plgg.evaluate.compare.power import Aim
+    from plgg.evaluate.compare.power import PowerTarget
     from plgg.report.comparison import as_markdown
 
-    found = api.compare(a, b, metric=metric, seed=seed, baseline=baseline, aim=Aim(gain, power))
+    found = api.compare(
+        a, b, metric=metric, seed=seed, baseline=baseline, aim=PowerTarget(gain, power)
+    )
     typer.echo(json.dumps(found.as_json(), indent=2) if as_json else as_markdown(found))
 
 

@@ -43,7 +43,7 @@ TITLES: dict[str, str] = {
 log = logging.getLogger(__name__)
 
 
-def without_removed(raw: Any, removed: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON is any
+def drop_removed_settings(raw: Any, removed: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON is any
     """Drop settings of an earlier version that no longer exist.
 
     Args:

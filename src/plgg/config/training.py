@@ -15,7 +15,7 @@ from plgg.config.base import (
     Text,
     Triple,
     Width,
-    without_removed,
+    drop_removed_settings,
 )
 
 Weighting = Literal[
@@ -106,7 +106,7 @@ class LossConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _upgraded(cls, raw: Any) -> Any:  # noqa: ANN401 - JSON is any
-        return without_removed(raw, {"deep_weight": 0.5})
+        return drop_removed_settings(raw, {"deep_weight": 0.5})
 
 
 class Augmentation(Settings):
@@ -282,4 +282,4 @@ class ExecutionConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _upgraded(cls, raw: Any) -> Any:  # noqa: ANN401 - JSON is any
-        return without_removed(raw, {"compile": False})
+        return drop_removed_settings(raw, {"compile": False})

@@ -105,7 +105,7 @@ def quoted(name: str) -> str:
     return ascii(name) if len(name) <= MAX_LENGTH else ascii(f"{name[:30]}…")
 
 
-def first_twin(names: Iterable[str]) -> str | None:
+def first_duplicate(names: Iterable[str]) -> str | None:
     """The first duplicate name, or None; case is ignored, as by some file systems."""
     seen: set[str] = set()
     for name in names:

@@ -45,7 +45,7 @@ def make_folder(path: Path) -> Path:
 
 
 @contextmanager
-def disk_answers(path: Path) -> Iterator[None]:
+def convert_inspection_errors(path: Path) -> Iterator[None]:
     """Convert file-system errors, while a path is inspected, to an `OutputError`.
 
     Raises:
@@ -65,7 +65,9 @@ def disk_answers(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def disk_writes(path: Path, *, remedy: str = "Check free space and permissions.") -> Iterator[None]:
+def convert_write_errors(
+    path: Path, *, remedy: str = "Check free space and permissions."
+) -> Iterator[None]:
     """Convert file-system errors, while something is written, to an `OutputError`.
 
     Args:
@@ -90,13 +92,13 @@ def require_no_file(folder: Path) -> None:
     Raises:
         OutputError: If a file is there, or the path is invalid.
     """
-    with disk_answers(folder):
+    with convert_inspection_errors(folder):
         is_other = folder.exists() and not folder.is_dir()
     if is_other:
         raise OutputError("is a file, not a folder", where=folder, remedy="Name a folder.")
 
 
-def aside_name(path: Path, kind: Literal["new", "old"] = "new") -> Path:
+def temporary_name(path: Path, kind: Literal["new", "old"] = "new") -> Path:
     """A random name beside `path` for unfinished (`new`) or replaced (`old`) files and folders.
 
     It keeps the suffixes of `path`, because libraries choose the format by them.
@@ -105,7 +107,7 @@ def aside_name(path: Path, kind: Literal["new", "old"] = "new") -> Path:
 
 
 def split_aside(name: str) -> tuple[str, str] | None:
-    """Split a name of `aside_name` into its kind (`new`, `old`) and original; None for others.
+    """Split a name of `temporary_name` into its kind (`new`, `old`) and original; None for others.
 
     >>> split_aside(".plgg-new-0123456789abcdef.mask.nii.gz")
     ('new', 'mask.nii.gz')
@@ -115,7 +117,7 @@ def split_aside(name: str) -> tuple[str, str] | None:
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed to it only if the block succeeds.
 
     The file is synced to disk before it is renamed, so that a power cut leaves the old one or the
@@ -125,9 +127,9 @@ def written_aside(path: Path) -> Iterator[Path]:
         OutputError: If the disk refuses, for example because it is full.
     """
     make_folder(path.parent)
-    aside = aside_name(path)
+    aside = temporary_name(path)
     try:
-        with disk_writes(path):
+        with convert_write_errors(path):
             yield aside
             sync(aside)
             aside.replace(path)
@@ -143,9 +145,9 @@ def copy_folder(source: Path, target: Path) -> None:
     Raises:
         OutputError: If the disk refuses.
     """
-    aside = aside_name(target)
+    aside = temporary_name(target)
     try:
-        with disk_writes(target):
+        with convert_write_errors(target):
             shutil.copytree(source, aside)
             aside.rename(target)
     except OutputError:
@@ -181,7 +183,7 @@ def write_text(path: Path, text: str) -> None:
     Surrogates, as in file names that are no Unicode (PEP 383), are written as JSON escapes, so that
     `read_json` restores them.
     """
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 

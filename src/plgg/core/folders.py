@@ -1,6 +1,6 @@
 """Replace a whole folder, if it has plgg's mark and contains only files of plgg.
 
-    with replaced(out / case_id, PREDICTION, inputs=[scan]) as aside:
+    with replace_folder(out / case_id, PREDICTION, inputs=[scan]) as aside:
         ...write into aside...
 
 The new folder is written under a temporary name, and renamed once it is complete and synced to
@@ -21,13 +21,13 @@ from pathlib import Path
 
 from plgg.core.errors import OutputError
 from plgg.core.files import (
-    aside_name,
-    disk_answers,
-    disk_writes,
+    convert_inspection_errors,
+    convert_write_errors,
     make_folder,
     sha256,
     split_aside,
     sync,
+    temporary_name,
 )
 from plgg.core.lock import BESIDE, in_use, is_in_use
 from plgg.core.prediction_files import (
@@ -116,7 +116,9 @@ MODEL = FolderKind(
 
 
 @contextmanager
-def replaced(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()) -> Iterator[Path]:
+def replace_folder(
+    folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()
+) -> Iterator[Path]:
     """Yield a temporary folder, which replaces a folder if the block succeeds.
 
     Args:
@@ -128,7 +130,7 @@ def replaced(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = ()) -> 
         OutputError: If something else is there, or writing fails; nothing is changed then.
     """
     require_replaceable(folder, kind, inputs=inputs)
-    with scratch_folder(folder) as aside, disk_writes(folder):
+    with scratch_folder(folder) as aside, convert_write_errors(folder):
         yield aside
         _sync_all(aside)
         require_replaceable(folder, kind)
@@ -144,7 +146,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: If it cannot be made.
     """
-    aside = aside_name(path)
+    aside = temporary_name(path)
     make_folder(aside)
     with in_use(aside):
         try:
@@ -156,7 +158,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 def _put_in_place(aside: Path, folder: Path, kind: FolderKind) -> None:
     old = None
     if folder.exists():
-        old = aside_name(folder, "old")
+        old = temporary_name(folder, "old")
         folder.rename(old)
     try:
         aside.rename(folder)
@@ -194,7 +196,7 @@ def require_untaken(folder: Path, kind: FolderKind, *, inputs: Iterable[Path] = 
                 where=folder,
                 remedy="Choose another output folder.",
             )
-    with disk_answers(folder):
+    with convert_inspection_errors(folder):
         fault = _ownership_fault(folder, kind)
     if fault:
         raise OutputError(fault, where=folder, remedy=_REMEDY)

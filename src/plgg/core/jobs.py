@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from plgg.core.on_ray import on_ray
-from plgg.core.ray_session import RayWorkers, imported_ray
+from plgg.core.ray_session import RayWorkers, import_ray
 from plgg.core.shared_folder import shared_folder
 from plgg.core.workers import JobOutcome, in_workers
 
@@ -32,7 +32,7 @@ def require_workers(workers: Workers) -> None:
         ConfigError: If Ray is asked for and not installed.
     """
     if isinstance(workers, RayWorkers):
-        imported_ray()
+        import_ray()
 
 
 def run_jobs(

@@ -11,7 +11,7 @@ from scipy import ndimage
 from plgg.core.errors import InputError
 
 
-def filled(mask: NDArray[Any]) -> NDArray[np.bool_]:
+def fill_holes(mask: NDArray[Any]) -> NDArray[np.bool_]:
     """Fill the holes of a mask: background that has no path through voxel faces to the outside.
 
     SciPy's `binary_fill_holes` gives the same result by dilation, which is slower on a head.

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from plgg.core.errors import PlggError, WorkerError
 from plgg.core.ray_host import RayHost
-from plgg.core.ray_session import RayWorkers, Room, ray_session, room_for
+from plgg.core.ray_session import RayWorkers, Room, ray_session, worker_resources
 from plgg.core.shared_folder import SharedFolder
 from plgg.core.workers import JobOutcome
 
@@ -64,7 +64,7 @@ def on_ray(
     if not jobs:
         return
     with ray_session(workers.address) as ray:
-        room = room_for(ray, workers)
+        room = worker_resources(ray, workers)
         if gib is None and workers.gib:
             gib = max(2.0 * workers.gib, room.share_gib)
         make = _maker(ray, workers.cpus, room)

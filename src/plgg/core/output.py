@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.core.errors import OutputError
-from plgg.core.files import disk_answers, require_no_file, write_json
+from plgg.core.files import convert_inspection_errors, require_no_file, write_json
 from plgg.core.folders import PREDICTION, STORED_CASE, FolderKind, clear_leftovers
 from plgg.core.lock import locked, locked_part
 from plgg.core.records import JsonError, read_json
@@ -166,7 +166,7 @@ def require_free(folder: Path, kind: OutputKind, *, inputs: Iterable[Path] = ())
         OutputError: As `output_folder`.
     """
     require_no_file(folder)
-    with disk_answers(folder):
+    with convert_inspection_errors(folder):
         fault = _fault(folder, kind, inputs)
     if fault:
         raise OutputError(fault[0], where=folder, remedy=fault[1])

@@ -1,6 +1,6 @@
 """Checks of paths from users and from records: that they exist, and stay inside their folder.
 
->>> below(Path("/store"), "cases", "P01")
+>>> join_inside(Path("/store"), "cases", "P01")
 PosixPath('/store/cases/P01')
 """
 
@@ -22,7 +22,7 @@ _MAX_LENGTH = 255
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 
 
-def below(root: Path, *names: str, error: type[PlggError] = InputError) -> Path:
+def join_inside(root: Path, *names: str, error: type[PlggError] = InputError) -> Path:
     """Join names to a root folder, and refuse a path that leads out of it, also by links.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Any
 
 from plgg.core.errors import PlggError, WorkerError
 from plgg.core.shared_folder import SharedFolder
-from plgg.core.worker import sendable
+from plgg.core.worker import picklable_error
 from plgg.core.workers import JobOutcome, WorkerPool
 
 
@@ -56,7 +56,7 @@ class RayHost:
         try:
             return self._pool.outcome(number)
         except PlggError as error:
-            told = sendable(error)
+            told = picklable_error(error)
             return told if isinstance(told, PlggError) else WorkerError(told)
 
 

@@ -1,7 +1,7 @@
 """Start Ray on this machine or connect to a cluster; only this module imports Ray.
 
 with ray_session(workers.address) as ray:
-    room = room_for(ray, workers)
+    room = worker_resources(ray, workers)
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def ray_session(address: str | None) -> Iterator[Any]:
     Raises:
         ConfigError: If Ray is not installed or cannot be reached.
     """
-    ray = imported_ray()
+    ray = import_ray()
     if ray.is_initialized():
         yield ray
         return
@@ -82,7 +82,7 @@ def ray_session(address: str | None) -> Iterator[Any]:
         _restore(handlers)
 
 
-def imported_ray() -> Any:  # noqa: ANN401 - Ray is optional
+def import_ray() -> Any:  # noqa: ANN401 - Ray is optional
     """Ray's module.
 
     Raises:
@@ -145,7 +145,7 @@ def _restore(handlers: dict[int, Any]) -> None:
             signal.signal(number, handler)
 
 
-def room_for(ray: Any, wanted: RayWorkers) -> Room:  # noqa: ANN401
+def worker_resources(ray: Any, wanted: RayWorkers) -> Room:  # noqa: ANN401
     """Count the workers that fit, and their resources. Ray would wait for ever for missing ones.
 
     Raises:

@@ -94,7 +94,7 @@ class Registry(dict[str, T]):
             )
         return self[name]
 
-    def whole(self) -> Registry[T]:
+    def load_all(self) -> Registry[T]:
         """Load the entries of all installed packages, after plgg's own; returns the registry.
 
         Raises:
@@ -108,7 +108,7 @@ class Registry(dict[str, T]):
 
     def added(self) -> list[str]:
         """Names of those that are not plgg's own."""
-        return [name for name in self.whole() if name not in self._own]
+        return [name for name in self.load_all() if name not in self._own]
 
     @contextmanager
     def calling(self, name: str) -> Iterator[None]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.core.errors import ConfigError
-from plgg.core.files import aside_name, write_text
+from plgg.core.files import temporary_name, write_text
 
 # A network file system may take a moment to show a new file.
 _SECONDS = 1.0
@@ -82,7 +82,7 @@ def shared_folder(folder: Path, *, inputs: Iterable[Path] = ()) -> Iterator[Shar
         OutputError: If the folder cannot be written to.
     """
     place = folder.resolve()
-    token, text = aside_name(place / "shared.txt"), secrets.token_hex(16)
+    token, text = temporary_name(place / "shared.txt"), secrets.token_hex(16)
     write_text(token, text)
     try:
         yield SharedFolder(place, token, text, tuple(path.resolve() for path in inputs))

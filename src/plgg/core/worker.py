@@ -54,7 +54,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, start, do))
-        with _without_main(), sheltered():
+        with _without_main(), block_interrupts():
             self._process.start()
         theirs.close()
         self.job: int | None = None
@@ -196,7 +196,7 @@ def _serve(connection: Connection, start: Callable[[], Any], do: Callable[[Any, 
         state = start()
         connection.send_bytes(_packed("ready", None))
     except Exception as error:  # noqa: BLE001 - sent to the parent, which raises it
-        connection.send_bytes(_packed("broken", sendable(error)))
+        connection.send_bytes(_packed("broken", picklable_error(error)))
         return
     # A closed pipe means that there are no more jobs.
     with contextlib.suppress(EOFError, OSError):
@@ -214,7 +214,7 @@ def follow_parent() -> None:
 
 
 @contextmanager
-def sheltered() -> Iterator[None]:
+def block_interrupts() -> Iterator[None]:
     """Block Ctrl-C in processes that are started within, from their first moment.
 
     The parent receives it once the block has ended.
@@ -270,7 +270,7 @@ def _answer(packed: bytes, state: object, do: Callable[[Any, Any], Any]) -> byte
     except Exception as error:
         if not isinstance(error, PlggError):
             log.exception("a job failed unexpectedly")
-        return _packed("error", sendable(error))
+        return _packed("error", picklable_error(error))
     return result
 
 
@@ -278,7 +278,7 @@ def _packed(kind: Kind, value: object) -> bytes:
     return pickle.dumps((kind, value))
 
 
-def sendable(error: Exception) -> PlggError | str:
+def picklable_error(error: Exception) -> PlggError | str:
     """The error itself if it is a `PlggError` that can be pickled; else its description."""
     try:
         if isinstance(error, PlggError) and pickle.loads(pickle.dumps(error)):  # noqa: S301

@@ -29,7 +29,7 @@ DEFAULT_LIMIT_BYTES = round(ExecutionConfig().scan_gib * GIB)
 _limit: ContextVar[int] = ContextVar("scan_limit_bytes", default=DEFAULT_LIMIT_BYTES)
 
 
-def limit_in_force() -> int:
+def current_limit_bytes() -> int:
     """Current limit of the unpacked size of one image, in bytes."""
     return _limit.get()
 
@@ -41,7 +41,7 @@ def scan_limit(gib: float | None) -> Iterator[None]:
     Args:
         gib: The most; None leaves the limit as it is.
     """
-    token = _limit.set(limit_in_force() if gib is None else round(gib * GIB))
+    token = _limit.set(current_limit_bytes() if gib is None else round(gib * GIB))
     try:
         yield
     finally:
@@ -82,7 +82,7 @@ def require_affordable(
             remedy="Export or convert it again.",
         )
     n_bytes = math.prod(sides) * int(itemsize)
-    limit = limit_in_force() if limit_bytes is None else limit_bytes
+    limit = current_limit_bytes() if limit_bytes is None else limit_bytes
     if n_bytes > limit:
         what = f"{shown} bytes" if len(sides) == 1 else f"an image of {shown} voxels"
         raise InputError(
@@ -100,7 +100,7 @@ def require_affordable_file(n_bytes: int, where: str | Path) -> None:
     Raises:
         InputError: If it is.
     """
-    limit = limit_in_force()
+    limit = current_limit_bytes()
     if n_bytes > limit:
         raise InputError(
             f"is a file of {_gib(n_bytes)}, and at most {_gib(limit)} are read",
@@ -121,10 +121,10 @@ def _gib(n_bytes: int) -> str:
     return f"{gib:.3g} GiB" if gib < 1000 else f"{n_bytes // GIB} GiB"
 
 
-FEWEST_SLICES = 8
+MIN_SLICES = 8
 """Along any axis. Real scans have 20 and more; 8 of 10 mm would still be a head."""
 
-SMALLEST_EXTENT_MM = 60.0
+MIN_EXTENT_MM = 60.0
 """Along any axis, from edge to edge. Clinical scans cover 115 mm and more, a newborn's head 80."""
 
 
@@ -145,13 +145,11 @@ def coverage_fault(
         'it covers 10 mm in 2 slices, too little of a head (at least 60 mm in 8 slices are needed)'
     """
     axes = [(n, n * float(step)) for n, step in zip(shape, spacing_mm, strict=True)]
-    if all(n >= FEWEST_SLICES and extent >= SMALLEST_EXTENT_MM for n, extent in axes):
+    if all(n >= MIN_SLICES and extent >= MIN_EXTENT_MM for n, extent in axes):
         return None
-    n, extent = min(
-        axes, key=lambda axis: min(axis[0] / FEWEST_SLICES, axis[1] / SMALLEST_EXTENT_MM)
-    )
+    n, extent = min(axes, key=lambda axis: min(axis[0] / MIN_SLICES, axis[1] / MIN_EXTENT_MM))
     slices = "1 slice" if n == 1 else f"{n} slices"
     return (
         f"it covers {extent:.3g} mm in {slices}, too little of a head (at least"
-        f" {SMALLEST_EXTENT_MM:.0f} mm in {FEWEST_SLICES} slices are needed)"
+        f" {MIN_EXTENT_MM:.0f} mm in {MIN_SLICES} slices are needed)"
     )

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plgg.core.errors import RunError
 from plgg.core.files import write_json
-from plgg.core.paths import FileName, below
+from plgg.core.paths import FileName, join_inside
 from plgg.core.records import read_record
 
 FILE = "ensemble.json"
@@ -90,5 +90,5 @@ def member_runs(folders: Iterable[Path]) -> list[Path]:
             runs.append(folder)
             continue
         names = read_ensemble(folder).members
-        runs += [below(folder, name, error=RunError) for name in names]
+        runs += [join_inside(folder, name, error=RunError) for name in names]
     return runs

@@ -18,7 +18,7 @@ from plgg.data.store_records import StoredCase
 MIN_FOLDS = 2
 
 
-def fold_of(
+def assign_folds(
     cases: Sequence[StoredCase], n_folds: int, *, seed: int, volumes: Mapping[str, float]
 ) -> dict[str, int]:
     """Assign each patient to a fold, from 0; all scans of a patient are in the same fold.
@@ -98,7 +98,7 @@ def fold_splits(store: Store, n_folds: int, *, seed: int, test: bool) -> list[Sp
         ConfigError: If there are too few patients.
     """
     cases = store.cohort.cases
-    folds = fold_of(cases, n_folds, seed=seed, volumes=_volumes(store))
+    folds = assign_folds(cases, n_folds, seed=seed, volumes=_volumes(store))
     return [make_fold_split(cases, folds, k=k, seed=seed, test=test) for k in range(n_folds)]
 
 

@@ -1,7 +1,7 @@
 """Files that are not NIfTI: recognise their format by magic bytes, with advice on conversion.
 
-`refusing` converts the errors of any reader to one `InputError`. Nothing is read beyond the bytes
-that are passed in.
+`convert_reader_errors` converts the errors of any reader to one `InputError`. Nothing is read
+beyond the bytes that are passed in.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def pointer(start: bytes) -> ForeignFormat | None:
     return found if found and "pointer" in found.what else None
 
 
-def half_of_a_pair(path: Path) -> ForeignFormat:
+def describe_pair_header(path: Path) -> ForeignFormat:
     """Describe the header file of a pair, whose voxels are in another file."""
     what = "is the header of a .hdr/.img pair (NIfTI or Analyze), without the voxels"
     return ForeignFormat(what, _filled(_PAIR, path))
@@ -155,7 +155,7 @@ def _filled(remedy: str, path: Path) -> str:
 
 
 @contextmanager
-def refusing(refusal: Callable[[], InputError]) -> Iterator[None]:
+def convert_reader_errors(refusal: Callable[[], InputError]) -> Iterator[None]:
     """Convert any exception of a reader at a damaged or hostile file to one error.
 
     pydicom, its decoders, zipfile, nibabel and Pillow raise some twenty kinds of exception at such

@@ -72,7 +72,7 @@ def neighbour_offsets(n: int, distance_mm: float, slice_mm: float) -> tuple[int,
     return (0, *(side * number * step for number in range(1, n + 1) for side in (-1, 1)))
 
 
-def with_neighbours(
+def stack_neighbours(
     image: NDArray[Number], offsets: Sequence[int], *, outside: int = 0
 ) -> NDArray[Number]:
     """Stack each slice with its neighbours along the channel axis.
@@ -85,7 +85,7 @@ def with_neighbours(
     Returns:
         Shape (C · len(offsets), I, J, K).
 
-    >>> with_neighbours(np.ones((1, 1, 1, 3), np.float32), (0, -1, 1))[:, 0, 0]
+    >>> stack_neighbours(np.ones((1, 1, 1, 3), np.float32), (0, -1, 1))[:, 0, 0]
     array([[1., 1., 1.],
            [0., 1., 1.],
            [1., 1., 0.]], dtype=float32)
@@ -112,7 +112,9 @@ def one_hot(marker: str | None, classes: Sequence[str]) -> NDArray[np.float32]:
     return np.array([marker == name for name in classes], dtype=np.float32)
 
 
-def with_planes(image: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+def append_constant_channels(
+    image: NDArray[np.float32], values: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Append a constant channel to an image for each of some values.
 
     Args:

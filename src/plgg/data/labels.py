@@ -53,7 +53,7 @@ def known_labels(case: HasColumns, labels: Sequence[Label]) -> tuple[str, ...]:
     return tuple(name for name in names if name in wanted or name == names[0])
 
 
-def numbered(values: NDArray[Any], labels: Sequence[Label], known: Sequence[str]) -> Numbers:
+def to_label_map(values: NDArray[Any], labels: Sequence[Label], known: Sequence[str]) -> Numbers:
     """Convert the values of a mask to a label map; regions that are not annotated are left out.
 
     If a mask annotates the whole tumour only, all its values above 0 are tumour.
@@ -77,7 +77,7 @@ def numbered(values: NDArray[Any], labels: Sequence[Label], known: Sequence[str]
             remedy=f"Name the values in tasks.segmentation.labels, or write {whole.name} into the "
             f"manifest's column {COLUMN} if the mask tells the whole tumour alone.",
         )
-    return resolved(masks, labels)
+    return merge_masks(masks, labels)
 
 
 def _label_values(labels: Sequence[Label], place: int, known: Sequence[str]) -> list[int]:
@@ -91,7 +91,7 @@ def _listed(values: NDArray[Any]) -> str:
     return ", ".join(f"{value:g}" for value in found)
 
 
-def resolved(masks: Sequence[NDArray[np.bool_]], labels: Sequence[Label]) -> Numbers:
+def merge_masks(masks: Sequence[NDArray[np.bool_]], labels: Sequence[Label]) -> Numbers:
     """Merge overlapping masks into one label map: clip each to its parent; later ones overwrite.
 
     Args:
@@ -126,7 +126,7 @@ def true_regions(case: Case, labels: Sequence[Label], mask: Volume) -> dict[str,
             )
     else:
         made, known = tuple(labels), known_labels(case, labels)
-        numbers = numbered(mask.data, labels, known)
+        numbers = to_label_map(mask.data, labels, known)
     return {
         label.name: mask.with_data(region(numbers, made, made.index(label)))
         for label in labels

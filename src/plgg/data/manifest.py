@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from plgg.config import SEQUENCES, Label
-from plgg.core.case_id import first_twin, patient_id_fault, quoted, require_case_id
+from plgg.core.case_id import first_duplicate, patient_id_fault, quoted, require_case_id
 from plgg.core.errors import InputError, ManifestError
 from plgg.core.tables import Table, column_key, known, read_csv, write_csv
 
@@ -231,7 +231,7 @@ def _number(text: str, where: str) -> float | None:
 
 
 def _refuse_twins(cases: Sequence[Case], path: Path) -> None:
-    twin = first_twin(case.case_id for case in cases)
+    twin = first_duplicate(case.case_id for case in cases)
     if twin is not None:
         raise ManifestError(
             f"two rows are called {twin!r}",

@@ -18,7 +18,7 @@ from plgg.config import Config, config_from_record
 from plgg.core.case_id import CaseId
 from plgg.core.environment import machine, versions
 from plgg.core.errors import RunError
-from plgg.core.files import disk_writes, make_folder, write_json, write_text
+from plgg.core.files import convert_write_errors, make_folder, write_json, write_text
 from plgg.core.records import JsonError, as_record, parse_json, read_json, read_record, read_text
 
 Record = dict[str, Any]
@@ -161,7 +161,7 @@ def append_metrics(run: Path, record: Record) -> None:
     """
     path = run / "metrics.jsonl"
     remedy = "Check free space; the same command resumes from the last epoch."
-    with disk_writes(path, remedy=remedy), path.open("a", encoding="utf-8") as handle:
+    with convert_write_errors(path, remedy=remedy), path.open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(record, allow_nan=False) + "\n")
 
 

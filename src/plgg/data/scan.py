@@ -17,7 +17,7 @@ from plgg.core.volume import Volume
 from plgg.data.budget import require_affordable_file
 from plgg.data.dicom.find import is_dicom
 from plgg.data.dicom.read import read_dicom
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 from plgg.data.nifti.image import is_nifti, read_nifti, stem
 
 
@@ -56,7 +56,7 @@ def open_scan(path: Path, sequence: str = "flair") -> Scan:
         InputError: If nothing is there, or it cannot be read as one scan on a regular grid.
     """
     require_readable(path, folders=True)
-    with refusing(lambda: _unreadable(path)):
+    with convert_reader_errors(lambda: _unreadable(path)):
         if is_nifti(path) or not is_dicom(path):
             _refuse_folder(path)
             found = read_nifti(path)
@@ -125,5 +125,5 @@ def scan_sha256(path: Path) -> str | None:
 
 
 def _file_sha256(path: Path) -> str:
-    with refusing(lambda: _unreadable(path)), open_regular(path) as handle:
+    with convert_reader_errors(lambda: _unreadable(path)), open_regular(path) as handle:
         return Plain(handle).sha256()

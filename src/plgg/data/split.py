@@ -58,7 +58,7 @@ def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
     Patients of each marker class are shuffled and dealt out in the shares 70/15/15, so that every
     class has within one patient of its share in every part. Splits of a series test different
     patients: one that would test those of an earlier split is drawn again, unless the cohort is so
-    small that all draws have been made (`same_tests`).
+    small that all draws have been made (`splits_with_equal_tests`).
 
     Raises:
         ConfigError: If there are too few patients for three parts, or `k` is out of range.
@@ -73,7 +73,7 @@ def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
             f"{len(patients)} patients cannot be split into three parts",
             remedy=f"At least {MIN_PATIENTS} are needed.",
         )
-    part_of = _apart(_strata(patients), len(patients), k=k, seed=seed)
+    part_of = _draw_distinct_test(_strata(patients), len(patients), k=k, seed=seed)
     parts: tuple[list[str], list[str], list[str]] = ([], [], [])
     for case in cases:
         parts[part_of[case.patient_id]].append(case.case_id)
@@ -81,7 +81,9 @@ def make_split(cases: Sequence[StoredCase], *, k: int, seed: int) -> Split:
     return Split(train=train, validation=validation, test=test, k=k, seed=seed)
 
 
-def same_tests(splits: Iterable[Split], cases: Iterable[StoredCase]) -> list[tuple[int, ...]]:
+def splits_with_equal_tests(
+    splits: Iterable[Split], cases: Iterable[StoredCase]
+) -> list[tuple[int, ...]]:
     """Numbers of the splits that test the same patients, one group each."""
     patient_of = {case.case_id: case.patient_id for case in cases}
     groups: dict[frozenset[str], list[int]] = defaultdict(list)
@@ -90,7 +92,7 @@ def same_tests(splits: Iterable[Split], cases: Iterable[StoredCase]) -> list[tup
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def _apart(strata: list[list[str]], n: int, *, k: int, seed: int) -> dict[str, int]:
+def _draw_distinct_test(strata: list[list[str]], n: int, *, k: int, seed: int) -> dict[str, int]:
     """Draw split `k`; its test patients differ from those of all splits before it if possible."""
     tested: set[frozenset[str]] = set()
     dealt: dict[str, int] = {}
@@ -110,7 +112,9 @@ def _keys(number: int) -> Iterable[tuple[int, ...]]:
 
 
 def _drawn(strata: list[list[str]], n: int, key: tuple[int, ...], seed: int) -> dict[str, int]:
-    return _dealt(strata, n, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key)))
+    return _assign_parts(
+        strata, n, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    )
 
 
 def _test(part_of: dict[str, int]) -> frozenset[str]:
@@ -133,8 +137,8 @@ def _strata(patients: dict[str, str]) -> list[list[str]]:
     return [by_marker[name] for name in sorted(by_marker, key=lambda m: (len(by_marker[m]), m))]
 
 
-def _dealt(strata: list[list[str]], n: int, rng: np.random.Generator) -> dict[str, int]:
-    table = _table(np.array([len(stratum) for stratum in strata]), _rounded(n), rng)
+def _assign_parts(strata: list[list[str]], n: int, rng: np.random.Generator) -> dict[str, int]:
+    table = _round_table(np.array([len(stratum) for stratum in strata]), _part_sizes(n), rng)
     return {
         patient: int(part)
         for stratum, row in zip(strata, table, strict=True)
@@ -142,7 +146,7 @@ def _dealt(strata: list[list[str]], n: int, rng: np.random.Generator) -> dict[st
     }
 
 
-def _table(sizes: Counts, quotas: Counts, rng: np.random.Generator) -> Counts:
+def _round_table(sizes: Counts, quotas: Counts, rng: np.random.Generator) -> Counts:
     """Patients of each stratum (row) in each part (column), every cell within 1 of its share.
 
     Controlled rounding (Cox and Ernst 1982): each share is rounded up or down such that rows and
@@ -164,7 +168,7 @@ def _table(sizes: Counts, quotas: Counts, rng: np.random.Generator) -> Counts:
     return table
 
 
-def _rounded(n: int) -> Counts:
+def _part_sizes(n: int) -> Counts:
     """Patients of each part: 15 % each for validation and test, at least one, the rest to train."""
     held = max(1, round(SHARES[1] * n))
     return np.array([n - 2 * held, held, held])

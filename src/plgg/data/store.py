@@ -24,7 +24,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from plgg.core.errors import StoreError
 from plgg.core.files import sha256
-from plgg.core.paths import below
+from plgg.core.paths import join_inside
 from plgg.core.placement import Placement
 from plgg.core.records import read_record as read_json_record
 from plgg.data.manifest import Case, StoredLabels
@@ -199,7 +199,7 @@ def case_folder(store: Path, case_id: str) -> Path:
     Raises:
         StoreError: If it lies outside the store, by its name or by a link.
     """
-    return below(store, "cases", case_id, error=StoreError)
+    return join_inside(store, "cases", case_id, error=StoreError)
 
 
 def is_store(folder: Path) -> bool:

@@ -35,7 +35,7 @@ def decode(codes: NDArray[np.int8]) -> NDArray[np.float32]:
 Box = tuple[slice, slice, slice]
 _AGAIN = "Delete the case's folder and preprocess again."
 # Exceptions that Blosc2 raises, or may raise, on corrupt files.
-_BROKEN = (
+_CORRUPT_FILE_ERRORS = (
     OSError,
     RuntimeError,
     ValueError,
@@ -72,7 +72,7 @@ def read_array(
         if fault is None:
             data: NDArray[Any] = array[...] if box is None else array[box]
             return data
-    except _BROKEN as error:
+    except _CORRUPT_FILE_ERRORS as error:
         raise StoreError("cannot be read as an array", where=path, remedy=_AGAIN) from error
     raise StoreError(fault, where=path, remedy=_AGAIN)
 

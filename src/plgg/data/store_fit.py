@@ -8,7 +8,7 @@ from plgg.config import GridConfig, Label
 from plgg.core.errors import ConfigError
 from plgg.data.labels import labels_text
 from plgg.data.store import Store
-from plgg.data.store_records import voxels_of
+from plgg.data.store_records import describe_grid
 
 
 def require_grid(store: Store, grid: GridConfig, *, who: str = "the settings") -> None:
@@ -17,7 +17,7 @@ def require_grid(store: Store, grid: GridConfig, *, who: str = "the settings") -
     Raises:
         ConfigError: If it was.
     """
-    wanted, made = voxels_of(grid.kind, grid.spacing_mm), store.cohort.voxels
+    wanted, made = describe_grid(grid.kind, grid.spacing_mm), store.cohort.voxels
     if wanted != made:
         raise ConfigError(
             f"the store has {made}, {who} want{'' if who.endswith('s') else 's'} {wanted}",

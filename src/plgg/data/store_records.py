@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plgg.config import Label, PreprocessConfig
 from plgg.config import Sequence as SequenceName
-from plgg.core.case_id import CaseId, ClassNames, PatientId, first_twin
+from plgg.core.case_id import CaseId, ClassNames, PatientId, first_duplicate
 from plgg.core.placement import BoundedShape, Placement, Rows
 from plgg.core.records import unsealed
 from plgg.data.quality import Quality, Status
 
 # Preprocessing settings of stores of version 1, whose files do not record them.
-VERSION_1 = PreprocessConfig(registration="centre", stripping="none")
+VERSION_1_SETTINGS = PreprocessConfig(registration="centre", stripping="none")
 
 
 GridKind = Literal["atlas", "slices"]
@@ -96,7 +96,7 @@ class Cohort(BaseModel):
     version: Literal[1, 2] = 2
     spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
     grid: GridKind = "atlas"
-    settings: PreprocessConfig = VERSION_1
+    settings: PreprocessConfig = VERSION_1_SETTINGS
     channels: tuple[SequenceName, ...] = ("flair",)
     labels: tuple[Label, ...] = ()
     classes: ClassNames
@@ -111,7 +111,7 @@ class Cohort(BaseModel):
     @property
     def voxels(self) -> str:
         """The grid in words, such as "2 mm voxels"."""
-        return voxels_of(self.grid, self.spacing_mm)
+        return describe_grid(self.grid, self.spacing_mm)
 
     def warned(self) -> str | None:
         """How many warnings of how many cases there are; None where there are none."""
@@ -125,7 +125,7 @@ class Cohort(BaseModel):
 
     @model_validator(mode="after")
     def _cases_once(self) -> Self:
-        twin = first_twin(case.case_id for case in self.cases)
+        twin = first_duplicate(case.case_id for case in self.cases)
         if twin is not None:
             raise ValueError(f"two cases are called {twin!r}")
         return self
@@ -142,7 +142,7 @@ class CaseRecord(BaseModel):
     case: StoredCase
     spacing_mm: Annotated[float, Field(gt=0.0, le=100.0)]
     grid: GridKind = "atlas"
-    settings: PreprocessConfig = VERSION_1
+    settings: PreprocessConfig = VERSION_1_SETTINGS
     placement: Placement
     reference_from: dict[str, Rows] = {}
     labels: tuple[Label, ...] = ()
@@ -162,7 +162,7 @@ class CaseRecord(BaseModel):
         return self
 
 
-def voxels_of(kind: GridKind, spacing_mm: float) -> str:
+def describe_grid(kind: GridKind, spacing_mm: float) -> str:
     """Describe a grid in words."""
     if kind == "atlas":
         return f"{spacing_mm:g} mm voxels"

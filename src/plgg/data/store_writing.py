@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.core.files import make_folder, sha256, write_json
-from plgg.core.folders import STORED_CASE, replaced
+from plgg.core.folders import STORED_CASE, replace_folder
 from plgg.core.records import sealed
 from plgg.core.volume import Volume
 from plgg.data.nifti.image import write_volume
@@ -46,7 +46,7 @@ def write_case(
     """
     folder = case_folder(store, record.case.case_id)
     make_folder(store / "cases")
-    with replaced(folder, STORED_CASE, inputs=inputs) as aside:
+    with replace_folder(folder, STORED_CASE, inputs=inputs) as aside:
         _write_array(aside / "image.b2nd", image)
         if mask is not None:
             _write_array(aside / "mask.b2nd", mask)

@@ -16,7 +16,12 @@ from plgg.core.errors import InputError
 from plgg.core.masks import mask_labels
 from plgg.core.volume import Volume, apply_affine, corner_distance_mm
 from plgg.data.atlas.grid import BRAIN_CENTRE_MM
-from plgg.data.check.mask import impossible_size, nearest_axes, same_axes, turned_onto
+from plgg.data.check.mask import (
+    impossible_size,
+    reorient_closest,
+    reorient_to_grid,
+    same_orientation,
+)
 from plgg.data.check.usable import usable_mask
 from plgg.data.labels import required_values, true_regions
 from plgg.data.manifest import Case
@@ -47,7 +52,7 @@ class Place:
     region: Region
 
 
-def tumour_place(case: Case, truth: Volume) -> Place | None:
+def tumour_location(case: Case, truth: Volume) -> Place | None:
     """Side and region of the true tumour's centre of mass.
 
     Returns:
@@ -64,10 +69,10 @@ def tumour_place(case: Case, truth: Volume) -> Place | None:
     if record.settings.registration == "centre":
         return None
     centre = apply_affine(truth.affine, np.argwhere(truth.data > 0).mean(axis=0))
-    return place_of(apply_affine(np.array(record.placement.native_to_atlas), centre))
+    return locate_point(apply_affine(np.array(record.placement.native_to_atlas), centre))
 
 
-def place_of(point_mm: NDArray[np.float64]) -> Place:
+def locate_point(point_mm: NDArray[np.float64]) -> Place:
     """Side and region of a point in the atlas' world.
 
     Within 10 mm of the midline is neither side. The tentorium is taken as the surface
@@ -163,12 +168,12 @@ def _reported_scores(said: ReportedResult) -> dict[str, Any]:
 
 
 def _place(case: Case, truth: Volume) -> dict[str, Any]:
-    place = tumour_place(case, truth)
+    place = tumour_location(case, truth)
     return {} if place is None else {"side": place.side, "region": place.region}
 
 
 def _segmentation(native: Volume, truth: Volume) -> dict[str, Any]:
-    predicted = _onto(native, truth)
+    predicted = _permute_to_truth(native, truth)
     p, t = predicted.data > 0, truth.data > 0
     surfaces = surface_scores(p, t, spacing_mm=truth.spacing_mm)
     lesions = count_lesions(p, t, voxel_volume_ml=truth.voxel_volume_ml)
@@ -190,7 +195,7 @@ def _soft_dice(path: Path, truth: Volume) -> float:
     probability = read_volume(path)
     if not np.isfinite(probability.data).all():
         raise InputError("holds NaN or infinity", where=path, remedy="Predict this case again.")
-    return soft_dice(_onto(probability, truth).data, truth.data > 0)
+    return soft_dice(_permute_to_truth(probability, truth).data, truth.data > 0)
 
 
 def _predicted_mask(path: Path) -> Volume:
@@ -209,17 +214,17 @@ def _predicted_mask(path: Path) -> Volume:
     return labels
 
 
-def _onto(predicted: Volume, truth: Volume) -> Volume:
+def _permute_to_truth(predicted: Volume, truth: Volume) -> Volume:
     """The prediction in the axis order of the true mask; raises where the grids do not match."""
-    turned = turned_onto(predicted, truth)
+    turned = reorient_to_grid(predicted, truth)
     if turned is None:
-        raise _elsewhere(predicted, truth)
+        raise _grid_mismatch(predicted, truth)
     return turned
 
 
-def _elsewhere(predicted: Volume, truth: Volume) -> InputError:
+def _grid_mismatch(predicted: Volume, truth: Volume) -> InputError:
     """The error of a prediction whose grid does not match that of the true mask."""
-    turned = nearest_axes(predicted, truth)
+    turned = reorient_closest(predicted, truth)
     if turned.shape != truth.shape:
         shapes = ["×".join(map(str, one.shape)) for one in (turned, truth)]
         what = f"the prediction has shape {shapes[0]}, the true mask {shapes[1]}"
@@ -235,7 +240,7 @@ def _elsewhere(predicted: Volume, truth: Volume) -> InputError:
 
 def _refuse_guess(true: Scan, predicted: Volume, path: Path) -> None:
     """Refuse a true mask without an affine in its header, if its axes would have to be permuted."""
-    if not true.says_how and not same_axes(true.volume, predicted):
+    if not true.says_how and not same_orientation(true.volume, predicted):
         raise InputError(
             "the true mask's header does not say how its axes run: turning it would be a guess",
             where=path,

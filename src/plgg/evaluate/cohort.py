@@ -17,8 +17,8 @@ from plgg.evaluate.case import ScoredCase
 from plgg.evaluate.evaluation import Evaluation, write_evaluation
 from plgg.evaluate.predictions import Prediction, find_prediction
 from plgg.evaluate.records import CaseScores, FailedScore
-from plgg.evaluate.score_cache import KEPT, ScoreCache
-from plgg.evaluate.score_cases import Pair, scores_here, scores_of_workers
+from plgg.evaluate.score_cache import CACHE_FILE, ScoreCache
+from plgg.evaluate.score_cases import Pair, score_in_process, score_in_workers
 from plgg.evaluate.summary import summarise
 from plgg.evaluate.tasks import ScorerOf, no_scorer, summarise_tasks
 from plgg.metrics.further import METRICS
@@ -70,20 +70,24 @@ def evaluate_predictions(
         log.warning(
             "%d of %d cases have no prediction: %s", len(missing), len(found), listed(missing)
         )
-    METRICS.whole()
+    METRICS.load_all()
     require_free(out, EVALUATION)
     if workers is None:
-        scored, failed = _scored(found, scorer_of, progress)
-        return _summarised(scored, failed, missing, out=out, seed=seed, scorer_of=scorer_of)
+        scored, failed = _score_all(found, scorer_of, progress)
+        return _summarise_and_write(
+            scored, failed, missing, out=out, seed=seed, scorer_of=scorer_of
+        )
     with output_folder(out, EVALUATION):
-        kept = ScoreCache(out / KEPT)
-        scored, failed = _scored(found, scorer_of, progress, workers, out, kept)
-        evaluation = _summarised(scored, failed, missing, out=out, seed=seed, scorer_of=scorer_of)
+        kept = ScoreCache(out / CACHE_FILE)
+        scored, failed = _score_all(found, scorer_of, progress, workers, out, kept)
+        evaluation = _summarise_and_write(
+            scored, failed, missing, out=out, seed=seed, scorer_of=scorer_of
+        )
         kept.forget()
     return evaluation
 
 
-def _summarised(
+def _summarise_and_write(
     scored: list[ScoredCase],
     failed: list[FailedScore],
     missing: list[str],
@@ -97,7 +101,7 @@ def _summarised(
             f"no case could be scored; the first, {failed[0].case_id}: "
             f"{failed[0].reason.rstrip('.')}"
         )
-    _tell_warnings(scored)
+    _log_warnings(scored)
     rows = tuple(one.scores for one in scored)
     _require_one_model(rows)
     summary = summarise(rows, missing, seed=seed).model_copy(
@@ -114,7 +118,7 @@ def _summarised(
     return evaluation
 
 
-def _scored(
+def _score_all(
     found: Sequence[tuple[Case, Prediction | None]],
     scorer_of: ScorerOf,
     progress: Progress | None,
@@ -124,9 +128,9 @@ def _scored(
 ) -> tuple[list[ScoredCase], list[FailedScore]]:
     pairs: list[Pair] = [(case, there) for case, there in found if there is not None]
     coming = (
-        scores_here(pairs, scorer_of, kept)
+        score_in_process(pairs, scorer_of, kept)
         if out is None or kept is None or workers == 1
-        else scores_of_workers(pairs, scorer_of, kept, workers=workers, out=out)
+        else score_in_workers(pairs, scorer_of, kept, workers=workers, out=out)
     )
     scored: list[ScoredCase] = []
     failed: list[FailedScore] = []
@@ -142,7 +146,7 @@ def _scored(
     return scored, failed
 
 
-def _tell_warnings(scored: Sequence[ScoredCase]) -> None:
+def _log_warnings(scored: Sequence[ScoredCase]) -> None:
     """Log one line on the warnings of the mask checks: their number, and the first of them."""
     doubtful = [one for one in scored if one.warnings]
     if doubtful:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plgg.core.case_id import first_twin
+from plgg.core.case_id import first_duplicate
 from plgg.core.errors import RunError
 from plgg.core.files import write_json
 from plgg.core.records import JsonError, as_record, read_record
@@ -173,7 +173,7 @@ def _rows(cells: Iterable[dict[str, str]]) -> tuple[CaseScores, ...]:
         rows = tuple(_row(row) for row in cells)
     except KeyError as error:
         raise JsonError(f"there is no column {error}") from error
-    twin = first_twin(row.case_id for row in rows)
+    twin = first_duplicate(row.case_id for row in rows)
     if twin is not None:
         raise JsonError(f"two rows are called {twin!r}")
     return rows

@@ -12,7 +12,7 @@ from typing import Any
 from plgg.config import SEGMENTATION, Label
 from plgg.core.errors import InputError
 from plgg.core.volume import Volume
-from plgg.data.check.mask import turned_onto
+from plgg.data.check.mask import reorient_to_grid
 from plgg.data.labels import region
 from plgg.data.nifti.image import read_volume
 from plgg.data.result import TaskAnswer
@@ -81,7 +81,7 @@ def _scored(
     said_ml = volume_ml(said.data, voxel_volume_ml=said.voxel_volume_ml)
     if truth is None:
         return TaskScores(kind=KIND, value=said_ml)
-    placed = turned_onto(said, truth)
+    placed = reorient_to_grid(said, truth)
     if placed is None:
         raise InputError(
             f"the label {labels[place].name} does not lie on the grid of the true mask",

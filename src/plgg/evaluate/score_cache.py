@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from plgg import __version__
-from plgg.core.files import disk_writes
+from plgg.core.files import convert_write_errors
 from plgg.core.records import JsonError, as_record, parse_json, read_text, sealed, unsealed
 from plgg.data.manifest import Case
 from plgg.evaluate.case import ScoredCase
@@ -29,7 +29,7 @@ from plgg.evaluate.records import CaseScores
 from plgg.metrics.further import METRICS
 
 log = logging.getLogger(__name__)
-KEPT = "scores.jsonl"
+CACHE_FILE = "scores.jsonl"
 # A symbolic link is not followed, because it could lead outside the folder.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 # Nor is waited for the reader of a pipe.
@@ -68,7 +68,7 @@ class ScoreCache:
         line = _Line(key=key, scores=scored.scores, warnings=scored.warnings)
         text = json.dumps(sealed(line.model_dump(mode="json")), allow_nan=False)
         with (
-            disk_writes(self._path),
+            convert_write_errors(self._path),
             os.fdopen(os.open(self._path, _APPEND, 0o666), "a", encoding="utf-8") as handle,
         ):
             # Also a line break in front, because the line before may be truncated.
@@ -97,7 +97,7 @@ def _parsed(text: str) -> _Line | None:
         return None
 
 
-def key_of(case: Case, prediction: Prediction) -> str:
+def cache_key(case: Case, prediction: Prediction) -> str:
     """Hash of everything that determines a case's scores: row, files, metrics, version."""
     beside = case.mask and case.mask.with_name("case.json")
     said = (prediction.mask, prediction.probability, prediction.result, prediction.labels)
@@ -105,7 +105,7 @@ def key_of(case: Case, prediction: Prediction) -> str:
     files = (case.mask, beside, *said, stored)
     told = {
         "version": __version__,
-        "metrics": sorted(METRICS.whole()),
+        "metrics": sorted(METRICS.load_all()),
         "case": asdict(case),
         "files": [_state(path) for path in files],
     }

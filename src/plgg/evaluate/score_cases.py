@@ -17,12 +17,12 @@ from plgg.core.errors import PlggError
 from plgg.core.jobs import Workers, run_jobs
 from plgg.core.ray_session import RayWorkers
 from plgg.core.workers import JobOutcome
-from plgg.data.budget import GIB, limit_in_force, scan_limit
+from plgg.data.budget import GIB, current_limit_bytes, scan_limit
 from plgg.data.manifest import Case
 from plgg.evaluate.case import ScoredCase, score_case
 from plgg.evaluate.predictions import Prediction
 from plgg.evaluate.records import FailedScore
-from plgg.evaluate.score_cache import ScoreCache, key_of
+from plgg.evaluate.score_cache import ScoreCache, cache_key
 from plgg.evaluate.tasks import ScorerOf
 
 log = logging.getLogger(__name__)
@@ -33,17 +33,17 @@ PROCESS_GIB = 1.5
 CASE_SECONDS = 1800.0
 
 
-def scores_here(
+def score_in_process(
     pairs: Sequence[Pair], scorer_of: ScorerOf, kept: ScoreCache | None = None
 ) -> Generator[ScoredCase | FailedScore, None, None]:
     """Score cases one after the other in this process."""
     for case, prediction in pairs:
-        key = key_of(case, prediction) if kept else ""
+        key = cache_key(case, prediction) if kept else ""
         found = kept.get(key) if kept else None
-        yield found or _keep(kept, key, score_or_say(case, prediction, scorer_of))
+        yield found or _add_to_cache(kept, key, try_score_case(case, prediction, scorer_of))
 
 
-def scores_of_workers(
+def score_in_workers(
     pairs: Sequence[Pair], scorer_of: ScorerOf, kept: ScoreCache, *, workers: Workers, out: Path
 ) -> Generator[ScoredCase | FailedScore, None, None]:
     """Score cases in worker processes, and yield the scores in the order of the cases.
@@ -55,13 +55,13 @@ def scores_of_workers(
         workers: Processes, here or on Ray.
         out: Folder of the evaluation.
     """
-    keys = [key_of(*pair) for pair in pairs]
+    keys = [cache_key(*pair) for pair in pairs]
     missing = [pair for key, pair in zip(keys, pairs, strict=True) if kept.get(key) is None]
     many, gib = _limits(workers)
     coming = run_jobs(
         missing,
         _score,
-        start=partial(_ready, scorer_of, limit_in_force() / GIB),
+        start=partial(_make_scorer, scorer_of, current_limit_bytes() / GIB),
         workers=many,
         out=out,
         inputs=[pair[1].mask for pair in missing[:1]],
@@ -69,7 +69,7 @@ def scores_of_workers(
         gib=gib,
     )
     for key, (case, _) in zip(keys, pairs, strict=True):
-        yield kept.get(key) or _keep(kept, key, _outcome(case, next(coming)))
+        yield kept.get(key) or _add_to_cache(kept, key, _outcome(case, next(coming)))
 
 
 def _limits(workers: Workers) -> tuple[Workers, float | None]:
@@ -82,7 +82,7 @@ def _limits(workers: Workers) -> tuple[Workers, float | None]:
 _Score = Callable[[Case, Prediction], ScoredCase | FailedScore]
 
 
-def _ready(scorer_of: ScorerOf, scan_gib: float) -> _Score:
+def _make_scorer(scorer_of: ScorerOf, scan_gib: float) -> _Score:
     return partial(_within_limit, scorer_of, scan_gib)
 
 
@@ -90,14 +90,14 @@ def _within_limit(
     scorer_of: ScorerOf, scan_gib: float, case: Case, prediction: Prediction
 ) -> ScoredCase | FailedScore:
     with scan_limit(scan_gib):
-        return score_or_say(case, prediction, scorer_of)
+        return try_score_case(case, prediction, scorer_of)
 
 
 def _score(score: _Score, pair: Pair) -> ScoredCase | FailedScore:
     return score(*pair)
 
 
-def score_or_say(
+def try_score_case(
     case: Case, prediction: Prediction, scorer_of: ScorerOf
 ) -> ScoredCase | FailedScore:
     """Score a case; any error becomes the reason of a `FailedScore`."""
@@ -121,7 +121,7 @@ def _outcome(case: Case, outcome: JobOutcome[ScoredCase | FailedScore]) -> Score
     return FailedScore(case_id=case.case_id, reason=f"{outcome.reason}. Look at its masks.")
 
 
-def _keep(
+def _add_to_cache(
     kept: ScoreCache | None, key: str, found: ScoredCase | FailedScore
 ) -> ScoredCase | FailedScore:
     if kept and isinstance(found, ScoredCase):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from plgg.config import MARKER, PRESETS, SEGMENTATION, Config, TaskConfig, with_settings
-from plgg.core.case_id import case_id_fault, first_twin
+from plgg.core.case_id import case_id_fault, first_duplicate
 from plgg.core.errors import ConfigError
 
 PUBLISHED = ("single", "multitask")
@@ -14,7 +14,7 @@ DENSE, DENSE_MARKER, ORACLE = "dense", "dense-marker", "oracle"
 KINDS = (*PUBLISHED, DENSE, DENSE_MARKER, ORACLE)
 # Tasks that need no column of the manifest, and their weights: with these the gradient of each on
 # the encoder is about a third of the outline's (docs/experiment.md).
-_OF_MASK = {"signed_distance": 0.3, "tumour_slice": 0.1}
+_MASK_TASKS = {"signed_distance": 0.3, "tumour_slice": 0.1}
 
 # Blanks within braces and brackets belong to a value: tasks={segmentation: segmentation}.
 _WORDS = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|\[[^\]]*\]|\S)+")
@@ -36,12 +36,12 @@ def resolve_arms(names: Sequence[str], defined: Sequence[str], base: Config) -> 
     wanted = [*names, *(name for name in definitions if name not in names)]
     if not wanted:
         raise ConfigError("no arm is named", remedy="Name one: --arms single,multitask.")
-    if first_twin(wanted) is not None or len(definitions) < len(defined):
+    if first_duplicate(wanted) is not None or len(definitions) < len(defined):
         raise ConfigError("an arm is named twice", remedy="Give every arm a name of its own.")
     return {name: definitions.get(name) or _known(name, base) for name in wanted}
 
 
-def require_own(defined: Sequence[str], grid: Iterable[str]) -> None:
+def require_no_overlap(defined: Sequence[str], grid: Iterable[str]) -> None:
     """Check that no arm sets a key that the grid varies.
 
     Raises:
@@ -95,7 +95,7 @@ def _known(name: str, base: Config) -> Config:
 
 def _dense(base: Config, *, marker: bool) -> Config:
     tasks = {SEGMENTATION: base.tasks[SEGMENTATION]}
-    tasks |= {kind: TaskConfig(kind=kind, weight=weight) for kind, weight in _OF_MASK.items()}
+    tasks |= {kind: TaskConfig(kind=kind, weight=weight) for kind, weight in _MASK_TASKS.items()}
     if marker:
         # In the base's order; one without the marker gets it.
         tasks |= {name: task for name, task in base.tasks.items() if name not in tasks}

@@ -22,7 +22,7 @@ from plgg.data.store_fit import require_channels, require_grid, require_labels
 from plgg.data.store_records import Cohort, StoredCase
 from plgg.data.store_writing import write_cohort
 
-FEWEST = 2
+MIN_PATIENTS = 2
 """Smallest number of training patients, and of held-out patients."""
 EVERY = 3
 """Of so many consecutive patients the first is held out."""
@@ -64,7 +64,7 @@ def held_out_patients(cases: Sequence[Case], named: Iterable[str]) -> frozenset[
     return frozenset(list(dict.fromkeys(by_name.values()))[::EVERY])
 
 
-def parted(
+def split_corrections(
     cases: Sequence[Case | StoredCase],
     held_out: frozenset[str],
     *,
@@ -85,12 +85,12 @@ def parted(
     kept = [case for case in cases if case.patient_id in held_out]
     taught = [case for case in cases if case.patient_id not in held_out]
     n_kept, n_taught = (len({case.patient_id for case in some}) for some in (kept, taught))
-    missing = max(0, FEWEST - n_taught) + max(0, FEWEST - n_kept)
+    missing = max(0, MIN_PATIENTS - n_taught) + max(0, MIN_PATIENTS - n_kept)
     if missing:
         lost = [f"; without {name}: {why.rstrip('.')}" for name, why in (left_out or {}).items()]
         raise InputError(
-            f"a round needs {FEWEST} corrected patients to learn from and {FEWEST} that are held "
-            f"out; there are {n_taught} and {n_kept}{''.join(lost[:1])}",
+            f"a round needs {MIN_PATIENTS} corrected patients to learn from and as many that are "
+            f"held out; there are {n_taught} and {n_kept}{''.join(lost[:1])}",
             where=where,
             remedy=f"Correct {missing} more patient{'' if missing == 1 else 's'}.",
         )
@@ -114,7 +114,7 @@ def require_fit(store: Store, config: Config) -> None:
         )
 
 
-def whole_alone(case: Case, labels: Sequence[Label]) -> Case:
+def mark_whole_tumour(case: Case, labels: Sequence[Label]) -> Case:
     """Mark the mask of a corrected case as the whole tumour, for a model with several labels.
 
     The reading room draws the whole tumour only. A case whose manifest names the labels of its mask

@@ -23,7 +23,7 @@ from plgg.experiment.plan import Plan
 from plgg.experiment.run import run_experiment
 from plgg.phantom.cohort import make_cohort
 from plgg.phantom.settings import PhantomSettings
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.member import load_member
 from plgg.predict.scan import Predictor, predict_scans
 from plgg.predict.source import find_scans
@@ -166,7 +166,7 @@ def _predict_unseen(experiment: Path, arm: str, manifest: Path, watch: Watch) ->
     """Predict new patients from their NIfTI files, as for a scan from the clinic."""
     evaluated = unseen_folder(experiment, arm)
     out = evaluated.parent / "predictions"
-    predictor = Predictor(ensemble([load_member(arm_folder(experiment, 0, arm))]))
+    predictor = Predictor(build_ensemble([load_member(arm_folder(experiment, 0, arm))]))
     with watch.task(f"predicting unseen patients, {arm}") as progress:
         outcomes = predict_scans(find_scans([manifest]), predictor, out, progress=progress)
     failed = [outcome.reason for outcome in outcomes if outcome.reason]

@@ -25,7 +25,7 @@ from plgg.core.files import write_json
 from plgg.core.output import ROUND, STORE, output_folder
 from plgg.core.progress import Clock, Watch
 from plgg.core.records import read_record
-from plgg.data.check.table import read_unchecked
+from plgg.data.check.table import read_manifest_with_warnings
 from plgg.data.ensemble_folder import is_ensemble, member_runs, read_ensemble
 from plgg.data.manifest import Case
 from plgg.data.scan import scan_sha256
@@ -42,9 +42,9 @@ from plgg.experiment.corrections import (
     Corrections,
     held_out_patients,
     join_stores,
-    parted,
+    mark_whole_tumour,
     require_fit,
-    whole_alone,
+    split_corrections,
 )
 from plgg.experiment.tuned_model import Pair, calibrate_pairs, compare_pairs, write_tuned_model
 from plgg.experiment.tuning import OldMember, read_old_member, require_settings, save_tuned, tune
@@ -168,12 +168,12 @@ def _round(
     settings: Sequence[str],
 ) -> Round:
     """Collect the inputs of a round, and run the checks that are fast."""
-    cases = tuple(case for case in read_unchecked(manifest) if case.mask is not None)
+    cases = tuple(case for case in read_manifest_with_warnings(manifest) if case.mask is not None)
     kept = held_out_patients(cases, held_out)
-    parted(cases, kept, where=manifest)
+    split_corrections(cases, kept, where=manifest)
     old_store = Store(store) if store else None
     old = tuple(read_old_member(run, old_store) for run in member_runs(models))
-    cases = tuple(whole_alone(case, old[0].config.labels) for case in cases)
+    cases = tuple(mark_whole_tumour(case, old[0].config.labels) for case in cases)
     if old_store:
         require_fit(old_store, old[0].config)
     require_settings(old[0], settings)
@@ -208,10 +208,10 @@ def _differs(one: RoundPlan, other: RoundPlan, name: str) -> bool:
 def _run(this: Round, workers: int, watch: Watch) -> RoundComparison:
     with this.clock.step("preprocessing"):
         corrected, left_out = _preprocessed(this, workers, watch)
-    spoilt = _spoilt(this, corrected)
+    spoilt = _leaked_held_out(this, corrected)
     left_out |= dict.fromkeys(spoilt, "is held out, but the model has learnt from that patient")
     usable = [case for case in corrected.cohort.cases if case.case_id not in spoilt]
-    corrections = parted(usable, this.held_out, where=this.out, left_out=left_out)
+    corrections = split_corrections(usable, this.held_out, where=this.out, left_out=left_out)
     store = join_stores(corrected, this.store, this.training / "store", classes=this.old[0].classes)
     this = _without_corrected(this, corrected, store)
     with this.clock.step("learning"):
@@ -277,7 +277,7 @@ def _preprocessed(this: Round, workers: int, watch: Watch) -> tuple[Store, dict[
     return Store(folder), {failed.case_id: failed.reason for failed in cohort.failed}
 
 
-def _spoilt(this: Round, corrected: Store) -> list[str]:
+def _leaked_held_out(this: Round, corrected: Store) -> list[str]:
     """Held-out scans of training patients, of the model or, under another name, of this round."""
     trained = {name for old in this.old for name in old.train}
     taught = [this.store.by_id[name] for name in sorted(trained)] if this.store else []

@@ -28,7 +28,7 @@ from plgg.data.store import Store
 from plgg.evaluate.evaluation import Evaluation
 from plgg.experiment.scoring import calibrate_runs, evaluate_cases, predict_cases
 from plgg.model.checkpoint import read_meta
-from plgg.predict.ensemble import ensemble
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.scan import Predictor
 from plgg.report.model_card import write_model_card
 from plgg.train.run import train
@@ -67,7 +67,7 @@ def train_folds(
     record = EnsembleRecord(
         members=tuple(f"fold-{k}" for k in range(n_folds)), folds=n_folds, seed=config.seed
     )
-    configs = _starts(store, config, splits)
+    configs = _initial_configs(store, config, splits)
     with output_folder(out, ENSEMBLE):
         if is_ensemble(out) and read_ensemble(out) != record:
             raise RunError(
@@ -89,7 +89,7 @@ def train_folds(
         return _score(store, out, runs, splits, watch)
 
 
-def _starts(store: Store, config: Config, splits: Sequence[Split]) -> list[Config]:
+def _initial_configs(store: Store, config: Config, splits: Sequence[Split]) -> list[Config]:
     """Settings of each fold's run; from an initial ensemble, each starts from its own fold's run.
 
     It then uses the seed after that run's, so that the patches differ however often the ensemble
@@ -130,7 +130,7 @@ def _score(
     predictions = out / "predictions" / OUT_OF_FOLD
     for label, member, split in zip(labels, members, splits, strict=True):
         with watch.task(f"{label}: predicting its patients") as progress:
-            one = Predictor(ensemble([member]))
+            one = Predictor(build_ensemble([member]))
             predict_cases(one, store, split.validation, predictions, progress)
     with watch.task("evaluating") as progress:
         found = evaluate_cases(

@@ -14,7 +14,7 @@ Grid = Mapping[str, Sequence[str]]
 """Values of each setting, as typed."""
 
 # Settings that only the marker uses; they have no effect on an arm without it.
-_OF_THE_MARKER = (
+_MARKER_SETTINGS = (
     "loss.marker_weight",
     "loss.weight",
     "loss.class_weights",
@@ -70,7 +70,7 @@ def points(config: Config, grid: Grid) -> dict[str, Config]:
     Raises:
         ConfigError: If a key is unknown or a value out of range.
     """
-    keys = [key for key in grid if _concerns(config, key)]
+    keys = [key for key in grid if _affects(config, key)]
     found = {}
     for values in product(*(grid[key] for key in keys)):
         changed = with_settings(config, [f"{k}={v}" for k, v in zip(keys, values, strict=True)])
@@ -83,11 +83,11 @@ def points(config: Config, grid: Grid) -> dict[str, Config]:
     return found
 
 
-def _concerns(config: Config, key: str) -> bool:
+def _affects(config: Config, key: str) -> bool:
     """Whether a setting has an effect on an arm."""
     if key.startswith("tasks."):
         return key.split(".")[1] in config.auxiliary
-    return config.arm == "multitask" or not key.startswith(_OF_THE_MARKER)
+    return config.arm == "multitask" or not key.startswith(_MARKER_SETTINGS)
 
 
 def _name(config: Config, keys: Sequence[str]) -> str:

@@ -22,12 +22,12 @@ from plgg.experiment.options import Workers
 from plgg.experiment.plan import Job
 from plgg.experiment.run_job import attempt
 
-Told = Callable[[Job, str | None], None]
+OnRunEnd = Callable[[Job, str | None], None]
 """Called as each run ends, with the reason if it failed."""
 
 
 def run_on_ray(
-    jobs: Sequence[tuple[Job, Split]], store: Path, out: Path, workers: Workers, told: Told
+    jobs: Sequence[tuple[Job, Split]], store: Path, out: Path, workers: Workers, told: OnRunEnd
 ) -> None:
     """Execute all runs, as many at a time as there are cores and GPUs for.
 
@@ -36,15 +36,18 @@ def run_on_ray(
             nodes do not see the folders.
     """
     ray = RayWorkers(workers.address, workers.cpus, workers.gpus)
-    start = partial(_ready, store.resolve(), workers.cpus)
+    start = partial(_open_store, store.resolve(), workers.cpus)
     with shared_folder(out, inputs=[store / "cohort.json"]) as shared:
         do = partial(_run, workers.retries)
         for number, outcome in on_ray(jobs, do, start=start, workers=ray, shared=shared):
             job = jobs[number][0]
-            told(job, outcome.result if outcome.failure is None else _noted(job, outcome))
+            told(
+                job,
+                outcome.result if outcome.failure is None else _record_worker_death(job, outcome),
+            )
 
 
-def _ready(store: Path, cpus: int) -> Store:
+def _open_store(store: Path, cpus: int) -> Store:
     """Open the store, once in each worker process."""
     import torch
 
@@ -57,7 +60,7 @@ def _run(retries: int, store: Store, pair: tuple[Job, Split]) -> str | None:
     return attempt(job, store, split, Silent(), retries=retries)
 
 
-def _noted(job: Job, outcome: JobOutcome[str | None]) -> str:
+def _record_worker_death(job: Job, outcome: JobOutcome[str | None]) -> str:
     """Record why the worker process of a run died, and return the reason."""
     reason = outcome.reason or "its worker process died"
     make_folder(job.run)

@@ -12,7 +12,7 @@ from plgg.core.files import write_json
 from plgg.core.output import EXPERIMENT, output_folder
 from plgg.core.progress import Watch
 from plgg.data.experiment_folder import Choice, arm_folder, read_failure, run_of, write_experiment
-from plgg.data.split import same_tests
+from plgg.data.split import splits_with_equal_tests
 from plgg.evaluate.compare.experiment import (
     DICE,
     compare_experiment,
@@ -77,7 +77,7 @@ def run_experiment(plan: Plan, watch: Watch) -> ExperimentOutcome:
 def _run(plan: Plan, watch: Watch) -> ExperimentOutcome:
     started = time.monotonic()
     splits = [plan.split(k) for k in range(plan.n_splits)]
-    for group in same_tests(splits, plan.store.cohort.cases):
+    for group in splits_with_equal_tests(splits, plan.store.cohort.cases):
         watch.say(repeated_tests(group))
     wanted = list(jobs(plan))
     record = begin(plan)

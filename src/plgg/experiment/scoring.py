@@ -31,14 +31,14 @@ from plgg.data.split import Split
 from plgg.data.store import Store
 from plgg.evaluate.cohort import evaluate_predictions
 from plgg.evaluate.evaluation import Evaluation
-from plgg.measure.outline import PLAIN_THRESHOLD
+from plgg.measure.outline import DEFAULT_THRESHOLD
 from plgg.measure.radiomics import Features
 from plgg.model.checkpoint import read_meta
 from plgg.predict.calibrate.clinical import fit_clinical_of
 from plgg.predict.calibrate.fit import choose_mask_rule, fit_calibration
 from plgg.predict.calibrate.radiomics import fit_forest_of, stored_features
-from plgg.predict.engine import remembering
-from plgg.predict.ensemble import ensemble
+from plgg.predict.engine import with_cache
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.marker import MarkerModels
 from plgg.predict.member import Member, load_member, with_calibration
 from plgg.predict.out_of_distribution import fit_familiarity
@@ -47,7 +47,7 @@ from plgg.predict.source import find_scans
 from plgg.predict.whole_brain import predict_box
 from plgg.report.evaluation import write_evaluation_page
 from plgg.report.model_card import write_model_card
-from plgg.tasks.kinds import scores_of
+from plgg.tasks.kinds import find_scorer
 
 PARTS = ("validation", "test")
 # Training scans that describe the distribution of a cohort; more would only take time.
@@ -107,7 +107,7 @@ def _score_parts(
     label: str,
     parts: Sequence[str],
 ) -> None:
-    predictor = Predictor(ensemble([member]))
+    predictor = Predictor(build_ensemble([member]))
     for part in parts:
         names = split.part(part)
         predictions = out / "predictions" / part
@@ -130,7 +130,7 @@ def evaluate_cases(
         store.manifest_cases(names),
         out=out,
         seed=0,
-        scorer_of=scores_of,
+        scorer_of=find_scorer,
         progress=progress,
     )
     _require_all_scored(found, predictions)
@@ -199,7 +199,7 @@ def calibrate_runs(
         members, known = [member for member, _ in seen], [familiar for _, familiar in seen]
         validation = [name for split in splits.values() for name in split.validation]
         asked = [(m, s.validation) for m, s in zip(members, splits.values(), strict=True)]
-        outlined = outlined_as_used(store, asked, raw, aside / "outlined", watch)
+        outlined = predict_with_final_mask_rule(store, asked, raw, aside / "outlined", watch)
         training = {run: split.train for run, split in splits.items()}
         models = marker_models(store, training, members, outlined, validation, watch)
         with watch.task(f"{labels[-1]}: calibrating") as progress:
@@ -231,15 +231,15 @@ def _predict_validation(
 ) -> tuple[Member, TrainingDistribution | None]:
     """Predict validation patients uncalibrated; return the network and training distribution."""
     loaded = load_member(run, calibrated=False)
-    raw = replace(loaded, engine=remembering(loaded.engine))
+    raw = replace(loaded, engine=with_cache(loaded.engine))
     with watch.task(f"{label}: looking at the training cohort") as progress:
         familiarity = cohort_familiarity(loaded, raw, store, split, progress)
     with watch.task(f"{label}: predicting validation for calibration") as progress:
-        predict_cases(Predictor(ensemble([raw])), store, split.validation, aside, progress)
+        predict_cases(Predictor(build_ensemble([raw])), store, split.validation, aside, progress)
     return raw, familiarity
 
 
-def outlined_as_used(
+def predict_with_final_mask_rule(
     store: Store,
     asked: Sequence[tuple[Member, Sequence[str]]],
     raw: Path,
@@ -264,12 +264,12 @@ def outlined_as_used(
     cases = store.manifest_cases([name for _, names in asked for name in names])
     with watch.task("choosing where masks are cut") as progress:
         rule = choose_mask_rule(raw, cases, settings, progress)
-    was = (settings.threshold or PLAIN_THRESHOLD, settings.smallest_ml or 0.0)
+    was = (settings.threshold or DEFAULT_THRESHOLD, settings.smallest_ml or 0.0)
     if (rule.threshold, rule.smallest_ml) == was:
         return raw
     for number, (member, names) in enumerate(asked, start=1):
         cut = Calibration(model_sha256=member.model.sha256, mask=rule)
-        taught = Predictor(ensemble([replace(member, calibration=cut)]))
+        taught = Predictor(build_ensemble([replace(member, calibration=cut)]))
         with watch.task(f"cutting them so, {number} of {len(asked)}") as progress:
             predict_cases(taught, store, names, out, progress)
     return out
@@ -337,14 +337,14 @@ def cohort_familiarity(
     step = -(-len(split.train) // _MOST_REFERENCES)
     training = split.train[::step]
     total = len(training) + len(split.validation)
-    known = features_of(loaded, store, training, lambda done: progress(done, total))
-    others = features_of(
+    known = encoder_features(loaded, store, training, lambda done: progress(done, total))
+    others = encoder_features(
         raw, store, split.validation, lambda done: progress(len(training) + done, total)
     )
     return fit_familiarity(known, others)
 
 
-def features_of(
+def encoder_features(
     member: Member,
     store: Store,
     names: Sequence[str],

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from plgg.core.files import write_text
-from plgg.core.folders import MODEL, replaced, scratch_folder
+from plgg.core.folders import MODEL, replace_folder, scratch_folder
 from plgg.core.progress import Progress, Watch
 from plgg.data.calibration import (
     Calibration,
@@ -29,16 +29,16 @@ from plgg.data.store import Store
 from plgg.evaluate.rounds import Part, PatientChange, RoundComparison
 from plgg.experiment.corrections import Corrections
 from plgg.experiment.scoring import (
-    features_of,
+    encoder_features,
     marker_models,
-    outlined_as_used,
     predict_cases,
+    predict_with_final_mask_rule,
 )
 from plgg.experiment.tuning import OldMember
 from plgg.metrics.overlap import hard_dice
 from plgg.predict.calibrate.fit import fit_calibration
-from plgg.predict.engine import remembering
-from plgg.predict.ensemble import ensemble
+from plgg.predict.engine import with_cache
+from plgg.predict.ensemble import build_ensemble
 from plgg.predict.marker import MarkerModels
 from plgg.predict.member import Member, load_member, with_calibration
 from plgg.predict.out_of_distribution import fit_familiarity
@@ -82,7 +82,7 @@ def calibrate_pairs(
         for number, (pair, member) in enumerate(zip(pairs, raw, strict=True), start=1):
             known.append(_familiarity(pair, member, store, corrections))
             progress(number, len(pairs))
-    common, models = _renewed(pairs, raw, store, known[0], watch)
+    common, models = _recalibrate(pairs, raw, store, known[0], watch)
     for pair, familiarity in zip(pairs, known, strict=True):
         calibration = common or read_calibration(pair.old.run)
         if calibration is not None:
@@ -94,7 +94,7 @@ def calibrate_pairs(
 
 
 def _remembering(member: Member) -> Member:
-    return replace(member, engine=remembering(member.engine))
+    return replace(member, engine=with_cache(member.engine))
 
 
 def _familiarity(
@@ -107,19 +107,20 @@ def _familiarity(
     """
     taught, unseen = list(corrections.training), list(corrections.held_out)
     if pair.old.learns == "all":
-        training = features_of(member, store, [*pair.old.train, *taught])
-        others = features_of(member, store, [*pair.old.validation, *unseen])
+        training = encoder_features(member, store, [*pair.old.train, *taught])
+        others = encoder_features(member, store, [*pair.old.validation, *unseen])
         return fit_familiarity(training, others)
     calibration = read_calibration(pair.old.run)
     if calibration is None or calibration.familiarity is None:
         return None
     before = np.array(calibration.familiarity.references)
     return fit_familiarity(
-        np.vstack([before, features_of(member, store, taught)]), features_of(member, store, unseen)
+        np.vstack([before, encoder_features(member, store, taught)]),
+        encoder_features(member, store, unseen),
     )
 
 
-def _renewed(
+def _recalibrate(
     pairs: Sequence[Pair],
     raw: Sequence[Member],
     store: Store,
@@ -135,10 +136,12 @@ def _renewed(
         with watch.task("predicting the old validation patients") as progress:
             done = _SharedBar(progress, len(names))
             for pair, member in zip(pairs, raw, strict=True):
-                one = Predictor(ensemble([member]))
+                one = Predictor(build_ensemble([member]))
                 predict_cases(one, store, pair.old.validation, aside / "raw", done.part())
         asked = [(m, pair.old.validation) for m, pair in zip(raw, pairs, strict=True)]
-        outlined = outlined_as_used(store, asked, aside / "raw", aside / "outlined", watch)
+        outlined = predict_with_final_mask_rule(
+            store, asked, aside / "raw", aside / "outlined", watch
+        )
         training = {pair.new: pair.old.train for pair in pairs}
         models = marker_models(store, training, raw, outlined, names, watch)
         with watch.task("calibrating") as progress:
@@ -217,10 +220,10 @@ def _dice(
     """Dice of each scan with a true mask."""
     truths = {name: store.truth_path(name) for name in names}
     known = {name: truth for name, truth in truths.items() if truth is not None}
-    predictor = Predictor(ensemble(members))
+    predictor = Predictor(build_ensemble(members))
     found = {}
     for scan in find_scans([store.folder], only=list(known)) if known else ():
-        raw, _ = predictor.answer(scan)
+        raw, _ = predictor.predict_in_memory(scan)
         true = read_volume(known[scan.case_id]).data > 0
         found[scan.case_id] = hard_dice(np.asarray(raw.mask.data > 0), true)
         progress(len(found), len(names))
@@ -279,7 +282,7 @@ def write_tuned_model(
         about=f"{about}{_TOLD}{n} corrected patients.".strip(),
         learnt_from=tuple(learnt_from),
     )
-    with replaced(out, MODEL, inputs=models) as aside:
+    with replace_folder(out, MODEL, inputs=models) as aside:
         for pair, member in zip(pairs, record.members, strict=True):
             shutil.copytree(pair.new, aside / member, ignore=shutil.ignore_patterns(".*"))
             split = pair.old.run / "split.json"

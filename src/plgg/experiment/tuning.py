@@ -220,7 +220,7 @@ def save_tuned(old: OldMember, run: Path, folder: Path) -> str:
     save_checkpoint(
         folder / "checkpoints",
         "best",
-        tuned.tensors if whole else _halfway(before, tuned),
+        tuned.tensors if whole else _interpolate_weights(before, tuned),
         epoch=meta.epoch,
         config=meta.config,
         classes=meta.classes,
@@ -232,7 +232,7 @@ def save_tuned(old: OldMember, run: Path, folder: Path) -> str:
     return read_meta(folder).sha256
 
 
-def _halfway(before: Checkpoint, tuned: Checkpoint) -> dict[str, Tensor]:
+def _interpolate_weights(before: Checkpoint, tuned: Checkpoint) -> dict[str, Tensor]:
     """The old weights, those of the outline moved halfway to the tuned ones."""
     heads = tuple(f"heads.{name}." for name in before.meta.auxiliary)
     learnt = unprefixed(tuned.tensors, "model.")

@@ -26,11 +26,11 @@ from torch import Tensor, nn
 import plgg
 from plgg.config import EXPECTED_DICE, Config
 from plgg.core.errors import RunError
-from plgg.core.files import make_folder, write_json, write_text, written_aside
+from plgg.core.files import atomic_write, make_folder, write_json, write_text
 from plgg.core.markdown import escaped
 from plgg.core.records import read_record
 from plgg.data.store_arrays import STEP
-from plgg.measure.outline import PLAIN_THRESHOLD
+from plgg.measure.outline import DEFAULT_THRESHOLD
 from plgg.model.checkpoint import Checkpoint, Meta, network_of, read_tensors
 from plgg.model.network import MultitaskNet
 from plgg.tasks.base import TaskRecord
@@ -127,7 +127,7 @@ def _our_name(name: str) -> str:
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_bytes(save({name: value.contiguous() for name, value in tensors.items()}))
 
 
@@ -258,7 +258,7 @@ def _after(config: Config) -> list[dict[str, Any]]:
 def _threshold(config: Config) -> float:
     """The threshold in the settings; the plain one instead of a threshold for each scan."""
     asked = config.inference.threshold
-    return PLAIN_THRESHOLD if asked is None or asked == EXPECTED_DICE else asked
+    return DEFAULT_THRESHOLD if asked is None or asked == EXPECTED_DICE else asked
 
 
 def metadata(meta: Meta) -> dict[str, Any]:

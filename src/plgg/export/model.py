@@ -16,7 +16,7 @@ from torch import Tensor
 from plgg.config import Config, InitConfig
 from plgg.core.errors import RunError
 from plgg.core.files import make_folder, write_text
-from plgg.core.folders import MODEL, replaced
+from plgg.core.folders import MODEL, replace_folder
 from plgg.core.paths import named_atlas
 from plgg.data.calibration import read_calibration, write_calibration
 from plgg.data.ensemble_folder import (
@@ -26,7 +26,7 @@ from plgg.data.ensemble_folder import (
     read_ensemble,
     write_ensemble,
 )
-from plgg.export.run import example, largest_difference, require_near
+from plgg.export.run import largest_difference, require_near, synthetic_image
 from plgg.export.tracing import Outputs, Traceable
 from plgg.model.checkpoint import (
     Checkpoint,
@@ -35,7 +35,7 @@ from plgg.model.checkpoint import (
     save_checkpoint,
     unprefixed,
 )
-from plgg.tasks.mask_task import answering_tasks
+from plgg.tasks.mask_task import scan_level_tasks
 
 # Size of the image to compare both precisions with, in voxels of the bottleneck.
 _CELLS = (7, 9, 6)
@@ -69,7 +69,7 @@ def export_model(folder: Path, out: Path, *, name: str = "", about: str = "") ->
         name=name or folder.resolve().name,
         about=about,
     )
-    with replaced(out, MODEL, inputs=[folder]) as aside:
+    with replace_folder(out, MODEL, inputs=[folder]) as aside:
         found = [
             _write_member(run, aside / member)
             for run, member in zip(runs, record.members, strict=True)
@@ -133,14 +133,14 @@ def _difference(checkpoint: Checkpoint, half: dict[str, Tensor]) -> dict[str, fl
     changed = {f"model.{name}": value.float() for name, value in half.items()}
     other = checkpoint.model_copy(update={"tensors": changed})
     whole, halved = (_answers(Traceable(one.network())) for one in (checkpoint, other))
-    found = largest_difference(whole, halved, answering_tasks(checkpoint.meta.restored_tasks()))
+    found = largest_difference(whole, halved, scan_level_tasks(checkpoint.meta.restored_tasks()))
     require_near(found, "half precision", tolerance=_TOLERANCE)
     return found
 
 
 def _answers(network: Traceable) -> list[Outputs]:
     i, j, k = (n * cells for n, cells in zip(network.network.divisors, _CELLS, strict=True))
-    image: NDArray[np.float32] = np.stack([example((i, j, k))] * network.network.n_channels)
+    image: NDArray[np.float32] = np.stack([synthetic_image((i, j, k))] * network.network.n_channels)
     with torch.inference_mode():
         return [network.answer(image)]
 

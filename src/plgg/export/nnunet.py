@@ -21,7 +21,7 @@ from plgg.config.base import TITLES
 from plgg.config.labels import Label, require_label_rules
 from plgg.core.errors import ConfigError, OutputError, StoreError
 from plgg.core.files import sha256, write_json
-from plgg.core.folders import replaced
+from plgg.core.folders import replace_folder
 from plgg.core.output import OutputKind, output_folder
 from plgg.core.paths import named_atlas
 from plgg.core.placement import Placement
@@ -127,14 +127,14 @@ def export_nnunet(
         StoreError: If the store was damaged.
     """
     _require_regions(store)
-    known = [case for case in store.cohort.cases if _teaches(case, store.cohort.labels)]
+    known = [case for case in store.cohort.cases if _has_complete_mask(case, store.cohort.labels)]
     record = _record(store, design)
     _require_parts(record.splits, known)
     placed = out / PREPROCESSED / design.folder / SPLITS
     with output_folder(out, KIND):
         earlier = _splits_of(out / design.folder)
         _require_own_splits(placed, (earlier, _for_nnunet(record.splits)))
-        with replaced(out / design.folder, NNUNET_DATASET, inputs=[store.folder]) as aside:
+        with replace_folder(out / design.folder, NNUNET_DATASET, inputs=[store.folder]) as aside:
             for done, case in enumerate(known, start=1):
                 _write_case(store, case, aside)
                 progress(done, len(known))
@@ -171,7 +171,7 @@ def _require_regions(store: Store) -> None:
         )
 
 
-def _teaches(case: StoredCase, labels: Sequence[Label]) -> bool:
+def _has_complete_mask(case: StoredCase, labels: Sequence[Label]) -> bool:
     """Whether a mask annotates all labels; nnU-Net would take others as absent."""
     return case.has_mask and (len(labels) < 2 or len(case.labels) == len(labels))
 
@@ -186,7 +186,7 @@ def _record(store: Store, design: NnunetDesign) -> NnunetExport:
         splits=tuple(_with_masks(split, store) for split in _splits(store, design)),
         folds=design.folds is not None,
         seed=design.seed,
-        left_out=tuple(c.case_id for c in cohort.cases if not _teaches(c, cohort.labels)),
+        left_out=tuple(c.case_id for c in cohort.cases if not _has_complete_mask(c, cohort.labels)),
     )
 
 
@@ -221,7 +221,7 @@ def _with_masks(split: Split, store: Store) -> Split:
 
     def known(names: Sequence[str]) -> tuple[str, ...]:
         labels = store.cohort.labels
-        return tuple(name for name in names if _teaches(store.by_id[name], labels))
+        return tuple(name for name in names if _has_complete_mask(store.by_id[name], labels))
 
     parts = {part: known(split.part(part)) for part in ("train", "validation", "test")}
     return split.model_copy(update=parts)

@@ -13,14 +13,14 @@ from scipy.special import expit
 from plgg.core.environment import versions
 from plgg.core.errors import ConfigError, RunError
 from plgg.core.files import sha256, write_json
-from plgg.core.folders import EXPORT, replaced, require_replaceable
+from plgg.core.folders import EXPORT, replace_folder, require_replaceable
 from plgg.export.bundle import load_bundle, write_bundle
 from plgg.export.tracing import Outputs, Traceable, write_onnx
 from plgg.model.checkpoint import Checkpoint, load_checkpoint
 from plgg.predict.engine import FILE, ExportRecord, Format, export_folder
 from plgg.predict.engines.exported import import_onnxruntime, import_openvino, require_onnx
 from plgg.tasks.base import AuxiliaryTask
-from plgg.tasks.mask_task import answering_tasks
+from plgg.tasks.mask_task import scan_level_tasks
 
 Run = Callable[..., Outputs]
 
@@ -156,7 +156,7 @@ def export_run(run: Path, out: Path | None, fmt: Format) -> ExportOutcome:
             remedy="Export a run of another arm.",
         )
     network = Traceable(checkpoint.network())
-    with replaced(folder, EXPORT, inputs=[run]) as aside:
+    with replace_folder(folder, EXPORT, inputs=[run]) as aside:
         record = _write(checkpoint, network, aside, fmt)
         write_json(aside / FILE, record.model_dump(mode="json"))
     return ExportOutcome(folder, record)
@@ -171,11 +171,11 @@ def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format)
         i, j = plane
         boxes = [(i, j, c * k) for _, _, c in _CELLS]
     n_channels = network.network.n_channels
-    images = [np.stack([example(box)] * n_channels) for box in boxes]
+    images = [np.stack([synthetic_image(box)] * n_channels) for box in boxes]
     largest = largest_difference(
         [network.answer(image) for image in images],
         [written.run(image) for image in images],
-        answering_tasks(checkpoint.meta.restored_tasks()),
+        scan_level_tasks(checkpoint.meta.restored_tasks()),
     )
     require_near(largest, fmt)
     files = sorted(path for path in aside.rglob("*") if path.is_file())
@@ -194,7 +194,7 @@ def _write(checkpoint: Checkpoint, network: Traceable, aside: Path, fmt: Format)
     )
 
 
-def example(box: tuple[int, int, int]) -> NDArray[np.float32]:
+def synthetic_image(box: tuple[int, int, int]) -> NDArray[np.float32]:
     """A synthetic image: z-scores of a noisy ball with a bright ball in it, 0 around it."""
     steps = [np.linspace(-1, 1, n, dtype=np.float32) for n in box]
     points = np.stack(np.meshgrid(*steps, indexing="ij"))

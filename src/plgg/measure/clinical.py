@@ -43,7 +43,7 @@ def clinical_inputs(
     return np.array([age, male(sex), *_place_and_size(mask_box > 0, box_affine)])
 
 
-def unknown_tumour(*, age_years: float | None, sex: str | None) -> Inputs:
+def inputs_without_mask(*, age_years: float | None, sex: str | None) -> Inputs:
     """The inputs without a mask: age and sex are known at most."""
     return clinical_inputs(np.zeros((1, 1, 1)), np.eye(4), age_years=age_years, sex=sex)
 
@@ -57,7 +57,7 @@ def _place_and_size(mask: NDArray[np.bool_], affine: Affine) -> tuple[float, flo
     return abs(float(right)), float(front), float(up), float(np.log(volume_ml))
 
 
-def standardised(means: Inputs, scales: Inputs, inputs: Inputs) -> Inputs:
+def standardise(means: Inputs, scales: Inputs, inputs: Inputs) -> Inputs:
     """Standardise inputs by means and scales; unknown ones become 0, which is the mean.
 
     Args:
@@ -68,7 +68,7 @@ def standardised(means: Inputs, scales: Inputs, inputs: Inputs) -> Inputs:
     return np.asarray(np.nan_to_num((inputs - means) / scales), dtype=np.float64)
 
 
-def inputs_of(features: Mapping[str, float]) -> Inputs:
+def select_clinical_inputs(features: Mapping[str, float]) -> Inputs:
     """Select the clinical inputs from named features; NaN where one is missing."""
     return np.array([features.get(name, np.nan) for name in CLINICAL_INPUTS])
 
@@ -80,6 +80,6 @@ def clinical_probabilities(model: ClinicalModel, inputs: Inputs) -> dict[str, fl
         model: The regression.
         inputs: As `clinical_inputs` gives them; unknown ones are set to the training mean.
     """
-    x = standardised(np.array(model.means), np.array(model.scales), inputs)
+    x = standardise(np.array(model.means), np.array(model.scales), inputs)
     chances = softmax(np.array(model.coefficients) @ x + np.array(model.intercepts))
     return dict(zip(model.classes, map(float, chances), strict=True))

@@ -20,7 +20,7 @@ _TOUCHING = np.ones((3, 3, 3), dtype=np.uint8)
 _ROUNDED = 1 - 1e-9
 
 
-def without_small(mask: Mask, *, voxel_volume_ml: float, smallest_ml: float) -> Mask:
+def remove_small_components(mask: Mask, *, voxel_volume_ml: float, smallest_ml: float) -> Mask:
     """The mask without its parts below `smallest_ml`; if all are below, the largest part stays.
 
     A tumour is never removed completely: small ones exist, and only the network may find none.
@@ -34,7 +34,7 @@ def without_small(mask: Mask, *, voxel_volume_ml: float, smallest_ml: float) -> 
     if smallest_ml <= 0 or not mask.any():
         return mask
     box = bounding_slices(mask)
-    labels, sizes = parts_of(mask[box])
+    labels, sizes = label_components(mask[box])
     keep = sizes * voxel_volume_ml >= smallest_ml * _ROUNDED
     if not keep.any():
         keep[np.argmax(sizes)] = True
@@ -45,7 +45,7 @@ def without_small(mask: Mask, *, voxel_volume_ml: float, smallest_ml: float) -> 
 
 def largest_part(mask: Mask) -> Mask:
     """The largest connected part alone; an empty mask stays empty."""
-    return without_small(mask, voxel_volume_ml=1.0, smallest_ml=np.inf)
+    return remove_small_components(mask, voxel_volume_ml=1.0, smallest_ml=np.inf)
 
 
 def components(mask: Volume) -> tuple[Component, ...]:
@@ -58,7 +58,7 @@ def components(mask: Volume) -> tuple[Component, ...]:
     if not tumour.any():
         return ()
     box = bounding_slices(tumour)
-    labels, sizes = parts_of(tumour[box])
+    labels, sizes = label_components(tumour[box])
     centres = _centres(labels, sizes) + [side.start for side in box]
     places = apply_affine(mask.affine, centres)
     return tuple(
@@ -82,7 +82,7 @@ def as_point(place: NDArray[np.float64]) -> Point:
     return x, y, z
 
 
-def parts_of(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def label_components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Label the connected components from 1, and count the voxels of each."""
     labels, n = ndimage.label(mask, structure=_TOUCHING)
     return labels, np.bincount(labels.ravel(), minlength=n + 1)[1:]

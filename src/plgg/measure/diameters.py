@@ -18,7 +18,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
-from plgg.core.masks import filled
+from plgg.core.masks import fill_holes
 from plgg.core.volume import Affine, Volume, apply_affine
 from plgg.data.result import Diameters
 from plgg.measure.components import Mask, as_point, bounding_slices, largest_part
@@ -61,7 +61,7 @@ def outline(shape: Mask) -> Points:
     Args:
         shape: Boolean, shape (I, J), with something in it.
     """
-    whole = filled(np.pad(shape, 1))
+    whole = fill_holes(np.pad(shape, 1))
     a, b = whole[:-1] != whole[1:], whole[:, :-1] != whole[:, 1:]
     crossed = (a[:, :-1], b[1:, :], a[:, 1:], b[:-1, :])
     pieces = []

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.config import EXPECTED_DICE, Threshold
-from plgg.measure.components import bounding_slices, parts_of
-from plgg.measure.uncertainty import FAINT
+from plgg.measure.components import bounding_slices, label_components
+from plgg.measure.uncertainty import MIN_PROBABILITY
 
-PLAIN_THRESHOLD = 0.5
+DEFAULT_THRESHOLD = 0.5
 """The default threshold: from it on, a voxel is more likely tumour than not."""
 
 
@@ -35,9 +35,9 @@ def threshold_of(probability: NDArray[Any], rule: Threshold) -> float:
     """
     if rule != EXPECTED_DICE:
         return float(rule)
-    seen = np.sort(probability[probability >= FAINT])[::-1]
-    if not seen.size or seen[0] < PLAIN_THRESHOLD:
-        return PLAIN_THRESHOLD
+    seen = np.sort(probability[probability >= MIN_PROBABILITY])[::-1]
+    if not seen.size or seen[0] < DEFAULT_THRESHOLD:
+        return DEFAULT_THRESHOLD
     inside = np.cumsum(seen, dtype=np.float64)
     dice = 2.0 * inside / (np.arange(1, seen.size + 1) + inside[-1])
     return float(seen[np.argmax(dice)])
@@ -63,9 +63,9 @@ def outlined(
     if rule != EXPECTED_DICE or not mask.any():
         return mask
     box = bounding_slices(mask)
-    labels, sizes = parts_of(mask[box])
+    labels, sizes = label_components(mask[box])
     likely = np.zeros(len(sizes) + 1, dtype=np.bool_)
-    likely[labels[probability[box] >= PLAIN_THRESHOLD]] = True
+    likely[labels[probability[box] >= DEFAULT_THRESHOLD]] = True
     likely[0] = False
     mask[box] = likely[labels]
     return mask

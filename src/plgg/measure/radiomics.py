@@ -20,7 +20,7 @@ from plgg.core.volume import Affine, spacing_mm
 from plgg.data.atlas.grid import BRAIN_CENTRE_MM
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.measure.clinical import CLINICAL_INPUTS, clinical_inputs
-from plgg.measure.components import bounding_slices, parts_of
+from plgg.measure.components import bounding_slices, label_components
 
 Mask = NDArray[np.bool_]
 Image = NDArray[np.float32]
@@ -105,7 +105,7 @@ def _shape(tumour: Mask, affine: Affine, spacing: NDArray[np.float64]) -> Featur
     axes = np.sort(np.linalg.eigvalsh(np.cov(places.T)))[::-1].clip(1e-3)
     surface = float((tumour & ~_inside(tumour)).sum()) * np.sqrt(spacing[0] * spacing[1])
     volume = float(tumour.sum()) * float(np.prod(spacing))
-    _, sizes = parts_of(tumour)
+    _, sizes = label_components(tumour)
     right = float((places[:, 0] > BRAIN_CENTRE_MM[0]).mean())
     return {
         "elongation": np.sqrt(axes[1] / axes[0]),

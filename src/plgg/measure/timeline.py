@@ -83,7 +83,7 @@ def _measured_mask(path: Path, result: Result) -> Volume:
     return mask
 
 
-def read_moments(
+def read_timeline_scans(
     folders: Sequence[Path], dates: Sequence[date | None] | None = None
 ) -> list[TimelineScan]:
     """Read earlier results from their folders.
@@ -113,9 +113,9 @@ def timeline(moments: Sequence[TimelineScan]) -> Timeline:
         InputError: If two are of one scan, or of different patients as far as that is known, or
             if the dates that are known contradict the order.
     """
-    _refuse_twice(moments)
+    _require_distinct_scans(moments)
     ordered = _ordered(moments)
-    _refuse_others(ordered)
+    _require_same_patient(ordered)
     plane = _common_plane(ordered)
     days = _days(ordered)
     lines = [_lines(one, plane) for one in ordered]
@@ -159,7 +159,7 @@ def _point(
     )
 
 
-def _refuse_twice(moments: Sequence[TimelineScan]) -> None:
+def _require_distinct_scans(moments: Sequence[TimelineScan]) -> None:
     seen: dict[str, TimelineScan] = {}
     for moment in moments:
         digest = moment.result.input.sha256
@@ -188,7 +188,7 @@ def _ordered(moments: Sequence[TimelineScan]) -> list[TimelineScan]:
     return list(moments)
 
 
-def _refuse_others(moments: Sequence[TimelineScan]) -> None:
+def _require_same_patient(moments: Sequence[TimelineScan]) -> None:
     """Check every pair of scans for one patient, because a result may lack ID, sex or age."""
     for n, moment in enumerate(moments):
         for other in moments[:n]:

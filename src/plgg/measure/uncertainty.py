@@ -20,7 +20,7 @@ from plgg.metrics.overlap import hard_dice
 
 # Lower probabilities are ignored: networks give about 1 % to the whole brain, and the sum of that
 # is more than a small tumour.
-FAINT = 0.05
+MIN_PROBABILITY = 0.05
 
 
 def entropy(probability: NDArray[Any]) -> NDArray[np.float32]:
@@ -46,7 +46,7 @@ def expected_dice(probability: NDArray[Any], mask: NDArray[np.bool_]) -> float |
     The Soft Dice Confidence of Borges, Pacheco and Silva (2024). It is close to the mean Dice over
     truths drawn from the probabilities if each of these is exact and voxels are independent given
     the scan. Neither holds: it ranks scans better than it foretells their Dice. Outside the mask,
-    probabilities below `FAINT` are left out: docs/measures.md says why.
+    probabilities below `MIN_PROBABILITY` are left out: docs/measures.md says why.
 
     Args:
         probability: Of tumour, in [0, 1].
@@ -56,7 +56,7 @@ def expected_dice(probability: NDArray[Any], mask: NDArray[np.bool_]) -> float |
     if not size:
         return None
     inside = float(np.sum(probability[mask], dtype=np.float64))
-    outside = float(np.sum(probability[~mask & (probability >= FAINT)], dtype=np.float64))
+    outside = float(np.sum(probability[~mask & (probability >= MIN_PROBABILITY)], dtype=np.float64))
     return min(2.0 * inside / (inside + outside + size), 1.0)
 
 

@@ -27,7 +27,7 @@ def log_probabilities(probabilities: Values) -> Values:
     return np.asarray(np.log(np.maximum(probabilities, _LEAST)), dtype=np.float64)
 
 
-def with_temperature(probabilities: Values, temperature: float) -> Values:
+def apply_temperature(probabilities: Values, temperature: float) -> Values:
     """Apply temperature scaling to probabilities: divide their logits by a temperature.
 
     Args:
@@ -138,7 +138,7 @@ def risk_coverage(confidence: Values, hits: Values) -> tuple[RiskPoint, ...]:
     )
 
 
-def widest_within(curve: Sequence[RiskPoint], target_risk: float) -> RiskPoint | None:
+def threshold_for_risk(curve: Sequence[RiskPoint], target_risk: float) -> RiskPoint | None:
     """The lowest threshold whose risk is at most the target; None if none is.
 
     The risk is that of the very scans it is chosen by. Among a dozen, a true risk of twice the

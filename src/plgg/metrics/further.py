@@ -37,7 +37,7 @@ def score_registered(
         ConfigError: If the package of one cannot be loaded, or a metric fails.
     """
     found: dict[str, float] = {}
-    for name, metric in METRICS.whole().items():
+    for name, metric in METRICS.load_all().items():
         with METRICS.calling(name):
             value = metric(predicted, truth, spacing_mm)
             if value is not None:

@@ -24,10 +24,10 @@ from plgg.config import MARKER, Config
 from plgg.core.case_id import ClassNames
 from plgg.core.environment import versions
 from plgg.core.errors import CheckpointError
-from plgg.core.files import sha256, write_json, written_aside
-from plgg.core.paths import FileName, below
+from plgg.core.files import atomic_write, sha256, write_json
+from plgg.core.paths import FileName, join_inside
 from plgg.core.records import read_record
-from plgg.data.store_records import VERSION_1
+from plgg.data.store_records import VERSION_1_SETTINGS
 from plgg.model.network import MultitaskNet, Tasks, build_network
 from plgg.tasks.base import AuxiliaryTask, TaskRecord
 from plgg.tasks.kinds import marker_record, restore_tasks
@@ -38,7 +38,7 @@ Name = Literal["best", "last"]
 
 def _with_preprocessing(meta: dict[str, Any]) -> dict[str, Any]:
     """Add the preprocessing of version 1: stripped scans placed by their brain's centre."""
-    settings = VERSION_1.model_dump(mode="json")
+    settings = VERSION_1_SETTINGS.model_dump(mode="json")
     return {**meta, "version": 2, "config": {**meta["config"], "preprocess": settings}}
 
 
@@ -184,7 +184,7 @@ def save_checkpoint(  # noqa: PLR0913 - the fields of its record
 ) -> None:
     """Write a checkpoint; the tensors that it replaces are removed last."""
     weights = folder / f"{name}-{epoch:04d}.safetensors"
-    with written_aside(weights) as aside:
+    with atomic_write(weights) as aside:
         # Not `save_file`: it hides the file from other users and has its own error for a full disk.
         aside.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
     meta = Meta(
@@ -224,7 +224,7 @@ def load_checkpoint(run: Path, name: Name = "best") -> Checkpoint:
         CheckpointError: If it is missing, altered, or of an unknown version.
     """
     meta = read_meta(run, name)
-    weights = below(run, "checkpoints", meta.weights, error=CheckpointError)
+    weights = join_inside(run, "checkpoints", meta.weights, error=CheckpointError)
     if not weights.is_file():
         raise CheckpointError("the weights are missing", where=weights, remedy=_AGAIN)
     if sha256(weights) != meta.sha256:

@@ -84,7 +84,7 @@ _keeping: list[bool] = []
 
 
 @contextmanager
-def leaving_a_core() -> Iterator[None]:
+def spare_one_core() -> Iterator[None]:
     """Run networks with one thread less than there are cores, to leave a core to another process.
 
     Results may differ in the last bits, as they do with another number of cores.
@@ -118,7 +118,7 @@ def return_memory() -> None:
 
 
 @contextmanager
-def returning_memory() -> Iterator[None]:
+def release_memory_on_free() -> Iterator[None]:
     """Make glibc give freed blocks back at once, so that resident memory is the memory in use.
 
     At the end freed blocks are kept as before, with glibc's largest threshold for `mmap`.

@@ -213,7 +213,7 @@ def channels_last(network: _Network) -> _Network:
     return network
 
 
-def redrawn(network: _Network) -> _Network:
+def reinitialise(network: _Network) -> _Network:
     """Initialise the weights of all layers again, in place."""
     for module in network.modules():
         reset: Any = getattr(module, "reset_parameters", None)

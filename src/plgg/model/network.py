@@ -29,13 +29,13 @@ from plgg.model.layers import (
     Standardise,
     channels_last,
     from_blocks,
-    redrawn,
+    reinitialise,
     to_blocks,
     widen_input,
 )
 from plgg.tasks.base import AuxiliaryTask, BodySpec
 from plgg.tasks.kinds import marker_record, restore_tasks
-from plgg.tasks.mask_task import MaskTask, answering_tasks
+from plgg.tasks.mask_task import MaskTask, scan_level_tasks
 
 Image = Float[Tensor, "batch c i j k"]
 Outline = Float[Tensor, "batch r i j k"]
@@ -88,7 +88,7 @@ class MultitaskNet(nn.Module):
             heads[f"deep_{level}"] = nn.Conv3d(self.backbone.widths[level], out, kernel_size=1)
         learnt = marker_alone(n_classes) if tasks is None else tasks
         learnt = learnt if arm == "multitask" else {}
-        self.auxiliary = tuple(answering_tasks(learnt))
+        self.auxiliary = tuple(scan_level_tasks(learnt))
         # Tasks whose target is computed from the mask; their heads are used in training only.
         self.of_mask = {n: t.reads for n, t in learnt.items() if isinstance(t, MaskTask)}
         body = _body_spec(self.backbone, settings, heads[SEGMENTATION], n_outlines)
@@ -242,7 +242,7 @@ def _body_spec(
         return ScalarHead(channels, n_outputs, settings.marker, divisors=divisors)
 
     def make_map() -> nn.Module:
-        head = redrawn(deepcopy(outline))
+        head = reinitialise(deepcopy(outline))
         # A map has one channel, whatever the outline has.
         return head if n_outlines == 1 else nn.Sequential(head, FirstChannels(settings.stem**3))
 

@@ -23,7 +23,7 @@ from plgg.pacs.retry import PATIENT, Retries
 
 _EXTRA = ("dicomweb_client", "pynetdicom")
 # Loggers of libraries whose messages hold patient data: URLs of DICOMweb, data sets of DIMSE.
-_TALKATIVE = ("dicomweb_client", "pynetdicom", "requests", "retrying", "urllib3")
+_SILENCED_LOGGERS = ("dicomweb_client", "pynetdicom", "requests", "retrying", "urllib3")
 GIB = 2**30
 
 
@@ -114,7 +114,7 @@ def open_archive(link: PacsLink) -> Iterator[Archive]:
     """
     address = link.require_safe()
     require_extra()
-    silence()
+    silence_loggers()
     archive = _opened(address, link)
     try:
         yield archive
@@ -122,9 +122,9 @@ def open_archive(link: PacsLink) -> Iterator[Archive]:
         archive.close()
 
 
-def silence() -> None:
+def silence_loggers() -> None:
     """Turn off the loggers of the DICOM and HTTP libraries, whatever level is set."""
-    for name in _TALKATIVE:
+    for name in _SILENCED_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 

@@ -13,12 +13,12 @@ from plgg.core.errors import InputError
 from plgg.core.folders import scratch_folder
 from plgg.core.progress import Progress
 from plgg.core.records import JsonError, read_json
-from plgg.data.dicom.series import held_sequences
+from plgg.data.dicom.series import available_sequences
 from plgg.data.ensemble_folder import member_runs
 from plgg.data.installed_models import model_folders
 from plgg.pacs.archive import Archive, PacsLink
 from plgg.pacs.errors import PacsError
-from plgg.pacs.objects import IMAGES, require_asked
+from plgg.pacs.objects import IMAGES, require_requested_object
 from plgg.pacs.pull import ByteBudget, all_images, fetch_all
 from plgg.pacs.records import Instance, Series, Study, image_name
 from plgg.pacs.retry import Retries, with_retries
@@ -69,9 +69,9 @@ def _sequences(
         with scratch_folder(beside) as folder:
             path = folder / "image.dcm"
             archive.fetch(image, path, budget.left)
-            require_asked(path, image)
+            require_requested_object(path, image)
             try:
-                return held_sequences(folder)
+                return available_sequences(folder)
             except InputError:
                 return frozenset()
 
@@ -121,11 +121,11 @@ def fetch_scan(
         retries=link.retries,
         progress=progress,
     )
-    _remove_withdrawn(folder, images)
+    _remove_stale_images(folder, images)
     return images
 
 
-def _remove_withdrawn(folder: Path, images: Sequence[Instance]) -> None:
+def _remove_stale_images(folder: Path, images: Sequence[Instance]) -> None:
     """Remove images of an earlier download that the PACS no longer has."""
     held = {image_name(one.uid) for one in images}
     for path in folder.glob("image-*.dcm") if images else ():
@@ -133,7 +133,7 @@ def _remove_withdrawn(folder: Path, images: Sequence[Instance]) -> None:
             path.unlink()
 
 
-def nothing_wanted(study: Study) -> str:
+def no_suitable_series_reason(study: Study) -> str:
     """The reason why no series of a study was fetched."""
     n_mr = sum(one.modality.upper() == "MR" for one in study.series)
     return f"none of its {n_mr} MR series looks like the scan that is wanted"

@@ -89,7 +89,7 @@ def client_context() -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=os.environ.get(_CA) or None)
     except OSError:
         raise _unreadable(_CA) from None
-    _show(context)
+    _load_client_certificate(context)
     return context
 
 
@@ -113,11 +113,11 @@ def server_context() -> ssl.SSLContext:
         raise _unreadable(_CA) from None
     if os.environ.get(_CA):
         context.verify_mode = ssl.CERT_REQUIRED
-    _show(context)
+    _load_client_certificate(context)
     return context
 
 
-def _show(context: ssl.SSLContext) -> None:
+def _load_client_certificate(context: ssl.SSLContext) -> None:
     certificate = os.environ.get(_CERT)
     if not certificate:
         return

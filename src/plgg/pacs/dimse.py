@@ -48,7 +48,7 @@ class DimseArchive:
     def __init__(self, address: PacsAddress, *, aet: str, seconds: float) -> None:
         self.address = address
         self._aet, self._seconds = aet, seconds
-        self._getting: _GetAssociation | None = None
+        self._getting: _CGetAssociation | None = None
 
     def close(self) -> None:
         """End the connection."""
@@ -141,7 +141,7 @@ class DimseArchive:
         """Download the file of an instance, unchanged."""
         if self._getting is None or not self._getting.alive:
             self.close()
-            self._getting = _GetAssociation(self)
+            self._getting = _CGetAssociation(self)
         try:
             self._getting.fetch(instance, path, most_bytes)
         except PacsError:
@@ -205,7 +205,7 @@ class DimseArchive:
         return PacsError(what, where=str(self.address), remedy=_REMEDY)
 
 
-class _GetAssociation:
+class _CGetAssociation:
     """One association for C-GET, used for one instance after another."""
 
     def __init__(self, archive: DimseArchive) -> None:

@@ -111,13 +111,15 @@ class _LimitedBody:
     def stream(self, amt: int = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
         """Yield its chunks."""
         try:
-            yield from bounded(self._raw.stream(amt, decode_content=decode_content), self._most)
+            yield from limit_chunks(
+                self._raw.stream(amt, decode_content=decode_content), self._most
+            )
         except BaseException:
             self._raw.close()
             raise
 
 
-def bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+def limit_chunks(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
     """Yield the chunks of a response, up to `most` bytes and `LONGEST_SECONDS`.
 
     Raises:
@@ -137,7 +139,7 @@ def bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
         yield piece
 
 
-def require_good(status: int, address: PacsAddress) -> None:
+def require_ok_status(status: int, address: PacsAddress) -> None:
     """Check the HTTP status of a response.
 
     Raises:
@@ -165,7 +167,7 @@ def require_good(status: int, address: PacsAddress) -> None:
     )
 
 
-def translated(error: Exception, address: PacsAddress) -> PacsError:
+def as_pacs_error(error: Exception, address: PacsAddress) -> PacsError:
     """Convert an error of the libraries to a `PacsError` without their message."""
     if isinstance(error, requests.exceptions.SSLError):
         return PacsError(
@@ -175,7 +177,7 @@ def translated(error: Exception, address: PacsAddress) -> PacsError:
         )
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
         try:
-            require_good(error.response.status_code, address)
+            require_ok_status(error.response.status_code, address)
         except PacsError as found:
             return found
     passing = (

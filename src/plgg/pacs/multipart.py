@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
 
-from plgg.core.files import aside_name
+from plgg.core.files import temporary_name
 from plgg.pacs.errors import PacsError
 
 _MOST_HEAD = 2**14
@@ -29,7 +29,7 @@ def write_single_part(path: Path, content_type: str, pieces: Iterator[bytes]) ->
     """
     message = Message()
     message["Content-Type"] = content_type
-    body = aside_name(path)
+    body = temporary_name(path)
     try:
         with body.open("xb") as out:
             for piece in pieces:

@@ -20,7 +20,7 @@ from pydicom.uid import (
 from plgg.core.errors import InputError
 from plgg.data.budget import require_affordable_file
 from plgg.data.dicom.limits import require_parsable, silenced_readers
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 from plgg.pacs.errors import PacsError
 from plgg.pacs.records import Instance, is_uid
 
@@ -59,13 +59,13 @@ TRANSFER_SYNTAXES = (
 _ASKED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 
 
-def identity(path: Path) -> Instance:
+def read_instance_uids(path: Path) -> Instance:
     """The UIDs and the SOP class of a file, from its header.
 
     Raises:
         PlggError: If it is no DICOM file, lacks a UID, or would take too much memory to read.
     """
-    with refusing(_unreadable), silenced_readers(), path.open("rb") as handle:
+    with convert_reader_errors(_unreadable), silenced_readers(), path.open("rb") as handle:
         require_affordable_file(path.stat().st_size, "the object")
         require_parsable(handle, Path("the object"))
         header = pydicom.dcmread(
@@ -77,13 +77,13 @@ def identity(path: Path) -> Instance:
     return Instance(study, series, uid, sop_class)
 
 
-def require_asked(path: Path, asked: Instance) -> None:
+def require_requested_object(path: Path, asked: Instance) -> None:
     """Check that a file holds the requested object.
 
     Raises:
         PlggError: If it is another object, or none.
     """
-    found = identity(path)
+    found = read_instance_uids(path)
     if (found.study, found.series, found.uid) != (asked.study, asked.series, asked.uid):
         raise _not_usable("is another object than was asked for")
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plgg.core.errors import ConfigError, OutputError, PlggError
-from plgg.core.files import make_folder, written_aside
+from plgg.core.files import atomic_write, make_folder
 from plgg.core.folders import clear_leftovers
 from plgg.core.output import OutputKind, output_folder
 from plgg.core.progress import Progress, Silent, Watch
 from plgg.pacs.archive import Archive, PacsLink, open_archive
 from plgg.pacs.errors import PacsError
-from plgg.pacs.objects import FETCHED, require_asked
-from plgg.pacs.records import Instance, Series, nothing_there, require_uid
+from plgg.pacs.objects import FETCHED, require_requested_object
+from plgg.pacs.records import Instance, Series, require_uid, study_not_found
 from plgg.pacs.retry import Retries, with_retries
 
 PULLED = OutputKind("images pulled from a PACS", ("[0-2].[0-9]*",))
@@ -123,7 +123,7 @@ def _required(study: str | None, series: str | None) -> tuple[str | None, str | 
 def _study(archive: Archive, study: str | None, series: str | None) -> str:
     found = study or (series and archive.study_of(series))
     if not found:
-        raise nothing_there(str(archive.address))
+        raise study_not_found(str(archive.address))
     return found
 
 
@@ -138,7 +138,7 @@ def instances_of(archive: Archive, study: str, series: str | None = None) -> lis
         named = [Series(series)]
     found = [one for name in named for one in all_images(archive, study, name)]
     if not found:
-        raise nothing_there(str(archive.address))
+        raise study_not_found(str(archive.address))
     return found
 
 
@@ -195,9 +195,9 @@ def fetch_all(
 
 def _fetch(archive: Archive, instance: Instance, path: Path, budget: ByteBudget) -> None:
     budget.require_some()
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         archive.fetch(instance, aside, budget.left)
-        require_asked(aside, instance)
+        require_requested_object(aside, instance)
 
 
 def _require_same(path: Path, instance: Instance) -> None:
@@ -207,7 +207,7 @@ def _require_same(path: Path, instance: Instance) -> None:
         OutputError: If it is not.
     """
     try:
-        require_asked(path, instance)
+        require_requested_object(path, instance)
     except PlggError:
         raise OutputError(
             "holds a file that is not the object of its name",

@@ -19,7 +19,7 @@ from plgg.core.progress import Silent, Watch
 from plgg.data.dicom.objects import own_objects
 from plgg.pacs.archive import Archive, PacsLink, open_archive
 from plgg.pacs.errors import PacsError, UnreachableError
-from plgg.pacs.objects import identity
+from plgg.pacs.objects import read_instance_uids
 from plgg.pacs.records import Instance
 from plgg.pacs.retry import Retries, with_retries
 
@@ -80,14 +80,14 @@ def push_objects(
 
 def _push_one(archive: Archive, path: Path, retries: Retries) -> PushOutcome:
     try:
-        return PushOutcome(path, _delivered(archive, path, identity(path), retries))
+        return PushOutcome(path, _send_if_absent(archive, path, read_instance_uids(path), retries))
     except UnreachableError:
         raise
     except PlggError as error:
         return PushOutcome(path, "refused", str(error))
 
 
-def _delivered(
+def _send_if_absent(
     archive: Archive, path: Path, instance: Instance, retries: Retries
 ) -> Literal["sent", "there"]:
     """Send an object if it is not there; an attempt that broke off may have stored it."""

@@ -21,10 +21,10 @@ from plgg.core.errors import ConfigError, OutputError, PlggError
 from plgg.core.files import make_folder, sync
 from plgg.core.folders import scratch_folder
 from plgg.pacs.address import is_loopback, require_aet
-from plgg.pacs.archive import GIB, silence
+from plgg.pacs.archive import GIB, silence_loggers
 from plgg.pacs.credentials import server_context
 from plgg.pacs.flow import MOST_OBJECT_BYTES, FlowLimit
-from plgg.pacs.objects import IMAGES, PLAIN_SYNTAXES, TRANSFER_SYNTAXES, identity
+from plgg.pacs.objects import IMAGES, PLAIN_SYNTAXES, TRANSFER_SYNTAXES, read_instance_uids
 from plgg.pacs.records import image_name, is_uid, study_key
 from plgg.pacs.work import require_space
 
@@ -107,7 +107,7 @@ class Receiver:
             ConfigError: If the address is taken, or there is no certificate for TLS.
         """
         options = self._options
-        silence()
+        silence_loggers()
         context = server_context() if options.tls else None
         try:
             self._server = self._entity().start_server(
@@ -200,7 +200,7 @@ class Receiver:
         with scratch_folder(self._folder / "incoming") as aside:
             given = aside / image_name(uid)
             given.write_bytes(data)
-            found = identity(given)
+            found = read_instance_uids(given)
             if found.uid != uid or found.sop_class not in IMAGES:
                 return NOT_AS_SAID
             return self._place(given, study_key(found.study), len(data))

@@ -172,7 +172,7 @@ def count_of(value: object) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def nothing_there(where: str) -> PacsError:
+def study_not_found(where: str) -> PacsError:
     """The error for a study or a series that is not on the server."""
     return PacsError(
         "holds no such study or series", where=where, remedy="Look for it: plgg pacs find."

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from plgg.core.errors import OutputError, PlggError
 from plgg.core.output import output_folder
 from plgg.pacs.archive import Archive, PacsLink, open_archive
-from plgg.pacs.choose import fetch_scan, nothing_wanted, wanted_sequences
+from plgg.pacs.choose import fetch_scan, no_suitable_series_reason, wanted_sequences
 from plgg.pacs.days import RECENT_DAYS, first_day, is_recent
 from plgg.pacs.errors import PacsError, UnreachableError
 from plgg.pacs.find import MOST_STUDIES, with_series
@@ -163,7 +163,7 @@ class _Poll:
             if record.state in ("waiting", "failed"):
                 images = self._pull(study, record.key)
                 if not images:
-                    return self.work.passed_over(record, nothing_wanted(study))
+                    return self.work.passed_over(record, no_suitable_series_reason(study))
             return self.work.finish(record)
         except (UnreachableError, OutputError):
             raise

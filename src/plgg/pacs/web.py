@@ -17,7 +17,7 @@ from plgg.data.dicom.limits import silenced_readers
 from plgg.pacs.address import PacsAddress
 from plgg.pacs.credentials import Credentials
 from plgg.pacs.errors import PacsError, UnreachableError
-from plgg.pacs.http import PacsSession, bounded, require_good, translated
+from plgg.pacs.http import PacsSession, as_pacs_error, limit_chunks, require_ok_status
 from plgg.pacs.multipart import write_single_part
 from plgg.pacs.records import (
     Instance,
@@ -102,7 +102,7 @@ class WebArchive:
         )
         found = [_instance(item, study, series) for item in items]
         if len(found) > _MOST_INSTANCES or not all(is_uid(one.uid) for one in found):
-            raise translated(ValueError(), self.address)
+            raise as_pacs_error(ValueError(), self.address)
         return found
 
     def holds(self, instance: Instance) -> bool:
@@ -127,9 +127,9 @@ class WebArchive:
                 url, headers={"Accept": _ACCEPT}, stream=True, timeout=self._seconds
             ) as answer,
         ):
-            require_good(answer.status_code, self.address)
+            require_ok_status(answer.status_code, self.address)
             kind = answer.headers.get("Content-Type", "")
-            pieces = bounded(answer.iter_content(_PIECE_BYTES), most_bytes)
+            pieces = limit_chunks(answer.iter_content(_PIECE_BYTES), most_bytes)
             write_single_part(path, kind, pieces)
 
     def store(self, path: Path, instance: Instance) -> None:
@@ -171,7 +171,7 @@ class WebArchive:
                     return []
                 raise
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-            raise translated(ValueError(), self.address)
+            raise as_pacs_error(ValueError(), self.address)
         return found
 
     @contextmanager
@@ -180,7 +180,7 @@ class WebArchive:
         try:
             yield
         except (requests.exceptions.RequestException, *_MISFORMED) as error:
-            raise translated(error, self.address) from None
+            raise as_pacs_error(error, self.address) from None
 
 
 def _rejection(address: PacsAddress) -> PacsError:

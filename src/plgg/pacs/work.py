@@ -115,7 +115,7 @@ class StudyWork:
                 return self.failed(record, "its process ended before it was predicted")
             begun = {"state": "pulled", "attempts": record.attempts + 1}
             record = self.ledger.put(record.model_copy(update=begun))
-            reason = (self.predict or predict_apart)(
+            reason = (self.predict or predict_in_worker)(
                 Prediction(self.scan(record.key), self.cases, self.models, self.options)
             )
             if reason is not None:
@@ -155,7 +155,7 @@ class StudyWork:
         return self.ledger.put(record.model_copy(update={"state": "passed over", "reason": reason}))
 
 
-def predict_apart(job: Prediction) -> str | None:
+def predict_in_worker(job: Prediction) -> str | None:
     """Predict a study in a worker process with limits of time and memory."""
     free = float(psutil.virtual_memory().available) / GIB
     (found,) = in_workers(
@@ -174,10 +174,10 @@ def _nothing() -> None:
 
 
 def _predict(_state: None, job: Prediction) -> str | None:
-    return predict_here(job)
+    return predict_in_process(job)
 
 
-def predict_here(job: Prediction) -> str | None:
+def predict_in_process(job: Prediction) -> str | None:
     """Predict a study in this process; returns the reason of a failure in one line, or None."""
     from plgg import api
 

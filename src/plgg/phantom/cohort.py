@@ -163,12 +163,12 @@ def _finished(jobs: list[_Job], workers: int) -> Iterator[None]:
     if workers == 1 or len(jobs) == 1:
         yield from map(_make, jobs)
         return
-    with closing(in_workers(jobs, _make_one, start=_nothing, workers=workers)) as outcomes:
+    with closing(in_workers(jobs, _make_one, start=_init_worker, workers=workers)) as outcomes:
         for outcome in outcomes:
             yield outcome.required()
 
 
-def _nothing() -> None:
+def _init_worker() -> None:
     """Initialise a worker process, which needs no state."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.core.volume import Affine, apply_affine
-from plgg.data.atlas.grid import AFFINE, SHAPE, layout
+from plgg.data.atlas.grid import AFFINE, SHAPE, grid_at_spacing
 from plgg.data.atlas.template import mni_to_sri24, template_map
 from plgg.phantom.lattice import Axes
 
@@ -74,12 +74,12 @@ class Raster:
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Voxels of the whole field of view."""
-        return layout(self.spacing_mm)[0]
+        return grid_at_spacing(self.spacing_mm)[0]
 
     @cached_property
     def affine(self) -> Affine:
         """4×4 matrix from voxels of the whole field of view to SRI24's world, in mm."""
-        return layout(self.spacing_mm)[1]
+        return grid_at_spacing(self.spacing_mm)[1]
 
     @cached_property
     def part(self) -> Box:

@@ -29,7 +29,7 @@ from plgg.phantom.signal import (
     sequence_contrast,
     sequence_plan,
 )
-from plgg.phantom.tumour import grow
+from plgg.phantom.tumour import make_tumour
 
 # Mean and spread of the age in years. Children with a fusion are younger than those with V600E.
 _AGES: dict[str, dict[Marker, tuple[float, float]]] = {
@@ -155,7 +155,7 @@ def _render(
     centre = head.patient_point(plan.centre_mni_mm)
     pushed = head.pushed(centre, radius_mm=plan.radius_mm, push_mm=plan.push_mm)
     tissues = tissue(pushed, widening=_WIDENING[population], raster=raster)
-    tumour = grow(plan, tissues, centre, stream(Stream.TUMOUR_SHAPE))
+    tumour = make_tumour(plan, tissues, centre, stream(Stream.TUMOUR_SHAPE))
     rng = stream(Stream.CONTRAST)
     contrast = draw_contrast(rng, population)
     noise = stream(Stream.SCAN, scan)

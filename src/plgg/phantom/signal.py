@@ -105,7 +105,7 @@ def _add_halo(signal: Field3D, box: Box, depth_mm: Field3D, plan: Plan, contrast
     signal[box] = np.where(here > 0, here + presence * (bright - here), 0.0)
 
 
-class _Site(NamedTuple):
+class _Decoy(NamedTuple):
     """A decoy: its centre (MNI, mm), probability, width, signal and tissue."""
 
     where_mm: tuple[float, float, float]
@@ -115,15 +115,15 @@ class _Site(NamedTuple):
     tissue: str
 
 
-_SITES = (
-    _Site((17, 32, 8), 0.8, 4.0, 0.55, "white"),
-    _Site((-17, 32, 8), 0.8, 4.0, 0.55, "white"),
-    _Site((27, -52, 18), 0.7, 5.0, 0.45, "white"),
-    _Site((-27, -52, 18), 0.7, 5.0, 0.45, "white"),
-    _Site((20, -42, 12), 0.6, 3.5, 1.30, "fluid"),
-    _Site((-20, -42, 12), 0.6, 3.5, 1.30, "fluid"),
-    _Site((0, -46, -30), 0.4, 5.0, 1.10, "fluid"),
-    _Site((0, -18, -38), 0.3, 6.0, 0.80, "fluid"),
+_DECOYS = (
+    _Decoy((17, 32, 8), 0.8, 4.0, 0.55, "white"),
+    _Decoy((-17, 32, 8), 0.8, 4.0, 0.55, "white"),
+    _Decoy((27, -52, 18), 0.7, 5.0, 0.45, "white"),
+    _Decoy((-27, -52, 18), 0.7, 5.0, 0.45, "white"),
+    _Decoy((20, -42, 12), 0.6, 3.5, 1.30, "fluid"),
+    _Decoy((-20, -42, 12), 0.6, 3.5, 1.30, "fluid"),
+    _Decoy((0, -46, -30), 0.4, 5.0, 1.10, "fluid"),
+    _Decoy((0, -18, -38), 0.3, 6.0, 0.80, "fluid"),
 )
 _SPOTS: dict[Population, tuple[int, int]] = {"child": (0, 7), "adult": (2, 14)}
 
@@ -132,7 +132,7 @@ def add_decoys(
     signal: Field3D, tissue: Tissue, head: Head, *, population: Population, rng: np.random.Generator
 ) -> None:
     """Paint decoys into a signal, in place; they keep to their own tissue."""
-    for site in _SITES:
+    for site in _DECOYS:
         strength, width = rng.uniform(0.5, 1.2), rng.uniform(0.7, 1.3)
         point = np.array(site.where_mm) + rng.normal(0.0, 1.5, 3)
         if rng.random() < site.chance:
@@ -146,10 +146,10 @@ def add_decoys(
                 width_mm=width * site.width_mm,
                 signal=strength * site.signal,
             )
-    _add_spots(signal, tissue, rng, population)
+    _add_white_matter_spots(signal, tissue, rng, population)
 
 
-def _add_spots(
+def _add_white_matter_spots(
     signal: Field3D, tissue: Tissue, rng: np.random.Generator, population: Population
 ) -> None:
     low, high = _SPOTS[population]

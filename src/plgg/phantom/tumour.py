@@ -47,7 +47,7 @@ class Tumour:
     unevenness: Field3D
 
 
-def grow(
+def make_tumour(
     plan: Plan, tissue: Tissue, centre_mm: NDArray[np.float64], rng: np.random.Generator
 ) -> Tumour:
     """Make the voxels of a planned tumour.
@@ -80,7 +80,7 @@ def grow(
     if plan.halo:
         outer = level * (1.0 + plan.halo)
         around = (distance < outer) & (mask | (distance >= level)) & tissue.brain[box]
-        whole = _one_piece(around)
+        whole = _largest_component(around)
         halo = _depth_mm(outer, distance, whole)
         mask = whole if plan.infiltrates else mask
     inside_mm = _cysts_mm(plan, offset, depth, 0.12 * cyst_noise)
@@ -129,7 +129,7 @@ def _fill(
     rank, level, piece = n_voxels, 0.0, brain
     for _ in range(6):
         level = float(inside[min(rank, inside.size - 1)])
-        piece = _one_piece((distance < level) & brain)
+        piece = _largest_component((distance < level) & brain)
         missing = n_voxels - int(piece.sum())
         if abs(missing) < 0.02 * n_voxels:
             break
@@ -137,7 +137,7 @@ def _fill(
     return level, piece
 
 
-def _one_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     labels, n_pieces = ndimage.label(mask)
     if n_pieces < 2:
         return mask

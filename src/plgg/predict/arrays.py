@@ -77,7 +77,9 @@ def segment_arrays(
         )
     scan = _scan(given, options)
     found, result = (
-        Request((), tuple(runs), Path(), _without_pages(options)).predictor([scan]).answer(scan)
+        Request((), tuple(runs), Path(), _without_pages(options))
+        .predictor([scan])
+        .predict_in_memory(scan)
     )
     quality = result.quality
     return Segmentation(

@@ -29,10 +29,10 @@ from plgg.core.workers import JobOutcome
 from plgg.data.ensemble_folder import is_ensemble, member_runs, read_ensemble
 from plgg.data.nnunet import part_of_fold, results_folder
 from plgg.data.run_folder import read_part
-from plgg.predict.ensemble import ensemble, inference_settings
+from plgg.predict.ensemble import build_ensemble, inference_settings
 from plgg.predict.member import Member, load_member
 from plgg.predict.options import PredictOptions
-from plgg.predict.scan import Outcome, Predictor, guarded, predict_scans, require_free_places
+from plgg.predict.scan import Outcome, Predictor, predict_scans, require_free_places, try_predict
 from plgg.predict.source import Scan, find_scans
 from plgg.predict.summary import write_summary
 from plgg.preprocess.assessment_process import AssessmentProcess
@@ -93,7 +93,7 @@ class Request:
             for member in _members(run, engine=options.engine)
         ]
         inference = inference_settings(members[0].config, options.settings)
-        networks = ensemble(members, inference, about=_about(self.runs, members))
+        networks = build_ensemble(members, inference, about=_about(self.runs, members))
         networks.require_classes(scan.marker for scan in scans)
         card = read_model_card(self.runs[0]) if len(self.runs) == 1 else None
         page = partial(write_case_report, model_card=card, prior=_only(options.priors))
@@ -166,12 +166,12 @@ def predict_batch(
                 f"{option} is for one scan, not {len(scans)}", remedy="Name one scan."
             )
     require_free(request.out, PREDICTIONS, inputs=request.inputs)
-    _require_other_names(scans)
+    _require_unreserved_names(scans)
     require_free_places(scans, request.out)
     with loading():
         predictor = request.predictor(scans)
     predictor.assessor = assessor
-    _require_wanted(options.others, predictor)
+    _require_used_sequences(options.others, predictor)
     shard = request.shard
     scans = shard.of_items(scans) if shard else scans
     part = shard.name if shard else None
@@ -196,7 +196,7 @@ def predict_batch(
     return outcomes
 
 
-def _require_wanted(others: Mapping[str, Path], predictor: Predictor) -> None:
+def _require_used_sequences(others: Mapping[str, Path], predictor: Predictor) -> None:
     """Check that the models use every sequence that is given.
 
     Raises:
@@ -212,7 +212,7 @@ def _require_wanted(others: Mapping[str, Path], predictor: Predictor) -> None:
             )
 
 
-def _require_other_names(scans: Sequence[Scan]) -> None:
+def _require_unreserved_names(scans: Sequence[Scan]) -> None:
     """Check that no case has the name of the summary table.
 
     Raises:
@@ -234,7 +234,7 @@ def _in_processes(request: Request, scans: Sequence[Scan]) -> Generator[Outcome,
     done = run_jobs(
         names,
         _predict_one,
-        start=partial(_ready, request),
+        start=partial(_load_worker_state, request),
         workers=workers,
         out=request.out,
         inputs=[*request.inputs, *request.runs],
@@ -242,7 +242,7 @@ def _in_processes(request: Request, scans: Sequence[Scan]) -> Generator[Outcome,
         gib=gib,
     )
     for name, outcome in zip(names, done, strict=True):
-        yield outcome.result or _stopped(name, outcome)
+        yield outcome.result or _killed_outcome(name, outcome)
 
 
 def _limits(workers: Workers, case_gib: float | None) -> tuple[Workers, float | None]:
@@ -254,20 +254,20 @@ def _limits(workers: Workers, case_gib: float | None) -> tuple[Workers, float | 
     return workers, case_gib or free / workers
 
 
-_Ready = tuple[Request, Predictor, dict[str, Scan]]
+_WorkerState = tuple[Request, Predictor, dict[str, Scan]]
 
 
-def _ready(request: Request) -> _Ready:
+def _load_worker_state(request: Request) -> _WorkerState:
     scans = request.scans()
     return request, request.predictor(scans), {scan.case_id: scan for scan in scans}
 
 
-def _predict_one(ready: _Ready, name: str) -> Outcome:
+def _predict_one(ready: _WorkerState, name: str) -> Outcome:
     request, predictor, scans = ready
-    return guarded(scans[name], predictor, request.out)
+    return try_predict(scans[name], predictor, request.out)
 
 
-def _stopped(name: str, outcome: JobOutcome[Outcome]) -> Outcome:
+def _killed_outcome(name: str, outcome: JobOutcome[Outcome]) -> Outcome:
     """Outcome of a scan whose worker process was killed or stopped at a limit."""
     remedy = {
         "time": "Look at the scan, or give it longer (--case-minutes).",

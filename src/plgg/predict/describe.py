@@ -25,19 +25,19 @@ from plgg.data.result import (
     Uncertainty,
 )
 from plgg.measure.change import change
-from plgg.measure.clinical import clinical_probabilities, inputs_of
+from plgg.measure.clinical import clinical_probabilities, select_clinical_inputs
 from plgg.measure.components import components
 from plgg.measure.diameters import diameters
 from plgg.measure.radiomics import radiomics_inputs
 from plgg.measure.timeline import TimelineScan, latest, with_timeline
 from plgg.measure.uncertainty import agreement, expected_dice, volume_interval
-from plgg.predict.ensemble import BoxAnswer, Ensemble
+from plgg.predict.ensemble import Ensemble, EnsemblePrediction
 from plgg.predict.marker import NETWORK, RADIOMICS, marker_answer
 from plgg.predict.preparation import InferenceInput
 from plgg.predict.source import Scan
 from plgg.tasks.base import Array
 
-_SHORT = (
+_WINDOWED_WARNING = (
     "the network saw the scan in windows for want of memory: the outline is less exact than in one "
     "pass"
 )
@@ -60,7 +60,7 @@ class RawPrediction:
     """
 
     loaded: InferenceInput
-    box: BoxAnswer
+    box: EnsemblePrediction
     mask: Volume
     tumour: Volume
     clock: Clock
@@ -70,7 +70,7 @@ class RawPrediction:
     numbers: Volume | None = None
 
 
-def describe(
+def build_result(
     scan: Scan,
     digest: str,
     found: RawPrediction,
@@ -131,10 +131,10 @@ def describe(
         ),
         note=" ".join(filter(None, (RESEARCH_ONLY, networks.about))),
     )
-    return _compared(result, mask, priors)
+    return _with_change(result, mask, priors)
 
 
-def _compared(result: Result, mask: Volume, priors: Sequence[TimelineScan]) -> Result:
+def _with_change(result: Result, mask: Volume, priors: Sequence[TimelineScan]) -> Result:
     """Add the change since the latest earlier result; with several, also the timeline."""
     if not priors:
         return result
@@ -161,7 +161,7 @@ def _marker(found: RawPrediction, networks: Ensemble, features: dict[str, float]
     chances = _named(answer.probabilities, networks)
     best = networks.classes[int(np.argmax(answer.probabilities))]
     radiomics = answer.sources.get(RADIOMICS)
-    reason = _withheld(chances[best], found, networks)
+    reason = _abstention_reason(chances[best], found, networks)
     return Marker(
         classes=networks.classes,
         probabilities=chances,
@@ -189,7 +189,7 @@ def _features(found: RawPrediction, networks: Ensemble) -> dict[str, float]:
     """Radiomics of the segmented tumour in the brain box."""
     loaded = found.loaded
     affine = np.array(loaded.prepared.placement.box_affine)
-    whole = networks.outlined(Volume(found.box.tumour, affine), threshold=found.thresholds[0])
+    whole = networks.threshold_mask(Volume(found.box.tumour, affine), threshold=found.thresholds[0])
     return radiomics_inputs(
         loaded.image[0], whole.mask, affine, age_years=loaded.age_years, sex=loaded.sex
     )
@@ -198,7 +198,7 @@ def _features(found: RawPrediction, networks: Ensemble) -> dict[str, float]:
 def _tasks(found: RawPrediction, networks: Ensemble) -> dict[str, TaskResult]:
     """Results of the tasks other than segmentation and marker."""
     results = {}
-    for name, task in networks.further.items():
+    for name, task in networks.other_tasks.items():
         said = task.describe(found.box.tasks[name], networks.rules(name))
         results[name] = TaskResult(
             kind=task.record.kind, column=task.record.column, **said.model_dump()
@@ -226,7 +226,7 @@ def _labels(found: RawPrediction, networks: Ensemble) -> tuple[LabelResult, ...]
     return tuple(results)
 
 
-def _withheld(confidence: float, found: RawPrediction, networks: Ensemble) -> str | None:
+def _abstention_reason(confidence: float, found: RawPrediction, networks: Ensemble) -> str | None:
     """Why the marker is withheld, as a clause; None if it is not."""
     familiarity = found.box.familiarity
     if not found.mask.data.any():
@@ -250,7 +250,7 @@ def _clinical_only(
     model, loaded = networks.clinical, found.loaded
     if model is None or (loaded.age_years is None and loaded.sex is None):
         return None
-    return clinical_probabilities(model, inputs_of(features))
+    return clinical_probabilities(model, select_clinical_inputs(features))
 
 
 def _warnings(found: RawPrediction, volume_ml: float) -> tuple[str, ...]:
@@ -260,7 +260,7 @@ def _warnings(found: RawPrediction, volume_ml: float) -> tuple[str, ...]:
         *loaded.doubts,
         *_doubts(loaded.quality),
         *([familiarity.message] if familiarity and strange else []),
-        *([_SHORT] if found.box.short_of_memory else []),
+        *([_WINDOWED_WARNING] if found.box.short_of_memory else []),
         *([] if volume_ml else ["no tumour was found"]),
     )
 
@@ -280,7 +280,7 @@ def unique_warnings(warnings: Sequence[str]) -> tuple[str, ...]:
 
 def marker_input_warning(scan: Scan, networks: Ensemble) -> tuple[str, ...]:
     """The warning that the true marker was an input of the networks; empty if it was not."""
-    if not networks.is_told_marker:
+    if not networks.uses_true_marker:
         return ()
     return (f"the network was told the true marker ({scan.marker or 'unknown'}): an experiment",)
 

@@ -16,9 +16,9 @@ from plgg.config import MARKER, SEGMENTATION, Config
 from plgg.core.case_id import ClassNames
 from plgg.core.errors import RunError
 from plgg.core.files import sha256
-from plgg.core.paths import RelativePath, below
+from plgg.core.paths import RelativePath, join_inside
 from plgg.core.records import read_record
-from plgg.data.inputs import with_planes
+from plgg.data.inputs import append_constant_channels
 from plgg.tasks.base import TaskRecord
 
 Step = Callable[[], object]
@@ -68,7 +68,7 @@ class Answer:
         return self.tasks.get(MARKER)
 
 
-def as_answer(outputs: Mapping[str, NDArray[np.generic]]) -> Answer:
+def answer_from_arrays(outputs: Mapping[str, NDArray[np.generic]]) -> Answer:
     """An answer from arrays by head, each with a first axis for the batch."""
     inner = outputs[SEGMENTATION][0, 1:]
     return Answer(
@@ -183,7 +183,7 @@ def read_export(folder: Path, kind: Format) -> ExportRecord:
     if record.kind != kind:
         raise RunError(f"is an export to {record.kind}, not {kind}", where=folder, remedy=remedy)
     for name, digest in record.files.items():
-        path = below(folder, *name.split("/"), error=RunError)
+        path = join_inside(folder, *name.split("/"), error=RunError)
         if not path.is_file() or sha256(path) != digest:
             raise RunError(
                 "is missing, or not as it was written (SHA-256)", where=path, remedy=remedy
@@ -200,7 +200,7 @@ def with_marker(engine: Engine, marker: NDArray[np.float32]) -> Engine:
     """
 
     def run(image: NDArray[np.float32]) -> Answer:
-        return engine.run(np.ascontiguousarray(with_planes(image, marker)))
+        return engine.run(np.ascontiguousarray(append_constant_channels(image, marker)))
 
     return replace(engine, run=run, n_channels=engine.n_channels - len(marker))
 
@@ -208,7 +208,7 @@ def with_marker(engine: Engine, marker: NDArray[np.float32]) -> Engine:
 _MOST_BYTES = 2**30
 
 
-def remembering(engine: Engine, *, most_bytes: int = _MOST_BYTES) -> Engine:
+def with_cache(engine: Engine, *, most_bytes: int = _MOST_BYTES) -> Engine:
     """The engine with a cache of its answers, keyed by the hash of the image.
 
     Args:

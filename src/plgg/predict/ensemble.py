@@ -28,8 +28,8 @@ from plgg.core.volume import Volume
 from plgg.data.calibration import ClinicalModel, MarkerSource, MaskRule, VolumeRule
 from plgg.data.quality import Verdict
 from plgg.data.result import ThresholdRule
-from plgg.measure.components import without_small
-from plgg.measure.outline import PLAIN_THRESHOLD, outlined, threshold_of
+from plgg.measure.components import remove_small_components
+from plgg.measure.outline import DEFAULT_THRESHOLD, outlined, threshold_of
 from plgg.predict.member import BrainBox, Member
 from plgg.predict.out_of_distribution import familiarity
 from plgg.predict.whole_brain import BoxPrediction
@@ -46,7 +46,7 @@ class ThresholdedMask:
 
 
 @dataclass(frozen=True, eq=False)
-class BoxAnswer:
+class EnsemblePrediction:
     """Predictions of an ensemble for a brain box.
 
     Attributes:
@@ -102,7 +102,7 @@ class Ensemble:
         """Names of the members' engines, without duplicates."""
         return ", ".join(dict.fromkeys(member.engine.name for member in self.members))
 
-    def outlined(
+    def threshold_mask(
         self, probability: Volume, place: int = 0, threshold: float | None = None
     ) -> ThresholdedMask:
         """Threshold the probability of a region and remove its small components.
@@ -118,7 +118,7 @@ class Ensemble:
             of_rule = {rule: threshold_of(probability.data, rule) for rule in set(rules)}
             threshold = fmean(of_rule[rule] for rule in rules)
         by_scan = EXPECTED_DICE in rules
-        mask = without_small(
+        mask = remove_small_components(
             outlined(probability.data, EXPECTED_DICE if by_scan else threshold, threshold),
             voxel_volume_ml=probability.voxel_volume_ml,
             smallest_ml=self.smallest_ml(place),
@@ -129,7 +129,7 @@ class Ensemble:
         if self.inference.threshold is not None:
             return [self.inference.threshold]
         rules = self._mask_rules(place)
-        return [rule.threshold if rule else PLAIN_THRESHOLD for rule in rules]
+        return [rule.threshold if rule else DEFAULT_THRESHOLD for rule in rules]
 
     def _mask_rules(self, place: int) -> list[MaskRule | None]:
         if place == 0:
@@ -158,12 +158,12 @@ class Ensemble:
     @property
     def calibrated(self) -> bool:
         """Whether every member with a marker head has a calibration of it."""
-        return all(m.calibration and m.calibration.marker for m in self._naming())
+        return all(m.calibration and m.calibration.marker for m in self._marker_members())
 
     @property
     def answer_from(self) -> float | None:
         """Confidence from which a marker is named: the highest of the members; None for never."""
-        rules = [m.calibration.marker if m.calibration else None for m in self._naming()]
+        rules = [m.calibration.marker if m.calibration else None for m in self._marker_members()]
         values = [rule.answer_from if rule else None for rule in rules]
         known = [value for value in values if value is not None]
         return max(known) if known and len(known) == len(values) else None
@@ -171,7 +171,7 @@ class Ensemble:
     @property
     def marker_source(self) -> MarkerSource:
         """Where the marker comes from: the source that all members chose, else `network`."""
-        rules = [m.calibration.marker if m.calibration else None for m in self._naming()]
+        rules = [m.calibration.marker if m.calibration else None for m in self._marker_members()]
         known: set[MarkerSource] = {rule.source if rule else "network" for rule in rules}
         return known.pop() if len(known) == 1 else "network"
 
@@ -188,7 +188,7 @@ class Ensemble:
             InputError: If they name markers and one of these is not among their classes.
         """
         unknown = sorted({marker for marker in markers if marker} - set(self.classes))
-        if unknown and self._naming():
+        if unknown and self._marker_members():
             raise InputError(
                 f"the model knows {', '.join(self.classes)}, but the inputs have the marker "
                 f"{', '.join(unknown)}",
@@ -196,15 +196,15 @@ class Ensemble:
             )
 
     @property
-    def is_told_marker(self) -> bool:
+    def uses_true_marker(self) -> bool:
         """Whether the true marker is an input of any member, as in experiments with an oracle."""
         return any(member.config.model.marker_planes for member in self.members)
 
-    def _naming(self) -> list[Member]:
+    def _marker_members(self) -> list[Member]:
         return [member for member in self.members if MARKER in member.tasks]
 
     @property
-    def further(self) -> dict[str, AuxiliaryTask]:
+    def other_tasks(self) -> dict[str, AuxiliaryTask]:
         """Tasks that any member has, other than segmentation and marker."""
         found = {name: task for m in reversed(self.members) for name, task in m.tasks.items()}
         return {name: task for name, task in found.items() if name != MARKER}
@@ -225,7 +225,7 @@ class Ensemble:
         placement: Placement | None = None,
         native: Volume | None = None,
         marker: str | None = None,
-    ) -> BoxAnswer:
+    ) -> EnsemblePrediction:
         """Run every member on a brain box and combine their predictions.
 
         Args:
@@ -241,11 +241,13 @@ class Ensemble:
         boxes = [member.predict(box, self.inference) for member in self.members]
         known = [m.calibration.familiarity if m.calibration else None for m in self.members]
         features = [box.features for box in boxes]
-        return BoxAnswer(
+        return EnsemblePrediction(
             tumour=np.mean([box.tumour for box in boxes], axis=0, dtype=np.float32),
             views=tuple(view for box in boxes for view in box.views),
             markers=tuple(box.marker for box in boxes),
-            tasks={name: self._combined(name, task, boxes) for name, task in self.further.items()},
+            tasks={
+                name: self._combined(name, task, boxes) for name, task in self.other_tasks.items()
+            },
             familiarity=familiarity(features, known),
             features=tuple(features),
             short_of_memory=any(box.window for box in boxes) and not self.inference.window,
@@ -279,7 +281,7 @@ def _native(found: Sequence[Volume | None]) -> Volume | None:
     return known[0].with_data(np.asarray(mean))
 
 
-def ensemble(
+def build_ensemble(
     members: Sequence[Member], inference: InferenceConfig | None = None, *, about: str = ""
 ) -> Ensemble:
     """Build an ensemble, and check that its members fit together.

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from plgg.data.calibration import Calibration, ClinicalModel, ForestModel, MarkerRule, MarkerSource
-from plgg.measure.clinical import clinical_probabilities, inputs_of
+from plgg.measure.clinical import clinical_probabilities, select_clinical_inputs
 from plgg.measure.forest import forest_probabilities
-from plgg.metrics.calibration import with_temperature
+from plgg.metrics.calibration import apply_temperature
 from plgg.tasks.base import Array
 
 NETWORK: Literal["network"] = "network"
@@ -51,7 +51,7 @@ def marker_sources(
         return found
     found[RADIOMICS] = np.array(list(forest_probabilities(models.forest, features).values()))
     if models.clinical is not None:
-        said = clinical_probabilities(models.clinical, inputs_of(features))
+        said = clinical_probabilities(models.clinical, select_clinical_inputs(features))
         clinical = np.array(list(said.values()))
         found[COMBINED] = np.mean([network, found[RADIOMICS], clinical], axis=0)
     return found
@@ -113,11 +113,11 @@ def calibrated_sources(
         features: Radiomics of the segmented tumour.
     """
     rule = calibration.marker if calibration else None
-    network = with_temperature(raw, own_temperature(rule))
+    network = apply_temperature(raw, own_temperature(rule))
     if calibration is None:
         return network, {NETWORK: network}
     models = MarkerModels(calibration.clinical, calibration.radiomics)
     sources = marker_sources(network, models, features)
     if rule is None or rule.source not in sources or rule.source == NETWORK:
         return network, sources
-    return with_temperature(sources[rule.source], rule.temperature), sources
+    return apply_temperature(sources[rule.source], rule.temperature), sources

@@ -28,7 +28,7 @@ from plgg.predict.engine import Engine, with_marker
 from plgg.predict.engines.load import load_engine
 from plgg.predict.whole_brain import BoxPrediction, predict_box
 from plgg.tasks.base import AuxiliaryTask
-from plgg.tasks.mask_task import answering_tasks
+from plgg.tasks.mask_task import scan_level_tasks
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class BrainBox:
     marker: str | None = None
 
 
-Known = Callable[[float | None, str | None], dict[str, NDArray[np.float64]]]
+PatientTerms = Callable[[float | None, str | None], dict[str, NDArray[np.float64]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Member:
     """
 
     run: Path
-    known: Known | None
+    known: PatientTerms | None
     config: Config
     classes: tuple[str, ...]
     engine: Engine
@@ -141,7 +141,7 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
     meta = checkpoint.meta
     raw = Member(
         run,
-        _known(checkpoint),
+        _patient_terms(checkpoint),
         meta.config,
         meta.classes,
         load_engine(engine, run, checkpoint),
@@ -155,7 +155,7 @@ def load_member(run: Path, *, engine: str = "pytorch", calibrated: bool = True) 
             split=split_number(run),
             seed=meta.config.seed,
         ),
-        answering_tasks(meta.restored_tasks()),
+        scan_level_tasks(meta.restored_tasks()),
     )
     return with_calibration(raw) if calibrated else raw
 
@@ -195,7 +195,7 @@ def _require_fit(calibration: Calibration, member: Member, path: Path) -> None:
     raise RunError(what, where=path, remedy="Repeat the plgg train command: it makes a new one.")
 
 
-def _known(checkpoint: Checkpoint) -> Known | None:
+def _patient_terms(checkpoint: Checkpoint) -> PatientTerms | None:
     """The function for networks that take age and sex; engines run only the image's part."""
     config = checkpoint.meta.config
     if config.arm == "single" or "clinical" not in config.model.marker.inputs:

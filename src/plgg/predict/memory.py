@@ -20,7 +20,7 @@ import torch
 
 from plgg.config import InferenceConfig
 from plgg.core.errors import RunError
-from plgg.model.device import return_memory, returning_memory
+from plgg.model.device import release_memory_on_free, return_memory
 from plgg.predict.engine import Engine, Meter, Step
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -95,7 +95,7 @@ def _number(*paths: Path) -> int | None:
 
 def host_peak_bytes(step: Step) -> int:
     """Peak memory of a step, beyond what is resident before it."""
-    with returning_memory():
+    with release_memory_on_free():
         try:
             _RESET.write_text(_RESET_PEAK, encoding="ascii")
         except OSError:

@@ -35,13 +35,13 @@ from plgg.predict.whole_brain import BoxPrediction
 from plgg.preprocess.resample import resample
 
 # Preprocessing for gates and radiomics, where the network itself gets the native scan.
-FOR_THE_GATES = PreprocessConfig()
-LIMITS = (
+GATE_SETTINGS = PreprocessConfig()
+LIMITATIONS_NOTE = (
     "The outline is by nnU-Net v2, which names no marker; its certainty was not calibrated, so "
     "there is no interval of the volume, and whether the scan is like those that it learned from "
     "is not judged."
 )
-AS_IT_IS = (
+UNKNOWN_PREPROCESSING_NOTE = (
     "The model does not say how its scans were prepared: the scan was given to it as it is, on its "
     "native grid, with whatever there is of the skull."
 )
@@ -62,7 +62,9 @@ class NnunetMember(Member):
     @property
     def about(self) -> str:
         """Note for readers of its results: what they lack, and how the scan was given to it."""
-        return LIMITS if self.export else f"{LIMITS} {AS_IT_IS}"
+        return (
+            LIMITATIONS_NOTE if self.export else f"{LIMITATIONS_NOTE} {UNKNOWN_PREPROCESSING_NOTE}"
+        )
 
     def predict(self, box: BrainBox, inference: InferenceConfig) -> BoxPrediction:
         """Run this network on one patient.
@@ -190,7 +192,7 @@ def _config(export: NnunetExport | None) -> Config:
     common = {"preset": "nnU-Net", "arm": "single", "inference": InferenceConfig(mirror=True)}
     if export is None:
         grid = GridConfig(kind="slices", spacing_mm=2.5)
-        return Config().model_copy(update={**common, "grid": grid, "preprocess": FOR_THE_GATES})
+        return Config().model_copy(update={**common, "grid": grid, "preprocess": GATE_SETTINGS})
     own = {"channels": export.channels, "grid": export.grid, "preprocess": export.preprocess}
     plain = Config()
     outline = plain.tasks[SEGMENTATION].model_copy(update={"labels": export.labels})

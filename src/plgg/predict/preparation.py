@@ -27,11 +27,11 @@ from plgg.preprocess.normalise import NormalisedScan
 from plgg.preprocess.pipeline import (
     EarlySlices,
     PreprocessedScan,
-    Target,
+    ResamplingTarget,
     early_slices,
     preprocess_scan,
-    refuse_giant,
-    resampled,
+    require_plausible_extent,
+    resample_scan,
 )
 from plgg.preprocess.registration.frame import view_of
 from plgg.preprocess.setup import Route, route_for
@@ -99,10 +99,10 @@ def prepare_scans(
     Raises:
         InputError: If there is no brain, or a gate refuses the scan.
     """
-    return begin_scans(scans, config, age_years=age_years, sex=sex).finish()
+    return start_preparation(scans, config, age_years=age_years, sex=sex).finish()
 
 
-def begin_scans(
+def start_preparation(
     scans: Mapping[str, Scan],
     config: Config,
     *,
@@ -123,8 +123,8 @@ def begin_scans(
         InputError: If there is no brain, or the scan is larger than any head.
     """
     patient = _Patient(scans, config, age_years, sex)
-    refuse_giant(patient.scan.volume)
-    return patient.meanwhile(assessor) if assessor else Preparation(patient.at_once)
+    require_plausible_extent(patient.scan.volume)
+    return patient.prepare_in_parallel(assessor) if assessor else Preparation(patient.prepare_here)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class _Patient:
     def age(self) -> float | None:
         return self.scan.age_years if self.age_years is None else self.age_years
 
-    def at_once(self) -> InferenceInput:
+    def prepare_here(self) -> InferenceInput:
         """Preprocess in this process; a thread loads the atlas during skull stripping."""
         clock = Clock()
         with ThreadPoolExecutor(1) as pool:
@@ -170,9 +170,9 @@ class _Patient:
         )
         return self._inference_input_of(preprocessed)
 
-    def meanwhile(self, assessor: AssessmentProcess) -> Preparation:
+    def prepare_in_parallel(self, assessor: AssessmentProcess) -> Preparation:
         """Register in another process, and resample slices as acquired without waiting."""
-        clock, target = Clock(), Target(self.config.grid, self.config.preprocess.n4)
+        clock, target = Clock(), ResamplingTarget(self.config.grid, self.config.preprocess.n4)
         request = self._request(self._brain(clock))
         assessor.submit(request)
         early = self._early(request.stripped, target, clock)
@@ -181,7 +181,7 @@ class _Patient:
         def finish() -> InferenceInput:
             reply = assessor.result() or assess(request)
             clock.add(reply.seconds)
-            preprocessed = resampled(
+            preprocessed = resample_scan(
                 request.scan,
                 None,
                 reply.assessment,
@@ -203,12 +203,14 @@ class _Patient:
             return find_brain(self.scan.volume, self.config.preprocess.stripping)
 
     def _request(self, stripped: BrainExtraction) -> AssessmentRequest:
-        gates = frozenset(GATES.whole())
+        gates = frozenset(GATES.load_all())
         return AssessmentRequest(
             self.scan.volume, self.config, self.reference, self.age, stripped, gates=gates
         )
 
-    def _early(self, stripped: BrainExtraction, target: Target, clock: Clock) -> EarlySlices | None:
+    def _early(
+        self, stripped: BrainExtraction, target: ResamplingTarget, clock: Clock
+    ) -> EarlySlices | None:
         """Slices as acquired; None for other grids or several sequences, or where they fail."""
         if target.grid.kind != "slices" or self.others:
             return None
@@ -227,7 +229,7 @@ class _Patient:
     ) -> InferenceInput:
         return InferenceInput(
             prepared,
-            prepared.stacked(self.config.channels, self.reference),
+            prepared.stack_channels(self.config.channels, self.reference),
             sequences,
             quality,
             native=self.scan.volume,

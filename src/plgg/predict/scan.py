@@ -16,9 +16,9 @@ from plgg.config import with_atlas
 from plgg.core.case_id import case_id_fault, require_case_id
 from plgg.core.errors import InputError, PlggError
 from plgg.core.files import sha256, write_json
-from plgg.core.folders import PREDICTION, replaced, require_replaceable, require_untaken
+from plgg.core.folders import PREDICTION, replace_folder, require_replaceable, require_untaken
 from plgg.core.output import PREDICTIONS, output_folder, require_free
-from plgg.core.paths import below
+from plgg.core.paths import join_inside
 from plgg.core.placement import Placement
 from plgg.core.prediction_files import (
     DOCUMENT,
@@ -32,14 +32,14 @@ from plgg.core.prediction_files import (
 from plgg.core.progress import Clock, Progress
 from plgg.core.volume import Volume
 from plgg.data.budget import scan_limit
-from plgg.data.labels import resolved
+from plgg.data.labels import merge_masks
 from plgg.data.nifti.image import read_volume, write_probability, write_volume
 from plgg.data.result import Result, probability_file, read_result
-from plgg.measure.timeline import latest, read_moments, with_timeline
+from plgg.measure.timeline import latest, read_timeline_scans, with_timeline
 from plgg.measure.uncertainty import entropy
-from plgg.model.device import leaving_a_core
-from plgg.predict.describe import RawPrediction, describe, marker_input_warning
-from plgg.predict.ensemble import BoxAnswer, Ensemble
+from plgg.model.device import spare_one_core
+from plgg.predict.describe import RawPrediction, build_result, marker_input_warning
+from plgg.predict.ensemble import Ensemble, EnsemblePrediction
 from plgg.predict.preparation import InferenceInput, Preparation
 from plgg.predict.source import Scan
 from plgg.predict.study import StudyObjects, has_study_objects, write_study_objects
@@ -47,7 +47,7 @@ from plgg.preprocess.assessment_process import AssessmentProcess
 from plgg.preprocess.normalise import restore
 
 
-def kept_result(folder: Path, files: Iterable[str]) -> Result | None:
+def read_complete_result(folder: Path, files: Iterable[str]) -> Result | None:
     """Read the result of a folder that holds all of these files; None if it does not."""
     if not all((folder / name).is_file() for name in files):
         return None
@@ -102,7 +102,7 @@ class Predictor:
     ) -> None:
         self.networks = networks
         self.config = with_atlas(networks.config, atlas)
-        self.priors = read_moments([prior] if isinstance(prior, Path) else prior or ())
+        self.priors = read_timeline_scans([prior] if isinstance(prior, Path) else prior or ())
         self.scan_date = scan_date
         self.scan_gib = scan_gib or self.config.execution.scan_gib
         self.page = page
@@ -122,16 +122,16 @@ class Predictor:
     def _predict(self, scan: Scan, out: Path) -> Result:
         # A case called `..` would replace the parent of `out` and all that is in it.
         require_case_id(scan.case_id, where=scan.path, remedy="Rename the file.")
-        folder = below(out, scan.case_id)
+        folder = join_inside(out, scan.case_id)
         self._refuse_own_prior(folder)
-        kept = kept_result(folder, self._files(scan))
-        if kept and self._same(kept, scan, folder) and self._has_objects(folder, kept):
+        kept = read_complete_result(folder, self._files(scan))
+        if kept and self._is_up_to_date(kept, scan, folder) and self._has_objects(folder, kept):
             return kept
         require_replaceable(folder, PREDICTION, inputs=[scan.path])
         found, result = self._answer(scan)
         return self._write(folder, scan, found, result)
 
-    def answer(self, scan: Scan) -> tuple[RawPrediction, Result]:
+    def predict_in_memory(self, scan: Scan) -> tuple[RawPrediction, Result]:
         """Predict one scan and write nothing.
 
         Raises:
@@ -143,29 +143,31 @@ class Predictor:
     def _answer(self, scan: Scan) -> tuple[RawPrediction, Result]:
         self._refuse_unknown_marker(scan)
         clock = Clock()
-        loaded, box = self._look(scan, clock)
+        loaded, box = self._prepare_and_run(scan, clock)
         digest = loaded.sha256 or scan.digest(self.config)
         found = self._raw_prediction(loaded, box, clock)
-        return found, describe(
+        return found, build_result(
             scan, digest, found, self.networks, priors=self.priors, scan_date=self.scan_date
         )
 
-    def _look(self, scan: Scan, clock: Clock) -> tuple[InferenceInput, BoxAnswer]:
+    def _prepare_and_run(
+        self, scan: Scan, clock: Clock
+    ) -> tuple[InferenceInput, EnsemblePrediction]:
         """Preprocess a scan and run the networks, during its registration where that is possible.
 
         Where the registration changes their input, they run again.
         """
         with clock.step("read and prepare"):
-            coming = self._begun(scan)
+            coming = self._start_preparation(scan)
         early, box = coming.early, None
         if early:
             # A gate's refusal takes precedence: `finish` raises it, and other errors come again.
-            with suppress(PlggError), leaving_a_core():
-                box = self._ask_networks(early, clock, scan.marker)
+            with suppress(PlggError), spare_one_core():
+                box = self._run_networks(early, clock, scan.marker)
         with clock.step("read and prepare"):
             loaded = coming.finish()
         if box is None or early is None or loaded.image is not early.image:
-            box = self._ask_networks(loaded, clock, scan.marker)
+            box = self._run_networks(loaded, clock, scan.marker)
         return loaded, box
 
     def _refuse_own_prior(self, folder: Path) -> None:
@@ -179,7 +181,7 @@ class Predictor:
 
     def _refuse_unknown_marker(self, scan: Scan) -> None:
         """Require the true marker where it is an input; store cases may lack it, as in training."""
-        if self.networks.is_told_marker and scan.marker is None and scan.kind != "store":
+        if self.networks.uses_true_marker and scan.marker is None and scan.kind != "store":
             raise InputError(
                 "the model must be told the true marker (arm oracle), and that of this scan is "
                 "unknown",
@@ -187,12 +189,14 @@ class Predictor:
                 remedy="Use a model of another arm: an oracle is for experiments alone.",
             )
 
-    def _begun(self, scan: Scan) -> Preparation:
+    def _start_preparation(self, scan: Scan) -> Preparation:
         if self.assessor is None or scan.begin is None:
             return Preparation(partial(scan.load, self.config))
         return scan.begin(self.config, self.assessor)
 
-    def _ask_networks(self, loaded: InferenceInput, clock: Clock, marker: str | None) -> BoxAnswer:
+    def _run_networks(
+        self, loaded: InferenceInput, clock: Clock, marker: str | None
+    ) -> EnsemblePrediction:
         placement = loaded.prepared.placement
         with clock.step("network"):
             return self.networks.answer(
@@ -206,12 +210,12 @@ class Predictor:
             )
 
     def _raw_prediction(
-        self, loaded: InferenceInput, box: BoxAnswer, clock: Clock
+        self, loaded: InferenceInput, box: EnsemblePrediction, clock: Clock
     ) -> RawPrediction:
         placement = loaded.prepared.placement
         with clock.step("back to the native grid"):
             tumour = restore(box.tumour, placement) if box.native is None else box.native
-            whole = self.networks.outlined(tumour)
+            whole = self.networks.threshold_mask(tumour)
             native = tumour.with_data(whole.mask)
             inner, thresholds, numbers = self._regions(box, native, placement)
         return RawPrediction(
@@ -227,7 +231,7 @@ class Predictor:
         )
 
     def _regions(
-        self, box: BoxAnswer, mask: Volume, placement: Placement
+        self, box: EnsemblePrediction, mask: Volume, placement: Placement
     ) -> tuple[dict[str, Volume], list[float], Volume | None]:
         """Probabilities of the regions within the tumour, their thresholds, and one map of all."""
         labels = self.networks.labels
@@ -240,10 +244,10 @@ class Predictor:
         masks, thresholds = [mask.data], []
         for place, probability in enumerate(inner.values(), start=1):
             within = np.where(mask.data, probability.data, np.float32(0.0))
-            region = self.networks.outlined(mask.with_data(within), place)
+            region = self.networks.threshold_mask(mask.with_data(within), place)
             thresholds.append(region.threshold)
             masks.append(region.mask)
-        return inner, thresholds, mask.with_data(resolved(masks, labels))
+        return inner, thresholds, mask.with_data(merge_masks(masks, labels))
 
     def _files(self, scan: Scan) -> list[str]:
         wanted = [MASK, PROBABILITY, UNCERTAINTY, RESULT]
@@ -260,7 +264,7 @@ class Predictor:
         document = self.document is not None
         return has_study_objects(folder, kept, structures=self.structures, document=document)
 
-    def _same(self, kept: Result, scan: Scan, folder: Path) -> bool:
+    def _is_up_to_date(self, kept: Result, scan: Scan, folder: Path) -> bool:
         """Whether a result was made from this scan, by these networks, with these options."""
         return (
             kept.input.sha256 == scan.digest(self.config)
@@ -268,8 +272,8 @@ class Predictor:
             and kept.inference == self.networks.inference
             and kept.engine == self.networks.engine
             and set(marker_input_warning(scan, self.networks)) <= set(kept.warnings)
-            and _as_given(scan.age_years, kept.age_years, scan)
-            and _as_given(scan.sex, kept.sex, scan)
+            and _is_same_patient_value(scan.age_years, kept.age_years, scan)
+            and _is_same_patient_value(scan.sex, kept.sex, scan)
             and kept.scan_date == self.scan_date
             and self._same_priors(kept, folder)
         )
@@ -285,7 +289,7 @@ class Predictor:
 
     def _write(self, folder: Path, scan: Scan, found: RawPrediction, result: Result) -> Result:
         tumour, native = found.tumour, found.loaded.native
-        with replaced(folder, PREDICTION, inputs=[scan.path]) as aside:
+        with replace_folder(folder, PREDICTION, inputs=[scan.path]) as aside:
             write_volume(aside / MASK, found.mask)
             write_probability(aside / PROBABILITY, tumour)
             write_probability(aside / UNCERTAINTY, tumour.with_data(entropy(tumour.data)))
@@ -320,7 +324,7 @@ class Predictor:
         )
 
 
-def _as_given(given: float | str | None, kept: float | str | None, scan: Scan) -> bool:
+def _is_same_patient_value(given: float | str | None, kept: float | str | None, scan: Scan) -> bool:
     """Whether a value of the patient is as given; for DICOM the header may have supplied it."""
     return given == kept or (given is None and scan.kind == "dicom")
 
@@ -354,7 +358,7 @@ def predict_scans(
     failed = 0
     with output_folder(out, PREDICTIONS, part=part):
         for scan in scans:
-            outcomes.append(guarded(scan, predictor, out))
+            outcomes.append(try_predict(scan, predictor, out))
             failed += outcomes[-1].result is None
             if progress:
                 progress(len(outcomes), len(scans), failed)
@@ -373,7 +377,7 @@ def require_free_places(scans: Iterable[Scan], out: Path) -> None:
             require_untaken(out / scan.case_id, PREDICTION, inputs=[scan.path])
 
 
-def guarded(scan: Scan, predictor: Predictor, out: Path) -> Outcome:
+def try_predict(scan: Scan, predictor: Predictor, out: Path) -> Outcome:
     """Predict one scan; any error becomes the reason in its outcome."""
     try:
         return Outcome(scan.case_id, predictor.predict(scan, out))

@@ -15,13 +15,13 @@ from plgg.core.errors import InputError
 from plgg.core.regular import is_there
 from plgg.data.check.usable import usable_image
 from plgg.data.dicom.find import is_dicom
-from plgg.data.dicom.series import held_sequences
+from plgg.data.dicom.series import available_sequences
 from plgg.data.manifest import Case
 from plgg.data.nifti.image import is_nifti
 from plgg.data.scan import scan_name, scan_sha256
 from plgg.data.store import Store, is_store, read_record
-from plgg.data.store_records import voxels_of
-from plgg.predict.preparation import InferenceInput, Preparation, begin_scans
+from plgg.data.store_records import describe_grid
+from plgg.predict.preparation import InferenceInput, Preparation, start_preparation
 from plgg.preprocess.assessment_process import AssessmentProcess
 from plgg.preprocess.normalise import NormalisedScan
 
@@ -102,7 +102,7 @@ def find_scans(
     return scans
 
 
-def scan_of(case: Case) -> Scan:
+def scan_from_case(case: Case) -> Scan:
     """The scan of a case of a manifest; its paths are used as they are."""
     return _native(case, case.patient_id)
 
@@ -124,27 +124,27 @@ def _scans(path: Path, known: Case, *, several: bool) -> list[Scan]:
         store = Store(path)
         return [_stored(store, case_id) for case_id in store.by_id]
     if path.suffix.lower() == ".csv":
-        from plgg.data.check.table import read_unchecked
+        from plgg.data.check.table import read_manifest_with_warnings
 
-        return [_native(case, case.patient_id) for case in read_unchecked(path)]
+        return [_native(case, case.patient_id) for case in read_manifest_with_warnings(path)]
     if is_nifti(path) or is_dicom(path):
         name = case_id_of(scan_name(path))
         return [_native(replace(known, case_id=name, patient_id=name), None, path)]
     if several and is_there(path):
         return [_unusable(path)]
-    raise _none_of_these(path)
+    raise _unsupported_input(path)
 
 
 def _unusable(path: Path) -> Scan:
     """A scan whose loading raises, for a path that is no scan; the other inputs are predicted."""
 
     def refuse(*_: Config) -> NoReturn:
-        raise _none_of_these(path)
+        raise _unsupported_input(path)
 
     return Scan(case_id_of(scan_name(path)), None, path, "nifti", refuse, refuse)
 
 
-def _none_of_these(path: Path) -> InputError:
+def _unsupported_input(path: Path) -> InputError:
     return InputError(
         "is not a store, a manifest (.csv), a NIfTI file (.nii, .nii.gz) or DICOM (folder, zip)",
         where=path,
@@ -156,7 +156,7 @@ def _stored(store: Store, case_id: str) -> Scan:
     record = store.by_id[case_id]
 
     def load(config: Config) -> InferenceInput:
-        _refuse_other_store(store, config)
+        _require_same_preprocessing(store, config)
         case = read_record(store.folder, case_id)
         there = record.channels or ("flair",)
         sequences = tuple(name for name in config.channels if name in there)
@@ -201,7 +201,7 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
         free = [name for name in config.channels if name not in case.images]
         named = dict(case.images)
         if len(free) > 1 and is_dicom(single):  # A study: what it holds, by its headers.
-            held = held_sequences(single)
+            held = available_sequences(single)
             named |= {name: single for name in free if name in held}
         if single not in named.values() and free:
             named[free[0]] = single
@@ -210,7 +210,7 @@ def _native(case: Case, patient_id: str | None, single: Path | None = None) -> S
     def begin(config: Config, assessor: AssessmentProcess | None = None) -> Preparation:
         paths = sequences(config)
         scans = {name: usable_image(path, name) for name, path in paths.items()}
-        begun = begin_scans(
+        begun = start_preparation(
             scans, config, age_years=case.age_years, sex=case.sex, assessor=assessor
         )
 
@@ -259,10 +259,10 @@ def _digest(path: Path) -> str:
     return digest
 
 
-def _refuse_other_store(store: Store, config: Config) -> None:
+def _require_same_preprocessing(store: Store, config: Config) -> None:
     """Refuse a store that was preprocessed with other settings than the model's scans."""
     made = store.cohort
-    wanted = voxels_of(config.grid.kind, config.grid.spacing_mm)
+    wanted = describe_grid(config.grid.kind, config.grid.spacing_mm)
     if made.voxels != wanted:
         other = f"has {made.voxels}, the model wants {wanted}"
     elif not same_preprocessing(made.settings, config.preprocess):

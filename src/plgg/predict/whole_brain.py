@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from plgg.config import MARKER, InferenceConfig
 from plgg.core.volume import Volume
-from plgg.data.inputs import with_neighbours
+from plgg.data.inputs import stack_neighbours
 from plgg.data.store_arrays import OUTSIDE, decode
 from plgg.predict.engine import Answer, Engine
 from plgg.predict.memory import Shape, padded, window_for
@@ -24,7 +24,7 @@ from plgg.tasks.base import AuxiliaryTask
 
 _OVERLAP = 0.5
 # Slices whose largest tumour probability is lower are skipped at the other zooms (ADR 24).
-_SIGN = 0.1
+_MIN_ZOOM_PROBABILITY = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ def predict_box(
     *plane, depth = codes.shape[1:]
 
     def looks(zoom: float, slices: NDArray[np.intp] | None) -> tuple[list[_View], Shape | None]:
-        image = with_neighbours(_network_image(codes, zoom, in_plane=sliced), offsets)
+        image = stack_neighbours(_network_image(codes, zoom, in_plane=sliced), offsets)
         if slices is not None:
             image = image[..., slices]
         _, i, j, k = image.shape
@@ -151,7 +151,7 @@ def predict_box(
         return [look.at_size(size) for look in found], window
 
     first, window = looks(settings.zooms[0], None)
-    slices = _worth_another_look(first) if sliced else None
+    slices = _suspicious_slices(first) if sliced else None
     together = list(first)
     for zoom in settings.zooms[1:]:
         if slices is not None and not len(slices):
@@ -182,10 +182,10 @@ def _network_image(codes: NDArray[np.int8], zoom: float, *, in_plane: bool) -> N
     return zoomed(image, codes != OUTSIDE, zoomed_shape((i, j, k), zoom, in_plane=in_plane))
 
 
-def _worth_another_look(looks: Sequence[_View]) -> NDArray[np.intp]:
+def _suspicious_slices(looks: Sequence[_View]) -> NDArray[np.intp]:
     """Indices of the slices where the mean of these views shows possible tumour."""
     mean = np.mean([look.outlines[0] for look in looks], axis=0)
-    return np.flatnonzero(mean.max(axis=(0, 1)) >= _SIGN)
+    return np.flatnonzero(mean.max(axis=(0, 1)) >= _MIN_ZOOM_PROBABILITY)
 
 
 def _view(

@@ -17,7 +17,7 @@ from plgg.preprocess.brain_extraction import BrainExtraction, find_brain
 from plgg.preprocess.gates.registration import brain_overlap, orientation
 from plgg.preprocess.gates.scan import ask_gates, contrast
 from plgg.preprocess.grid import sri24_grid
-from plgg.preprocess.register import AS_IT_LIES, CHAINS, Registration, RegistrationStep, register
+from plgg.preprocess.register import CHAINS, IDENTITY_STEP, Registration, RegistrationStep, register
 from plgg.preprocess.registration.frame import AlignedScan, Frame, carried, frame_of, view_of
 from plgg.preprocess.registration.start import METHOD, AtlasPosition, centre_on_atlas
 from plgg.preprocess.registration.turns import angle_deg, likely_turns, named, posture, turned
@@ -43,7 +43,7 @@ class ScanAssessment:
     frame: Frame | None = None
 
 
-def _assess_upright(
+def _assess_in_orientation(
     flair: Volume,
     route: Route,
     age_years: float | None,
@@ -58,13 +58,13 @@ def _assess_upright(
     if worst(looked) == "failed":  # Half a brain can be stretched over any atlas.
         return ScanAssessment(stripped, verdicts=tuple(looked))
     if route.settings.registration == "centre":
-        found = _centred(flair, stripped, route)
+        found = _position_by_centre(flair, stripped, route)
     else:
-        found = _registered(flair, stripped, route, age_years, clock)
+        found = _position_by_registration(flair, stripped, route, age_years, clock)
     return replace(found, verdicts=(*looked, *found.verdicts))
 
 
-def _centred(flair: Volume, stripped: BrainExtraction, route: Route) -> ScanAssessment:
+def _position_by_centre(flair: Volume, stripped: BrainExtraction, route: Route) -> ScanAssessment:
     """Position by the brain's centre alone; a failed overlap then counts as doubtful."""
     brain = stripped.brain
     matrix = centre_on_atlas(brain, flair.affine, sri24_grid(route.grid.spacing_mm))
@@ -76,13 +76,13 @@ def _centred(flair: Volume, stripped: BrainExtraction, route: Route) -> ScanAsse
     return ScanAssessment(stripped, AtlasPosition(brain, matrix, METHOD), (overlap,))
 
 
-def _registered(
+def _position_by_registration(
     flair: Volume, stripped: BrainExtraction, route: Route, age_years: float | None, clock: Clock
 ) -> ScanAssessment:
     with clock.step("bias field"):
         frame = frame_of(flair, stripped.brain)
     with clock.step("registration"):
-        registered = register(frame, view_of(route.atlas), _steps(flair, route))
+        registered = register(frame, view_of(route.atlas), _registration_steps(flair, route))
     seen = registered.aligned
     if seen is None:
         return ScanAssessment(stripped, None, registered.verdicts, registered.attempts, frame)
@@ -93,19 +93,19 @@ def _registered(
             *registered.verdicts,
         )
     placed = AtlasPosition(stripped.brain, seen.atlas_from_native, registered.method)
-    verdicts = (*_noted(registered), *verdicts)
+    verdicts = (*_atlas_space_verdicts(registered), *verdicts)
     return ScanAssessment(stripped, placed, verdicts, registered.attempts, frame)
 
 
-def _steps(flair: Volume, route: Route) -> tuple[RegistrationStep, ...]:
+def _registration_steps(flair: Volume, route: Route) -> tuple[RegistrationStep, ...]:
     model = route.settings.registration
     if model == "centre":  # Not asked here; the type does not know.
         return ()
     on_atlas = same_grid(flair, Volume(np.empty(SHAPE, dtype=np.bool_), AFFINE), tolerance_mm=0.5)
-    return (AS_IT_LIES, *CHAINS[model]) if on_atlas else CHAINS[model]
+    return (IDENTITY_STEP, *CHAINS[model]) if on_atlas else CHAINS[model]
 
 
-def _noted(registered: Registration) -> tuple[Verdict, ...]:
+def _atlas_space_verdicts(registered: Registration) -> tuple[Verdict, ...]:
     """A verdict that the scan was in atlas space already; empty if it was not."""
     if registered.method != "none-identity":
         return ()
@@ -123,8 +123,8 @@ def _noted(registered: Registration) -> tuple[Verdict, ...]:
 # Gates whose failure points to a wrong orientation in the header. The contrast gates are not among
 # them: on their own they point to another sequence, which no registration corrects. A doubtful
 # `orientation` is enough: a head that is back to front still overlaps the atlas well.
-_LIES_WRONG = {"orientation", "scale", "shear", "rotation", "brain-overlap", "similarity"}
-_MOST_TURNS = 3
+_ORIENTATION_GATES = {"orientation", "scale", "shear", "rotation", "brain-overlap", "similarity"}
+_MAX_TURNS = 3
 
 
 def assess_scan(
@@ -152,26 +152,26 @@ def assess_scan(
     Raises:
         InputError: If there is no brain in the scan.
     """
-    first = _assess_upright(flair, route, age_years, clock, stripped)
-    if first.frame is None or not _lies_wrong(first):
+    first = _assess_in_orientation(flair, route, age_years, clock, stripped)
+    if first.frame is None or not _is_misoriented(first):
         return first
     tried: list[Attempt] = []
     for turn in _upright_turns(first.frame, route, tried, clock):
         again = _assess_turned(flair, turn, route, age_years, clock)
         if again:
-            return replace(again, attempts=(*_refused(first), *tried, *again.attempts))
+            return replace(again, attempts=(*_rejected_attempts(first), *tried, *again.attempts))
     return replace(first, attempts=(*first.attempts, *tried))
 
 
-def _lies_wrong(found: ScanAssessment) -> bool:
+def _is_misoriented(found: ScanAssessment) -> bool:
     """Whether gates point to a wrong orientation, or no registration gave a transform."""
-    return found.placed is None or any(map(_speaks_against, found.verdicts))
+    return found.placed is None or any(map(_indicates_misorientation, found.verdicts))
 
 
-def _speaks_against(verdict: Verdict) -> bool:
+def _indicates_misorientation(verdict: Verdict) -> bool:
     if verdict.gate == "orientation":
         return verdict.status != "good"
-    return verdict.gate in _LIES_WRONG and verdict.status == "failed"
+    return verdict.gate in _ORIENTATION_GATES and verdict.status == "failed"
 
 
 def _upright_turns(
@@ -182,7 +182,7 @@ def _upright_turns(
     model = route.settings.registration
     if model == "centre":  # Not asked here; the type does not know.
         return
-    for turn in likely_turns(frame, view, _MOST_TURNS):
+    for turn in likely_turns(frame, view, _MAX_TURNS):
         with clock.step("registration"):
             quick = register(turned(frame, turn), view, CHAINS[model][:1])
         with clock.step("gates"):
@@ -191,7 +191,9 @@ def _upright_turns(
             yield turn
             continue
         reason = upright.message if upright else ""
-        tried += [_not_accepted(_named(attempt), reason) for attempt in quick.attempts]
+        tried += [
+            _reject_attempt(_with_turned_start(attempt), reason) for attempt in quick.attempts
+        ]
 
 
 def _assess_turned(
@@ -199,7 +201,9 @@ def _assess_turned(
 ) -> ScanAssessment | None:
     """Assess a scan with a rotated affine; None if a gate fails or `orientation` is not good."""
     try:
-        found = _assess_upright(Volume(flair.data, turn @ flair.affine), route, age_years, clock)
+        found = _assess_in_orientation(
+            Volume(flair.data, turn @ flair.affine), route, age_years, clock
+        )
     except InputError:  # No brain is found that way up.
         return None
     upright = [verdict.status for verdict in found.verdicts if verdict.gate == "orientation"]
@@ -214,12 +218,12 @@ def _assess_turned(
     return replace(
         found,
         placed=placed,
-        attempts=tuple(_named(attempt) for attempt in found.attempts),
-        verdicts=(_doubt(turn[:3, :3]), *found.verdicts),
+        attempts=tuple(_with_turned_start(attempt) for attempt in found.attempts),
+        verdicts=(_corrected_orientation_verdict(turn[:3, :3]), *found.verdicts),
     )
 
 
-def _doubt(turn: NDArray[np.float64]) -> Verdict:
+def _corrected_orientation_verdict(turn: NDArray[np.float64]) -> Verdict:
     """The doubtful verdict on every head whose orientation was corrected."""
     return Verdict(
         gate="header-orientation",
@@ -232,21 +236,21 @@ def _doubt(turn: NDArray[np.float64]) -> Verdict:
     )
 
 
-def _refused(found: ScanAssessment) -> tuple[Attempt, ...]:
+def _rejected_attempts(found: ScanAssessment) -> tuple[Attempt, ...]:
     """The attempts in the header's orientation; the accepted one is now marked as rejected."""
-    against = (v for v in found.verdicts if v.status == "failed" or _speaks_against(v))
+    against = (v for v in found.verdicts if v.status == "failed" or _indicates_misorientation(v))
     reason = "; ".join(verdict.message for verdict in against)
     return tuple(
-        _not_accepted(attempt, reason) if attempt.accepted else attempt
+        _reject_attempt(attempt, reason) if attempt.accepted else attempt
         for attempt in found.attempts
     )
 
 
-def _not_accepted(attempt: Attempt, reason: str) -> Attempt:
+def _reject_attempt(attempt: Attempt, reason: str) -> Attempt:
     reasons = "; ".join(text for text in (attempt.reason, reason) if text)
     return attempt.model_copy(update={"accepted": False, "reason": reasons})
 
 
-def _named(attempt: Attempt) -> Attempt:
+def _with_turned_start(attempt: Attempt) -> Attempt:
     """Mark an attempt as made with a rotated affine, in the name of its start."""
     return attempt.model_copy(update={"start": f"turned-{attempt.start}"})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from plgg.core.volume import Volume
 from plgg.data.check.image import background_value
-from plgg.preprocess.grid import Grid, back, onto, working_grid
+from plgg.preprocess.grid import Grid, resample_to_grid, resample_to_native, working_grid
 
 COARSE_MM = 6.0
 _FINE_MM = 2.0
@@ -28,7 +28,7 @@ _LOWEST_PERCENTILE = 0.05
 _DARKEST = 0.05
 
 
-def without_bias(image: Volume, brain: NDArray[np.bool_]) -> Volume:
+def correct_bias_field(image: Volume, brain: NDArray[np.bool_]) -> Volume:
     """An image divided by its bias field, float32; its background stays as it is.
 
     Intensities are divided relative to the value of no signal (see `darkness`), which is not 0 in a
@@ -68,14 +68,16 @@ def bias_field(image: Volume, brain: NDArray[np.bool_]) -> Volume:
         brain never beyond their range inside it.
     """
     grid = _padded(working_grid(image, COARSE_MM))
-    share = onto(image.with_data(brain), grid).data
+    share = resample_to_grid(image.with_data(brain), grid).data
     inside = share >= 0.5
     data = np.where(brain, image.data - np.float32(darkness(image, brain)), 0)
-    coarse = onto(image.with_data(data), grid).data / np.maximum(share, 0.5)
+    coarse = resample_to_grid(image.with_data(data), grid).data / np.maximum(share, 0.5)
     if not inside.any() or np.ptp(coarse[inside]) == 0:
         return image.with_data(np.ones(image.shape, dtype=np.float32))
     fine = working_grid(image, _FINE_MM)
-    logarithm = back(_log_field(_positive(coarse, inside), inside, grid, fine), fine, image)
+    logarithm = resample_to_native(
+        _log_field(_positive(coarse, inside), inside, grid, fine), fine, image
+    )
     factors = np.exp(np.clip(logarithm, *_range(logarithm[brain])))
     return image.with_data((factors / factors[brain].mean(dtype=np.float64)).astype(np.float32))
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from plgg.core.errors import InputError
-from plgg.core.masks import filled
+from plgg.core.masks import fill_holes
 from plgg.core.volume import Box, Volume
 from plgg.data.check.image import background_value, looks_raw
-from plgg.preprocess.grid import Grid, back, working_image
+from plgg.preprocess.grid import Grid, resample_to_native, working_image
 from plgg.preprocess.skull_stripping import brain_by_deepbet, brain_by_hdbet
 
 
 def brain_mask(flair: NDArray[Any]) -> NDArray[np.bool_]:
     """Voxels that are not background, with holes filled, because dark CSF may be stored as 0."""
-    return filled(flair != background_value(flair))
+    return fill_holes(flair != background_value(flair))
 
 
 def bounding_box(mask: NDArray[np.bool_], *, margin: int = 0) -> Box:
@@ -57,12 +57,12 @@ _CLOSING_MM = 10.0
 _FARTHEST = 30
 
 
-def capped(data: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
+def cap_at_median(data: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Clip an image at its median in the brain found so far."""
     return np.minimum(data, np.float32(np.median(data[brain])))
 
 
-def with_bright_rim(
+def add_bright_rim(
     brain: NDArray[np.bool_], data: NDArray[np.float32], median: float
 ) -> NDArray[np.bool_]:
     """Add bright tissue, such as tumour, that continues beyond the surface of a brain mask.
@@ -88,7 +88,7 @@ def _bright_rim(
     brain: NDArray[np.bool_], data: NDArray[np.float32], median: float
 ) -> NDArray[np.bool_] | None:
     bright = ndimage.uniform_filter(data, _SMOOTHED_VOXELS) > _BRIGHT * median
-    core = deep_within(bright & brain)
+    core = erode_mask(bright & brain)
     if core is None:
         return None
     within = ndimage.distance_transform_edt(~brain) <= _REACH_MM
@@ -101,7 +101,7 @@ def _bright_rim(
     return np.asarray(mended | (_closed(mended) & near), dtype=np.bool_)
 
 
-def deep_within(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+def erode_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     """Erode a mask by a ball of radius 6 voxels; None where nothing is left.
 
     The distance transform runs only where a cube of 7 voxels fits, which is much faster.
@@ -194,7 +194,7 @@ def _by_network(flair: Volume, network: Network) -> NDArray[np.bool_]:
     box = _head_box(image.data)
     found = np.zeros(image.shape, dtype=np.bool_)
     found[box] = _extract_twice(image.crop(box), ENGINES[network])
-    brain = back(found, Grid(image.shape, image.affine), flair) >= 0.5
+    brain = resample_to_native(found, Grid(image.shape, image.affine), flair) >= 0.5
     if not brain.any():
         raise InputError(f"{network} found no brain in the scan", remedy=_REMEDY)
     return np.asarray(brain, dtype=np.bool_)
@@ -204,12 +204,14 @@ def _extract_twice(
     head: Volume, engine: Callable[[Volume], NDArray[np.float32]]
 ) -> NDArray[np.bool_]:
     """Run an engine on the head and on its clipped intensities; join both, add a bright rim."""
-    first = _mended(engine(head) >= _LEAST_SHARE)
+    first = _largest_filled_component(engine(head) >= _LEAST_SHARE)
     if not first.any():
         return first
-    second = _mended(engine(head.with_data(capped(head.data, first))) >= _LEAST_SHARE)
+    second = _largest_filled_component(
+        engine(head.with_data(cap_at_median(head.data, first))) >= _LEAST_SHARE
+    )
     median = float(np.median(head.data[first]))
-    return _mended(with_bright_rim(first | second, head.data, median))
+    return _largest_filled_component(add_bright_rim(first | second, head.data, median))
 
 
 def _from_zero(flair: Volume) -> Volume:
@@ -226,13 +228,13 @@ def _head_box(data: NDArray[np.float32]) -> Box:
     """
     bright = float(np.percentile(data[data > 0], _BRIGHT_PERCENTILE)) if data.max() > 0 else 0.0
     smooth = ndimage.uniform_filter(data, _NOISE_VOXELS)
-    head = _mended(smooth > _NOISE_SHARE * bright)
+    head = _largest_filled_component(smooth > _NOISE_SHARE * bright)
     if not head.any():
         raise InputError("there is no head in the scan", remedy=_REMEDY)
     return bounding_box(head, margin=_MARGIN)
 
 
-def _mended(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _largest_filled_component(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest connected component of a mask, with its holes filled."""
     if not found.any():
         return found
@@ -241,5 +243,5 @@ def _mended(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
     labels, _ = ndimage.label(found[box])
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
     mended = np.zeros_like(found)
-    mended[box] = filled(labels == largest)
+    mended[box] = fill_holes(labels == largest)
     return mended

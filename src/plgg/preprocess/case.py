@@ -14,7 +14,7 @@ from plgg.core.volume import Volume
 from plgg.core.worker import describe_error
 from plgg.data.budget import scan_limit
 from plgg.data.check.usable import require_usable, usable_image, usable_scans
-from plgg.data.labels import known_labels, numbered
+from plgg.data.labels import known_labels, to_label_map
 from plgg.data.manifest import Case
 from plgg.data.quality import Quality
 from plgg.data.scan import Scan, open_scan, scan_sha256
@@ -131,7 +131,7 @@ def store_case(case: Case, store: Path, route: Route) -> StoredCase:
     write_case(
         store,
         record,
-        image=preprocessed.prepared.stacked(channels, reference),
+        image=preprocessed.prepared.stack_channels(channels, reference),
         mask=preprocessed.prepared.mask,
         truth=truth,
         labels=None if numbers is None or mask is None else (numbers, mask),
@@ -147,7 +147,7 @@ def _numbers(
     if mask is None or not route.labels:
         return (), mask
     known = known_labels(case, route.labels)
-    return known, mask.with_data(numbered(mask.data, route.labels, known))
+    return known, mask.with_data(to_label_map(mask.data, route.labels, known))
 
 
 def picture_path(store: Path, case_id: str) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.core.volume import Affine, Volume, apply_affine, index_map, spacing_mm
-from plgg.data.atlas.grid import layout
+from plgg.data.atlas.grid import grid_at_spacing
 from plgg.preprocess.resample import resample, smooth_for
 
 
@@ -35,7 +35,7 @@ def sri24_grid(spacing_mm: float) -> Grid:
 
     At 1 mm this is the atlas' own grid, at 2 mm 120×120×78.
     """
-    return Grid(*layout(spacing_mm))
+    return Grid(*grid_at_spacing(spacing_mm))
 
 
 # Pixels of a slice, left-right and front-back, and how many at each side stay free of brain.
@@ -100,10 +100,10 @@ def working_grid(volume: Volume, target_mm: float) -> Grid:
 def working_image(volume: Volume, target_mm: float) -> Volume:
     """Resample a scan (or a mask, to shares in [0, 1]) to its working grid, float32, low-passed."""
     grid = working_grid(volume, target_mm)
-    return onto(volume, grid)
+    return resample_to_grid(volume, grid)
 
 
-def onto(volume: Volume, grid: Grid) -> Volume:
+def resample_to_grid(volume: Volume, grid: Grid) -> Volume:
     """Resample a volume to a grid in its world, float32, low-passed against aliasing; 0 outside."""
     target_mm = float(spacing_mm(grid.affine).min())
     smooth = smooth_for(volume.data, spacing_mm=volume.spacing_mm, target_mm=target_mm)
@@ -111,6 +111,6 @@ def onto(volume: Volume, grid: Grid) -> Volume:
     return Volume(resample(smooth, there, grid.shape), grid.affine)
 
 
-def back(data: NDArray[Any], grid: Grid, volume: Volume) -> NDArray[np.float32]:
+def resample_to_native(data: NDArray[Any], grid: Grid, volume: Volume) -> NDArray[np.float32]:
     """Resample an array of the working grid to the native voxels, linearly; 0 outside."""
     return resample(data, index_map(grid.affine, volume.affine), volume.shape)

@@ -16,7 +16,7 @@ from plgg.config import Label
 from plgg.core.errors import InputError
 from plgg.core.placement import Placement, as_rows
 from plgg.core.volume import Affine, Box, Volume, corner, inverse, spacing_mm
-from plgg.data.labels import region, resolved
+from plgg.data.labels import merge_masks, region
 from plgg.data.store_arrays import OUTSIDE, encode
 from plgg.preprocess.brain_extraction import bounding_box, z_score
 from plgg.preprocess.grid import Grid
@@ -60,13 +60,13 @@ class NormalisedScan:
     others: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
     labels: NDArray[np.uint8] | None = None
 
-    def stacked(self, channels: Sequence[str], reference: str) -> NDArray[np.int8]:
+    def stack_channels(self, channels: Sequence[str], reference: str) -> NDArray[np.int8]:
         """All channels, shape (C, I, J, K); a missing one is `OUTSIDE` everywhere."""
         known = {**self.others, reference: self.image}
         nothing = np.full_like(self.image, OUTSIDE)
         return np.stack([known.get(name, nothing) for name in channels])
 
-    def lying(self, placed: AtlasPosition) -> NormalisedScan:
+    def with_position(self, placed: AtlasPosition) -> NormalisedScan:
         """Slices as acquired, with a position on the atlas that was found later."""
         there = placed.native_to_atlas @ inverse(np.array(self.placement.native_to_atlas))
         update = {
@@ -77,7 +77,7 @@ class NormalisedScan:
         return replace(self, placement=Placement(**{**dict(self.placement), **update}))
 
 
-def prepare(
+def normalise_scan(
     flair: Volume,
     mask: Volume | None,
     grid: Grid,
@@ -133,7 +133,7 @@ def prepare(
 def _regions(path: _Path, mask: Volume, labels: Sequence[Label], box: Box) -> NDArray[np.uint8]:
     """Resample the regions of a mask, each by itself, and combine them to region numbers."""
     masks = [path.carry(region(mask.data, labels, n))[box] >= 0.5 for n in range(len(labels))]
-    return resolved(masks, labels)
+    return merge_masks(masks, labels)
 
 
 def _other(

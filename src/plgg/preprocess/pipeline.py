@@ -23,11 +23,11 @@ from plgg.core.progress import Clock
 from plgg.core.volume import Affine, Volume, inverse
 from plgg.data.quality import Quality, Verdict, worst
 from plgg.preprocess.assessment import ScanAssessment, assess_scan
-from plgg.preprocess.bias import without_bias
+from plgg.preprocess.bias import correct_bias_field
 from plgg.preprocess.brain_extraction import BrainExtraction
 from plgg.preprocess.coregistration import Coregistration, coregister
 from plgg.preprocess.grid import slices_grid, sri24_grid
-from plgg.preprocess.normalise import MovedSequence, NormalisedScan, prepare
+from plgg.preprocess.normalise import MovedSequence, NormalisedScan, normalise_scan
 from plgg.preprocess.registration.start import AtlasPosition
 from plgg.preprocess.resample import resample
 from plgg.preprocess.setup import Route, route_for
@@ -36,12 +36,12 @@ __all__ = [
     "EarlySlices",
     "PreprocessedScan",
     "RejectedScanError",
+    "ResamplingTarget",
     "Route",
-    "Target",
     "early_slices",
     "preprocess_scan",
-    "refuse_giant",
-    "resampled",
+    "require_plausible_extent",
+    "resample_scan",
     "route_for",
 ]
 
@@ -109,15 +109,15 @@ def preprocess_scan(
         RejectedScanError: If a gate fails, or no registration gave a transform.
         InputError: If there is no brain in it, or it does not lie on the grid.
     """
-    refuse_giant(flair)
+    require_plausible_extent(flair)
     clock = clock or Clock()
     found = assess_scan(flair, route, age_years, clock, stripped=stripped)
-    target, atlas = Target.of(route), route.atlas.name
-    return resampled(flair, mask, found, target, atlas=atlas, others=others, clock=clock)
+    target, atlas = ResamplingTarget.of(route), route.atlas.name
+    return resample_scan(flair, mask, found, target, atlas=atlas, others=others, clock=clock)
 
 
 @dataclass(frozen=True)
-class Target:
+class ResamplingTarget:
     """Grid and settings to resample a scan with, once it was assessed.
 
     Attributes:
@@ -131,16 +131,16 @@ class Target:
     labels: tuple[Label, ...] = ()
 
     @classmethod
-    def of(cls, route: Route) -> Target:
+    def of(cls, route: Route) -> ResamplingTarget:
         """The target of a route."""
         return cls(route.grid, route.settings.n4, route.labels)
 
 
-def resampled(
+def resample_scan(
     flair: Volume,
     mask: Volume | None,
     found: ScanAssessment,
-    target: Target,
+    target: ResamplingTarget,
     *,
     atlas: str,
     others: Mapping[str, Volume] | None = None,
@@ -170,8 +170,8 @@ def resampled(
     with clock.step("co-registration"):
         moved, verdicts = _coregistered(flair, brain, others or {})
     with clock.step("resampling"):
-        if early and early.holds(placed):
-            prepared = early.prepared.lying(placed)
+        if early and early.is_valid_for(placed):
+            prepared = early.prepared.with_position(placed)
         else:
             prepared = _prepared(flair, mask, placed, moved, target)
     found = replace(found, verdicts=(*found.verdicts, *verdicts))
@@ -186,13 +186,13 @@ class EarlySlices:
     brain: NDArray[np.bool_]
     prepared: NormalisedScan
 
-    def holds(self, placed: AtlasPosition) -> bool:
+    def is_valid_for(self, placed: AtlasPosition) -> bool:
         """Whether the slices are valid for this position: same brain, orientation unchanged."""
         upright = np.array_equal(placed.turn, np.eye(4))
         return upright and np.array_equal(placed.brain, self.brain)
 
 
-def early_slices(flair: Volume, brain: NDArray[np.bool_], target: Target) -> EarlySlices:
+def early_slices(flair: Volume, brain: NDArray[np.bool_], target: ResamplingTarget) -> EarlySlices:
     """Make slices as acquired, on the assumption that the header's orientation is right.
 
     Args:
@@ -209,18 +209,18 @@ def _prepared(
     mask: Volume | None,
     placed: AtlasPosition,
     moved: dict[str, MovedSequence],
-    target: Target,
+    target: ResamplingTarget,
 ) -> NormalisedScan:
     brain = placed.brain
     if target.n4:
-        moved = {name: _even(one, flair, brain) for name, one in moved.items()}
-    even = without_bias(flair, brain) if target.n4 else flair
+        moved = {name: _correct_bias_of_sequence(one, flair, brain) for name, one in moved.items()}
+    even = correct_bias_field(flair, brain) if target.n4 else flair
     if target.grid.kind == "atlas":
         grid = sri24_grid(target.grid.spacing_mm)
     else:
         upright = slices_grid(Volume(brain, placed.turn @ flair.affine), target.grid.spacing_mm)
         grid = replace(upright, affine=inverse(placed.turn) @ upright.affine)
-    return prepare(even, mask, grid, placed, moved, target.labels)
+    return normalise_scan(even, mask, grid, placed, moved, target.labels)
 
 
 def _coregistered(
@@ -245,14 +245,16 @@ def _unused_verdict(one: Coregistration) -> Verdict:
     return verdict.model_copy(update={"status": "doubtful", "message": message})
 
 
-def _even(one: MovedSequence, flair: Volume, brain: NDArray[np.bool_]) -> MovedSequence:
+def _correct_bias_of_sequence(
+    one: MovedSequence, flair: Volume, brain: NDArray[np.bool_]
+) -> MovedSequence:
     """Correct the bias field of another sequence."""
     there = inverse(flair.affine) @ one.reference_from_other @ one.scan.affine
     inside = resample(brain, there, one.scan.shape) >= 0.5
-    return replace(one, scan=without_bias(one.scan, inside)) if inside.any() else one
+    return replace(one, scan=correct_bias_field(one.scan, inside)) if inside.any() else one
 
 
-def refuse_giant(flair: Volume) -> None:
+def require_plausible_extent(flair: Volume) -> None:
     """Check a scan's extent before it is resampled; a header in a wrong unit would fill memory.
 
     Raises:

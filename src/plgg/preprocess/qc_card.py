@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 
-from plgg.core.files import written_aside
+from plgg.core.files import atomic_write
 from plgg.data.quality import Quality, Status, Verdict
 
 WIDTH = 11.0
@@ -156,7 +156,7 @@ class Card:
         """Write the PNG atomically; equal pictures give equal files."""
         picture = io.BytesIO()
         self.figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
-        with written_aside(path) as aside:
+        with atomic_write(path) as aside:
             aside.write_bytes(picture.getvalue())
 
 

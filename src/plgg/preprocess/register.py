@@ -75,7 +75,7 @@ CHAINS: dict[Model, tuple[RegistrationStep, ...]] = {
     ),
 }
 # A scan on the atlas' own grid was registered before; that is kept if it passes the gates.
-AS_IT_LIES = RegistrationStep("none", "identity", ())
+IDENTITY_STEP = RegistrationStep("none", "identity", ())
 
 
 def register(moving: Frame, atlas: AtlasView, steps: Sequence[RegistrationStep]) -> Registration:
@@ -90,7 +90,7 @@ def register(moving: Frame, atlas: AtlasView, steps: Sequence[RegistrationStep])
     found: list[Registration] = []
     for step in steps:
         began = time.perf_counter()
-        tried = _tried(moving, atlas, step)
+        tried = _run_step(moving, atlas, step)
         seconds = round(time.perf_counter() - began, 3)
         status = worst(tried.verdicts) if tried.aligned else "failed"
         attempts.append(_attempt(step, tried, seconds, accepted=status == "good"))
@@ -104,7 +104,7 @@ def register(moving: Frame, atlas: AtlasView, steps: Sequence[RegistrationStep])
     return Registration(chosen.aligned, chosen.verdicts, tuple(attempts), chosen.method)
 
 
-def gate(aligned: AlignedScan) -> tuple[Verdict, ...]:
+def judge_registration(aligned: AlignedScan) -> tuple[Verdict, ...]:
     """Verdicts of all gates on a registration."""
     matrix = aligned.atlas_from_native
     return (
@@ -116,7 +116,7 @@ def gate(aligned: AlignedScan) -> tuple[Verdict, ...]:
     )
 
 
-def _tried(moving: Frame, atlas: AtlasView, step: RegistrationStep) -> Registration:
+def _run_step(moving: Frame, atlas: AtlasView, step: RegistrationStep) -> Registration:
     method = "-".join((step.engine, *step.models[-1:], step.start))
     try:
         matrix = STARTS[step.start](moving, atlas)
@@ -126,7 +126,7 @@ def _tried(moving: Frame, atlas: AtlasView, step: RegistrationStep) -> Registrat
     except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
         log.info("%s gave up: %s", method, error)
         return Registration(None, (), (), method)
-    return Registration(aligned, gate(aligned), (), method)
+    return Registration(aligned, judge_registration(aligned), (), method)
 
 
 def _rank(tried: Registration) -> tuple[int, float]:

@@ -43,7 +43,7 @@ def route_for(config: Config) -> Route:
         InputError: If the atlas cannot be had, or is not the one that the settings ask for.
         ConfigError: If the package of a gate cannot be loaded.
     """
-    GATES.whole()
+    GATES.load_all()
     wanted = config.preprocess
     atlas = load_atlas(wanted.atlas)
     if wanted.atlas_sha256 not in (None, atlas.sha256):

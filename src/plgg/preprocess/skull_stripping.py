@@ -63,10 +63,10 @@ def deepbet_networks() -> Any:  # noqa: ANN401 - deepbet has no types
     try:
         return Deepbet(Path(spec.origin).parents[1] / "data" / "models")
     except (UnknownNetworkError, OSError, ValueError, RuntimeError):
-        return deepbet_itself()
+        return packaged_deepbet()
 
 
-def deepbet_itself() -> Any:  # noqa: ANN401 - deepbet has no types
+def packaged_deepbet() -> Any:  # noqa: ANN401 - deepbet has no types
     """The inference class of the installed deepbet package."""
     try:
         with _placeholder_for("pandas"):

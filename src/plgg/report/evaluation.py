@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plgg.core.files import make_folder, written_aside
+from plgg.core.files import atomic_write, make_folder
 from plgg.core.files import write_text as write_file
 from plgg.core.output import EVALUATION, output_folder
 from plgg.evaluate.evaluation import Evaluation, read_evaluation
@@ -131,7 +131,7 @@ def _write_figures(folder: Path, pictures: Pictures) -> None:
         if name not in pictures:
             path.unlink(missing_ok=True)
             continue
-        with written_aside(path) as aside:
+        with atomic_write(path) as aside:
             aside.write_bytes(base64.b64decode(pictures[name].source.partition(",")[2]))
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plgg.core.errors import OutputError
-from plgg.core.files import disk_answers, write_text
+from plgg.core.files import convert_inspection_errors, write_text
 from plgg.data.result import RESEARCH_ONLY, Timeline, TimePoint, VolumeInterval
 from plgg.report.drawing import DASHED, as_svg
 from plgg.report.numbers import count, interval, number, signed
@@ -106,7 +106,7 @@ def write_timeline(path: Path, timeline: Timeline, notes: Sequence[str]) -> None
         )
     page = timeline_page(timeline, notes)
     encoded = page.encode("utf-8")
-    with disk_answers(path):
+    with convert_inspection_errors(path):
         same_size = path.is_file() and path.stat().st_size == len(encoded)
         is_there = same_size and path.read_bytes() == encoded
     if not is_there:
@@ -114,7 +114,7 @@ def write_timeline(path: Path, timeline: Timeline, notes: Sequence[str]) -> None
 
 
 def _is_free(path: Path) -> bool:
-    with disk_answers(path):
+    with convert_inspection_errors(path):
         if path.is_symlink() or not path.exists():
             return not path.is_symlink()
         if not path.is_file():

@@ -41,9 +41,13 @@ PAGE = Path(str(files("plgg.serve") / "page"))
 _ROUTERS = (info, cases, masks, jobs, rounds, studies, push, docs, monai_label)
 _ABOUT = "Outlines of pediatric low-grade glioma, looked at and corrected. For research use only."
 # Media types that some systems lack; browsers run no JavaScript module of another type.
-_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_LARGE = (
+_SCRIPT_MEDIA_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+}
+_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_UPLOAD_PATHS = (
     ("POST", "/api/v1/cases"),
     ("PUT", "/api/v1/cases/"),
     ("PUT", "/datastore/"),
@@ -69,7 +73,7 @@ def create_app(options: ServeOptions) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=_life,
+        lifespan=_lifespan,
         default_response_class=Json,
         # No telemetry about scans and users, whatever the environment variables say.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -85,7 +89,7 @@ def create_app(options: ServeOptions) -> FastAPI:
 
 
 @asynccontextmanager
-async def _life(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Lock the work folder, recover from a crash, and run jobs until shutdown."""
     room: Room = app.state.room
     with output_folder(room.work.root, READING_ROOM):
@@ -99,14 +103,14 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
 
 def _budget(options: ServeOptions) -> Budget:
     def budget(method: str, path: str) -> int:
-        large = any(method == kind and path.startswith(start) for kind, start in _LARGE)
+        large = any(method == kind and path.startswith(start) for kind, start in _UPLOAD_PATHS)
         return options.upload_bytes if large else SMALL_BYTES
 
     return budget
 
 
 def _add_page(app: FastAPI) -> None:
-    for ending, kind in _TYPES.items():
+    for ending, kind in _SCRIPT_MEDIA_TYPES.items():
         mimetypes.add_type(kind, ending)
     if PAGE.is_dir():
         app.mount("/page", StaticFiles(directory=PAGE), name="page")
@@ -140,7 +144,7 @@ def _add_errors(app: FastAPI, room: Room) -> None:
 
     @app.exception_handler(OSError)
     async def full(_request: Request, error: OSError) -> Response:
-        if error.errno not in _FULL:
+        if error.errno not in _DISK_FULL_ERRNOS:
             raise error
         what = f"could not be written ({(error.strerror or 'error').lower()})"
         return error_answer(RequestError(507, what, remedy="Free some space on the server."))

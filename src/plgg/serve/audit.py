@@ -13,7 +13,7 @@ import os
 import threading
 from pathlib import Path
 
-from plgg.core.files import disk_writes
+from plgg.core.files import convert_write_errors
 from plgg.serve.records import now
 
 
@@ -44,7 +44,7 @@ class AuditLog:
         line = json.dumps({"when": now(), "who": who, "what": what, "address": address, **known})
         with (
             self._lock,
-            disk_writes(self._path),
+            convert_write_errors(self._path),
             self._path.open("a", encoding="utf-8") as handle,
         ):
             handle.write(line + "\n")

@@ -15,11 +15,11 @@ from plgg.data.dicom.objects import own_objects
 from plgg.data.quality import Verdict
 from plgg.data.result import Marker, Result
 from plgg.serve.errors import RequestError
-from plgg.serve.models import name_of
+from plgg.serve.models import model_name_of
 from plgg.serve.pictures import slice_counts
 from plgg.serve.queue import JobQueue
 from plgg.serve.records import EditRecord, Job
-from plgg.serve.views import CaseView, case_view, need_view
+from plgg.serve.views import CaseView, case_view, get_or_make_view
 from plgg.serve.work import WorkFolder
 
 CaseState = Literal["queued", "running", "done", "refused", "failed"]
@@ -204,7 +204,7 @@ def _predicted(work: WorkFolder, case_id: str, result: Result) -> dict[str, obje
         "out_of_distribution": familiarity.value if familiarity else None,
         "edited": bool(edits),
         "n_edits": len(edits),
-        "model": name_of(work, result),
+        "model": model_name_of(work, result),
         "etag": edits[-1].mask_sha256 if edits else result.files[MASK],
     }
 
@@ -262,7 +262,7 @@ def _public(work: WorkFolder, result: Result) -> dict[str, Any]:
 def _view(work: WorkFolder, case_id: str) -> CaseView | None:
     """The view; None where it cannot be made, such as for a scan that is gone."""
     try:
-        return need_view(work, case_id)
+        return get_or_make_view(work, case_id)
     except PlggError:
         return None
 

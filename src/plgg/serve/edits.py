@@ -64,7 +64,7 @@ def save_edit(
             no mask of this case.
         OutputError: If it cannot be written.
     """
-    require_fresh(work, case_id, if_match)
+    require_current_mask(work, case_id, if_match)
     base = model_mask(work, case_id)
     mask = read_mask(file, base, work.options.scan_gib)
     edits = make_folder(work.edits_folder(case_id))
@@ -74,7 +74,7 @@ def save_edit(
         lost = _write_dicom(work, case_id, aside, number)
         with COMMIT:
             allow()
-            require_fresh(work, case_id, if_match, number)
+            require_current_mask(work, case_id, if_match, number)
             record = _record(work, case_id, aside, mask, base, who, minutes)
             record = record.model_copy(update={"no_dicom": lost})
             write_json(aside / "edit.json", record.model_dump(mode="json"))
@@ -107,7 +107,9 @@ def _source(work: WorkFolder, case_id: str) -> Path | None:
     return work.scan(case_id) if work.upload(case_id) is not None else None
 
 
-def require_fresh(work: WorkFolder, case_id: str, if_match: str, number: int | None = None) -> None:
+def require_current_mask(
+    work: WorkFolder, case_id: str, if_match: str, number: int | None = None
+) -> None:
     """Check that the client started from the newest mask, and that the next edit has this number.
 
     Raises:
@@ -147,7 +149,7 @@ def read_mask(file: Path, base: Volume, scan_gib: float | None = None) -> Volume
     """
     try:
         with scan_limit(scan_gib):
-            found = read_volume(_named(file))
+            found = read_volume(_rename_by_content(file))
     except InputError as error:
         raise RequestError(422, error.what, where="the mask", remedy=error.remedy) from error
     if found.shape != base.shape:
@@ -157,7 +159,7 @@ def read_mask(file: Path, base: Volume, scan_gib: float | None = None) -> Volume
     return base.with_data(_binary(found.data))
 
 
-def _named(file: Path) -> Path:
+def _rename_by_content(file: Path) -> Path:
     """Rename a file to the suffix that its first bytes ask for, `.nii.gz` or `.nii`."""
     with file.open("rb") as handle:
         packed = handle.read(2) == GZIP_MAGIC

@@ -70,7 +70,7 @@ def tumour_of(file: Path, name: str, base: Volume, names: Sequence[str] = ()) ->
     inside = _by_name(arrays, segments or _numbered(arrays[0], names))
     chosen, ignored = _choose(inside)
     found = layers[0].with_data(np.zeros(layers[0].shape, bool) if chosen is None else chosen)
-    return Tumour(base.with_data(_onto(found, base)), ignored)
+    return Tumour(base.with_data(_map_to_grid(found, base)), ignored)
 
 
 def _read(file: Path, name: str, base: Volume) -> tuple[tuple[Volume, ...], tuple[Segment, ...]]:
@@ -80,12 +80,12 @@ def _read(file: Path, name: str, base: Volume) -> tuple[tuple[Volume, ...], tupl
         found = read_nrrd(file.read_bytes())
         return found.layers, found.segments
     if name.lower().endswith(".bin"):
-        return (_bare(file.read_bytes(), base),), ()
+        return (_raw_voxels(file.read_bytes(), base),), ()
     ending = ".nii.gz" if begins.startswith(GZIP_MAGIC) else ".nii"
     return (read_volume(file.rename(file.with_name(f"{file.name}{ending}"))),), ()
 
 
-def _bare(raw: bytes, base: Volume) -> Volume:
+def _raw_voxels(raw: bytes, base: Volume) -> Volume:
     """Raw voxels from OHIF: 8 or 16 bits each, in Fortran order."""
     size, rest = divmod(len(raw), base.data.size)
     if rest or size not in (1, 2):
@@ -139,7 +139,7 @@ def _choose(
     return (inside[chosen[0]] if chosen else None), ignored
 
 
-def _onto(found: Volume, base: Volume) -> NDArray[np.bool_]:
+def _map_to_grid(found: Volume, base: Volume) -> NDArray[np.bool_]:
     """Map a mask to the case's grid; its axes may be permuted, flipped, cropped or padded.
 
     3D Slicer flips left-handed images, crops segmentations, and may add an empty margin. A mask

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from plgg.core.files import written_aside
+from plgg.core.files import atomic_write
 from plgg.core.volume import Affine, Volume, spacing_mm
 from plgg.data.budget import scan_limit
 from plgg.data.dicom.segmentation import write_segmentation
@@ -22,7 +22,7 @@ from plgg.data.nifti.image import read_volume
 from plgg.serve.errors import RequestError
 from plgg.serve.labels import TUMOUR
 from plgg.serve.nrrd import write_nrrd
-from plgg.serve.views import VOLUME, CaseView, need_view
+from plgg.serve.views import VOLUME, CaseView, get_or_make_view
 from plgg.serve.work import WorkFolder
 
 NRRD = (".seg.nrrd", ".nrrd")
@@ -86,7 +86,7 @@ def scan_file(work: WorkFolder, case_id: str) -> Path:
         RequestError: 404, if nothing was predicted yet or the scan is not at hand.
         InputError: If the scan cannot be read.
     """
-    view = need_view(work, case_id)
+    view = get_or_make_view(work, case_id)
     path = work.view_folder(case_id) / VOLUME
     if not is_sheared(np.array(view.affine)):
         return path
@@ -94,7 +94,7 @@ def scan_file(work: WorkFolder, case_id: str) -> Path:
     if not sheared.is_file() or sheared.stat().st_mtime_ns < path.stat().st_mtime_ns:
         with scan_limit(work.options.scan_gib):
             raw = write_nrrd(read_volume(path))
-        with written_aside(sheared) as aside:
+        with atomic_write(sheared) as aside:
             aside.write_bytes(raw)
     return sheared
 

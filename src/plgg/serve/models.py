@@ -50,7 +50,7 @@ def sequences(work: WorkFolder) -> list[str]:
     return [str(name) for name in found]
 
 
-def name_of(work: WorkFolder, result: Result) -> str:
+def model_name_of(work: WorkFolder, result: Result) -> str:
     """The name of the model that made a result; the beginning of its SHA-256 if it is unknown."""
     made = tuple(model.sha256 for model in result.models)
     for number in [None, *work.accepted_rounds()]:

@@ -28,7 +28,7 @@ from plgg.serve.errors import RequestError, not_found
 from plgg.serve.labels import Tumour, tumour_of
 from plgg.serve.records import EditRecord
 from plgg.serve.room import Room, require_predicted
-from plgg.serve.uploads import GivenFile, Patient, keep_upload
+from plgg.serve.uploads import Patient, UploadedFile, save_upload
 from plgg.serve.views import redraw_thumbnail
 from plgg.serve.work import WorkFolder
 
@@ -91,7 +91,7 @@ def keep_image(room: Room, file: UploadFile, image: str) -> str:
     """Save a scan as a case of that name and queue its prediction, if it is not there already.
 
     Raises:
-        RequestError: As `keep_upload`.
+        RequestError: As `save_upload`.
     """
     name = image or file.filename or ""
     case_id = case_id_of(stem(Path(Path(name).name))) if name else None
@@ -104,7 +104,7 @@ def keep_session(room: Room, files: Sequence[UploadFile]) -> str:
     """Save a scan as a case named by its hash, if it is not there already.
 
     Raises:
-        RequestError: As `keep_upload`.
+        RequestError: As `save_upload`.
     """
     if len(files) != 1:
         return _store_upload(room, files, None)
@@ -114,8 +114,8 @@ def keep_session(room: Room, files: Sequence[UploadFile]) -> str:
 
 def _store_upload(room: Room, files: Sequence[UploadFile], case_id: str | None) -> str:
     room.queue.require_room()
-    given = [GivenFile(file.filename or "", file.file) for file in files]
-    record = keep_upload(room.work, given, Patient(case_id), voxels=room.options.voxels)
+    given = [UploadedFile(file.filename or "", file.file) for file in files]
+    record = save_upload(room.work, given, Patient(case_id), voxels=room.options.voxels)
     room.queue.add("predict", case=record.case_id)
     return record.case_id
 

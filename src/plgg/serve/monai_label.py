@@ -33,7 +33,7 @@ from plgg.serve.mask_formats import (
 from plgg.serve.room import Room, TheRoom, address_of
 from plgg.serve.routes.rounds import start
 from plgg.serve.strategies import STRATEGIES, next_case
-from plgg.serve.views import need_view
+from plgg.serve.views import get_or_make_view
 
 router = APIRouter(tags=["MONAI Label"])
 _BYTES = "application/octet-stream"
@@ -180,7 +180,7 @@ async def infer(
 
 
 def _inferred(room: Room, case_id: str, said: dict[str, Any], output: str) -> Response:
-    asked = exact_format(requested_format(said), need_view(room.work, case_id))
+    asked = exact_format(requested_format(said), get_or_make_view(room.work, case_id))
     own = said.get("start_from") == records.MODELS_OWN
     path = room.work.mask(case_id, 0 if own else None)
     if output == "dicom_seg":
@@ -232,7 +232,7 @@ def next_sample(strategy: str, request: Request, room: TheRoom, params: Options 
     found = next_case(room.cases.all(), strategy)
     if found.case is None:
         return Json({})
-    need_view(room.work, found.case)
+    get_or_make_view(room.work, found.case)
     who, address = images.client_of(params or {}), address_of(request)
     room.audit.write("next", who=who, address=address, case=found.case)
     case = room.cases.get(found.case)

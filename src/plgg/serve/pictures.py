@@ -97,20 +97,22 @@ def slice_png(scan: UprightScan, mask: NDArray[np.bool_] | None, plane: Plane, i
     if not 0 <= index < scan.grey.shape[axis]:
         raise IndexError(index)
     columns, rows = (other for other in range(3) if other != axis)
-    grey = _page(np.take(scan.grey, index, axis=axis))
-    cut = None if mask is None else _page(np.take(mask, index, axis=axis))
-    return _png(_drawn(grey, cut, scan.spacing_mm[columns], scan.spacing_mm[rows], _LARGEST_SIDE))
+    grey = _for_display(np.take(scan.grey, index, axis=axis))
+    cut = None if mask is None else _for_display(np.take(mask, index, axis=axis))
+    return _png(
+        _draw_outline(grey, cut, scan.spacing_mm[columns], scan.spacing_mm[rows], _LARGEST_SIDE)
+    )
 
 
 def thumbnail_png(scan: UprightScan, mask: NDArray[np.bool_]) -> bytes:
     """A small axial picture where the tumour is largest, or of the middle of the head."""
     areas = mask.sum(axis=(0, 1))
     index = int(areas.argmax()) if mask.any() else scan.grey.shape[2] // 2
-    grey, cut = _page(scan.grey[:, :, index]), _page(mask[:, :, index])
-    return _png(_drawn(grey, cut, scan.spacing_mm[0], scan.spacing_mm[1], _THUMBNAIL))
+    grey, cut = _for_display(scan.grey[:, :, index]), _for_display(mask[:, :, index])
+    return _png(_draw_outline(grey, cut, scan.spacing_mm[0], scan.spacing_mm[1], _THUMBNAIL))
 
 
-def _page(cut: NDArray[Any]) -> NDArray[Any]:
+def _for_display(cut: NDArray[Any]) -> NDArray[Any]:
     """Turn a slice for display: the second axis up, the first from right to left.
 
     Of sagittal slices, whose first axis runs to the front, that puts the front on the left.
@@ -118,7 +120,7 @@ def _page(cut: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(cut.T[::-1, ::-1])
 
 
-def _drawn(
+def _draw_outline(
     grey: NDArray[np.uint8],
     mask: NDArray[np.bool_] | None,
     width_mm: float,

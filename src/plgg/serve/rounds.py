@@ -67,7 +67,7 @@ def run_round(work: WorkFolder, number: int, watch: Watch) -> None:
             raise InputError("no case was corrected yet", remedy="Correct 4 cases and save them.")
         write_manifest(manifest, cases, scan_ids={})
     names = [case.case_id for case in read_manifest(manifest)]
-    _take_prepared(work, number)
+    _copy_earlier_store(work, number)
     api.fine_tune(
         _models(work, number),
         manifest,
@@ -87,13 +87,13 @@ def held_out(work: WorkFolder) -> frozenset[str]:
     known = _read(path) if path.is_file() else HeldOut()
     new = [name for name in work.corrected() if name not in known.cases]
     for name in new:
-        known = _dealt(known, name, _scan_of(work, name))
+        known = _assign_case(known, name, _scan_of(work, name))
     if new:
         write_json(path, known.model_dump(mode="json"))
     return frozenset(known.held_out)
 
 
-def _dealt(known: HeldOut, name: str, scan: str) -> HeldOut:
+def _assign_case(known: HeldOut, name: str, scan: str) -> HeldOut:
     """Add a case to the record; of every three different scans the first is held out."""
     twins = [case for case, other in zip(known.cases, known.scans, strict=True) if other == scan]
     held = twins[0] in known.held_out if twins else len(dict.fromkeys(known.scans)) % EVERY == 0
@@ -155,7 +155,7 @@ def _models(work: WorkFolder, number: int) -> tuple[Path, ...]:
     return (work.round_folder(before[-1]) / "run",) if before else work.models
 
 
-def _take_prepared(work: WorkFolder, number: int) -> None:
+def _copy_earlier_store(work: WorkFolder, number: int) -> None:
     """Copy the store of an earlier round, so that its scans are not preprocessed again."""
     here = work.round_folder(number) / STORE
     before = [n for n in work.round_numbers() if n < number]

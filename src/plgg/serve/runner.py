@@ -24,7 +24,7 @@ from plgg.serve.worker import JobEnd, do, progress_file, start
 
 log = logging.getLogger(__name__)
 _GIB = 2**30
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _IDLE_SECONDS = 1.0
 _FULL_SECONDS = 5.0
 
@@ -107,14 +107,14 @@ class Runner:
         """Follow a job until it ends, is cancelled, exceeds a limit, or its process dies."""
         seconds, gib = self._limits(job)
         while True:
-            wait([worker.connection], _LOOK_SECONDS)
+            wait([worker.connection], _POLL_SECONDS)
             self._queue.tell(job.id, self._progress(job.id))
             if self._stopping.is_set():
                 self._queue.again(job.id, counted=False)
                 return
             if self._queue.get(job.id).finished:  # cancelled
                 return
-            fault = _over_limit(worker, seconds, gib)
+            fault = _limit_fault(worker, seconds, gib)
             if fault is not None:
                 self._end(job, JobEnd(fault))
                 return
@@ -164,7 +164,7 @@ class Runner:
             return None
 
 
-def _over_limit(worker: Worker, seconds: float, gib: float) -> str | None:
+def _limit_fault(worker: Worker, seconds: float, gib: float) -> str | None:
     """Why a job must be stopped; None while it is within its limits."""
     if worker.seconds > seconds:
         return f"it took longer than {seconds / 60:g} minutes and was stopped"

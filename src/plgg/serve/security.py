@@ -36,7 +36,7 @@ POLICY = (
     "connect-src 'self' blob: data:; img-src 'self' blob: data:; font-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_BROKEN = RequestError(
+_INTERNAL_ERROR = RequestError(
     500, "something went wrong in the server", remedy="Look at what plgg serve printed."
 )
 HEADERS = {
@@ -204,7 +204,7 @@ class Guard:
             except Exception:
                 # A bug: the server logs it, and the client gets the same JSON as for other errors.
                 if not begun:
-                    await error_answer(_BROKEN)(scope, receive, answer)
+                    await error_answer(_INTERNAL_ERROR)(scope, receive, answer)
                 raise
             return
         log.info("refused %s %s: %s", scope["method"], scope["path"], fault)

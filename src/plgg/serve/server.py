@@ -17,11 +17,11 @@ from plgg.data.result import RESEARCH_ONLY
 from plgg.serve.app import create_app
 from plgg.serve.options import ServeOptions
 
-_MOST_CONNECTIONS = 500
+_MAX_CONNECTIONS = 500
 _END_SECONDS = 2
 
 
-def patient_protocol(seconds: float) -> type[H11Protocol]:
+def protocol_with_timeout(seconds: float) -> type[H11Protocol]:
     """Make a uvicorn protocol that closes connections which send no request in time.
 
     Args:
@@ -101,14 +101,14 @@ def server(app: ASGIApp, options: ServeOptions) -> uvicorn.Server:
     """Make the uvicorn server, without access log and `Server` header."""
     config = uvicorn.Config(
         app,
-        http=patient_protocol(options.patience_seconds),
+        http=protocol_with_timeout(options.patience_seconds),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_MOST_CONNECTIONS,
+        limit_concurrency=_MAX_CONNECTIONS,
         timeout_graceful_shutdown=_END_SECONDS,
     )
     return uvicorn.Server(config)

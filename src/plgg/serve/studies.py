@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from plgg.core.progress import Watch
 from plgg.pacs.archive import PacsLink, open_archive
-from plgg.pacs.choose import fetch_scan, nothing_wanted
+from plgg.pacs.choose import fetch_scan, no_suitable_series_reason
 from plgg.pacs.find import find, with_series
-from plgg.pacs.records import Study, StudyQuery, nothing_there
+from plgg.pacs.records import Study, StudyQuery, study_not_found
 from plgg.pacs.retry import ONCE
 from plgg.serve.errors import RequestError
 from plgg.serve.models import sequences
-from plgg.serve.uploads import keep_folder
+from plgg.serve.uploads import save_fetched_folder
 from plgg.serve.work import WorkFolder
 
 _SECONDS = 15.0
@@ -61,10 +61,10 @@ def fetch_study(work: WorkFolder, case_id: str, study: str, watch: Watch) -> str
     with open_archive(link) as archive, watch.task("fetching from the PACS") as progress:
         whole = with_series(archive, Study(study), link)
         if not whole.series:
-            raise nothing_there(str(archive.address))
+            raise study_not_found(str(archive.address))
         wanted = sequences(work)
         images = fetch_scan(link, archive, whole, folder, wanted=wanted, progress=progress)
     if not images:
-        return nothing_wanted(whole)
-    keep_folder(work, folder, case_id)
+        return no_suitable_series_reason(whole)
+    save_fetched_folder(work, folder, case_id)
     return None

@@ -1,4 +1,4 @@
-"""`keep_upload`: save the files of a request atomically as the scan of a case.
+"""`save_upload`: save the files of a request atomically as the scan of a case.
 
 A client's file name gives the format and, by default, the name of the case. On disk a scan is named
 after its case, and the files of a DICOM folder are numbered. Before anything is queued, NIfTI files
@@ -45,7 +45,7 @@ Kind = Literal["nifti", "dicom"]
 
 
 @dataclass(frozen=True)
-class GivenFile:
+class UploadedFile:
     """An uploaded file.
 
     Attributes:
@@ -77,12 +77,12 @@ class Patient:
     sex: Literal["F", "M"] | None = None
 
 
-def keep_upload(
+def save_upload(
     work: WorkFolder,
-    files: Sequence[GivenFile],
+    files: Sequence[UploadedFile],
     patient: Patient,
     *,
-    others: dict[str, GivenFile] | None = None,
+    others: dict[str, UploadedFile] | None = None,
     voxels: int,
 ) -> UploadRecord:
     """Save a scan in `uploads/CASE`.
@@ -109,7 +109,9 @@ def keep_upload(
         digest = _digest(path, named.values())
         wanted = patient.case_id or (case_id_of(name) if name else f"scan-{digest[:8]}")
         with _PLACE:
-            return _placed(work, aside, _Upload(kind, path, named, digest), patient, wanted)
+            return _move_into_place(
+                work, aside, _Upload(kind, path, named, digest), patient, wanted
+            )
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class _Upload:
     digest: str
 
 
-def _placed(
+def _move_into_place(
     work: WorkFolder, aside: Path, found: _Upload, patient: Patient, wanted: str
 ) -> UploadRecord:
     """Name a scan and move it into `uploads`; the caller holds the lock."""
@@ -151,7 +153,7 @@ def _placed(
     return record
 
 
-def keep_folder(work: WorkFolder, folder: Path, case_id: str) -> UploadRecord:
+def save_fetched_folder(work: WorkFolder, folder: Path, case_id: str) -> UploadRecord:
     """Save a folder of DICOM files that was fetched from a PACS; it is moved.
 
     Raises:
@@ -162,7 +164,7 @@ def keep_folder(work: WorkFolder, folder: Path, case_id: str) -> UploadRecord:
         scan = folder.rename(aside / "scan")
         found = _Upload("dicom", scan, {}, _digest(scan, ()))
         with _PLACE:
-            return _placed(work, aside, found, Patient(case_id), case_id)
+            return _move_into_place(work, aside, found, Patient(case_id), case_id)
 
 
 def _require_name(case_id: str) -> None:
@@ -204,7 +206,7 @@ def _free_name(work: WorkFolder, wanted: str) -> str:
     return name
 
 
-def _received(aside: Path, files: Sequence[GivenFile], voxels: int) -> tuple[Kind, Path, str]:
+def _received(aside: Path, files: Sequence[UploadedFile], voxels: int) -> tuple[Kind, Path, str]:
     """Write and check a scan; returns its format, its path, and a name for the case or ""."""
     if any(is_nifti(Path(given.base)) for given in files):
         if len(files) > 1:
@@ -220,14 +222,14 @@ def _received(aside: Path, files: Sequence[GivenFile], voxels: int) -> tuple[Kin
     return "dicom", _folder(aside, files), ""
 
 
-def _nifti(aside: Path, name: str, given: GivenFile, voxels: int) -> Path:
+def _nifti(aside: Path, name: str, given: UploadedFile, voxels: int) -> Path:
     packed = given.begins(2) == GZIP_MAGIC
     path = _written(aside / f"{name}{'.nii.gz' if packed else '.nii'}", given.file)
     require_voxels(path, voxels)
     return path
 
 
-def _other(aside: Path, sequence: str, given: GivenFile, voxels: int) -> Path:
+def _other(aside: Path, sequence: str, given: UploadedFile, voxels: int) -> Path:
     if sequence not in SEQUENCES or not is_nifti(Path(given.base)):
         raise RequestError(
             422, "is no NIfTI file of a sequence", where=sequence, remedy=f"Of: {SEQUENCES}."
@@ -255,7 +257,7 @@ def require_voxels(path: Path, voxels: int) -> None:
         )
 
 
-def _zip(aside: Path, given: GivenFile, voxels: int) -> tuple[Kind, Path, str]:
+def _zip(aside: Path, given: UploadedFile, voxels: int) -> tuple[Kind, Path, str]:
     """Keep a zip of DICOM as it is; of one that holds a NIfTI file, keep that file."""
     path = _written(aside / "scan.zip", given.file)
     try:
@@ -271,7 +273,7 @@ def _zip(aside: Path, given: GivenFile, voxels: int) -> tuple[Kind, Path, str]:
                 )
             if images:
                 data = unpacked(archive, images[0], path, lambda what: InputError(what))
-                image = GivenFile(images[0].filename, data)
+                image = UploadedFile(images[0].filename, data)
                 found = _nifti(aside, "scan", image, voxels)
                 path.unlink()
                 return "nifti", found, stem(Path(image.base))
@@ -294,7 +296,7 @@ def _require_affordable(members: Sequence[object], path: Path) -> None:
         raise RequestError(413, error.what, where="the zip", remedy=error.remedy) from error
 
 
-def _folder(aside: Path, files: Sequence[GivenFile]) -> Path:
+def _folder(aside: Path, files: Sequence[UploadedFile]) -> Path:
     """Write the files of a DICOM folder, numbered; the names of the client are dropped."""
     folder = make_folder(aside / "scan")
     for number, given in enumerate(files, 1):

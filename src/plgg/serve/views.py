@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.core.errors import InputError
-from plgg.core.files import make_folder, write_json, written_aside
+from plgg.core.files import atomic_write, make_folder, write_json
 from plgg.core.prediction_files import MASK, PROBABILITY, UNCERTAINTY
 from plgg.core.records import JsonError, as_record, read_json
 from plgg.core.volume import Volume, same_grid
@@ -25,7 +25,7 @@ from plgg.data.budget import scan_limit
 from plgg.data.nifti.image import read_volume, write_volume
 from plgg.data.result import Result
 from plgg.data.scan import open_scan
-from plgg.measure.uncertainty import FAINT
+from plgg.measure.uncertainty import MIN_PROBABILITY
 from plgg.serve.errors import not_found
 from plgg.serve.pictures import UprightScan, thumbnail_png, upright
 from plgg.serve.records import ServeRecord, Sha256
@@ -61,7 +61,7 @@ def case_view(work: WorkFolder, case_id: str, result: Result) -> CaseView | None
     return view if view.mask_sha256 == result.files.get(MASK) else None
 
 
-def need_view(work: WorkFolder, case_id: str) -> CaseView:
+def get_or_make_view(work: WorkFolder, case_id: str) -> CaseView:
     """The view of a case; made if it is missing.
 
     Raises:
@@ -75,7 +75,7 @@ def need_view(work: WorkFolder, case_id: str) -> CaseView:
 
 
 def make_view(work: WorkFolder, case_id: str) -> CaseView:
-    """Make the view of a predicted case; raises as `need_view`."""
+    """Make the view of a predicted case; raises as `get_or_make_view`."""
     result = work.result(case_id)
     if result is None:
         raise not_found("nothing was predicted yet", case_id)
@@ -101,12 +101,12 @@ def make_view(work: WorkFolder, case_id: str) -> CaseView:
 
 
 def _draw_thumbnail(folder: Path, scan: UprightScan, mask: Volume) -> None:
-    with written_aside(folder / THUMBNAIL) as aside:
+    with atomic_write(folder / THUMBNAIL) as aside:
         aside.write_bytes(thumbnail_png(scan, scan.turned(mask.data > 0)))
 
 
 def redraw_thumbnail(work: WorkFolder, case_id: str) -> None:
-    """Redraw the thumbnail with the newest mask; raises as `need_view`."""
+    """Redraw the thumbnail with the newest mask; raises as `get_or_make_view`."""
     mask = read_volume(work.mask(case_id))
     _draw_thumbnail(work.view_folder(case_id), upright_case(work, case_id), mask)
 
@@ -137,7 +137,7 @@ def certainty(probability: NDArray[Any], entropy: NDArray[Any]) -> float | None:
         probability: Of tumour, in [0, 1].
         entropy: In bits, of the same shape.
     """
-    possible = probability >= FAINT
+    possible = probability >= MIN_PROBABILITY
     if not possible.any():
         return None
     return round(float(np.clip(1.0 - entropy[possible].mean(dtype=np.float64), 0.0, 1.0)), 4)
@@ -145,7 +145,7 @@ def certainty(probability: NDArray[Any], entropy: NDArray[Any]) -> float | None:
 
 def upright_case(work: WorkFolder, case_id: str) -> UprightScan:
     """The scan of a case in RAS orientation; the last two are cached."""
-    need_view(work, case_id)
+    get_or_make_view(work, case_id)
     path = work.view_folder(case_id) / VOLUME
     return _upright(path, path.stat().st_mtime_ns)
 

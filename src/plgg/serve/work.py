@@ -28,7 +28,7 @@ from typing import TypeVar
 from plgg.core.case_id import case_id_fault
 from plgg.core.errors import InputError
 from plgg.core.files import make_folder
-from plgg.core.paths import below
+from plgg.core.paths import join_inside
 from plgg.core.prediction_files import MASK, RESULT
 from plgg.core.records import read_record
 from plgg.data.result import Result, read_result
@@ -37,7 +37,7 @@ from plgg.predict.options import PredictOptions
 from plgg.serve.errors import not_found
 from plgg.serve.records import EditRecord, RoundRecord, UploadRecord
 
-Kept = TypeVar("Kept", EditRecord, UploadRecord, RoundRecord)
+AnyRecord = TypeVar("AnyRecord", EditRecord, UploadRecord, RoundRecord)
 _FOLDERS = ("cases", "uploads", "views", "rounds", "jobs", "studies")
 
 _AS_PREDICT = PredictOptions()
@@ -172,7 +172,7 @@ class WorkFolder:
         Raises:
             InputError: If it is a link to another place.
         """
-        return below(self.case_folder(case_id), "edits")
+        return join_inside(self.case_folder(case_id), "edits")
 
     def edit_folders(self, case_id: str) -> list[Path]:
         """The folders of a case's edits, oldest first."""
@@ -292,7 +292,7 @@ def read_edit(folder: Path) -> EditRecord:
     return _record(folder / "edit.json", EditRecord)
 
 
-def _record(path: Path, kind: type[Kept]) -> Kept:
+def _record(path: Path, kind: type[AnyRecord]) -> AnyRecord:
     return read_record(
         path,
         kind,
@@ -305,4 +305,4 @@ def _record(path: Path, kind: type[Kept]) -> Kept:
 def _below(root: Path, case_id: str) -> Path:
     if case_id_fault(case_id):
         raise not_found("there is no such case")
-    return below(root, case_id)
+    return join_inside(root, case_id)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plgg.core.errors import PlggError
-from plgg.core.files import aside_name
+from plgg.core.files import temporary_name
 from plgg.core.progress import EpochEnd, Listener, Progress, Step
 from plgg.serve.records import Job
 from plgg.serve.work import WorkFolder
@@ -82,7 +82,7 @@ class JobWatch:
         if not due:
             return
         self._last = time.monotonic()
-        aside = aside_name(self._path)
+        aside = temporary_name(self._path)
         # Progress may be lost: it is not synced to disk, and errors never stop the job.
         with suppress(OSError):
             aside.write_text(json.dumps({"label": label, "done": done, "total": total}))

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from plgg.config import LossConfig
 from plgg.core.errors import ConfigError, InputError
-from plgg.metrics.calibration import fit_temperature, log_probabilities, with_temperature
+from plgg.metrics.calibration import apply_temperature, fit_temperature, log_probabilities
 from plgg.metrics.classification import balanced_accuracy, macro_auc
 from plgg.tasks.base import Array, AuxiliaryTask, Column, Target, TaskAnswer, TaskRecord
 
@@ -157,7 +157,7 @@ class Classification(AuxiliaryTask):
 
     def calibrated(self, answer: Array, rule: Mapping[str, float]) -> Array:
         """Scale probabilities by the temperature."""
-        return with_temperature(answer, rule["temperature"])
+        return apply_temperature(answer, rule["temperature"])
 
     def describe(self, answer: Array, rules: Sequence[Mapping[str, float]]) -> TaskAnswer:
         """The probabilities, and the most probable class."""

@@ -46,7 +46,7 @@ def register_kind(name: str, kind: type[AuxiliaryTask]) -> None:
     KINDS.add(name, kind)
 
 
-def kind_of(name: str) -> type[AuxiliaryTask]:
+def find_kind(name: str) -> type[AuxiliaryTask]:
     """The kind of that name, of plgg or of an installed package.
 
     Raises:
@@ -64,7 +64,7 @@ def fit_tasks(config: Config, store: Store, train: Sequence[str]) -> dict[str, A
     require_columns(config, store)
     found: dict[str, AuxiliaryTask] = {}
     for name, task in config.auxiliary.items():
-        kind, column = kind_of(task.kind), task.column or name
+        kind, column = find_kind(task.kind), task.column or name
         targets = (
             Column((), ()) if issubclass(kind, MaskTask) else _column(store, train, column, name)
         )
@@ -79,7 +79,7 @@ def require_columns(config: Config, store: Store) -> None:
         ConfigError: If not.
     """
     for name, task in config.auxiliary.items():
-        kind = kind_of(task.kind)
+        kind = find_kind(task.kind)
         if hasattr(nn.ModuleDict(), name):
             raise ConfigError(f"a task may not be called {name!r}", remedy="Choose another name.")
         if issubclass(kind, MaskTask):
@@ -129,7 +129,9 @@ def restore_tasks(
     Raises:
         ConfigError: If a kind is unknown, or its package cannot be loaded.
     """
-    return {name: kind_of(record.kind)(name, record, settings) for name, record in records.items()}
+    return {
+        name: find_kind(record.kind)(name, record, settings) for name, record in records.items()
+    }
 
 
 def marker_record(classes: Sequence[str]) -> TaskRecord:
@@ -137,9 +139,9 @@ def marker_record(classes: Sequence[str]) -> TaskRecord:
     return TaskRecord(kind="classification", column=MARKER, classes=tuple(classes))
 
 
-def scores_of(kind: str) -> type[AuxiliaryTask] | None:
+def find_scorer(kind: str) -> type[AuxiliaryTask] | None:
     """The kind with its metrics; None where it is not installed."""
     try:
-        return kind_of(kind)
+        return find_kind(kind)
     except ConfigError:
         return None

@@ -49,6 +49,6 @@ class MaskTask(AuxiliaryTask):
         raise NotImplementedError
 
 
-def answering_tasks(tasks: Mapping[str, AuxiliaryTask]) -> dict[str, AuxiliaryTask]:
+def scan_level_tasks(tasks: Mapping[str, AuxiliaryTask]) -> dict[str, AuxiliaryTask]:
     """The tasks that answer for each scan; mask tasks are used in training only."""
     return {name: task for name, task in tasks.items() if not isinstance(task, MaskTask)}

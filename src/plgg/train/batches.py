@@ -23,12 +23,12 @@ from torch import Tensor
 
 from plgg.config import SEGMENTATION, PatchConfig
 from plgg.core.patient import patient_inputs
-from plgg.data.inputs import FLAIR, Inputs, one_hot, with_planes
+from plgg.data.inputs import FLAIR, Inputs, append_constant_channels, one_hot
 from plgg.data.manifest import target_text
 from plgg.data.store import Store
 from plgg.tasks.base import AuxiliaryTask, Target
-from plgg.tasks.mask_task import MaskTask, answering_tasks
-from plgg.train.patches import Patch, PatchPlan, cut, sample_plan, shows_tumour
+from plgg.tasks.mask_task import MaskTask, scan_level_tasks
+from plgg.train.patches import Patch, PatchPlan, cut_patch, sample_plan, shows_tumour
 
 UNKNOWN = -1
 Indices = NDArray[np.int64]
@@ -126,13 +126,13 @@ class EpochBatches:
         inputs: Inputs = FLAIR,
     ) -> None:
         self.store, self.inputs, self.labels = store, inputs, inputs.labels
-        self.cases = _crops(store, sorted(cases), settings)
+        self.cases = _epoch_cases(store, sorted(cases), settings)
         self.settings = settings
         self.seed = seed
         self.workers = workers
         self.share = share or Share()
         self._classes = {name: index for index, name in enumerate(store.cohort.classes)}
-        self.tasks = answering_tasks(tasks or {})
+        self.tasks = scan_level_tasks(tasks or {})
         self.of_mask = {n: t for n, t in (tasks or {}).items() if isinstance(t, MaskTask)}
         # Encoded target of each task for each case; NaN where it is unknown.
         self._values = {
@@ -152,7 +152,7 @@ class EpochBatches:
         order_seed, *patch_seeds = root.spawn(len(self.cases) + 1)
         order = np.random.default_rng(order_seed).permutation(len(self.cases))
         if self.settings.outlined_share:
-            order = _spread(order, [self.store.by_id[self.cases[i]].has_mask for i in order])
+            order = _interleave(order, [self.store.by_id[self.cases[i]].has_mask for i in order])
         size = self.settings.batch
         groups = [order[first : first + size] for first in range(0, len(order), size)]
         with ThreadPoolExecutor(self.workers) as pool:
@@ -195,7 +195,7 @@ class EpochBatches:
         return sample_plan(self.store, self.cases[index], self.settings, rng, self.inputs)
 
     def _patch(self, index: int, seed: np.random.SeedSequence) -> _PatchTargets:
-        patch = cut(self.store, self._plan(index, seed), self.labels)
+        patch = cut_patch(self.store, self._plan(index, seed), self.labels)
         if not self.of_mask:
             return _PatchTargets(patch)
         spacing_mm = self.store.placement(self.cases[index]).spacing_mm
@@ -243,7 +243,7 @@ class EpochBatches:
         if not self.inputs.marker_planes:
             return patch.image
         marker = self.store.by_id[case_id].marker
-        return with_planes(patch.image, one_hot(marker, tuple(self._classes)))
+        return append_constant_channels(patch.image, one_hot(marker, tuple(self._classes)))
 
     def patient(self, case_id: str) -> NDArray[np.float32]:
         """Encoded age and sex of a case's patient, shape (4,)."""
@@ -251,7 +251,7 @@ class EpochBatches:
         return patient_inputs(case.age_years, case.sex)
 
 
-def _crops(store: Store, cases: Sequence[str], settings: PatchConfig) -> list[str]:
+def _epoch_cases(store: Store, cases: Sequence[str], settings: PatchConfig) -> list[str]:
     """The case of each patch of an epoch: all equally often, cases with masks more if asked for."""
     crops = [*cases] * settings.per_case
     outlined = [case for case in crops if store.by_id[case].has_mask]
@@ -261,7 +261,7 @@ def _crops(store: Store, cases: Sequence[str], settings: PatchConfig) -> list[st
     return [*crops, *more]
 
 
-def _spread(order: Indices, outlined: Sequence[bool]) -> Indices:
+def _interleave(order: Indices, outlined: Sequence[bool]) -> Indices:
     """Interleave cases with and without mask, so that each batch has a similar share of both."""
     kinds = np.asarray(outlined)
     place = np.empty(len(order))

@@ -84,15 +84,15 @@ class TaskGradients:
         """
         weights = self.weighting.weights()
         if len(weights) > 1 and (apart or self.weighting.separate or self.cap):
-            losses, gradients = self._apart(pieces, weights)
+            losses, gradients = self._backward_per_task(pieces, weights)
         else:
-            losses, gradients = self._joined(pieces, weights), None
+            losses, gradients = self._backward_total(pieces, weights), None
         self.network.update_running_stats(self.group.sum)
         values = dict(zip(weights, self.group.sum(losses).tolist(), strict=True))
         total = sum(weights[task] * value for task, value in values.items())
         return StepResult({"loss": total, **values}, gradients)
 
-    def _joined(self, pieces: Sequence[Batch], weights: dict[str, float]) -> Tensor:
+    def _backward_total(self, pieces: Sequence[Batch], weights: dict[str, float]) -> Tensor:
         """One backward pass of the weighted sum."""
         sums = torch.zeros(len(weights), device=self.runtime.device)
         for number, piece in enumerate(pieces, start=1):
@@ -105,7 +105,7 @@ class TaskGradients:
             sums += torch.stack([losses[task].detach() for task in weights])
         return sums
 
-    def _apart(
+    def _backward_per_task(
         self, pieces: Sequence[Batch], weights: dict[str, float]
     ) -> tuple[Tensor, dict[str, float]]:
         """One backward pass for each task."""
@@ -124,7 +124,7 @@ class TaskGradients:
         shared = self.cap.apply(shared, list(weights)) if self.cap else shared
         found[self._shared] = self.weighting.combine(shared)
         self._set(found)
-        return sums, _measured(rows[:, self._shared], list(weights))
+        return sums, _gradient_norms(rows[:, self._shared], list(weights))
 
     def _gradient(self, loss: Tensor, *, again: bool) -> Float[Tensor, " n"]:
         found = torch.autograd.grad(loss, self.parameters, retain_graph=again, allow_unused=True)
@@ -147,7 +147,7 @@ class TaskGradients:
         return task_losses(self.tasks, outputs, piece.targets, n_known=piece.n_known)
 
 
-def _measured(rows: Float[Tensor, "tasks n"], tasks: Sequence[str]) -> dict[str, float]:
+def _gradient_norms(rows: Float[Tensor, "tasks n"], tasks: Sequence[str]) -> dict[str, float]:
     norms = rows.norm(dim=1)
     found = dict(zip(tasks, norms.tolist(), strict=True))
     pairs = list(combinations(range(len(tasks)), 2))
@@ -180,10 +180,10 @@ class RunningMeans:
     def add(self, found: StepResult) -> None:
         """Add one step to the means."""
         self._n_losses += 1
-        self.losses = _moved(self.losses, found.losses, self._n_losses)
+        self.losses = _update_means(self.losses, found.losses, self._n_losses)
         if found.gradients is not None:
             self._n_gradients += 1
-            self.gradients = _moved(self.gradients or {}, found.gradients, self._n_gradients)
+            self.gradients = _update_means(self.gradients or {}, found.gradients, self._n_gradients)
 
     def waiting(self, items: Iterable[_Item]) -> Iterator[_Item]:
         """Yield the items, and add the time that each was waited for to `waited`."""
@@ -198,5 +198,5 @@ class RunningMeans:
             yield item
 
 
-def _moved(means: dict[str, float], new: dict[str, float], n: int) -> dict[str, float]:
+def _update_means(means: dict[str, float], new: dict[str, float], n: int) -> dict[str, float]:
     return {key: (old := means.get(key, value)) + (value - old) / n for key, value in new.items()}

@@ -22,7 +22,7 @@ from plgg.tasks.base import AuxiliaryTask
 log = logging.getLogger(__name__)
 
 
-def resolved(config: Config) -> Config:
+def with_initial_hash(config: Config) -> Config:
     """Add path and hash of the initial weights to the settings.
 
     Raises:

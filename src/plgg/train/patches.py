@@ -161,7 +161,7 @@ def _tumour_start(
     return starts[0], starts[1], starts[2]
 
 
-def cut(store: Store, plan: PatchPlan, labels: Sequence[Label] = ()) -> Patch:
+def cut_patch(store: Store, plan: PatchPlan, labels: Sequence[Label] = ()) -> Patch:
     """Cut a patch and the regions of labels, reading only the part of the store it covers."""
     codes = _codes(store, plan)
     box, place = _overlap(store.by_id[plan.case_id].shape, plan)

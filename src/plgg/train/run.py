@@ -31,14 +31,14 @@ from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
 from plgg.model.network import MultitaskNet, build_network
 from plgg.tasks.base import AuxiliaryTask
 from plgg.tasks.kinds import fit_tasks
-from plgg.tasks.mask_task import answering_tasks
+from plgg.tasks.mask_task import scan_level_tasks
 from plgg.tasks.segmentation import Segmentation
 from plgg.tasks.weighting.build import make_weighting
 from plgg.tasks.weighting.gradient_cap import GradientCap
 from plgg.train.batches import EpochBatches
 from plgg.train.distributed import ProcessGroup
 from plgg.train.gradients import RunningMeans, StepResult, TaskGradients
-from plgg.train.initial import initial_weights, resolved
+from plgg.train.initial import initial_weights, with_initial_hash
 from plgg.train.interpolation import InterpolatedAverage
 from plgg.train.optimisation import Average, learning_rate, make_optimiser, set_rate
 from plgg.train.out_of_memory import explain_out_of_memory, require_memory
@@ -79,7 +79,7 @@ def train(
     """
     group = group or ProcessGroup()
     # Before a folder is made, because the initial weights may be damaged.
-    config = resolved(config)
+    config = with_initial_hash(config)
     tasks = _check(store, config, split, group)
     device = group.device(choose_runtime(config.precision).device)
     require_memory(config, len(store.cohort.classes), device, tasks=tasks)
@@ -115,7 +115,7 @@ def _check(
     require_grid(store, config.grid)
     require_channels(store, config.channels)
     require_labels(store, config.labels)
-    _require_taught(store, config, split)
+    _require_annotated_labels(store, config, split)
     if config.init.run is not None:
         doubt = require_unseen(store, Path(config.init.run), split)
         if doubt and group.is_main:
@@ -134,7 +134,7 @@ def _check(
     return tasks
 
 
-def _require_taught(store: Store, config: Config, split: Split) -> None:
+def _require_annotated_labels(store: Store, config: Config, split: Split) -> None:
     """Refuse a label that no training mask annotates."""
     told = {name for case in split.train for name in store.by_id[case].labels}
     for label in config.labels:
@@ -238,7 +238,7 @@ class Trainer:
         """Run one epoch, counted from 1: steps, validation where due, metrics, checkpoints."""
         started = time.monotonic()
         rate = self._set_rate(epoch)
-        means = self.pass_over(epoch, listener)
+        means = self.train_one_epoch(epoch, listener)
         if not all(bool(value.isfinite().all()) for value in self.network.state_dict().values()):
             raise self._diverged(f"the weights are not finite after epoch {epoch}")
         record: dict[str, Any] = {"epoch": epoch, "train": means.losses, "learning_rate": rate}
@@ -259,7 +259,7 @@ class Trainer:
         self.group.wait()
         listener(EpochEnd(record))
 
-    def pass_over(self, epoch: int, listener: Listener | None = None) -> RunningMeans:
+    def train_one_epoch(self, epoch: int, listener: Listener | None = None) -> RunningMeans:
         """Run the training steps of one epoch, without validation and checkpoints."""
         means = RunningMeans()
         for step, found in enumerate(self._steps(epoch, means), start=1):
@@ -314,19 +314,19 @@ class Trainer:
             return None
         try:
             return validate(
-                self.network_so_far(),
+                self.evaluation_network(),
                 self.store,
                 self.split.validation,
                 runtime=self.runtime,
                 settings=self.config.inference,
                 group=self.group,
-                tasks=answering_tasks(self.tasks),
+                tasks=scan_level_tasks(self.tasks),
                 inputs=Inputs.of(self.config),
             )
         except FloatingPointError as error:
             raise self._diverged(f"{error} after epoch {epoch}") from error
 
-    def network_so_far(self) -> MultitaskNet:
+    def evaluation_network(self) -> MultitaskNet:
         """The network to validate and save: averaged weights, interpolated with the initial ones.
 
         Moments of batch normalisation are re-estimated for them, always on the same batches.
@@ -363,7 +363,7 @@ class Trainer:
 def _gradient_cap(config: Config, tasks: dict[str, AuxiliaryTask]) -> GradientCap | None:
     """The gradient cap, on tasks with a column as target; mask tasks are not capped."""
     share = config.model.marker.gradient_cap
-    return None if share is None else GradientCap(share, frozenset(answering_tasks(tasks)))
+    return None if share is None else GradientCap(share, frozenset(scan_level_tasks(tasks)))
 
 
 def _runtime(config: Config, group: ProcessGroup) -> Runtime:

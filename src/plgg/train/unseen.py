@@ -40,7 +40,7 @@ def require_unseen(store: Store, run: Path, split: Split) -> str | None:
         return None
     if not (run / "split.json").is_file():
         return f"{run} does not say who taught it: if these patients did, all scores are too good"
-    learnt, home = read_split(run)["train"], _home(run, store)
+    learnt, home = read_split(run)["train"], _training_store(run, store)
     if home is None:
         shared = set(learnt) & set(tested)
         if not shared:
@@ -50,8 +50,8 @@ def require_unseen(store: Store, run: Path, split: Split) -> str | None:
             "this store, all scores are too good"
         )
     same = home is store
-    seen = _signs(home, learnt, by_patient=same)
-    found = [case for case in tested if _signs(store, [case], by_patient=same) & seen]
+    seen = _scan_identifiers(home, learnt, by_patient=same)
+    found = [case for case in tested if _scan_identifiers(store, [case], by_patient=same) & seen]
     if found:
         raise ConfigError(
             f"learnt from {len(found)} of the {len(tested)} patients that this run is to be "
@@ -62,7 +62,7 @@ def require_unseen(store: Store, run: Path, split: Split) -> str | None:
     return None
 
 
-def _home(run: Path, store: Store) -> Store | None:
+def _training_store(run: Path, store: Store) -> Store | None:
     """The store that a run was trained on, `store` or another; None where it is gone."""
     said = read_environment(run).get("store")
     if not isinstance(said, str):
@@ -75,7 +75,7 @@ def _home(run: Path, store: Store) -> Store | None:
         return None
 
 
-def _signs(store: Store, cases: Iterable[str], *, by_patient: bool) -> set[str]:
+def _scan_identifiers(store: Store, cases: Iterable[str], *, by_patient: bool) -> set[str]:
     """Identifiers of scans: their hashes and, within one store, also their patients."""
     known = [store.by_id[case] for case in cases if case in store.by_id]
     patients = {f"patient {case.patient_id}" for case in known if by_patient}

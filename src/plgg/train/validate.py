@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from plgg.config import MARKER, InferenceConfig, Label, LossConfig, Threshold
 from plgg.data.inputs import FLAIR, Inputs, one_hot
-from plgg.data.labels import region, resolved
+from plgg.data.labels import merge_masks, region
 from plgg.data.manifest import target_text
 from plgg.data.store import Store
-from plgg.measure.outline import PLAIN_THRESHOLD, outlined
+from plgg.measure.outline import DEFAULT_THRESHOLD, outlined
 from plgg.metrics.classification import macro_auc
 from plgg.metrics.overlap import hard_dice, soft_dice
 from plgg.model.device import Runtime
@@ -149,7 +149,7 @@ def _score_patient(
     if any(np.isnan(values).any() for values in said):
         raise FloatingPointError(f"the network's answer for {case_id} is not a number")
     # The best threshold is chosen only after the training.
-    threshold = settings.threshold or PLAIN_THRESHOLD
+    threshold = settings.threshold or DEFAULT_THRESHOLD
     mask = store.mask(case_id)
     truths = {name: target_text(case, task.record.column) for name, task in tasks.items()}
     return _PatientScores(
@@ -171,7 +171,7 @@ def _regions(
     outlines = answer.tumour[None]
     if answer.inner is not None:
         outlines = np.concatenate([outlines, answer.inner])
-    said = resolved([outlined(one, threshold) for one in outlines], labels)
+    said = merge_masks([outlined(one, threshold) for one in outlines], labels)
     return {
         label.name: hard_dice(region(said, labels, n), region(numbers, made, made.index(label)))
         for n, label in enumerate(labels)

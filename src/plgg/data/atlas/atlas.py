@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.core.errors import InputError
-from plgg.core.masks import filled
+from plgg.core.masks import fill_holes
 from plgg.core.regular import is_there
 from plgg.core.volume import Volume
 from plgg.data.atlas.download import ARCHIVES, BY_HAND, cache_folder, fetch
@@ -27,8 +27,8 @@ from plgg.data.atlas.grid import (
     box_of,
     check_place,
     grid_part,
-    in_box,
-    on_sri24_grid,
+    pad_to_grid,
+    resample_to_sri24,
     sampled,
 )
 from plgg.data.atlas.template import mni_to_sri24, template_brain, template_map
@@ -116,7 +116,7 @@ def _built_in() -> Atlas:
         for kind in ("grey", "white")
     )
     csf = np.clip(brain - grey - white, 0.0, 1.0)
-    whole, *tissues = (in_box(part, box) for part in (image, grey, white, csf))
+    whole, *tissues = (pad_to_grid(part, box) for part in (image, grey, white, csf))
     return _atlas(whole, whole > 0, tissues=tissues, name=BUILT_IN, source=BUILT_IN)
 
 
@@ -145,10 +145,10 @@ def _from_folder(folder: Path, source: str) -> Atlas:
         )
     check_place(tissues.with_data(tissues.data > 0), tissues_path)
     csf, grey, white = (
-        on_sri24_grid(tissues.with_data(tissues.data == kind)) for kind in (1, 2, 3)
+        resample_to_sri24(tissues.with_data(tissues.data == kind)) for kind in (1, 2, 3)
     )
     brain = csf + grey + white >= 0.5
-    image, shares = on_sri24_grid(_finite(spgr)), [grey, white, csf]
+    image, shares = resample_to_sri24(_finite(spgr)), [grey, white, csf]
     if np.count_nonzero(image[brain]) < 0.9 * np.count_nonzero(brain):
         raise InputError(
             f"is 0 in over a tenth of the brain that {tissues_path.name} shows: not of one atlas",
@@ -176,11 +176,11 @@ def _find_files(folder: Path) -> tuple[Path, Path]:
 
 def _from_file(path: Path) -> Atlas:
     image = _finite(path)
-    inside = image.with_data(filled(image.data != 0))
+    inside = image.with_data(fill_holes(image.data != 0))
     check_place(inside, path)
     return _atlas(
-        on_sri24_grid(image),
-        on_sri24_grid(inside) >= 0.5,
+        resample_to_sri24(image),
+        resample_to_sri24(inside) >= 0.5,
         tissues=None,
         name=stem(path),
         source=str(path),

@@ -22,7 +22,7 @@ from typing import TypeVar
 from platformdirs import user_cache_path
 
 from plgg.core.errors import ConfigError, InputError, PlggError
-from plgg.core.files import make_folder, written_aside
+from plgg.core.files import atomic_write, make_folder
 
 _LOGGER = logging.getLogger(__name__)
 _MOST_BYTES = 200_000_000
@@ -128,7 +128,7 @@ def _unpack(path: Path, archive: Archive, target: Path) -> None:
     try:
         with zipfile.ZipFile(path) as packed:
             info = _member(packed, archive)
-            with packed.open(info) as source, written_aside(target) as aside:
+            with packed.open(info) as source, atomic_write(target) as aside:
                 aside.write_bytes(source.read())
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise InputError(

@@ -22,7 +22,7 @@ _MOST_OFF_CENTRE_MM = 30.0
 _BRAIN_ML = (800.0, 2200.0)
 
 
-def on_sri24_grid(volume: Volume) -> NDArray[np.float32]:
+def resample_to_sri24(volume: Volume) -> NDArray[np.float32]:
     """An image on SRI24's grid, 0 beyond its own field of view.
 
     Where its voxels are those of the grid, flipped, turned or shifted by whole voxels, they are
@@ -34,7 +34,7 @@ def on_sri24_grid(volume: Volume) -> NDArray[np.float32]:
     steps = np.linalg.solve(volume.affine, AFFINE)
     whole = np.rint(steps)
     far = np.abs(steps - whole) @ [*SHAPE, 1]
-    if far.max() < _COINCIDES_VOXELS and _only_turns(whole[:3, :3]):
+    if far.max() < _COINCIDES_VOXELS and _only_permutes_axes(whole[:3, :3]):
         return _copied(volume.data, whole.astype(int))
     return _interpolated(volume)
 
@@ -96,7 +96,7 @@ def interpolated(
     return found
 
 
-def in_box(part: NDArray[Any], box: Box) -> NDArray[np.float32]:
+def pad_to_grid(part: NDArray[Any], box: Box) -> NDArray[np.float32]:
     """Pad a part of SRI24's grid with 0 to the whole grid."""
     whole = np.zeros(SHAPE, dtype=np.float32)
     whole[box] = part
@@ -129,7 +129,7 @@ def check_place(brain: Volume, where: Path) -> None:
         )
 
 
-def _only_turns(linear: NDArray[Any]) -> bool:
+def _only_permutes_axes(linear: NDArray[Any]) -> bool:
     """Whether an integer matrix only flips and permutes axes."""
     ones = np.abs(linear)
     return bool((ones.sum(axis=0) == 1).all() and (ones.sum(axis=1) == 1).all())
@@ -153,7 +153,7 @@ def _interpolated(volume: Volume) -> NDArray[np.float32]:
     box = box_of(inside, volume.affine) if inside.any() else (slice(0, 0),) * 3
     if any(part.start == part.stop for part in box):
         return np.zeros(SHAPE, dtype=np.float32)
-    return in_box(sampled(volume, box), box)
+    return pad_to_grid(sampled(volume, box), box)
 
 
 SHAPE = (240, 240, 155)
@@ -163,7 +163,7 @@ AFFINE: Affine = np.array([[-1.0, 0, 0, 0], [0, -1.0, 0, 239.0], [0, 0, 1.0, 0],
 BRAIN_CENTRE_MM = np.array([-118.8, 104.3, 77.0])
 
 
-def layout(spacing_mm: float) -> tuple[tuple[int, int, int], Affine]:
+def grid_at_spacing(spacing_mm: float) -> tuple[tuple[int, int, int], Affine]:
     """Shape and affine of the field of view at an isotropic spacing.
 
     The outer edges of the first voxels stay in place: at 1 mm it is the atlas' own grid, at 2 mm

@@ -18,7 +18,7 @@ from plgg.core.errors import PlggError
 from plgg.core.regular import is_there
 from plgg.core.volume import Volume
 from plgg.data.check.image import brain_ml
-from plgg.data.check.mask import axes_of
+from plgg.data.check.mask import orientation_codes
 from plgg.data.check.report import CaseRow, Finding
 from plgg.data.check.usable import ScanCheck, check_mask_scan, check_scan
 from plgg.data.labels import required_values
@@ -120,7 +120,7 @@ def _row(
         site=case.site,
         shape=flair.shape if flair else None,
         spacing_mm=_spacing(flair) if flair else None,
-        orientation=axes_of(flair) if flair else None,
+        orientation=orientation_codes(flair) if flair else None,
         brain_ml=brain_ml(flair) if flair else None,
         tumour_ml=None if not mask or "mask-not-binary" in codes else _tumour_ml(mask),
         n_errors=severities.count("error"),

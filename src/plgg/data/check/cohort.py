@@ -23,7 +23,7 @@ from plgg.data.check.table import check_columns, check_labels, patients_by_class
 from plgg.data.manifest import Case, read_manifest
 
 
-def find_twins(examined: Iterable[CaseCheck]) -> list[Finding]:
+def find_duplicates(examined: Iterable[CaseCheck]) -> list[Finding]:
     """Findings about equal FLAIRs and equal masks among the cases."""
     flairs: dict[str, list[CaseCheck]] = defaultdict(list)
     masks: dict[str, list[CaseCheck]] = defaultdict(list)
@@ -111,7 +111,7 @@ def check_manifest(
     findings = [
         *check_columns(path),
         *check_labels(cases),
-        *find_twins(examined),
+        *find_duplicates(examined),
         *(finding for one in examined for finding in one.findings),
     ]
     return CheckReport(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plgg.core.masks import filled
+from plgg.core.masks import fill_holes
 from plgg.core.volume import Volume
 from plgg.data.budget import coverage_fault
 from plgg.data.check.report import Finding
@@ -238,7 +238,7 @@ def _dark_rim(volume: Volume, tissue: NDArray[np.bool_]) -> str | None:
     step = [max(1, round(_COARSE_MM / float(value))) for value in volume.spacing_mm]
     coarse = tuple(slice(None, None, n) for n in step)
     data = volume.data[coarse]
-    head = filled(tissue[coarse])
+    head = fill_holes(tissue[coarse])
     depth = ndimage.distance_transform_edt(head, sampling=volume.spacing_mm * step)
     core = data[depth > _RIM_MM]
     if not core.size:

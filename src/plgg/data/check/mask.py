@@ -24,12 +24,12 @@ from plgg.data.check.report import Finding, Severity
 from plgg.data.labels import COLUMN, unnamed_values
 
 
-def axes_of(volume: Volume) -> str:
+def orientation_codes(volume: Volume) -> str:
     """Orientation of the axes, for example `LPS`."""
     return "".join(nib.aff2axcodes(volume.affine))
 
 
-def turned_onto(volume: Volume, grid: Volume) -> Volume | None:
+def reorient_to_grid(volume: Volume, grid: Volume) -> Volume | None:
     """Reorient a volume to the axes of a grid, if the voxels of both are at the same positions.
 
     Args:
@@ -39,11 +39,11 @@ def turned_onto(volume: Volume, grid: Volume) -> Volume | None:
     Returns:
         The same values with the grid's affine; None if positions differ by over 0.1 mm.
     """
-    turned = nearest_axes(volume, grid)
+    turned = reorient_closest(volume, grid)
     return Volume(turned.data, grid.affine) if same_grid(turned, grid) else None
 
 
-def nearest_axes(volume: Volume, grid: Volume) -> Volume:
+def reorient_closest(volume: Volume, grid: Volume) -> Volume:
     """Permute and flip the axes of a volume to the closest orientation to that of a grid.
 
     World positions do not change, since the affine is adapted.
@@ -54,7 +54,7 @@ def nearest_axes(volume: Volume, grid: Volume) -> Volume:
     return Volume(data, volume.affine @ back)
 
 
-def same_axes(a: Volume, b: Volume) -> bool:
+def same_orientation(a: Volume, b: Volume) -> bool:
     """Whether two grids have the same closest orientation."""
     onto = nib.io_orientation(index_map(b.affine, a.affine))
     return bool(np.array_equal(onto, [[0, 1], [1, 1], [2, 1]]))
@@ -101,13 +101,13 @@ def check_mask(
         wrong = _finding("error", "mask-not-binary", error.what, error.remedy or "")
         return MaskCheck((wrong, *(_misplaced(mask, flair) if flair else ())), None)
     findings = _values(whole.data, labels)
-    placed = turned_onto(whole, flair) if flair else whole
-    if flair and not says_how and not same_axes(whole, flair):
+    placed = reorient_to_grid(whole, flair) if flair else whole
+    if flair and not says_how and not same_orientation(whole, flair):
         return MaskCheck((*findings, *impossible_size(whole), _guessed(flair)), whole)
     if placed is None or flair is None:
         size = impossible_size(whole)
         return MaskCheck((*findings, *size, *(_misplaced(mask, flair) if flair else ())), whole)
-    if not same_axes(whole, flair):
+    if not same_orientation(whole, flair):
         findings.append(_turned(whole, flair))
     if not np.isfinite(flair.data).all():  # Its background is unknown.
         return MaskCheck((*findings, *impossible_size(placed)), placed)
@@ -162,8 +162,9 @@ def _turned(mask: Volume, flair: Volume) -> Finding:
     return _finding(
         "note",
         "mask-turned",
-        f"the mask's axes run {axes_of(mask)} and its FLAIR's {axes_of(flair)}, at the same places:"
-        " it is turned onto its FLAIR's voxels without loss",
+        f"the mask's axes run {orientation_codes(mask)} and its FLAIR's "
+        f"{orientation_codes(flair)}, at the same places: it is turned onto its FLAIR's voxels "
+        "without loss",
         "Nothing.",
     )
 
@@ -172,8 +173,8 @@ def _guessed(flair: Volume) -> Finding:
     return _finding(
         "error",
         "mask-grid",
-        f"the mask's header does not say how its axes run, and its FLAIR's run {axes_of(flair)}: "
-        "turning it would be a guess",
+        "the mask's header does not say how its axes run, and its FLAIR's run "
+        f"{orientation_codes(flair)}: turning it would be a guess",
         "If the voxels do match, copy the FLAIR's affine into the mask's header; otherwise export "
         "the mask again.",
     )
@@ -181,9 +182,9 @@ def _guessed(flair: Volume) -> Finding:
 
 def _misplaced(mask: Volume, flair: Volume) -> list[Finding]:
     """Findings on a mask that is not on its FLAIR's grid; empty if it is."""
-    if turned_onto(mask, flair) is not None:
+    if reorient_to_grid(mask, flair) is not None:
         return []
-    turned, alike = nearest_axes(mask, flair), same_axes(mask, flair)
+    turned, alike = reorient_closest(mask, flair), same_orientation(mask, flair)
     if turned.shape != flair.shape:
         return [_other_shape(mask, flair, alike=alike)]
     gap = corner_distance_mm(turned, flair)
@@ -201,8 +202,9 @@ def _misplaced(mask: Volume, flair: Volume) -> list[Finding]:
         _finding(
             "error",
             "mask-grid",
-            f"the mask's axes run {axes_of(mask)} and its FLAIR's {axes_of(flair)}, and turned to "
-            f"the same order it still lies up to {gap:.1f} mm away from it",
+            f"the mask's axes run {orientation_codes(mask)} and its FLAIR's "
+            f"{orientation_codes(flair)}, and turned to the same order it still lies up to "
+            f"{gap:.1f} mm away from it",
             f"{_RESAMPLE} Do not copy the FLAIR's header: its axes run other ways, and the tumour "
             "would be mirrored or turned.",
         )
@@ -212,7 +214,7 @@ def _misplaced(mask: Volume, flair: Volume) -> list[Finding]:
 def _other_shape(mask: Volume, flair: Volume, *, alike: bool) -> Finding:
     message = f"the mask has shape {_shape(mask)}, its FLAIR {_shape(flair)}"
     if not alike:
-        message += f", and their axes run {axes_of(mask)} and {axes_of(flair)}"
+        message += f", and their axes run {orientation_codes(mask)} and {orientation_codes(flair)}"
     return _finding("error", "mask-shape", message, _RESAMPLE)
 
 

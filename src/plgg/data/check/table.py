@@ -43,7 +43,7 @@ def check_columns(path: Path) -> list[Finding]:
     return [*_misspelt(table.header), *_short(table), *_unknown(table)]
 
 
-def read_unchecked(path: Path) -> list[Case]:
+def read_manifest_with_warnings(path: Path) -> list[Case]:
     """Read a manifest for commands that do not check it.
 
     Warnings about its columns are logged.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SCHEME = "99PLGG"
 _LONGEST_MEANING = 64
 
-OWN = {
+PRIVATE_CODES = {
     "interval-low": "Lower end of the conformal interval of the volume",
     "interval-high": "Upper end of the conformal interval of the volume",
     "interval-level": "Chance that the interval holds the true volume",
@@ -40,12 +40,12 @@ def private_code(value: str, meaning: str | None = None) -> CodedConcept:
     """A private code.
 
     Args:
-        value: A key of `OWN`; or, with a meaning, any other code, as for a class or a gate.
+        value: A key of `PRIVATE_CODES`; with a meaning, any other code, as for a class or a gate.
         meaning: What it means.
     """
     from highdicom.sr import CodedConcept
 
-    text = OWN[value] if meaning is None else meaning
+    text = PRIVATE_CODES[value] if meaning is None else meaning
     return CodedConcept(value, SCHEME, _one_value(text)[:_LONGEST_MEANING])
 
 

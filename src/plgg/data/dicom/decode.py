@@ -235,7 +235,7 @@ def is_padding(stored: NDArray[Any], ends: tuple[int, int] | None) -> NDArray[np
     return np.asarray(inside, dtype=np.bool_)
 
 
-def without_padding(data: NDArray[np.float32], padded: NDArray[np.bool_]) -> None:
+def clear_padding(data: NDArray[np.float32], padded: NDArray[np.bool_]) -> None:
     """Make padding background, in place: 0, or the lowest value measured where that is negative."""
     if padded.any() and not padded.all():
         data[padded] = min(0.0, float(data.min(where=~padded, initial=np.inf)))

@@ -10,10 +10,10 @@ from pydicom.dataset import Dataset
 
 from plgg.data.dicom.limits import silenced_readers
 from plgg.data.dicom.origin import Origin
-from plgg.data.dicom.source import SourceFrames, lacking
+from plgg.data.dicom.source import SourceFrames, unusable_headers_error
 from plgg.data.dicom.study_object import reference, study_object
 from plgg.data.dicom.write import save
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 
 if TYPE_CHECKING:
     from highdicom.base import SOPClass
@@ -39,7 +39,7 @@ def write_document(
         InputError: If the headers lack what it must refer to.
         OutputError: If the disk refuses.
     """
-    with silenced_readers(), refusing(lambda: lacking(path)):
+    with silenced_readers(), convert_reader_errors(lambda: unusable_headers_error(path)):
         found = _document(pdf, frames, segmentation, origin)
     save(path, found)
 

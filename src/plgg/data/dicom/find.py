@@ -27,14 +27,14 @@ Opener = Callable[[], BinaryIO]
 """Opens one file, wherever it lies, at its first byte."""
 
 _MARK_AT, _MARK = 128, b"DICM"
-_BARE = re.compile(
+_WITHOUT_PREAMBLE = re.compile(
     rb"\x02\0\0\0UL\x04\0|\x08\0[\0-\x18]\0(?:(?:CS|UI|DA|TM|UL)..|.\0\0\0)", re.DOTALL
 )
 _ZIP_MARK = b"PK\x03\x04"
 _MARK_END = _MARK_AT + len(_MARK)
 _LOOKED_AT = 512
 _SUFFIXES = (".dcm", ".ima", ".dicom")
-_OTHERS = (
+_NON_DICOM_SUFFIXES = (
     ".b2nd", ".bval", ".bvec", ".csv", ".gz", ".html", ".jpg", ".json", ".jsonl", ".md", ".nii",
     ".pdf", ".png", ".safetensors", ".tsv", ".txt", ".xml", ".yaml", ".yml", ".zip",
 )  # fmt: skip
@@ -97,7 +97,7 @@ class DicomFiles:
 
 def _unreadable(start: bytes) -> ForeignFormat | None:
     """Recognise DICOM without a preamble and pointer files, which cannot be read; else None."""
-    if _BARE.match(start):
+    if _WITHOUT_PREAMBLE.match(start):
         return ForeignFormat(
             "is DICOM without the beginning that a file needs (128 bytes and DICM)",
             "Export it again, or mend each file with dcmconv (DCMTK).",
@@ -109,7 +109,8 @@ def is_dicom(path: Path) -> bool:
     """Whether a path is a DICOM file, or a folder or zip that holds one.
 
     A damaged zip counts as one, so that its reader reports the fault. In a folder or zip, only the
-    first few hundred files are read, and none with the suffix of an image or record (`_OTHERS`).
+    first few hundred files are read, and none with the suffix of an image or record
+    (`_NON_DICOM_SUFFIXES`).
     """
     if not is_there(path):
         return False
@@ -144,7 +145,7 @@ def dicom_files(path: Path) -> Iterator[DicomFiles]:
 
 def _begins_as_dicom(start: bytes) -> bool:
     """Whether first bytes are those of DICOM, with or without the preamble."""
-    return start[_MARK_AT:_MARK_END] == _MARK or _BARE.match(start) is not None
+    return start[_MARK_AT:_MARK_END] == _MARK or _WITHOUT_PREAMBLE.match(start) is not None
 
 
 def _in_folder(folder: Path) -> DicomFiles:
@@ -251,7 +252,7 @@ def _is_zip(path: Path, start: bytes) -> bool:
 
 
 def _may_be_dicom(name: str) -> bool:
-    return Path(name).suffix.lower() not in _OTHERS
+    return Path(name).suffix.lower() not in _NON_DICOM_SUFFIXES
 
 
 def _named_as_dicom(name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 
 from pydantic import BaseModel
 
-from plgg.data.dicom.uids import canonical
+from plgg.data.dicom.uids import canonical_json
 from plgg.data.quality import Verdict
 from plgg.data.result import RESEARCH_ONLY, Diameters, Marker, Result, VolumeInterval
 
@@ -51,7 +51,7 @@ class Findings:
         # Left out without labels, so that the object is the same as of versions without labels.
         if not self.labels:
             del whole["labels"]
-        return hashlib.sha256(canonical(whole).encode()).hexdigest()
+        return hashlib.sha256(canonical_json(whole).encode()).hexdigest()
 
 
 def _plain(value: object) -> object:

@@ -23,10 +23,10 @@ from plgg.data.dicom.header import first, number
 MOST_TILT_DEGREES = 0.5
 """Angle between the stacking direction and the slices' normal; the affine has smaller tilts."""
 
-MOST_OFF_MM = 0.2
+MAX_DEVIATION_MM = 0.2
 """Largest deviation of a slice from the regular grid: headers round their positions."""
 
-MOST_OFF_SHARE = 0.05
+MAX_DEVIATION_FRACTION = 0.05
 """The same as a fraction of the slice spacing, where that is more."""
 
 _NEVER_OFF_SHARE = 0.25
@@ -37,7 +37,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 Refuse = Callable[[str, str], InputError]
 
 
-def lattice(pictures: tuple[Picture, ...], path: Path) -> tuple[NDArray[np.intp], Affine]:
+def fit_regular_grid(pictures: tuple[Picture, ...], path: Path) -> tuple[NDArray[np.intp], Affine]:
     """The order of the slices, and the affine of their stack (columns, rows, slices).
 
     Args:
@@ -63,7 +63,7 @@ def lattice(pictures: tuple[Picture, ...], path: Path) -> tuple[NDArray[np.intp]
     order = np.argsort(along, kind="stable")
     _refuse_uneven(along[order], refuse)
     step = _step(positions[order])
-    _refuse_lean(positions[order], normal, step, refuse)
+    _refuse_tilt(positions[order], normal, step, refuse)
     affine = np.eye(4)
     affine[:3, :3] = np.stack([planes[0].across, planes[0].down, step], axis=1)
     # From the mean position, so that the rounding of one slice does not shift the volume.
@@ -115,7 +115,7 @@ def _refuse_mixed(pictures: tuple[Picture, ...], planes: list[Plane], refuse: Re
             f"its slices have different orientations (up to {turned:.0f}° apart)",
             "Export one stack of parallel slices.",
         )
-    if off > MOST_OFF_MM:
+    if off > MAX_DEVIATION_MM:
         raise refuse("its slices have different pixel spacings or directions", _EXPORT)
 
 
@@ -135,7 +135,7 @@ def _refuse_incomplete(pictures: tuple[Picture, ...], refuse: Refuse) -> None:
 
 def tolerance_mm(step: float) -> float:
     """Largest deviation of a slice from the grid at this slice spacing, in mm."""
-    return min(max(MOST_OFF_MM, MOST_OFF_SHARE * step), _NEVER_OFF_SHARE * step)
+    return min(max(MAX_DEVIATION_MM, MAX_DEVIATION_FRACTION * step), _NEVER_OFF_SHARE * step)
 
 
 def _refuse_uneven(along: NDArray[np.float64], refuse: Refuse) -> None:
@@ -181,7 +181,7 @@ def _step(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(places @ positions / np.square(places).sum(), dtype=np.float64)
 
 
-def _refuse_lean(
+def _refuse_tilt(
     positions: NDArray[np.float64],
     normal: NDArray[np.float64],
     step: NDArray[np.float64],

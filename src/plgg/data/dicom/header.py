@@ -59,7 +59,7 @@ def sop_class(header: Layer) -> str:
     return str(header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID") or "")
 
 
-def not_grey(header: Layer) -> str | None:
+def non_grey_kind(header: Layer) -> str | None:
     """Kind of the image if its pixels are not plain grey values (MONOCHROME2); else None."""
     kind = str(header.get("PhotometricInterpretation") or "MONOCHROME2").strip().upper()
     samples = whole(header.get("SamplesPerPixel"), 1)

@@ -15,7 +15,7 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from plgg.core.errors import InputError
-from plgg.data.budget import GIB, limit_in_force
+from plgg.data.budget import GIB, current_limit_bytes
 
 LARGEST_VALUE_BYTES = 2**28
 """Largest value in a header; larger ones are not read. Groups of 10 000 frames take 20 MiB."""
@@ -68,8 +68,8 @@ def _inflated(handle: BinaryIO, path: Path) -> Iterator[bytes]:
     while packed := inflating.unconsumed_tail or handle.read(_CHUNK_BYTES):
         piece = inflating.decompress(packed, _CHUNK_BYTES)
         total += len(piece)
-        if total > limit_in_force():
-            most = f"{limit_in_force() / GIB:.3g} GiB"
+        if total > current_limit_bytes():
+            most = f"{current_limit_bytes() / GIB:.3g} GiB"
             raise InputError(
                 f"holds a deflated file that inflates to more than {most}",
                 where=path,

@@ -141,7 +141,7 @@ def _volume(volume_ml: float, interval: VolumeInterval | None) -> Measurement:
             _property(private_code("interval-level"), interval.level, plain),
             _property(private_code("interval-cases"), float(interval.n_patients), patients),
         ]
-        _below(found, ends)
+        _add_children(found, ends)
     return found
 
 
@@ -158,7 +158,9 @@ def _shorten(item: Dataset, value: float) -> None:
     item.MeasuredValueSequence[0].NumericValue = f"{round(float(value), 4):.10g}"
 
 
-def _below(measurement: Measurement, items: list[NumContentItem] | list[CodeContentItem]) -> None:
+def _add_children(
+    measurement: Measurement, items: list[NumContentItem] | list[CodeContentItem]
+) -> None:
     from highdicom.sr import ContentSequence
 
     root = measurement[0]
@@ -278,7 +280,7 @@ def _probabilities(marker: Marker) -> list[Measurement]:
         modifier = CodeContentItem(
             private_code("marker"), marker_class(name), RelationshipTypeValues.HAS_CONCEPT_MOD
         )
-        _below(one, [modifier])
+        _add_children(one, [modifier])
         found.append(one)
     return found
 

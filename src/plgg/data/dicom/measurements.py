@@ -23,9 +23,9 @@ from plgg.data.dicom.measurement_groups import (
     volume_group,
 )
 from plgg.data.dicom.origin import NAME, Origin
-from plgg.data.dicom.source import SourceFrames, lacking
+from plgg.data.dicom.source import SourceFrames, unusable_headers_error
 from plgg.data.dicom.write import save
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 
 if TYPE_CHECKING:
     from highdicom.sr import Comprehensive3DSR, MeasurementReport, ObservationContext
@@ -56,7 +56,7 @@ def write_measurements(
         InputError: If the headers lack what a report must refer to.
         OutputError: If the disk refuses.
     """
-    with silenced_readers(), refusing(lambda: lacking(path)):
+    with silenced_readers(), convert_reader_errors(lambda: unusable_headers_error(path)):
         found = _report(findings, frames, segmentation, origin, previous)
     save(path, found)
 

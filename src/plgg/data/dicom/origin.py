@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import plgg
-from plgg.data.dicom.uids import canonical, derived_uid
+from plgg.data.dicom.uids import canonical_json, derived_uid
 from plgg.data.result import Result, threshold_setting
 
 if TYPE_CHECKING:
@@ -94,4 +94,4 @@ def origin_of(result: Result, correction: Correction | None = None) -> Origin:
         "atlas": quality.atlas if quality else None,
         "stripping": quality.stripping if quality else None,
     }
-    return Origin(models, canonical(settings), (result.age_years, result.sex), correction)
+    return Origin(models, canonical_json(settings), (result.age_years, result.sex), correction)

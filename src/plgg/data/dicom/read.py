@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from plgg.core.errors import InputError
 from plgg.core.volume import Volume
 from plgg.data.budget import require_affordable
-from plgg.data.dicom.decode import encoding_fault, is_padding, stored_values, without_padding
+from plgg.data.dicom.decode import clear_padding, encoding_fault, is_padding, stored_values
 from plgg.data.dicom.find import DicomFiles, dicom_files
 from plgg.data.dicom.frame import Picture
 from plgg.data.dicom.limits import require_parsable, silenced_readers
 from plgg.data.dicom.series import ChosenSeries, choose_series
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def _pixels(found: ChosenSeries, files: DicomFiles) -> NDArray[np.float32]:
         kept = [pictures[index] for index in indices]
         _refuse_other_copies(frames, kept, found.copies.get(name, []), files)
     if padded is not None:
-        without_padding(data, padded)
+        clear_padding(data, padded)
     return data.transpose(2, 1, 0)
 
 
@@ -109,7 +109,7 @@ def _frame(frames: NDArray[Any], picture: Picture, files: DicomFiles) -> NDArray
 
 def _frames(name: str, files: DicomFiles) -> NDArray[Any]:
     """Stored values of one file, shape (frames, rows, columns)."""
-    with files.openers[name]() as handle, refusing(lambda: _undecoded(name, files)):
+    with files.openers[name]() as handle, convert_reader_errors(lambda: _undecoded(name, files)):
         length = handle.seek(0, 2)
         require_affordable((length,), 1, where=files.path)
         require_parsable(handle, files.path)

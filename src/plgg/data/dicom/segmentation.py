@@ -23,9 +23,9 @@ import plgg
 from plgg.core.volume import Volume
 from plgg.data.dicom.limits import silenced_readers
 from plgg.data.dicom.origin import NAME, UNKNOWN, Origin
-from plgg.data.dicom.source import SourceFrames, lacking, source_frames
+from plgg.data.dicom.source import SourceFrames, source_frames, unusable_headers_error
 from plgg.data.dicom.write import save
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription
@@ -78,7 +78,7 @@ def segmentation(
     Raises:
         InputError: If the headers lack what a segmentation must refer to.
     """
-    with silenced_readers(), refusing(lambda: lacking(source)):
+    with silenced_readers(), convert_reader_errors(lambda: unusable_headers_error(source)):
         found = _segmentation(frames, mask, origin, base, inner or {})
         _name_dimensions(found, origin.uid("dimensions", frames))
         if frames.frames is not None:

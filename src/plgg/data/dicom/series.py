@@ -15,10 +15,10 @@ from plgg.data.budget import require_affordable
 from plgg.data.dicom.choose import choose_stack, doubts_of
 from plgg.data.dicom.find import DicomFiles, dicom_files
 from plgg.data.dicom.frame import Picture, read_pictures
-from plgg.data.dicom.geometry import lattice
+from plgg.data.dicom.geometry import fit_regular_grid
 from plgg.data.dicom.limits import require_parsable, silenced_readers
 from plgg.data.dicom.stack import Stack, stacks_of
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 
 _VOXEL_BYTES, _STORED_BYTES = 4, 2
 
@@ -61,7 +61,7 @@ def choose_series(
     _refuse_unusable(stack, files)
     _require_affordable(stack, files)
     series_pictures = [one for one in pictures if one.series == stack.first.series and one.mr]
-    order, affine = lattice(stack.pictures, files.path)
+    order, affine = fit_regular_grid(stack.pictures, files.path)
     read = {(picture.file, picture.frame) for picture in stack.pictures}
     mine = {
         name: [copy for copy in found if (name, copy.frame) in read]
@@ -81,7 +81,7 @@ def choose_series(
     )
 
 
-def held_sequences(path: Path) -> frozenset[str]:
+def available_sequences(path: Path) -> frozenset[str]:
     """Sequences of `plgg.config.SEQUENCES` that occur at a path, by the headers of its series.
 
     Raises:
@@ -97,7 +97,7 @@ def _pictures(files: DicomFiles) -> list[Picture]:
     """All images; objects that are none, such as reports, are passed over."""
     pictures: list[Picture] = []
     for name, handle in files.opened():
-        with refusing(lambda name=name: _damaged(name, files)):  # type: ignore[misc]
+        with convert_reader_errors(lambda name=name: _damaged(name, files)):  # type: ignore[misc]
             deflated = require_parsable(handle, files.path)
             found = read_pictures(name, handle, deflated=deflated)
         if found[0].mr and (not found[0].pixels or 0 in found[0].shape):

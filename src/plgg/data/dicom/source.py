@@ -23,7 +23,7 @@ from plgg.data.dicom.geometry import place_frames, place_slices
 from plgg.data.dicom.limits import LARGEST_VALUE_BYTES, require_parsable, silenced_readers
 from plgg.data.dicom.series import choose_series
 from plgg.data.dicom.uids import derived_uid
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 
 # Attributes that every image should have, if only empty; older files lack some.
 _MAY_BE_EMPTY = (
@@ -84,10 +84,10 @@ def source_frames(path: Path, like: Volume, sequence: str = "flair") -> SourceFr
         rows, columns = found.pictures[0].shape
         _refuse_other((columns, rows, len(found.pictures)), found.affine, like, path)
         names = list(dict.fromkeys(picture.file for picture in found.pictures))
-        with refusing(lambda: lacking(path)):
+        with convert_reader_errors(lambda: unusable_headers_error(path)):
             headers = tuple(_header(name, files) for name in names)
             if len({header.SOPInstanceUID for header in headers}) < len(headers):
-                raise lacking(path)
+                raise unusable_headers_error(path)
             if not any("PerFrameFunctionalGroupsSequence" in header for header in headers):
                 place_slices(headers, found.affine)
                 return SourceFrames(headers, None)
@@ -102,7 +102,7 @@ def source_frames(path: Path, like: Volume, sequence: str = "flair") -> SourceFr
             return SourceFrames(headers, frames)
 
 
-def lacking(path: Path) -> InputError:
+def unusable_headers_error(path: Path) -> InputError:
     """Error for headers that a segmentation cannot refer to; it quotes no values."""
     return InputError(
         "its headers lack what a DICOM SEG must refer to",
@@ -131,20 +131,20 @@ def _header(name: str, files: DicomFiles) -> Dataset:
         require_parsable(handle, files.path)
         header = pydicom.dcmread(handle, stop_before_pixels=True, defer_size=LARGEST_VALUE_BYTES)
     if not all(header.get(keyword) for keyword in _IDENTITY):
-        raise lacking(files.path)
+        raise unusable_headers_error(files.path)
     for keyword in _MAY_BE_EMPTY:
         if keyword not in header or not _is_well_formed(keyword, header[keyword].value):
             setattr(header, keyword, "")
     if not header.get("FrameOfReferenceUID"):
         header.FrameOfReferenceUID = derived_uid("frame of reference", header.SeriesInstanceUID)
-    _leave_out(header)
+    _delete_identifying_attributes(header)
     # highdicom takes no code extensions, as of Japanese and Korean names; UTF-8 holds all letters.
     header.decode()
     header.SpecificCharacterSet = "ISO_IR 192"
     return header
 
 
-def _leave_out(header: Dataset) -> None:
+def _delete_identifying_attributes(header: Dataset) -> None:
     """Delete attributes on people and places that an object of the study need not repeat."""
     for element in list(header):
         in_group = element.tag.group in _GROUPS_OF_PEOPLE

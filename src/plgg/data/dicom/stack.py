@@ -85,7 +85,7 @@ class Stack:
         return any(part in ("DERIVED", "SECONDARY") for part in self.first.image_type)
 
     @property
-    def reason_against(self) -> str | None:
+    def non_structural_reason(self) -> str | None:
         """Why this cannot be a structural MR scan; None where it can."""
         first = self.first
         if first.modality != "MR":
@@ -141,13 +141,13 @@ class Stack:
     @property
     def is_flair(self) -> bool:
         """Whether it is a FLAIR, acquired or derived, and nothing speaks against it."""
-        return not self.reason_against and self.sequence == "a FLAIR"
+        return not self.non_structural_reason and self.sequence == "a FLAIR"
 
     def is_of(self, sequence: str) -> bool:
         """Whether its headers say that it is a sequence of `plgg.config.SEQUENCES`."""
         if sequence == "flair":
             return self.is_flair
-        if self.reason_against:
+        if self.non_structural_reason:
             return False
         if sequence in ("t1", "t1c"):
             return self.sequence == "T1-like" and self.after_contrast == (sequence == "t1c")
@@ -165,8 +165,8 @@ class Stack:
     @property
     def kind(self) -> str:
         """What it looks like, in a word or two."""
-        if self.reason_against:
-            return self.reason_against
+        if self.non_structural_reason:
+            return self.non_structural_reason
         if not self.derived:
             return self.sequence
         return "a derived FLAIR" if self.sequence == "a FLAIR" else f"derived, {self.sequence}"

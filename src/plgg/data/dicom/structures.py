@@ -23,10 +23,10 @@ from plgg.data.dicom.contours import Points, contours
 from plgg.data.dicom.limits import silenced_readers
 from plgg.data.dicom.origin import Origin
 from plgg.data.dicom.segmentation import mask_sha256, region_title, regions_sha256
-from plgg.data.dicom.source import SourceFrames, lacking
+from plgg.data.dicom.source import SourceFrames, unusable_headers_error
 from plgg.data.dicom.study_object import reference, study_object
 from plgg.data.dicom.write import save
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 
 if TYPE_CHECKING:
     from highdicom.base import SOPClass
@@ -72,7 +72,7 @@ def write_structures(
         InputError: If the headers lack what it must refer to.
         OutputError: If the disk refuses.
     """
-    with silenced_readers(), refusing(lambda: lacking(path)):
+    with silenced_readers(), convert_reader_errors(lambda: unusable_headers_error(path)):
         found = _structures(mask, frames, origin, inner or {})
     save(path, found)
 

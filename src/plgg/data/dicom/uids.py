@@ -27,12 +27,12 @@ def derived_uid(*parts: object) -> str:
         >>> derived_uid("series", 1) == derived_uid("series1")
         False
     """
-    digest = bytearray(hashlib.sha256(canonical(parts).encode()).digest()[:_BYTES])
+    digest = bytearray(hashlib.sha256(canonical_json(parts).encode()).digest()[:_BYTES])
     digest[6] = (digest[6] & 0x0F) | (_VERSION << 4)
     digest[8] = (digest[8] & 0x3F) | 0x80
     return f"2.25.{int.from_bytes(digest, 'big')}"
 
 
-def canonical(record: object) -> str:
+def canonical_json(record: object) -> str:
     """Serialise a record as canonical JSON, the same on every machine."""
     return json.dumps(record, sort_keys=True, separators=(",", ":"), default=str)

@@ -9,11 +9,11 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from plgg.core.errors import InputError
-from plgg.core.files import written_aside
+from plgg.core.files import atomic_write
 from plgg.core.regular import open_regular
 from plgg.data.dicom.limits import LARGEST_VALUE_BYTES, require_parsable, silenced_readers
-from plgg.data.dicom.source import lacking
-from plgg.data.foreign import refusing
+from plgg.data.dicom.source import unusable_headers_error
+from plgg.data.foreign import convert_reader_errors
 
 
 def save(path: Path, found: Dataset) -> None:
@@ -23,9 +23,9 @@ def save(path: Path, found: Dataset) -> None:
         InputError: If a value that was copied from the source cannot be written.
         OutputError: If the disk refuses.
     """
-    with silenced_readers(), written_aside(path) as aside:
+    with silenced_readers(), atomic_write(path) as aside:
         packed = BytesIO()
-        with refusing(lambda: lacking(path)):
+        with convert_reader_errors(lambda: unusable_headers_error(path)):
             for item in found.get("ContributingEquipmentSequence", []):
                 # highdicom sets the current time, which is not when the scanner contributed.
                 item.pop("ContributionDateTime", None)
@@ -47,7 +47,7 @@ def read_own(path: Path) -> Dataset:
             remedy="Predict the scan again.",
         )
 
-    with silenced_readers(), refusing(damaged), open_regular(path) as handle:
+    with silenced_readers(), convert_reader_errors(damaged), open_regular(path) as handle:
         require_parsable(handle, path)
         found = pydicom.dcmread(handle, stop_before_pixels=True, defer_size=LARGEST_VALUE_BYTES)
         wanted = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")

@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 from plgg.core.errors import InputError
 from plgg.core.regular import open_regular
-from plgg.data.budget import limit_in_force, require_affordable
-from plgg.data.foreign import refusing
+from plgg.data.budget import current_limit_bytes, require_affordable
+from plgg.data.foreign import convert_reader_errors
 
 _LARGEST_DIRECTORY_BYTES = 64 * 2**20
 """Size of the central directory: enough for about half a million members."""
@@ -46,10 +46,10 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
             "is not a zip that can be read", where=path, remedy="Copy it again or unpack it."
         )
 
-    with refusing(unreadable):
+    with convert_reader_errors(unreadable):
         handle = open_regular(path)
     with handle:
-        with refusing(unreadable):
+        with convert_reader_errors(unreadable):
             size = _directory_bytes(handle)
         if size > _LARGEST_DIRECTORY_BYTES:
             raise InputError(
@@ -57,7 +57,7 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
                 where=path,
                 remedy="Pack the FLAIR's files only.",
             )
-        with refusing(unreadable):
+        with convert_reader_errors(unreadable):
             archive = zipfile.ZipFile(handle)
         with archive:
             yield archive
@@ -99,7 +99,7 @@ def unpacked(
     if member.compress_type not in _PACKINGS:
         raise refusal("is packed in another way than by deflate")
     require_affordable((member.file_size,), 1, where=path)
-    with refusing(lambda: refusal("is damaged")), archive.open(member) as handle:
+    with convert_reader_errors(lambda: refusal("is damaged")), archive.open(member) as handle:
         data = handle.read(member.file_size)
         if len(data) != member.file_size or handle.read(1):
             raise EOFError
@@ -111,7 +111,10 @@ def beginning(archive: zipfile.ZipFile, member: zipfile.ZipInfo, n_bytes: int) -
     if member.compress_type not in _PACKINGS:
         return None
     try:
-        with refusing(lambda: InputError("is damaged")), archive.open(member) as handle:
+        with (
+            convert_reader_errors(lambda: InputError("is damaged")),
+            archive.open(member) as handle,
+        ):
             return handle.read(n_bytes)
     except InputError:
         return None
@@ -124,5 +127,5 @@ def require_affordable_members(members: list[zipfile.ZipInfo], path: Path) -> No
         InputError: If they would.
     """
     total = sum(member.file_size for member in members)
-    limit = max(limit_in_force(), _MOST_UNPACKED * path.stat().st_size)
+    limit = max(current_limit_bytes(), _MOST_UNPACKED * path.stat().st_size)
     require_affordable((total,), 1, where=path, limit_bytes=limit)

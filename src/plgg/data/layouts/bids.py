@@ -29,10 +29,10 @@ from plgg.data.layouts.listing import (
     Layout,
     Listing,
     Scan,
-    as_they_are,
     files_below,
     fits,
     listed,
+    unconverted_images,
     visible,
 )
 from plgg.data.nifti.image import is_nifti, stem
@@ -144,7 +144,7 @@ def _sessions_without(subject: Path, flairs: list[Name]) -> list[str]:
     return [f"{subject.name}: no FLAIR in {listed(missing)}."] if flairs and missing else []
 
 
-LAYOUT = Layout(find, as_they_are, "sub-01/anat/sub-01_FLAIR.nii.gz", patterns=("mask",))
+LAYOUT = Layout(find, unconverted_images, "sub-01/anat/sub-01_FLAIR.nii.gz", patterns=("mask",))
 
 
 _WORDS = re.compile(r"tumou?r|lesion|glioma", re.IGNORECASE)

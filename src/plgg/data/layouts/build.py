@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plgg.core.errors import ConfigError, InputError, ManifestError, PlggError
-from plgg.core.files import aside_name, disk_answers, make_folder
+from plgg.core.files import convert_inspection_errors, make_folder, temporary_name
 from plgg.core.folders import scratch_folder
 from plgg.core.output import MADE_IMAGES, output_folder
 from plgg.core.progress import Progress
@@ -26,7 +26,7 @@ from plgg.data.layouts.listing import (
     Layout,
     Listing,
     Scan,
-    as_they_are,
+    unconverted_images,
     with_safe_names,
 )
 from plgg.data.manifest import Case, read_manifest, read_table, write_manifest
@@ -101,7 +101,7 @@ def build_manifest(
     make_folder(target.parent)
     with scratch_folder(target) as stage:
         if choices.keep_labels and layout.has_labels:
-            layout = replace(layout, prepare=as_they_are)
+            layout = replace(layout, prepare=unconverted_images)
         cases, left_out = _prepared(found, layout, stage, target, progress)
         found = Listing(found.scans, (*found.left_out, *left_out), found.notes)
         if not cases:
@@ -140,7 +140,7 @@ def _target(folder: Path, out: Path | None) -> Path:
             remedy="Say with --out where it is to go.",
         )
     named = out or DEFAULT_OUT
-    with disk_answers(named):
+    with convert_inspection_errors(named):
         # The real folder, since relative paths from a linked folder would be wrong.
         target = named.parent.resolve() / named.name
         is_folder = target.is_dir()
@@ -244,7 +244,7 @@ def _absolute(path: Path) -> Path:
 
 @contextmanager
 def _aside(target: Path) -> Iterator[Path]:
-    aside = aside_name(target)
+    aside = temporary_name(target)
     try:
         yield aside
     finally:

@@ -19,12 +19,12 @@ from plgg.data.layouts.listing import (
     Layout,
     Listing,
     Scan,
-    as_they_are,
     files_below,
     fits,
     folders_below,
     listed,
     natural,
+    unconverted_images,
     visible,
 )
 from plgg.data.nifti.image import is_nifti, stem
@@ -156,7 +156,10 @@ def _only(found: Sequence[Path], patient: _Patient, kind: str, option: str) -> P
 
 
 LAYOUT = Layout(
-    find, as_they_are, "one NIfTI, zip or subfolder for each patient", patterns=("flair", "mask")
+    find,
+    unconverted_images,
+    "one NIfTI, zip or subfolder for each patient",
+    patterns=("flair", "mask"),
 )
 
 

@@ -22,7 +22,7 @@ from plgg.core.errors import InputError, ManifestError
 from plgg.core.regular import open_regular, require_readable
 from plgg.core.volume import Volume
 from plgg.data.budget import require_affordable
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 from plgg.data.layouts.labels import Row, by_patient, columns, key, labels_of, read_table
 from plgg.data.layouts.listing import (
     Choices,
@@ -108,7 +108,7 @@ def stack_affine(shape: tuple[int, ...], n_slices: int) -> NDArray[np.float64]:
 def _plane(path: Path, channel: int | None) -> NDArray[Any]:
     """One channel of a picture, shape (columns, rows); the first of a mask, which may be grey."""
     require_readable(path)
-    with refusing(lambda: _unreadable(path)), warnings.catch_warnings():
+    with convert_reader_errors(lambda: _unreadable(path)), warnings.catch_warnings():
         # Pillow warns of damaged tags; where one matters, it raises an error as well.
         warnings.simplefilter("ignore")
         with open_regular(path) as file, Image.open(file) as picture:

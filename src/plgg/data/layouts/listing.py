@@ -117,7 +117,7 @@ class Layout:
     has_labels: bool = False
 
 
-def as_they_are(scan: Scan, folder: Path) -> tuple[Path, Path | None]:  # noqa: ARG001
+def unconverted_images(scan: Scan, folder: Path) -> tuple[Path, Path | None]:  # noqa: ARG001
     """Return the images of a scan without conversion."""
     return scan.flair, scan.mask
 

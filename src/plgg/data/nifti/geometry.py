@@ -85,7 +85,7 @@ def geometry_of(header: Any, shape: tuple[int, int, int]) -> Geometry:  # noqa: 
     """
     unit, doubt = unit_of_length(int(header["xyzt_units"]))
     pixdim = np.array(header["pixdim"][1:4], dtype=np.float64)
-    _mend(header)
+    _correct_tolerated_faults(header)
     with np.errstate(all="ignore"):
         sform_doubt = _without_broken_sform(header) if _are_sizes(pixdim) else ()
         _require_size(header, pixdim)
@@ -94,18 +94,18 @@ def geometry_of(header: Any, shape: tuple[int, int, int]) -> Geometry:  # noqa: 
         _refuse_far(affine)
         gap = _conflict_mm(header, shape, unit) if _are_sizes(pixdim) else None
         doubts = (*sform_doubt, *_orientation(header, gap), *_sizes(header, pixdim))
-    return Geometry(affine, (*doubts, doubt) if doubt else doubts, gap, _says_how(header))
+    return Geometry(affine, (*doubts, doubt) if doubt else doubts, gap, _has_orientation(header))
 
 
 def _orientation(header: Any, gap: float | None) -> Iterator[str]:  # noqa: ANN401
-    if not _says_how(header):
+    if not _has_orientation(header):
         yield "its header does not say how it lies: left, front and up are guesses"
     if gap is not None:
         shown = f"{gap:.0f}" if gap < _FARTHEST_MM else f"{gap:.1g}"
         yield f"sform and qform put it up to {shown} mm apart, and the sform was taken"
 
 
-def _says_how(header: Any) -> bool:  # noqa: ANN401
+def _has_orientation(header: Any) -> bool:  # noqa: ANN401
     return bool(header["sform_code"] > 0 or header["qform_code"] > 0)
 
 
@@ -148,7 +148,7 @@ def _size_text(sides: NDArray[np.float64]) -> str:
     return "×".join(f"{side:.3g}" for side in sides)
 
 
-def _mend(header: Any) -> None:  # noqa: ANN401
+def _correct_tolerated_faults(header: Any) -> None:  # noqa: ANN401
     """Correct what every reader tolerates: an invalid qfac, invalid codes, a rounded quaternion."""
     if header["pixdim"][0] not in (-1.0, 1.0):
         header["pixdim"][0] = 1.0

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from plgg.core.errors import InputError
 from plgg.data.budget import require_affordable
-from plgg.data.foreign import foreign, half_of_a_pair, refusing
+from plgg.data.foreign import convert_reader_errors, describe_pair_header, foreign
 from plgg.data.nifti.geometry import Geometry, geometry_of
 
 _KINDS = (
@@ -120,7 +120,7 @@ def _length(start: bytes) -> int | None:
 
 def _unmarked(mark: bytes, path: Path) -> InputError:
     if mark in (b"ni1\0", b"ni2\0") or ".nii" not in path.name.lower():
-        other = half_of_a_pair(path)
+        other = describe_pair_header(path)
         return InputError(other.what, where=path, remedy=other.remedy)
     return InputError(
         "its header has no mark of NIfTI: it is Analyze 7.5 or damaged",
@@ -164,7 +164,7 @@ def _dtype(header: Any) -> np.dtype[Any]:  # noqa: ANN401
         f"its header gives a type of voxels that is none or not known here (code {code})",
         remedy="Convert it to float32.",
     )
-    with refusing(lambda: unknown):
+    with convert_reader_errors(lambda: unknown):
         dtype: np.dtype[Any] = np.dtype(header.get_data_dtype())
     if dtype.kind not in "iuf":
         raise unknown

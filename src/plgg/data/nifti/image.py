@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plgg.core.errors import InputError
-from plgg.core.files import written_aside
+from plgg.core.files import atomic_write
 from plgg.core.regular import require_readable
 from plgg.core.unpack import Gzip, Plain, unpacking
 from plgg.core.volume import Volume
-from plgg.data.foreign import refusing
+from plgg.data.foreign import convert_reader_errors
 from plgg.data.nifti.header import Header, read_header, scaled
 
 _LOGGER = logging.getLogger(__name__)
@@ -82,13 +82,16 @@ def read_nifti(path: Path) -> NiftiScan:
             are mirror images.
     """
     require_readable(path)
-    with refusing(lambda: _refusal("cannot be read as NIfTI", path)), unpacking(path) as source:
-        with _explaining(path):
+    with (
+        convert_reader_errors(lambda: _refusal("cannot be read as NIfTI", path)),
+        unpacking(path) as source,
+    ):
+        with _convert_read_errors(path):
             header = read_header(source.read, path)
             _require_suffix(source, path)
             _require_length(source, header, path)
             data = _voxels(source, header, path)
-            doubts = (*header.geometry.doubts, *_after(source, path))
+            doubts = (*header.geometry.doubts, *_warn_of_trailing_bytes(source, path))
             digest = source.sha256()
         return NiftiScan(_as_volume(data, header, path), doubts, digest, header.geometry.says_how)
 
@@ -98,7 +101,7 @@ def _refusal(what: str, path: Path, remedy: str = _AGAIN) -> InputError:
 
 
 @contextmanager
-def _explaining(path: Path) -> Iterator[None]:
+def _convert_read_errors(path: Path) -> Iterator[None]:
     """Convert errors at a damaged file to messages."""
     try:
         yield
@@ -157,7 +160,7 @@ def _skip(source: Plain | Gzip, header: Header, path: Path) -> None:
         left -= len(piece)
 
 
-def _after(source: Plain | Gzip, path: Path) -> Iterator[str]:
+def _warn_of_trailing_bytes(source: Plain | Gzip, path: Path) -> Iterator[str]:
     """Warn of bytes after the image; reading them also verifies the last checksum."""
     rest = len(source.read(MOST_TRAILING_BYTES + 1))
     if rest > MOST_TRAILING_BYTES:
@@ -214,5 +217,5 @@ def _save(path: Path, image: nib.Nifti1Image, affine: NDArray[np.float64]) -> No
     if path.name.endswith(".gz"):
         # No time stamp, so that equal images are equal files; level 1 is 5 times faster than 9.
         raw = gzip.compress(raw, compresslevel=1, mtime=0)
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_bytes(raw)

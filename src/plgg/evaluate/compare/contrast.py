@@ -14,8 +14,8 @@ from plgg.core.errors import RunError
 from plgg.core.estimate import Estimate
 from plgg.evaluate.compare import statistics
 from plgg.evaluate.compare.metric import Metric, find_metric
-from plgg.evaluate.compare.multiple_comparisons import as_family
-from plgg.evaluate.compare.power import Aim
+from plgg.evaluate.compare.multiple_comparisons import adjust_p_values
+from plgg.evaluate.compare.power import PowerTarget
 from plgg.evaluate.compare.records import (
     Comparison,
     Contrast,
@@ -84,7 +84,7 @@ def _labels(keys: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Question:
+class ContrastSetup:
     """The setup of a contrast.
 
     Attributes:
@@ -104,7 +104,7 @@ class Question:
     test_to_train: float
 
 
-def contrast_of_patients(pairs: Pairs, unpaired: Unpaired, question: Question) -> Contrast:
+def contrast_of_patients(pairs: Pairs, unpaired: Unpaired, question: ContrastSetup) -> Contrast:
     """Compare by patient and, with several splits, by split.
 
     Args:
@@ -112,12 +112,14 @@ def contrast_of_patients(pairs: Pairs, unpaired: Unpaired, question: Question) -
         unpaired: The cases that could not be paired.
         question: The setup of the contrast.
     """
-    splits = tuple(_joined(name, pairs[name]) for name in sorted(pairs, key=split_order))
+    splits = tuple(
+        _average_differences(name, pairs[name]) for name in sorted(pairs, key=split_order)
+    )
     by_patient: dict[str, list[Difference]] = defaultdict(list)
     for found in pairs.values():
         for one in found:
             by_patient[one.name].append(one)
-    patients = tuple(_joined(name, by_patient[name]) for name in sorted(by_patient))
+    patients = tuple(_average_differences(name, by_patient[name]) for name in sorted(by_patient))
     rng = partial(np.random.default_rng, question.seed)
     groups = [_differences(pairs[split.name]) for split in splits]
     return replace(
@@ -132,7 +134,7 @@ def contrast_of_patients(pairs: Pairs, unpaired: Unpaired, question: Question) -
 
 
 def contrast_of_splits(
-    splits: Sequence[Difference], unpaired: Unpaired, question: Question
+    splits: Sequence[Difference], unpaired: Unpaired, question: ContrastSetup
 ) -> Contrast:
     """Compare by split where patients are not known, as in a printed table.
 
@@ -170,7 +172,7 @@ def _averaged(name: str, values: Sequence[tuple[float, float]], n: int | None) -
     return difference_of(name, a, b, n)
 
 
-def _joined(name: str, found: Sequence[Difference]) -> Difference:
+def _average_differences(name: str, found: Sequence[Difference]) -> Difference:
     """Average differences: those of patients into a split, or those of splits into a patient."""
     return _averaged(name, [(one.a, one.b) for one in found], sum(one.n or 0 for one in found))
 
@@ -180,7 +182,11 @@ def _differences(values: Sequence[Difference]) -> Array:
 
 
 def _statistics(
-    values: Sequence[Difference], interval: Estimate, question: Question, *, unit: Unit = "patient"
+    values: Sequence[Difference],
+    interval: Estimate,
+    question: ContrastSetup,
+    *,
+    unit: Unit = "patient",
 ) -> PairedStatistics:
     d = _differences(values)
     ratio = question.test_to_train if unit == "split" else 0.0
@@ -216,7 +222,7 @@ def compare_results(
     metric: str = "dice",
     part: str = "test",
     seed: int = 0,
-    aim: Aim | None = None,
+    aim: PowerTarget | None = None,
 ) -> Comparison:
     """Compare b with a, case by case.
 
@@ -251,17 +257,17 @@ def compare_results(
     paths = tuple(source.path for source in sources)
     missing = sorted({name for source in sources for name in source.missing}, key=split_order)
     notes = [f"Not there yet, and left out: {', '.join(missing)}."] if missing else []
-    return Comparison(paths, as_family([contrast], aim), (*_notes(chosen, unpaired), *notes))
+    return Comparison(paths, adjust_p_values([contrast], aim), (*_notes(chosen, unpaired), *notes))
 
 
 def _question_of(
     sources: tuple[Source, Source], names: tuple[str, str] | None, metric: Metric, seed: int
-) -> Question:
+) -> ContrastSetup:
     name_a, name_b = names or short_names(source.path for source in sources)
     parts = {source.part for source in sources}
     part = parts.pop() if len(parts) == 1 else None
     folders = [folder for source in sources for folder in source.folders.values()]
-    return Question(
+    return ContrastSetup(
         a=name_a,
         b=name_b,
         part=part,

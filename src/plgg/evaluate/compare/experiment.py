@@ -22,12 +22,12 @@ from plgg.core.regular import is_regular
 from plgg.data.check.report import listed
 from plgg.data.experiment_folder import read_experiment, run_of
 from plgg.data.run_folder import read_split
-from plgg.evaluate.compare.contrast import Question, contrast_of_patients, pair
+from plgg.evaluate.compare.contrast import ContrastSetup, contrast_of_patients, pair
 from plgg.evaluate.compare.experiment_records import ArmScores, ExperimentComparison, Scores, Spread
 from plgg.evaluate.compare.marker_question import marker_answer
 from plgg.evaluate.compare.metric import find_metric
-from plgg.evaluate.compare.multiple_comparisons import as_family
-from plgg.evaluate.compare.power import Aim
+from plgg.evaluate.compare.multiple_comparisons import adjust_p_values
+from plgg.evaluate.compare.power import PowerTarget
 from plgg.evaluate.compare.records import Contrast
 from plgg.evaluate.compare.results import (
     CASES,
@@ -65,7 +65,7 @@ ONE_SPLIT = (
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _PartEvaluation:
     """Evaluation of one arm on one part of one split, with one seed."""
 
     folder: Path
@@ -73,13 +73,13 @@ class _Piece:
     auc: float | None
 
 
-_Seeds = Mapping[int, _Piece]
+_Seeds = Mapping[int, _PartEvaluation]
 _Pieces = Mapping[tuple[int, str, str], _Seeds]
 """By split, arm and part, the evaluation of each seed."""
 
 
 def compare_experiment(
-    experiment: Path, *, seed: int = 0, baseline: str | None = None, aim: Aim | None = None
+    experiment: Path, *, seed: int = 0, baseline: str | None = None, aim: PowerTarget | None = None
 ) -> ExperimentComparison:
     """Compare every arm of an experiment with the baseline, on test and on validation.
 
@@ -112,7 +112,7 @@ def compare_experiment(
         )
     pairs = [(part, (arms[0], arm)) for part in PARTS for arm in arms[1:]]
     found = (_contrast(pieces, pair_of, part, splits, seed) for part, pair_of in pairs)
-    contrasts = as_family([contrast for contrast in found if contrast is not None], aim)
+    contrasts = adjust_p_values([contrast for contrast in found if contrast is not None], aim)
     tested = tuple(contrast for contrast in contrasts if contrast.part == "test")
     ask = partial(_test_contrast, pieces, splits, seed)
     return ExperimentComparison(
@@ -133,7 +133,7 @@ def compare_experiment(
 def _read(
     experiment: Path, arms: tuple[str, ...], splits: tuple[int, ...], n_seeds: int
 ) -> tuple[_Pieces, tuple[str, ...]]:
-    pieces: dict[tuple[int, str, str], dict[int, _Piece]] = defaultdict(dict)
+    pieces: dict[tuple[int, str, str], dict[int, _PartEvaluation]] = defaultdict(dict)
     missing = []
     drawn: dict[int, list[Path]] = defaultdict(list)
     for split, arm, part, seed in product(splits, arms, PARTS, range(n_seeds)):
@@ -142,7 +142,9 @@ def _read(
         if is_regular(folder / CASES):
             scores = read_scores(folder, DICE)
             _require_own_cases(run, part, scores)
-            pieces[split, arm, part][seed] = _Piece(folder, scores, read_marker_auc(folder))
+            pieces[split, arm, part][seed] = _PartEvaluation(
+                folder, scores, read_marker_auc(folder)
+            )
             if is_regular(run / "split.json"):
                 drawn[split].append(run)
         else:
@@ -203,7 +205,7 @@ def _contrast(
     pairs, unpaired = pair(a, b)
     if not pairs:
         return None
-    question = Question(
+    question = ContrastSetup(
         a=arms[0],
         b=arms[1],
         part=part,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from plgg.evaluate.compare.experiment_records import MarkerAnswer, MarkerGain
-from plgg.evaluate.compare.multiple_comparisons import as_family
+from plgg.evaluate.compare.multiple_comparisons import adjust_p_values
 from plgg.evaluate.compare.power import ALPHA
 from plgg.evaluate.compare.records import Contrast
 
@@ -31,7 +31,7 @@ def marker_answer(
     n_compared = len(by_arm)
     if not by_arm:
         wanted = [compare(SINGLE, arm) for arm in (ORACLE, MULTITASK)]
-        family = as_family([contrast for contrast in wanted if contrast is not None])
+        family = adjust_p_values([contrast for contrast in wanted if contrast is not None])
         by_arm, n_compared = {contrast.b: contrast for contrast in family}, len(family)
     if ORACLE not in by_arm:
         return None

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from plgg.evaluate.compare.power import Aim, power_of
+from plgg.evaluate.compare.power import PowerTarget, power_of
 from plgg.evaluate.compare.records import Contrast
 
 
@@ -24,7 +24,9 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else float(next(remaining)) for p in p_values]
 
 
-def as_family(contrasts: Sequence[Contrast], aim: Aim | None = None) -> tuple[Contrast, ...]:
+def adjust_p_values(
+    contrasts: Sequence[Contrast], aim: PowerTarget | None = None
+) -> tuple[Contrast, ...]:
     """The same contrasts, with adjusted p values among those on the same part, and their power."""
     families: dict[str | None, list[int]] = defaultdict(list)
     for index, contrast in enumerate(contrasts):
@@ -33,7 +35,7 @@ def as_family(contrasts: Sequence[Contrast], aim: Aim | None = None) -> tuple[Co
     for members in families.values():
         adjusted = holm([deciding_p(contrasts[index]) for index in members])
         for index, p in zip(members, adjusted, strict=True):
-            power = power_of(contrasts[index], aim or Aim())
+            power = power_of(contrasts[index], aim or PowerTarget())
             found[index] = replace(contrasts[index], adjusted_p=p, power=power)
     return tuple(found)
 

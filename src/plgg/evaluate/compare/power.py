@@ -17,7 +17,7 @@ _MOST_PATIENTS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Aim:
+class PowerTarget:
     """The gain to detect, and the power to detect it with.
 
     Attributes:
@@ -57,7 +57,7 @@ def smallest_n(power_at: Callable[[int], float], power: float, most: int) -> int
     return bisect_left(range(most), power, lo=2, key=power_at)
 
 
-def power_of(contrast: Contrast, aim: Aim) -> Power | None:
+def power_of(contrast: Contrast, aim: PowerTarget) -> Power | None:
     """The numbers of splits and of patients that the aim needs, by the spread of a contrast.
 
     Splits of one cohort share patients, so that more splits raise the power only up to a limit;
@@ -81,7 +81,7 @@ def power_of(contrast: Contrast, aim: Aim) -> Power | None:
 
 
 def _power_sentence(
-    contrast: Contrast, aim: Aim, n_splits: int | None, n_patients: int | None
+    contrast: Contrast, aim: PowerTarget, n_splits: int | None, n_patients: int | None
 ) -> str:
     clauses = []
     if contrast.splits is not None and contrast.splits.sd:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from plgg.core.errors import RunError
 from plgg.core.tables import known, number, read_csv
-from plgg.evaluate.compare.contrast import Question, contrast_of_splits, difference_of
+from plgg.evaluate.compare.contrast import ContrastSetup, contrast_of_splits, difference_of
 from plgg.evaluate.compare.metric import Metric, find_metric
-from plgg.evaluate.compare.multiple_comparisons import as_family
-from plgg.evaluate.compare.power import Aim
+from plgg.evaluate.compare.multiple_comparisons import adjust_p_values
+from plgg.evaluate.compare.power import PowerTarget
 from plgg.evaluate.compare.records import Comparison, Contrast, Unpaired
 from plgg.evaluate.compare.statistics import TEST_TO_TRAIN
 
@@ -170,7 +170,7 @@ def compare_table(
     part: str | None = None,
     metric: str = "dice",
     test_to_train: float = TEST_TO_TRAIN,
-    aim: Aim | None = None,
+    aim: PowerTarget | None = None,
 ) -> Comparison:
     """Compare every arm of a CSV table with its first, over splits.
 
@@ -193,7 +193,7 @@ def compare_table(
         _contrast(table, n, metric, test_to_train, path) for n in range(1, len(table.arms))
     )
     notes = list(table.notes)
-    return Comparison((str(path),) * len(table.arms), as_family(contrasts, aim), tuple(notes))
+    return Comparison((str(path),) * len(table.arms), adjust_p_values(contrasts, aim), tuple(notes))
 
 
 def _contrast(table: Table, n: int, metric: str, test_to_train: float, path: Path) -> Contrast:
@@ -210,7 +210,7 @@ def _contrast(table: Table, n: int, metric: str, test_to_train: float, path: Pat
         only_b=tuple(s for s, a, b in rows if a is None and b is not None),
         undefined=tuple(s for s, a, b in rows if a is None and b is None),
     )
-    question = Question(
+    question = ContrastSetup(
         a=table.arms[0],
         b=table.arms[n],
         part=table.part,

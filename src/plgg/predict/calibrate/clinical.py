@@ -17,8 +17,8 @@ from plgg.measure.clinical import (
     CLINICAL_INPUTS,
     Inputs,
     clinical_inputs,
-    standardised,
-    unknown_tumour,
+    inputs_without_mask,
+    standardise,
 )
 
 FEWEST_SCANS = 10
@@ -49,7 +49,7 @@ def fit_clinical(
     if len(truth) < FEWEST_SCANS or len(classes) < 2 or counts.min() < FEWEST_OF_A_CLASS:
         return None
     means, scales = _moments(rows)
-    coefficients, intercepts = _regression(standardised(means, scales, rows), truth)
+    coefficients, intercepts = _regression(standardise(means, scales, rows), truth)
     return ClinicalModel(
         classes=tuple(classes),
         inputs=CLINICAL_INPUTS,
@@ -105,6 +105,6 @@ def fit_clinical_of(
 def _inputs(store: Store, case_id: str) -> Inputs:
     case, mask = store.by_id[case_id], store.mask(case_id)
     if mask is None:
-        return unknown_tumour(age_years=case.age_years, sex=case.sex)
+        return inputs_without_mask(age_years=case.age_years, sex=case.sex)
     affine = np.array(store.placement(case_id).box_affine)
     return clinical_inputs(mask, affine, age_years=case.age_years, sex=case.sex)

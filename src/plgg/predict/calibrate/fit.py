@@ -12,7 +12,7 @@ from plgg.core.progress import Progress
 from plgg.data.calibration import Calibration, MaskRule, TaskRule, TrainingDistribution, VolumeRule
 from plgg.data.manifest import Case
 from plgg.predict.calibrate.marker_rule import fit_marker_rule
-from plgg.predict.calibrate.mask import MaskScores, Options, fit_mask, options_of
+from plgg.predict.calibrate.mask import MaskScores, Options, fit_mask, mask_options
 from plgg.predict.calibrate.validation_scan import ValidationScan, read_masks, read_scan
 from plgg.predict.calibrate.volume_rule import fit_volume
 from plgg.predict.marker import MarkerModels
@@ -33,7 +33,7 @@ def choose_mask_rule(
     Raises:
         InputError: If a prediction or a true mask is missing, broken, or on another grid.
     """
-    options, scores = options_of(settings), []
+    options, scores = mask_options(settings), []
     for done, case in enumerate(cases, start=1):
         whole, _ = read_masks(predictions / case.case_id, case, options)
         scores += [whole] if whole else []
@@ -72,7 +72,7 @@ def fit_calibration(  # noqa: PLR0913 - each part needs its own, and only one pl
     Raises:
         InputError: If a prediction or a true mask is missing, broken, or on another grid.
     """
-    options = options_of(settings)
+    options = mask_options(settings)
     scans: list[ValidationScan] = []
     for case in cases:
         scans.append(read_scan(predictions, case, options, classes, tasks, labels))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from plgg.config import InferenceConfig
 from plgg.data.calibration import MarkerRule, MarkerSource
 from plgg.metrics.calibration import (
+    apply_temperature,
     calibration_error,
     confidence_and_hits,
     fit_temperature,
@@ -18,8 +19,7 @@ from plgg.metrics.calibration import (
     negative_log_likelihood,
     reliability_bins,
     risk_coverage,
-    widest_within,
-    with_temperature,
+    threshold_for_risk,
 )
 from plgg.predict.calibrate.validation_scan import NamedMarker
 from plgg.predict.marker import COMBINED, NETWORK, RADIOMICS, MarkerModels, marker_sources
@@ -50,11 +50,11 @@ def fit_marker(
         return None
     # Four decimals, so that equal inputs give equal files on all machines.
     temperature = round(fit_temperature(log_probabilities(probabilities), truth), 4)
-    scaled = with_temperature(probabilities, temperature)
+    scaled = apply_temperature(probabilities, temperature)
     before = reliability_bins(*confidence_and_hits(probabilities, truth))
     after = reliability_bins(*confidence_and_hits(scaled, truth))
     curve = risk_coverage(*confidence_and_hits(scaled, truth))
-    chosen = widest_within(curve, target_risk)
+    chosen = threshold_for_risk(curve, target_risk)
     return MarkerRule(
         temperature=temperature,
         target_risk=target_risk,
@@ -83,7 +83,7 @@ def fit_marker_rule(
         return network
     sources = [
         marker_sources(
-            with_temperature(np.array(scan.probabilities), network.temperature),
+            apply_temperature(np.array(scan.probabilities), network.temperature),
             models[scan.case_id],
             scan.features,
         )

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from plgg.config import EXPECTED_DICE, InferenceConfig, Threshold
 from plgg.data.calibration import MaskRule
-from plgg.measure.components import without_small
-from plgg.measure.outline import PLAIN_THRESHOLD, outlined
-from plgg.measure.uncertainty import FAINT
+from plgg.measure.components import remove_small_components
+from plgg.measure.outline import DEFAULT_THRESHOLD, outlined
+from plgg.measure.uncertainty import MIN_PROBABILITY
 from plgg.metrics.overlap import hard_dice, volume_ml
 
 PLAIN_SMALLEST_ML = 0.0
@@ -43,7 +43,7 @@ class Options:
     @property
     def plain(self) -> tuple[int, int]:
         """Indices of the default: threshold 0.5, no component removed."""
-        return self.thresholds.index(PLAIN_THRESHOLD), self.smallest_ml.index(PLAIN_SMALLEST_ML)
+        return self.thresholds.index(DEFAULT_THRESHOLD), self.smallest_ml.index(PLAIN_SMALLEST_ML)
 
     @property
     def ranked(self) -> list[tuple[int, int]]:
@@ -67,11 +67,11 @@ class Options:
         return sorted(allowed, key=lambda at: (steps(at), at))
 
 
-def options_of(settings: InferenceConfig) -> Options:
+def mask_options(settings: InferenceConfig) -> Options:
     """The options to search; a value that the settings fix is scored beside the default."""
     threshold, smallest_ml = settings.threshold, settings.smallest_ml
     return Options(
-        THRESHOLDS if threshold is None else _rising({PLAIN_THRESHOLD, threshold}),
+        THRESHOLDS if threshold is None else _rising({DEFAULT_THRESHOLD, threshold}),
         SMALLEST_ML if smallest_ml is None else tuple(sorted({PLAIN_SMALLEST_ML, smallest_ml})),
         settings.threshold,
         settings.smallest_ml,
@@ -122,7 +122,9 @@ def score_mask(
         voxel_volume_ml: Volume of a native voxel.
         patient_id: Whose scan it is.
     """
-    lowest = min(FAINT if value == EXPECTED_DICE else value for value in options.thresholds)
+    lowest = min(
+        MIN_PROBABILITY if value == EXPECTED_DICE else value for value in options.thresholds
+    )
     seen = _cropped((probability >= lowest) | truth)
     p, t = probability[seen], truth[seen]
     dice = np.empty((len(options.thresholds), len(options.smallest_ml)))
@@ -132,7 +134,9 @@ def score_mask(
         for j, smallest_ml in enumerate(options.smallest_ml):
             # Limits ascend, so each can start from the mask of the smaller one.
             if smallest_ml > 0:
-                mask = without_small(mask, voxel_volume_ml=voxel_volume_ml, smallest_ml=smallest_ml)
+                mask = remove_small_components(
+                    mask, voxel_volume_ml=voxel_volume_ml, smallest_ml=smallest_ml
+                )
             dice[i, j] = hard_dice(mask, t)
             volume[i, j] = volume_ml(mask, voxel_volume_ml=voxel_volume_ml)
     return MaskScores(patient_id, dice, volume, volume_ml(t, voxel_volume_ml=voxel_volume_ml))

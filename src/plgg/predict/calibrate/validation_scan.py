@@ -17,7 +17,7 @@ from plgg.data.labels import true_regions
 from plgg.data.manifest import Case, target_text
 from plgg.data.nifti.image import read_volume
 from plgg.data.result import Marker, Result, probability_file, read_result
-from plgg.measure.outline import PLAIN_THRESHOLD, outlined
+from plgg.measure.outline import DEFAULT_THRESHOLD, outlined
 from plgg.predict.calibrate.mask import MaskScores, Options, score_mask
 from plgg.tasks.base import AuxiliaryTask
 
@@ -97,7 +97,7 @@ def read_masks(
     whole = _scored(probability, truth, case, options)
     if len(labels) < 2:
         return whole, {}
-    within, inner = outlined(probability, options.set_threshold or PLAIN_THRESHOLD), {}
+    within, inner = outlined(probability, options.set_threshold or DEFAULT_THRESHOLD), {}
     known = true_regions(case, labels, drawn)
     for label in labels[1:]:
         if label.name in known:

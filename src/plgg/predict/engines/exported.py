@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from plgg.core.errors import ConfigError
 from plgg.model.device import cpu_has_bf16
-from plgg.predict.engine import Answer, Engine, as_answer, read_export
+from plgg.predict.engine import Answer, Engine, answer_from_arrays, read_export
 from plgg.predict.memory import HOST
 
 _REPORTER = "openvino_telemetry"
@@ -108,7 +108,7 @@ def onnx_engine(path: Path) -> Engine:
 
     def run(image: NDArray[np.float32]) -> Answer:
         values = session.run(names, {"image": image[None]})
-        return as_answer(dict(zip(names, values, strict=True)))
+        return answer_from_arrays(dict(zip(names, values, strict=True)))
 
     return Engine("onnx, cpu, fp32", record.divisors, run, HOST, record.config.n_inputs)
 
@@ -137,7 +137,9 @@ def openvino_engine(path: Path, *, bf16: bool | None = None) -> Engine:
     def run(image: NDArray[np.float32]) -> Answer:
         request = compiled.create_infer_request()
         request.infer({"image": image[None]})
-        answer = as_answer({name: request.get_tensor(name).data.copy() for name in outputs})
+        answer = answer_from_arrays(
+            {name: request.get_tensor(name).data.copy() for name in outputs}
+        )
         del request
         # Otherwise it keeps the memory of its largest image, and memory cannot be measured.
         compiled.release_memory()

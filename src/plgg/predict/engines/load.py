@@ -15,7 +15,15 @@ from plgg.model.checkpoint import Checkpoint
 from plgg.model.device import Runtime, choose_runtime, keep_freed_memory
 from plgg.model.layers import channels_last
 from plgg.model.network import MultitaskNet
-from plgg.predict.engine import FILE, Answer, Engine, Format, as_answer, export_folder, read_export
+from plgg.predict.engine import (
+    FILE,
+    Answer,
+    Engine,
+    Format,
+    answer_from_arrays,
+    export_folder,
+    read_export,
+)
 from plgg.predict.engines.exported import onnx_engine, openvino_engine
 from plgg.predict.memory import meter_of
 
@@ -33,7 +41,9 @@ def torch_engine(network: MultitaskNet, runtime: Runtime, *, alike: str = "") ->
         tensor = torch.from_numpy(image)[None].to(runtime.device)
         with torch.inference_mode(), runtime.autocast():
             outputs = network(tensor.to(memory_format=torch.channels_last_3d))
-        return as_answer({name: values.float().cpu().numpy() for name, values in outputs.items()})
+        return answer_from_arrays(
+            {name: values.float().cpu().numpy() for name, values in outputs.items()}
+        )
 
     name = f"pytorch, {runtime.device.type}, {runtime.precision}"
     alike = alike and f"{name}, {alike}"

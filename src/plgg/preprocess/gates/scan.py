@@ -261,7 +261,7 @@ def ask_gates(scan: Volume, brain: NDArray[np.bool_], age_years: float | None) -
         ConfigError: If the package of a gate cannot be loaded, or a plugin's gate raises.
     """
     verdicts: list[Verdict] = []
-    for name, gate in GATES.whole().items():  # Faces cannot be told on what has no size.
+    for name, gate in GATES.load_all().items():  # Faces cannot be told on what has no size.
         with GATES.calling(name):
             verdicts.append(gate(scan, brain, age_years).model_copy(update={"gate": name}))
         if verdicts[-1].status == "failed":

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from plgg.core.volume import Affine, Volume, apply_affine, corner, index_map, inverse
 from plgg.data.atlas.atlas import Atlas
-from plgg.preprocess.bias import without_bias
+from plgg.preprocess.bias import correct_bias_field
 from plgg.preprocess.brain_extraction import bounding_box
-from plgg.preprocess.grid import Grid, onto, sri24_grid, working_grid
+from plgg.preprocess.grid import Grid, resample_to_grid, sri24_grid, working_grid
 from plgg.preprocess.resample import resample
 
 Model = Literal["rigid", "similarity", "affine"]
@@ -95,15 +95,15 @@ def frame_of(flair: Volume, brain: NDArray[np.bool_]) -> Frame:
     near = bounding_box(brain, margin=2)
     affine = corner(flair.affine, near)
     grid = working_grid(Volume(brain[near], affine), WORKING_MM)
-    share = onto(Volume(brain[near].astype(np.float32), affine), grid)
+    share = resample_to_grid(Volume(brain[near].astype(np.float32), affine), grid)
     inside = share.data >= 0.5
     if not inside.any():  # A brain thinner than the working voxels.
         inside = share.data == share.data.max()
-    image = onto(Volume(np.where(brain, flair.data, 0)[near], affine), grid)
+    image = resample_to_grid(Volume(np.where(brain, flair.data, 0)[near], affine), grid)
     plain = np.where(inside, image.data / np.maximum(share.data, 0.5), 0).astype(np.float32)
     box = bounding_box(inside, margin=_MARGIN)
     scan = Volume(plain, grid.affine).crop(box)
-    even = without_bias(scan, inside[box])
+    even = correct_bias_field(scan, inside[box])
     return Frame(even.with_data(_levelled(even.data, inside[box])), inside[box])
 
 
@@ -127,7 +127,7 @@ def view_of(atlas: Atlas) -> AtlasView:
 
     def at_view(data: NDArray[np.generic]) -> NDArray[np.float32]:
         volume = Volume(data, atlas.image.affine).crop(box)
-        carried: NDArray[np.float32] = onto(volume, grid).data
+        carried: NDArray[np.float32] = resample_to_grid(volume, grid).data
         return carried
 
     brain = at_view(atlas.brain) >= 0.5

@@ -112,7 +112,7 @@ def notes_of(result: Result) -> tuple[str, ...]:
     )
 
 
-def course_of(result: Result, prior: Path | None) -> dict[str, object] | None:
+def volume_history(result: Result, prior: Path | None) -> dict[str, object] | None:
     """Volume over time and the verdict on the last change; None without a prior prediction.
 
     Args:

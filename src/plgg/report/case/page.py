@@ -20,8 +20,8 @@ from plgg.data.result import RESEARCH_ONLY, Result, labels_of, read_result
 from plgg.report.case import details
 from plgg.report.case.checks import check_meaning, check_name
 from plgg.report.case.pictures import acquired_plane, slice_picture, strip_of, viewer_data
-from plgg.report.case.surface import scene_of
-from plgg.report.case.view import AXES, Prediction, ScanView, tilt_degrees, view_of
+from plgg.report.case.surface import make_scene
+from plgg.report.case.view import AXES, Prediction, ScanView, make_scan_view, tilt_degrees
 from plgg.report.parts import class_colour
 from plgg.report.template import render
 
@@ -56,11 +56,11 @@ def _page(
         "viewer": viewer_data(view),
         "geometry": _geometry(view),
         "is_head": not (result.quality and result.quality.stripping == "none"),
-        "scene": scene_of(view),
+        "scene": make_scene(view),
         "strip": strip_of(view, result.diameters),
         "labels": details.label_facts(result),
         "tasks": details.task_facts(result),
-        "course": details.course_of(result, prior) if result.timeline is None else None,
+        "course": details.volume_history(result, prior) if result.timeline is None else None,
         "timeline": _timeline_of(result),
         "certainty": details.certainty_facts(result),
         "parts": details.parts_facts(result),
@@ -129,7 +129,7 @@ def write_case_report(
         OutputError: If the page cannot be written.
     """
     result = read_result(folder / RESULT)
-    view = view_of(scan, prediction_of(folder, scan, labels_of(result)))
+    view = make_scan_view(scan, prediction_of(folder, scan, labels_of(result)))
     page = _page(result, view, model_card=_as_html(model_card), prior=prior)
     path = folder / REPORT
     write_text(path, render("case.html", page))

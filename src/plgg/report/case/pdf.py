@@ -19,7 +19,7 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 from plgg.core.errors import visible
-from plgg.core.files import written_aside
+from plgg.core.files import atomic_write
 from plgg.core.prediction_files import DOCUMENT, RESULT
 from plgg.core.volume import Volume
 from plgg.data.dicom.findings import gate_statement
@@ -28,7 +28,7 @@ from plgg.report.case import details
 from plgg.report.case.checks import check_name
 from plgg.report.case.page import prediction_of
 from plgg.report.case.pictures import acquired_plane, spaced
-from plgg.report.case.view import AXES, Plane, ScanView, edges, view_of
+from plgg.report.case.view import AXES, Plane, ScanView, edges, make_scan_view
 from plgg.report.parts import FAINT, INK, PREDICTION, REGIONS, Facts
 
 _A4 = (8.27, 11.69)
@@ -60,13 +60,13 @@ def write_case_pdf(folder: Path, scan: Volume) -> Path:
         OutputError: If it cannot be written.
     """
     result = read_result(folder / RESULT)
-    view = view_of(scan, prediction_of(folder, scan, labels_of(result)))
+    view = make_scan_view(scan, prediction_of(folder, scan, labels_of(result)))
     packed = io.BytesIO()
     with rc_context(_STYLE), PdfPages(packed, metadata=_METADATA) as pages:
         for figure in case_figures(result, view):
             pages.savefig(figure)
     path = folder / DOCUMENT
-    with written_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_bytes(packed.getvalue())
     return path
 

@@ -116,7 +116,7 @@ class Scene:
     radius_mm: float
 
 
-def scene_of(view: ScanView) -> Scene:
+def make_scene(view: ScanView) -> Scene:
     """The surfaces of head and tumour."""
     head = smooth_surface(view.head, _HEAD_MM)
     tumour = smooth_surface(Volume(view.mask, view.affine), _tumour_step_mm(view.mask, view.affine))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plgg.core.masks import filled
+from plgg.core.masks import fill_holes
 from plgg.core.volume import Affine, Volume, index_map, spacing_mm
 
 _PAIRS = (("R", "L"), ("A", "P"), ("S", "I"))
@@ -78,7 +78,7 @@ class Head:
     high: float
 
 
-def head_of(scan: Volume) -> Head:
+def segment_head(scan: Volume) -> Head:
     """Segment the head: what differs from the corners, largest component, with holes filled.
 
     Args:
@@ -88,14 +88,14 @@ def head_of(scan: Volume) -> Head:
     coarse = scan.data[:: steps[0], :: steps[1], :: steps[2]]
     background = float(np.median(coarse[np.ix_(*[(0, n - 1) for n in coarse.shape])]))
     away = np.abs(coarse - background)
-    inside = _one_piece(away > _SHARE * float(np.percentile(away, 99)))
+    inside = _largest_component(away > _SHARE * float(np.percentile(away, 99)))
     found = coarse[inside] if inside.any() else coarse
     low, high = map(float, np.percentile(found, (1.0, 99.9)))
     affine = scan.affine @ np.diag([*steps, 1.0])
     return Head(Volume(inside, affine), steps, min(low, background), max(high, low + 1e-6))
 
 
-def _one_piece(inside: NDArray[Any]) -> NDArray[np.bool_]:
+def _largest_component(inside: NDArray[Any]) -> NDArray[np.bool_]:
     if min(inside.shape) >= _SMALLEST_TO_OPEN:
         inside = ndimage.binary_opening(inside)
     parts, n = ndimage.label(inside)
@@ -109,7 +109,7 @@ def _filled(inside: NDArray[Any]) -> NDArray[np.bool_]:
     solid = np.array(inside, dtype=np.bool_)
     for axis in range(3):
         for plane in np.moveaxis(solid, axis, 0):
-            plane[...] = filled(plane)
+            plane[...] = fill_holes(plane)
     return solid
 
 
@@ -183,39 +183,39 @@ class ScanView:
         return int(np.floor(self.native[across, axis] * position + self.native[across, 3] + 1e-6))
 
 
-def view_of(scan: Volume, prediction: Prediction) -> ScanView:
+def make_scan_view(scan: Volume, prediction: Prediction) -> ScanView:
     """Reorient, crop, downsample and window a scan and its prediction for display.
 
     Args:
         scan: The native scan.
         prediction: On the scan's grid.
     """
-    lying = _lying(scan.with_data(np.nan_to_num(scan.data, posinf=0.0, neginf=0.0)))
-    head, mask = head_of(lying), _lying(prediction.mask).data > 0
+    lying = _reorient(scan.with_data(np.nan_to_num(scan.data, posinf=0.0, neginf=0.0)))
+    head, mask = segment_head(lying), _reorient(prediction.mask).data > 0
     box = _box(head, mask, lying.spacing_mm)
     n_voxels = int(np.prod([side.stop - side.start for side in box]))
-    halves = _halvings(n_voxels, lying.spacing_mm)
+    halves = _downsampling_factors(n_voxels, lying.spacing_mm)
     start = np.eye(4)
     start[:3, 3] = [side.start for side in box]
     halved = _halved_affine(lying.affine @ start, halves)
     unsure = prediction.uncertainty
     uncertainty = None if unsure is None else _map(unsure, box, halves)
     return ScanView(
-        grey=_eight_bits(_halved(lying.data[box], halves), head.low, head.high),
-        mask=_halved(mask[box], halves) >= 0.5,
+        grey=_eight_bits(_downsample(lying.data[box], halves), head.low, head.high),
+        mask=_downsample(mask[box], halves) >= 0.5,
         probability=_map(prediction.probability, box, halves),
         uncertainty=uncertainty,
         affine=halved,
         native=index_map(scan.affine, halved),
         head=head.inside,
         inner={
-            name: _halved(_lying(one).data[box] > 0, halves) >= 0.5
+            name: _downsample(_reorient(one).data[box] > 0, halves) >= 0.5
             for name, one in prediction.inner.items()
         },
     )
 
 
-def _lying(volume: Volume) -> Volume:
+def _reorient(volume: Volume) -> Volume:
     """Reorient a volume to the nearest LPI axes, without resampling."""
     wanted = orientations.axcodes2ornt(("L", "P", "I"))
     turn = orientations.ornt_transform(orientations.io_orientation(volume.affine), wanted)
@@ -224,7 +224,7 @@ def _lying(volume: Volume) -> Volume:
 
 
 def _map(volume: Volume, box: Box, halves: tuple[int, int, int]) -> NDArray[np.uint8]:
-    return _eight_bits(_halved(_lying(volume).data[box], halves), 0.0, 1.0)
+    return _eight_bits(_downsample(_reorient(volume).data[box], halves), 0.0, 1.0)
 
 
 def _box(head: Head, mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> Box:
@@ -242,7 +242,7 @@ def _box(head: Head, mask: NDArray[np.bool_], spacing: NDArray[np.float64]) -> B
     return x, y, z
 
 
-def _halvings(n_voxels: int, spacing: NDArray[np.float64]) -> tuple[int, int, int]:
+def _downsampling_factors(n_voxels: int, spacing: NDArray[np.float64]) -> tuple[int, int, int]:
     """Downsampling factors of the axes: the finest is halved until few enough voxels are left."""
     factors = np.ones(3, dtype=int)
     while n_voxels / factors.prod() > _MOST_VOXELS:
@@ -251,7 +251,7 @@ def _halvings(n_voxels: int, spacing: NDArray[np.float64]) -> tuple[int, int, in
     return x, y, z
 
 
-def _halved(data: NDArray[Any], factors: tuple[int, int, int]) -> NDArray[Any]:
+def _downsample(data: NDArray[Any], factors: tuple[int, int, int]) -> NDArray[Any]:
     """Means over blocks; the last voxel is repeated where a block is not full."""
     if factors == (1, 1, 1):
         return data

@@ -70,13 +70,13 @@ def write_experiment_report(experiment: Path, *, store: Path | None = None) -> P
         OutputError: If the page cannot be written.
     """
     records = read_experiment(experiment)
-    page = _page(records, _compared(records), _store(records, store))
+    page = _page(records, _compute_comparison(records), _store(records, store))
     path = experiment / "report.html"
     write_text(path, render("experiment.html", page))
     return path
 
 
-def _compared(records: Experiment) -> ExperimentComparison | None:
+def _compute_comparison(records: Experiment) -> ExperimentComparison | None:
     """Compute the statistics with the experiment's seed, so that they match the figures."""
     try:
         return compare_experiment(records.folder, seed=records.record.seed)

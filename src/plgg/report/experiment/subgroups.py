@@ -24,7 +24,7 @@ from plgg.report.parts import INK, Picture, arm_title
 from plgg.report.table import Table
 
 # With fewer patients a mean says nothing.
-FEWEST = 3
+MIN_PATIENTS = 3
 _TITLES = {"size": "size of the tumour"}
 
 
@@ -54,7 +54,7 @@ def subgroups(experiment: Experiment) -> tuple[Group, ...]:
         by_arm = {arm: grouped(cases, trait) for arm, cases in rows.items()}
         levels = next(iter(by_arm.values()), {})
         groups = [_group(trait, level, by_arm) for level in levels]
-        enough = [group for group in groups if group.n_patients >= FEWEST]
+        enough = [group for group in groups if group.n_patients >= MIN_PATIENTS]
         found += enough if len(enough) > 1 else []
     return tuple(found)
 

@@ -22,8 +22,8 @@ from plgg.serve.push import newest_edit
 from plgg.serve.records import Job
 from plgg.serve.room import Room, TheRoom, address_of, user_of
 from plgg.serve.strategies import STRATEGIES, NextCase, next_case
-from plgg.serve.uploads import MOST_FILES, GivenFile, Patient, keep_upload
-from plgg.serve.views import THUMBNAIL, VOLUME, need_view, upright_case
+from plgg.serve.uploads import MOST_FILES, Patient, UploadedFile, save_upload
+from plgg.serve.views import THUMBNAIL, VOLUME, get_or_make_view, upright_case
 
 router = APIRouter(prefix=PREFIX, tags=["cases"])
 _NIFTI = "application/octet-stream"
@@ -89,18 +89,18 @@ async def upload(request: Request, room: TheRoom, response: Response) -> Queued:
 
 def _keep(room: Room, form: FormData) -> str:
     given = _files(form, "files")
-    others: dict[str, GivenFile] = {
+    others: dict[str, UploadedFile] = {
         name: file for name in SEQUENCES for file in _files(form, name)[:1]
     }
-    record = keep_upload(
+    record = save_upload(
         room.work, given, _patient(form), others=others, voxels=room.options.voxels
     )
     return record.case_id
 
 
-def _files(form: FormData, field: str) -> list[GivenFile]:
+def _files(form: FormData, field: str) -> list[UploadedFile]:
     found = [value for value in form.getlist(field) if isinstance(value, UploadFile)]
-    return [GivenFile(value.filename or "", value.file) for value in found]
+    return [UploadedFile(value.filename or "", value.file) for value in found]
 
 
 def _patient(form: FormData) -> Patient:
@@ -161,7 +161,7 @@ def _require_predictable(room: Room, case_id: str) -> None:
 @router.get("/cases/{case_id}/volume.nii.gz")
 def volume(case_id: str, request: Request, room: TheRoom) -> Response:
     """The scan, on the grid of the mask."""
-    view = need_view(room.work, case_id)
+    view = get_or_make_view(room.work, case_id)
     room.audit.write("view", who=user_of(request), address=address_of(request), case=case_id)
     tag = f"volume-{view.mask_sha256}"
     return file_answer(request, room.work.view_folder(case_id) / VOLUME, _NIFTI, etag=tag)
@@ -205,7 +205,7 @@ def model_map(
 def thumbnail(case_id: str, request: Request, room: TheRoom) -> Response:
     """A small picture where the tumour is largest."""
     room.work.require_case(case_id)
-    need_view(room.work, case_id)
+    get_or_make_view(room.work, case_id)
     return file_answer(request, room.work.view_folder(case_id) / THUMBNAIL, "image/png")
 
 

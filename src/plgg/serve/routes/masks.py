@@ -15,10 +15,10 @@ from plgg.core.errors import PlggError
 from plgg.core.files import make_folder
 from plgg.core.folders import scratch_folder
 from plgg.serve.cases import PREFIX
-from plgg.serve.edits import require_fresh, save_edit
+from plgg.serve.edits import require_current_mask, save_edit
 from plgg.serve.errors import RequestError
 from plgg.serve.room import Room, TheRoom, address_of, minutes_of, require_predicted, user_of
-from plgg.serve.views import need_view, redraw_thumbnail
+from plgg.serve.views import get_or_make_view, redraw_thumbnail
 
 router = APIRouter(prefix=PREFIX, tags=["masks"])
 _BODY = {
@@ -115,12 +115,12 @@ def _require_savable(room: Room, case_id: str, etag: str) -> None:
     """Check early, before the client sends a mask that would be refused."""
     room.work.require_case(case_id)
     require_predicted(room, case_id)
-    require_fresh(room.work, case_id, etag)
+    require_current_mask(room.work, case_id, etag)
 
 
 def _most_bytes(room: Room, case_id: str) -> int:
     """Largest size of a mask of the case: 8 bytes per voxel, and a long header."""
-    return 8 * math.prod(need_view(room.work, case_id).shape) + 2**20
+    return 8 * math.prod(get_or_make_view(room.work, case_id).shape) + 2**20
 
 
 async def _received(request: Request, file: Path, most_bytes: int) -> None:
