@@ -153,7 +153,7 @@ def test_the_marker_of_a_tumour_that_was_not_found_is_withheld(tmp_path):
     for name, threshold in (("all", 0.001), ("nothing", 1.0)):
         rules = {"threshold": threshold, "marker": marker_rule(answer_from=0.0)}
         run = calibrate(make_run(tmp_path / name), **rules)
-        _, result = Predictor(build_ensemble([load_member(run)])).answer(scan)
+        _, result = Predictor(build_ensemble([load_member(run)])).predict_in_memory(scan)
         said[name] = (result.volume_ml > 0, result.marker.withheld, result.marker.statement)
     assert said["all"][:2] == (True, False)
     assert said["nothing"][:2] == (False, True)

@@ -30,7 +30,6 @@ from plgg.data.dicom.header import (
     number,
     numbers,
     padding,
-    parts,
     sop_class,
     time_ms,
     whole,
@@ -47,11 +46,11 @@ MR_CLASSES = (
 _KEYWORDS = (
     "SOPClassUID", "ImageType", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime",
     "StudyDate", "StudyTime", "SeriesTime", "Modality", "SeriesDescription", "ProtocolName",
-    "PatientID", "PatientAge", "PatientSex", "ScanningSequence", "RepetitionTime", "EchoTime",
+    "PatientID", "PatientAge", "PatientSex", "EchoTime",
     "InversionTime", "InversionTimes", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
     "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
-    "RescaleSlope", "RescaleIntercept", "ComplexImageComponent", "PulseSequenceName",
+    "RescaleSlope", "RescaleIntercept", "ComplexImageComponent",
     "EffectiveEchoTime", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "SOPInstanceUID", "PixelPaddingValue", "PixelPaddingRangeLimit", "PixelRepresentation",
     "ContrastBolusAgent", "ContrastBolusAgentSequence", "ModalityLUTSequence", "ConcatenationUID",
@@ -124,7 +123,6 @@ class Picture:
         modality: For example `MR`.
         number: SeriesNumber.
         words: Recognised words of the series' description.
-        inverted: Whether the sequence is said to be an inversion recovery.
         age_years: Age at the scan.
         sex: `F` or `M`.
         pixels: Whether the file goes on after its header.
@@ -158,7 +156,6 @@ class Picture:
     modality: str
     number: int | None
     words: tuple[str, ...]
-    inverted: bool
     age_years: float | None
     sex: str | None
     pixels: bool
@@ -235,7 +232,6 @@ def _picture(name: str, frame: int, layers: list[Any], *, pixels: bool, stands_f
         modality=str(header.get("Modality") or "MR").upper(),
         number=whole(header.SeriesNumber, 0) if has_number else None,
         words=known_words(f"{header.get('SeriesDescription')} {header.get('ProtocolName')}"),
-        inverted="IR" in parts(header.get("ScanningSequence")),
         age_years=age_years(str(header.get("PatientAge") or "")),
         sex={"F": "F", "M": "M"}.get(str(header.get("PatientSex") or "").upper()),
         pixels=pixels,
