@@ -178,6 +178,46 @@ def test_an_image_in_several_files_is_read_whole_or_refused(tmp_path):
     assert "holds 1 of the 2 files of an image" in refused(tmp_path)
 
 
+def test_each_file_of_an_image_may_hold_an_echo(tmp_path):
+    path, dataset, frames = enhanced(tmp_path)
+    path.unlink()
+    dataset.ConcatenationUID, dataset.InConcatenationTotalNumber = "1.2.9.9", 2
+    groups = list(dataset.PerFrameFunctionalGroupsSequence)
+    for n, echo_ms in enumerate((20.0, 120.0)):
+        for group in groups:
+            group.MREchoSequence = [item(EffectiveEchoTime=echo_ms)]
+        del dataset.SharedFunctionalGroupsSequence[0].MREchoSequence
+        dataset.SharedFunctionalGroupsSequence[0].MREchoSequence = []
+        dataset.PixelData = b"".join(frames) if n else b"\1" * sum(map(len, frames))
+        dataset.InConcatenationNumber = n + 1
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{n + 1}"
+        dataset.save_as(tmp_path / f"{n}.dcm")
+    assert agree(read_dicom(tmp_path).volume)
+
+
+def test_slices_of_an_echo_that_are_partly_derived_stay_together(tmp_path):
+    uids = ["1.2.3", "1.2.3.5", "1.2.3.9"]
+
+    def derived(dataset, k):
+        if k % 2:
+            dataset.ImageType = ["DERIVED", "PRIMARY", "M", "ND"]
+
+    write_series(tmp_path / "late", VOLUME, uids=uids, change=derived)
+    write_series(tmp_path / "early", OTHER, uids=uids, change=derived, echo_ms=20.0)
+    assert agree(read_dicom(tmp_path).volume)
+
+
+@pytest.mark.parametrize("value", ["UNKNOWN", "-3"])
+def test_a_count_that_is_none_costs_no_scan(tmp_path, value):
+    def odd(dataset, _):
+        dataset.add_new(0x00201002, "LO", value)
+
+    write_series(tmp_path, VOLUME, change=odd)
+    found = read_dicom(tmp_path)
+    assert agree(found.volume)
+    assert not found.doubts
+
+
 def test_images_that_the_headers_count_and_are_not_there_are_a_doubt(tmp_path):
     write_series(tmp_path / "all", VOLUME, tags={"ImagesInAcquisition": 10})
     assert not read_dicom(tmp_path / "all").doubts
@@ -224,6 +264,7 @@ def test_a_localizer_under_the_series_identifier_is_left_aside(tmp_path):
     found = read_dicom(tmp_path)
     assert agree(found.volume)
     assert "1 localizer" in found.why
+    assert agree(read_dicom(tmp_path, series=5).volume)
     assert "3 images of another kind" in found.doubts[0]
 
 
@@ -249,6 +290,18 @@ def test_real_world_values_scale_what_nothing_else_does(tmp_path):
         scaled.append(stored.astype(np.uint16).tobytes())
     dataset.PixelData = b"".join(scaled)
     dataset.save_as(path)
+    assert agree(read_dicom(tmp_path).volume)
+
+
+def test_a_classic_file_may_be_scaled_by_real_world_values_alone(tmp_path):
+    def mapped(dataset, k):
+        factor = 2 ** (k % 3)
+        del dataset.RescaleSlope, dataset.RescaleIntercept
+        mapping = item(RealWorldValueSlope=1 / factor, RealWorldValueIntercept=0.0)
+        dataset.RealWorldValueMappingSequence = [mapping]
+        dataset.PixelData = (dataset.pixel_array * np.uint16(factor)).tobytes()
+
+    write_series(tmp_path, VOLUME, change=mapped)
     assert agree(read_dicom(tmp_path).volume)
 
 

@@ -192,6 +192,8 @@ def test_arms_that_were_split_otherwise_are_refused(experiment):
 
 
 def test_text_names_what_is_not_there(experiment):
+    some = [Path(f"{experiment}/split-[0]*/{arm}") for arm in ("single", "multitask")]
+    assert "Not there yet" not in as_markdown(compare_results(*some))
     shutil.rmtree(experiment / "split-1" / "multitask")
     assert "Not there yet" in as_markdown(compare_experiment(experiment))
     shutil.rmtree(experiment / "split-1" / "single")

@@ -439,6 +439,9 @@ def test_a_prediction_that_contradicts_its_result_is_told(tree):
     of_another, altered = warnings_of(tree, "lps")
     assert of_another == "its result.json is of the case 'thick'"
     assert "its mask was altered" in altered
+    of_another_tool = {"case_id": "lps", "files": {"mask.nii.gz": "mask.nii.gz"}}
+    change_result(predictions, "lps", lambda result: result.update(of_another_tool))
+    assert not warnings_of(tree, "lps")
 
 
 def test_of_two_predictions_none_is_taken(tree):
@@ -447,6 +450,7 @@ def test_of_two_predictions_none_is_taken(tree):
     shutil.copy(folder / "mask.nii.gz", predictions / "thick.nii.gz")
     # Beside a prediction of plgg, it is the scan.
     assert not evaluate_predictions(predictions, cases, out=out).summary.failed
+    (predictions / "thick.nii").mkdir()
     (folder / "result.json").unlink()
     assert "has two predictions: mask.nii.gz and thick.nii.gz" in only_failed(tree, "thick")
 

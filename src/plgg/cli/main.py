@@ -24,7 +24,6 @@ from plgg.core.errors import ConfigError, PlggError, visible
 
 REFUSED = 2
 UNREAD = 141
-_OF_STREAMS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 AGAIN = "Repeat the command to go on from here."
 
 
@@ -39,14 +38,15 @@ def main() -> None:
     try:
         status = _run()
         sys.stdout.flush()
-    except BrokenPipeError:
-        status = _stop_writing(UNREAD)
     except OSError as error:
-        # Errors of files name them; what remains is the terminal or where it is redirected.
-        if error.filename is not None or error.errno not in _OF_STREAMS:
+        if not _is_of_streams(error):
             raise
-        _refuse(f"the output cannot be written: {error.strerror}.", str(error), None, None)
-        status = _stop_writing(REFUSED)
+        if error.errno == errno.EPIPE:
+            status = UNREAD
+        else:
+            _refuse(f"the output cannot be written: {error.strerror}.", str(error), None, None)
+            status = REFUSED
+        _stop_writing()
     except PlggError as error:
         _refuse(str(error), error.what, error.where, error.remedy)
         status = REFUSED
@@ -66,11 +66,25 @@ def _open_closed_streams() -> None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
-def _stop_writing(status: int) -> int:
+def _is_of_streams(error: OSError) -> bool:
+    """Whether a standard stream fails so when it is written to once more."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        try:
+            if stream is not None:
+                # What failed before is gone from its buffer.
+                stream.write("\n")
+                stream.flush()
+        except OSError as again:
+            if again.errno == error.errno:
+                return True
+    return False
+
+
+def _stop_writing() -> None:
     """Let nothing be flushed at exit to an output that takes nothing."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return status
+    if sys.__stdout__ is not None:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
 def _run() -> int:

@@ -7,6 +7,8 @@ CASE.nii.gz         the layout of most tools (or CASE.nii): a mask only
 
 from __future__ import annotations
 
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -141,7 +143,8 @@ def contradictions(said: ReportedResult, prediction: Prediction, case_id: str) -
         found.append(f"its result.json is of the case {quoted(said.case_id)}")
     hashes = said.files if isinstance(said.files, dict) else {}
     hashed = hashes.get(prediction.mask.name)
-    if isinstance(hashed, str) and hashed != sha256(prediction.mask):
+    is_hash = isinstance(hashed, str) and re.fullmatch(r"[0-9a-f]{64}", hashed)
+    if is_hash and hashed != sha256(prediction.mask):
         found.append("its mask was altered, or exchanged, after it was predicted")
     return tuple(found)
 
@@ -163,9 +166,9 @@ def read_reported(path: Path) -> ReportedResult:
 
 def _if_there(path: Path) -> Path | None:
     try:
-        path.lstat()
+        is_folder = stat.S_ISDIR(path.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:  # It cannot be looked at: reading it says why.
         return path
-    return path
+    return None if is_folder else path

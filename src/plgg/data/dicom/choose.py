@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from plgg.config.base import TITLES
 from plgg.core.errors import InputError
 from plgg.data.dicom.frame import Picture
 from plgg.data.dicom.stack import Stack
 
 _MOST_LISTED = 12
+_SAME_PLACE_MM = 0.1
 
 
 def choose_stack(
@@ -50,6 +53,8 @@ def _refuse_several_patients(stacks: list[Stack], path: Path) -> None:
 
 def _named(stacks: list[Stack], number: int, path: Path) -> Stack:
     found = [stack for stack in stacks if stack.first.number == number]
+    if len(found) > 1:  # Its localizer, projections or phase images are not what is meant.
+        found = [stack for stack in found if not stack.non_structural_reason] or found
     if len(found) != 1:
         count = "no series has" if not found else f"{len(found)} stacks have"
         raise InputError(
@@ -161,14 +166,22 @@ def doubts_of(
     n_images, n_acquired = sum(one.stands_for for one in series), stack.first.n_acquired or 0
     if 0 < n_images < n_acquired:
         found.append(f"its headers count {n_acquired} images, and {n_images} are there")
-    places = {one.place for one in stack.pictures}
-    elsewhere = sum(one.place not in places for one in series)
+    elsewhere = sum(one.stands_for for one in series if not _lies_in(one, stack))
     if elsewhere:
         images = "1 image" if elsewhere == 1 else f"{elsewhere} images"
         found.append(f"its series holds {images} of another kind elsewhere")
     if stack.after_contrast and sequence != "t1c":
         found.append("its headers name a contrast agent")
     return tuple(f"{clause} ({stack.describe()})" for clause in found)
+
+
+def _lies_in(picture: Picture, stack: Stack) -> bool:
+    """Whether a slice lies where one of the stack does, within a tenth of a millimetre."""
+    if picture.plane is None:
+        return any(one is picture for one in stack.pictures)
+    places = (one.plane.position for one in stack.pictures if one.plane is not None)
+    here = picture.plane.position
+    return any(float(np.abs(place - here).max()) < _SAME_PLACE_MM for place in places)
 
 
 def listing(stacks: list[Stack]) -> str:

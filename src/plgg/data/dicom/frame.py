@@ -223,7 +223,7 @@ def _picture(name: str, frame: int, layers: list[Any], *, pixels: bool, stands_f
         echo_ms=time_ms(layers, "EffectiveEchoTime", "EchoTime"),
         inversion_ms=time_ms(layers, "InversionTimes", "InversionTime"),
         frames=max(1, whole(header.get("NumberOfFrames"), 1)),
-        n_acquired=whole(header.get("ImagesInAcquisition"), 0) or None,
+        n_acquired=_count(header.get("ImagesInAcquisition")),
         concatenation=_concatenation(header),
         stands_for=stands_for,
         colour=non_grey_kind(header),
@@ -250,10 +250,14 @@ def _scaling(layers: list[Any]) -> tuple[float | None, float]:
 
     Files without a rescaling may map their values to those of the real world alone.
     """
-    for kind in ("Rescale", "RealWorldValue"):
-        slope = first(layers, f"{kind}Slope")
-        if slope is not None:
-            return number(slope, 1.0), number(first(layers, f"{kind}Intercept"), 0.0)
+    slope = first(layers, "RescaleSlope")
+    if slope is not None:
+        return number(slope, 1.0), number(first(layers, "RescaleIntercept"), 0.0)
+    # Of a classic file, the mapping lies in the file itself, as a group of a frame does.
+    mapped = [*layers, None]
+    slope = first(mapped, "RealWorldValueSlope")
+    if slope is not None:
+        return number(slope, 1.0), number(first(mapped, "RealWorldValueIntercept"), 0.0)
     return None, 0.0
 
 
@@ -261,8 +265,16 @@ def _concatenation(header: Any) -> Concatenation | None:  # noqa: ANN401 - a dat
     uid = str(header.get("ConcatenationUID") or "")
     if not uid:
         return None
-    total = whole(header.get("InConcatenationTotalNumber"), 0) or None
-    return Concatenation(whole(header.get("InConcatenationNumber"), 0), total, uid)
+    total = _count(header.get("InConcatenationTotalNumber"))
+    return Concatenation(_count(header.get("InConcatenationNumber")) or 0, total, uid)
+
+
+def _count(value: Any) -> int | None:  # noqa: ANN401 - a DICOM value is any
+    """A positive whole number; None for anything else, since no slice depends on it."""
+    try:
+        return max(0, whole(value, 0)) or None
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _plane(layers: list[Any]) -> Plane | None:

@@ -102,7 +102,6 @@ def _refuse_mixed(pictures: tuple[Picture, ...], planes: list[Plane], refuse: Re
         )
     if len({picture.patient for picture in pictures} - {""}) > 1:
         raise refuse("its slices name different patients", "Export the series of one patient only.")
-    _refuse_incomplete(pictures, refuse)
     if len({one.is_rescaled for one in pictures}) > 1 and _are_scaled(pictures):
         raise refuse("only some of its slices say how their values are scaled", _EXPORT)
     rows, columns = pictures[0].shape
@@ -121,16 +120,6 @@ def _refuse_mixed(pictures: tuple[Picture, ...], planes: list[Plane], refuse: Re
 
 def _are_scaled(pictures: tuple[Picture, ...]) -> bool:
     return any((one.slope, one.intercept) != (1.0, 0.0) for one in pictures)
-
-
-def _refuse_incomplete(pictures: tuple[Picture, ...], refuse: Refuse) -> None:
-    """Refuse an enhanced image of which a part is not there."""
-    parts = {one.concatenation for one in pictures if one.concatenation}
-    for uid in {part.uid for part in parts}:
-        there = {part.number for part in parts if part.uid == uid}
-        total = max(part.total or 0 for part in parts if part.uid == uid)
-        if len(there) < total:
-            raise refuse(f"holds {len(there)} of the {total} files of an image", _EXPORT)
 
 
 def tolerance_mm(step: float) -> float:

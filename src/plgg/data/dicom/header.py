@@ -42,7 +42,10 @@ GE_CREATOR, GE_KIND = 0x00430010, 0x0043102F
 def _ge_kind(value: Any) -> int:  # noqa: ANN401 - a DICOM value is any
     if isinstance(value, bytes):  # As implicit encoding leaves private values.
         return int.from_bytes(value[:2], "little")
-    return whole(value, -1)
+    try:
+        return whole(value, -1)
+    except (ValueError, TypeError):
+        return -1
 
 
 def acquired(header: Layer) -> str:

@@ -61,6 +61,7 @@ def choose_series(
     _refuse_unusable(stack, files)
     _require_affordable(stack, files)
     series_pictures = [one for one in pictures if one.series == stack.first.series and one.mr]
+    _refuse_incomplete(stack, series_pictures, files)
     order, affine = fit_regular_grid(stack.pictures, files.path)
     read = {(picture.file, picture.frame) for picture in stack.pictures}
     mine = {
@@ -154,6 +155,21 @@ def _refuse_unusable(stack: Stack, files: DicomFiles) -> None:
             where=files.path,
             remedy="Name the original FLAIR series; a mask is to be a NIfTI file.",
         )
+
+
+def _refuse_incomplete(stack: Stack, series: list[Picture], files: DicomFiles) -> None:
+    """Refuse an enhanced image in several files of which one is not there."""
+    wanted = {one.concatenation.uid for one in stack.pictures if one.concatenation}
+    parts = {one.concatenation for one in series if one.concatenation}
+    for uid in wanted:
+        there = {part.number for part in parts if part.uid == uid}
+        total = max(part.total or 0 for part in parts if part.uid == uid)
+        if len(there) < total:
+            raise InputError(
+                f"holds {len(there)} of the {total} files of an image ({stack.describe()})",
+                where=files.path,
+                remedy="Export the whole series again.",
+            )
 
 
 def _require_affordable(stack: Stack, files: DicomFiles) -> None:

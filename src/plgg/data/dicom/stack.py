@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -223,12 +224,18 @@ def stacks_of(pictures: Iterable[Picture]) -> list[Stack]:
 def _layers(series: tuple[Picture, ...]) -> list[Stack]:
     if _all_apart(series):
         return [Stack(series)]
-    layers = _grouped(
-        series,
-        lambda one: (one.echo_ms and round(one.echo_ms, 1), one.component, one.image_type),
-    )
-    # Where that does not tell them apart, the whole goes on to be refused as taken twice.
-    return [Stack(layer) for layer in layers] if all(map(_all_apart, layers)) else [Stack(series)]
+    # Slices of one echo may be partly derived: whether they are tells layers apart only if need be.
+    for first_part in (2, 0):
+        layers = _grouped(series, partial(_layer_key, first_part=first_part))
+        if all(map(_all_apart, layers)):
+            return [Stack(layer) for layer in layers]
+    # Nothing tells them apart: the whole is refused as taken twice.
+    return [Stack(series)]
+
+
+def _layer_key(picture: Picture, *, first_part: int) -> Hashable:
+    echo = picture.echo_ms and round(picture.echo_ms, 1)
+    return echo, picture.component, picture.image_type[first_part:]
 
 
 def _all_apart(pictures: tuple[Picture, ...]) -> bool:

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from plgg.core.errors import ConfigError, RunError
 from plgg.core.records import read_record
-from plgg.core.regular import is_regular
+from plgg.core.regular import is_regular, is_there
 from plgg.core.tables import known, number, read_csv
 from plgg.data.experiment_folder import read_experiment
 from plgg.data.run_folder import read_split
@@ -100,15 +100,19 @@ def _arm(text: str, pattern: str, part: str) -> Source:
         {name: _evaluation(folders[name], part) for name in names},
         part,
         {name: _further_seeds(folders[name], part) for name in names},
-        _missing_splits(found[0].parent.parent, names),
+        _missing_splits(found[0]),
     )
 
 
-def _missing_splits(experiment: Path, names: Sequence[str]) -> tuple[str, ...]:
-    if not is_regular(experiment / "experiment.json"):
+def _missing_splits(run: Path) -> tuple[str, ...]:
+    """Planned splits of an experiment in which the arm of a run is not there."""
+    experiment = run.parent.parent
+    try:
+        n_splits = read_experiment(experiment).n_splits
+    except RunError:  # Also of folders that are no experiment.
         return ()
-    planned = [f"split-{number}" for number in range(read_experiment(experiment).n_splits)]
-    return tuple(name for name in planned if name not in names)
+    planned = (f"split-{number}" for number in range(n_splits))
+    return tuple(name for name in planned if not is_there(experiment / name / run.name))
 
 
 def _further_seeds(run: Path, part: str) -> tuple[Path, ...]:
