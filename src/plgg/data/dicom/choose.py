@@ -166,7 +166,7 @@ def doubts_of(
     n_images, n_acquired = sum(one.stands_for for one in series), stack.first.n_acquired or 0
     if 0 < n_images < n_acquired:
         found.append(f"its headers count {n_acquired} images, and {n_images} are there")
-    elsewhere = sum(one.stands_for for one in series if not _lies_in(one, stack))
+    elsewhere = _n_elsewhere(series, stack)
     if elsewhere:
         images = "1 image" if elsewhere == 1 else f"{elsewhere} images"
         found.append(f"its series holds {images} of another kind elsewhere")
@@ -175,13 +175,20 @@ def doubts_of(
     return tuple(f"{clause} ({stack.describe()})" for clause in found)
 
 
-def _lies_in(picture: Picture, stack: Stack) -> bool:
-    """Whether a slice lies where one of the stack does, within a tenth of a millimetre."""
-    if picture.plane is None:
-        return any(one is picture for one in stack.pictures)
-    places = (one.plane.position for one in stack.pictures if one.plane is not None)
-    here = picture.plane.position
-    return any(float(np.abs(place - here).max()) < _SAME_PLACE_MM for place in places)
+def _n_elsewhere(series: Sequence[Picture], stack: Stack) -> int:
+    """How many images of a series lie where no slice of the stack does, or do not say where."""
+    mine = {id(picture) for picture in stack.pictures}
+    others = [picture for picture in series if id(picture) not in mine]
+    planes = [picture.plane for picture in stack.pictures if picture.plane is not None]
+    places = np.array([plane.position for plane in planes]).reshape(-1, 3)
+
+    def is_elsewhere(picture: Picture) -> bool:
+        if picture.plane is None:
+            return True
+        apart = np.abs(places - picture.plane.position).max(axis=1)
+        return not bool((apart < _SAME_PLACE_MM).any())
+
+    return sum(picture.stands_for for picture in others if is_elsewhere(picture))
 
 
 def listing(stacks: list[Stack]) -> str:

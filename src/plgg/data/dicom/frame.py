@@ -193,11 +193,10 @@ def read_pictures(name: str, handle: BinaryIO, *, deflated: bool) -> list[Pictur
     pixels = deflated or handle.read(1) != b""
     shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
     groups = list(header.get("PerFrameFunctionalGroupsSequence") or [])
-    # Where the two disagree, nobody knows which frame lies where.
-    count = max(1, whole(header.get("NumberOfFrames"), 1), len(groups))
-    # Several frames without their own places are pictures that lie nowhere.
-    said = max(1, whole(header.get("NumberOfFrames"), 1))
-    placeless = count > 1 and not len(groups) == said == count
+    n_frames = max(1, whole(header.get("NumberOfFrames"), 1))
+    count = max(n_frames, len(groups))
+    # Several frames lie nowhere if they have no places of their own, or not one each.
+    placeless = count > 1 and len(groups) != n_frames
     layers = [[header]] if placeless or not groups else [[g, shared, header] for g in groups]
     return [
         _picture(name, index, layer, pixels=pixels, stands_for=count if placeless else 1)

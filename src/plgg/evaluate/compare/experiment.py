@@ -21,7 +21,7 @@ from plgg.core.estimate import Estimate
 from plgg.core.regular import is_regular
 from plgg.data.check.report import listed
 from plgg.data.experiment_folder import read_experiment, run_of
-from plgg.data.run_folder import read_split
+from plgg.data.run_folder import Record, read_split
 from plgg.evaluate.compare.contrast import ContrastSetup, contrast_of_patients, pair
 from plgg.evaluate.compare.experiment_records import ArmScores, ExperimentComparison, Scores, Spread
 from plgg.evaluate.compare.marker_question import marker_answer
@@ -135,53 +135,53 @@ def _read(
 ) -> tuple[_Pieces, tuple[str, ...]]:
     pieces: dict[tuple[int, str, str], dict[int, _PartEvaluation]] = defaultdict(dict)
     missing = []
-    drawn: dict[int, list[Path]] = defaultdict(list)
+    drawn: dict[int, dict[Path, Record]] = defaultdict(dict)
     for split, arm, part, seed in product(splits, arms, PARTS, range(n_seeds)):
         run = run_of(experiment, split, arm, seed)
         folder = run / "evaluation" / part
         if is_regular(folder / CASES):
             scores = read_scores(folder, DICE)
-            _require_own_cases(run, part, scores)
+            if run not in drawn[split] and is_regular(run / "split.json"):
+                drawn[split][run] = read_split(run)
+            if run in drawn[split]:
+                _require_own_cases(folder, drawn[split][run].get(part, ()), scores)
             pieces[split, arm, part][seed] = _PartEvaluation(
                 folder, scores, read_marker_auc(folder)
             )
-            if is_regular(run / "split.json"):
-                drawn[split].append(run)
         else:
             missing.append(f"{f'seed-{seed}/' if seed else ''}split-{split}/{arm}/{part}")
     for runs in drawn.values():
-        _require_one_split(list(dict.fromkeys(runs)))
+        _require_one_split(runs)
     return dict(pieces), tuple(missing)
 
 
-def _require_own_cases(run: Path, part: str, scores: Iterable[str]) -> None:
+def _require_own_cases(evaluation: Path, cases: Iterable[str], scores: Iterable[str]) -> None:
     """Check that an evaluation is of the patients of its part of the split.
 
     Raises:
         RunError: If it scores other cases, as a copy of another part or arm does.
     """
-    if not is_regular(run / "split.json"):
-        return
-    others = sorted(set(scores) - set(read_split(run).get(part, ())))
+    others = sorted(set(scores) - set(cases))
     if others:
+        part = evaluation.name
         raise RunError(
             f"scores {listed(others)}, which the run's split.json does not list under {part}",
-            where=run / "evaluation" / part,
+            where=evaluation,
             remedy="Delete this evaluation and repeat plgg experiment.",
         )
 
 
-def _require_one_split(runs: Sequence[Path]) -> None:
+def _require_one_split(runs: Mapping[Path, Record]) -> None:
     """Check that all runs of a split have the same patients in each part.
 
     Raises:
         RunError: If they do not.
     """
-    first = read_split(runs[0])
-    for run in runs[1:]:
-        if read_split(run) != first:
+    for run, parts in runs.items():
+        first, expected = next(iter(runs.items()))
+        if parts != expected:
             raise RunError(
-                f"does not list the patients that {runs[0]} lists, of the same split",
+                f"does not list the patients that {first} lists, of the same split",
                 where=run / "split.json",
                 remedy="Delete this run and repeat plgg experiment.",
             )
